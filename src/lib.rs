@@ -1,0 +1,5 @@
+//! gaggle: exactly one Goose.
+
+pub mod node;
+pub mod shell;
+pub mod vocabulary;

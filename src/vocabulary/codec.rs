@@ -1,0 +1,73 @@
+//! The one place that knows bincode and siphash.
+//!
+//! bincode because the project's brief names it; 2.0.1 is its last working version. A limit
+//! is always set: without one, nine hostile bytes that claim a huge length abort the whole
+//! process inside the allocator. Every function here treats its input as hostile data.
+
+use serde::{Serialize, de::DeserializeOwned};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+/// No encoded value is larger than this many bytes, and no decoder allocates more.
+pub const ENCODED_SIZE_MAX: usize = 8 * 1024;
+
+/// Why bytes could not be encoded or decoded. Nothing is left behind on failure.
+#[derive(Debug, thiserror::Error)]
+pub enum CodecError {
+    /// The bytes are not such a value.
+    #[error("malformed bytes: {0}")]
+    Malformed(#[from] bincode::error::DecodeError),
+    /// The value is too large.
+    #[error("cannot encode: {0}")]
+    Unencodable(#[from] bincode::error::EncodeError),
+    /// A value was read, and then something was left over.
+    #[error("{0} surplus bytes after the value")]
+    Surplus(usize),
+}
+
+type Format = bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<ENCODED_SIZE_MAX>,
+>;
+
+const FORMAT: Format = bincode::config::standard().with_limit::<ENCODED_SIZE_MAX>();
+
+/// Appends `value` to `buffer`.
+///
+/// # Errors
+/// [`CodecError::Unencodable`] if it is larger than [`ENCODED_SIZE_MAX`].
+pub fn encode_into<T: Serialize>(value: &T, buffer: &mut Vec<u8>) -> Result<(), CodecError> {
+    bincode::serde::encode_into_std_write(value, buffer, FORMAT)?;
+    Ok(())
+}
+
+/// Reads one value from the front of `bytes` and says how many bytes it took.
+///
+/// # Errors
+/// [`CodecError::Malformed`] if `bytes` does not start with such a value.
+pub fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
+    Ok(bincode::serde::decode_from_slice(bytes, FORMAT)?)
+}
+
+/// Reads one value that `bytes` must consist of, whole.
+///
+/// # Errors
+/// [`CodecError::Malformed`], or [`CodecError::Surplus`] if anything follows the value.
+pub fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, used) = decode_front(bytes)?;
+    match bytes.len() - used {
+        0 => Ok(value),
+        surplus => Err(CodecError::Surplus(surplus)),
+    }
+}
+
+/// A 64-bit hash that is the same on every machine and in every release (SipHash-1-3 with a
+/// zero key; `domain` keeps different uses apart). It detects mistakes, not attackers.
+pub fn stable_hash(domain: &[u8], bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write_u64(domain.len() as u64);
+    hasher.write(domain);
+    hasher.write(bytes);
+    hasher.finish()
+}

@@ -1,0 +1,202 @@
+//! Which nodes vote, and which cluster a datagram belongs to.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::stable_hash;
+use super::identity::NodeId;
+
+/// The most voters a cluster may have. More would buy no availability worth the traffic,
+/// and the founding map must fit a datagram.
+pub const VOTERS_MAX: usize = 15;
+
+/// The longest cluster name, in bytes.
+pub const CLUSTER_NAME_MAX: usize = 64;
+
+/// A sorted, non-empty set of at most [`VOTERS_MAX`] voters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Vec<NodeId>", into = "Vec<NodeId>")]
+pub struct VoterSet(Vec<NodeId>);
+
+/// Why a list of ids is no voter set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VoterSetError {
+    /// Nobody.
+    #[error("the voter list is empty: name at least one voter")]
+    Empty,
+    /// The same voter twice.
+    #[error("voter {0} is listed twice")]
+    Duplicate(NodeId),
+    /// More than [`VOTERS_MAX`].
+    #[error("{0} voters are too many: at most {VOTERS_MAX}; other nodes join without a vote")]
+    TooMany(usize),
+}
+
+impl VoterSet {
+    /// The set of `ids`, in any order.
+    ///
+    /// # Errors
+    /// As [`VoterSetError`] says.
+    pub fn new(mut ids: Vec<NodeId>) -> Result<Self, VoterSetError> {
+        ids.sort_unstable();
+        if ids.is_empty() {
+            return Err(VoterSetError::Empty);
+        }
+        if ids.len() > VOTERS_MAX {
+            return Err(VoterSetError::TooMany(ids.len()));
+        }
+        if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(VoterSetError::Duplicate(pair[0]));
+        }
+        Ok(Self(ids))
+    }
+
+    /// The voters, lowest id first.
+    pub fn ids(&self) -> &[NodeId] {
+        &self.0
+    }
+
+    /// Whether `id` votes.
+    pub fn contains(&self, id: NodeId) -> bool {
+        self.0.binary_search(&id).is_ok()
+    }
+
+    /// How many voters make a majority.
+    pub fn majority(&self) -> usize {
+        self.0.len() / 2 + 1
+    }
+
+    /// How many voters there are; never zero.
+    #[expect(clippy::len_without_is_empty, reason = "a voter set is never empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// A stable digest of the set.
+    pub fn digest(&self) -> u64 {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|id| id.number().to_be_bytes()).collect();
+        // 0 means "not known yet" on the wire.
+        stable_hash(b"voter set", &bytes).max(1)
+    }
+}
+
+impl TryFrom<Vec<NodeId>> for VoterSet {
+    type Error = VoterSetError;
+    fn try_from(ids: Vec<NodeId>) -> Result<Self, VoterSetError> {
+        Self::new(ids)
+    }
+}
+
+impl From<VoterSet> for Vec<NodeId> {
+    fn from(set: VoterSet) -> Self {
+        set.0
+    }
+}
+
+impl fmt::Display for VoterSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, id) in self.0.iter().enumerate() {
+            let comma = if position == 0 { "" } else { "," };
+            write!(formatter, "{comma}{id}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The voter set in force, ordered by (ballot, version). The genesis configuration is
+/// (0, 1).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The ballot of the Goose that last rewrote it; 0 at genesis.
+    pub ballot: u64,
+    /// Counts the changes; 1 at genesis.
+    pub version: u64,
+    /// Who votes.
+    pub voters: VoterSet,
+}
+
+impl Configuration {
+    /// The configuration a cluster is founded with.
+    pub fn genesis(voters: VoterSet) -> Self {
+        Self { ballot: 0, version: 1, voters }
+    }
+
+    /// What every datagram says of the sender's configuration.
+    pub fn stamp(&self) -> ConfigurationStamp {
+        ConfigurationStamp {
+            ballot: self.ballot,
+            version: self.version,
+            digest: self.voters.digest(),
+        }
+    }
+}
+
+/// A configuration by name: its order and a digest of its voters. `digest` 0: none known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ConfigurationStamp {
+    /// See [`Configuration::ballot`].
+    pub ballot: u64,
+    /// See [`Configuration::version`].
+    pub version: u64,
+    /// Digest of the voters; 0 when the sender knows no configuration yet.
+    pub digest: u64,
+}
+
+/// A cluster's name: 1 to [`CLUSTER_NAME_MAX`] bytes of letters, digits, `-`, `_` and `.`,
+/// not starting with a dot (it names a folder).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClusterName(String);
+
+/// Why a text is no cluster name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{0}\" is no cluster name: use 1 to {CLUSTER_NAME_MAX} letters, digits, '-', '_' or '.', \
+     not starting with a dot"
+)]
+pub struct ClusterNameError(pub String);
+
+impl ClusterName {
+    /// The name `text`.
+    ///
+    /// # Errors
+    /// [`ClusterNameError`] if it is empty, too long, or has other characters.
+    pub fn new(text: &str) -> Result<Self, ClusterNameError> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let sound = !text.is_empty()
+            && text.len() <= CLUSTER_NAME_MAX
+            && !text.starts_with('.')
+            && text.chars().all(legal);
+        if sound { Ok(Self(text.to_owned())) } else { Err(ClusterNameError(text.to_owned())) }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A stable digest of the name; never 0.
+    pub fn digest(&self) -> u64 {
+        stable_hash(b"cluster name", self.0.as_bytes()).max(1)
+    }
+}
+
+impl TryFrom<String> for ClusterName {
+    type Error = ClusterNameError;
+    fn try_from(text: String) -> Result<Self, ClusterNameError> {
+        Self::new(&text)
+    }
+}
+
+impl From<ClusterName> for String {
+    fn from(name: ClusterName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}

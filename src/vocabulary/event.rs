@@ -1,0 +1,114 @@
+//! What happens in a node, in the words of its log and its history.
+
+use std::net::SocketAddr;
+
+use super::datagram::Reject;
+use super::identity::{NodeId, Process};
+use super::message::Goose;
+use super::snapshot::MemberState;
+
+/// Something that people or other parts of the program may want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first record is durable: the node takes part from here on.
+    Started {
+        /// This process.
+        process: Process,
+    },
+    /// The node learned its cluster's voters, or gossip reached its first peer.
+    Joined,
+    /// This node became Goose.
+    BecameGoose {
+        /// Its term.
+        term: u64,
+        /// How it came to it.
+        reason: ElectionReason,
+    },
+    /// This node is Goose no more.
+    BecameDuck {
+        /// The term that ended.
+        term: u64,
+        /// Why.
+        reason: DemotionReason,
+    },
+    /// This node knows another Goose than before, or none.
+    GooseChanged(Option<Goose>),
+    /// Gossip's opinion of a member changed.
+    MemberChanged {
+        /// Which member.
+        id: NodeId,
+        /// Its address.
+        address: SocketAddr,
+        /// The new opinion.
+        state: MemberState,
+    },
+    /// As a voter, this node was founded: it heard every voter start on an empty disk.
+    Founded,
+    /// As a voter, this node waits out what it may have granted before.
+    Quarantined {
+        /// For how long, in milliseconds.
+        milliseconds: u64,
+    },
+    /// Something that a person should look at.
+    Warning(Warning),
+}
+
+/// How a node came to be Goose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ElectionReason {
+    /// It won an election.
+    Elected,
+    /// The last Goose handed over to it.
+    HandedOver,
+}
+
+/// Why a node stopped being Goose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DemotionReason {
+    /// Too few voters renewed the lease in time; these did not.
+    LeaseLapsed {
+        /// The voters whose grants had run out.
+        silent: Vec<NodeId>,
+    },
+    /// The machine was suspended, so no grant can be trusted.
+    Suspended,
+    /// It was told to step down.
+    SteppedDown,
+    /// It is shutting down.
+    Leaving,
+}
+
+/// Something that is wrong, and that people have to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// The record could not be written: nothing was granted.
+    StoreFailed {
+        /// What the store said.
+        error: String,
+    },
+    /// What was found on disk could not be read; the node waits as if it had lost it.
+    RecordDamaged,
+    /// Another live process uses this node's id.
+    DuplicateId {
+        /// Where it was heard, if a datagram showed it.
+        address: Option<SocketAddr>,
+    },
+    /// Another live process votes under this node's id. This node has stopped voting.
+    TwinVoter {
+        /// Where it was heard.
+        address: SocketAddr,
+    },
+    /// Another cluster, or the same name with other voters, talks to this node.
+    Foreign {
+        /// In which way.
+        reason: Reject,
+        /// From where.
+        address: SocketAddr,
+    },
+    /// No seed has answered yet; the node keeps trying.
+    SeedsSilent,
+    /// This node founds a cluster of its own: nobody leads if it dies.
+    SingleVoter,
+    /// The membership layer reported an error. It is logged and survived.
+    Membership(String),
+}

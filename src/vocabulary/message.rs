@@ -1,0 +1,288 @@
+//! What nodes say to each other, apart from what SWIM says.
+//!
+//! Everything is unicast over the same UDP socket as gossip. No message carries a point in
+//! time, only spans: clocks are never compared between nodes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::configuration::{Configuration, VoterSet};
+use super::identity::{Boot, NodeId, Process};
+
+/// One datagram's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// A packet of the membership layer, opaque here.
+    Gossip(Vec<u8>),
+    /// "Which cluster is this?" The only message that a node may send before it knows the
+    /// voter set.
+    Join(Join),
+    /// The answer to a [`Message::Join`].
+    Welcome(Welcome),
+    /// A contender, or a voter that is founding, asks a voter how it stands.
+    Poll(Poll),
+    /// The answer to a [`Message::Poll`].
+    PollAck(PollAck),
+    /// A contender claims, or the Goose renews.
+    Acquire(Acquire),
+    /// The voter grants.
+    Grant(Grant),
+    /// The voter does not grant.
+    Nak(Nak),
+    /// The Goose asks whether it is heard, without extending anything.
+    Probe {
+        /// The Goose's request number.
+        sequence: u64,
+    },
+    /// The answer to a [`Message::Probe`].
+    ProbeAck {
+        /// The number of the probe.
+        sequence: u64,
+    },
+    /// A holder gives up its grant.
+    Release {
+        /// To match the acknowledgement.
+        sequence: u64,
+        /// What is released, by whom, in whose favour.
+        release: Release,
+    },
+    /// The release is applied and durable.
+    ReleaseAck {
+        /// The number of the release.
+        sequence: u64,
+    },
+    /// The Goose that stepped down tells its nominee, who attaches the release to its claim.
+    Handover(Release),
+    /// A voter tells a contender that its grant ended.
+    Vacant(VoterStatus),
+    /// The Goose says that it is.
+    Announce(Goose),
+}
+
+/// See [`Message::Join`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// Echoed by the answer, so that a forged answer does not count.
+    pub nonce: u64,
+    /// Zeros, so that the answer is no larger than a small multiple of the question and the
+    /// exchange cannot be used to amplify an attack on somebody else.
+    pub padding: Vec<u8>,
+}
+
+/// See [`Message::Welcome`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// Of the [`Join`] that this answers.
+    pub nonce: u64,
+    /// The identity under which the answering node gossips, encoded by the membership layer.
+    pub member: Vec<u8>,
+    /// The voter set the cluster was founded with.
+    pub genesis: VoterSet,
+    /// The voter set now.
+    pub configuration: Configuration,
+    /// Where the voters are, as far as the answering node knows.
+    pub voters: Vec<(NodeId, SocketAddr)>,
+    /// The Goose, if the answering node knows one.
+    pub goose: Option<Goose>,
+}
+
+/// See [`Message::Poll`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poll {
+    /// The poller's request number; only rises within a boot.
+    pub sequence: u64,
+    /// The poller's last rounds were answered by a majority of the voters.
+    pub quorum_connected: bool,
+    /// The poller may become Goose.
+    pub eligible: bool,
+    /// The poller is a voter that has not been founded: it also wants to hear how the voter
+    /// stands with founding.
+    pub founding: bool,
+}
+
+/// See [`Message::PollAck`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PollAck {
+    /// Of the [`Poll`] that this answers.
+    pub sequence: u64,
+    /// How the voter stands.
+    pub status: VoterStatus,
+    /// How it stands with founding, if it was asked.
+    pub founding: Option<Founding>,
+}
+
+/// A voter's word on itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoterStatus {
+    /// Rises with every status this boot of the voter says; receivers ignore an older one, or
+    /// a late answer would erase a newer notice of vacancy.
+    pub sequence: u64,
+    /// Whether its vote is free.
+    pub standing: Standing,
+    /// The highest ballot it durably knows.
+    pub max_ballot: u64,
+    /// The contender it would rather grant to than to a lower one, at this moment.
+    pub top_contender: Option<NodeId>,
+    /// The Goose it last heard of. Advice only.
+    pub goose: Option<Goose>,
+}
+
+/// Whether a voter's vote is free. All but `Vacant` count as taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Standing {
+    /// It has never been founded and grants nothing yet.
+    Virgin,
+    /// It restarted; a grant from before may still be counted. Only `holder` may renew.
+    Quarantined {
+        /// How long it lasts yet.
+        remaining: Duration,
+        /// Who held the last grant it remembers.
+        holder: Option<Process>,
+    },
+    /// It granted.
+    Held {
+        /// To whom.
+        holder: Process,
+        /// For which ballot.
+        ballot: u64,
+        /// For how long yet.
+        remaining: Duration,
+    },
+    /// A grant is being written to disk.
+    Persisting,
+    /// Free.
+    Vacant,
+}
+
+/// How a voter stands with the founding of its cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Founding {
+    /// It started on an empty disk and has not heard every other voter yet.
+    Virgin {
+        /// Drawn for this empty disk and made durable before it is said.
+        nonce: u64,
+    },
+    /// It heard every voter virgin: this is the nonce of each.
+    Founded(Vec<(NodeId, u64)>),
+    /// It restarted, or did not hear everybody in time, and waited out every possible lease.
+    Waited,
+}
+
+/// Whether an [`Acquire`] opens a tenure or extends one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AcquireKind {
+    /// A contender claims.
+    Claim,
+    /// A holder extends.
+    Renew,
+}
+
+/// See [`Message::Acquire`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acquire {
+    /// Claim or renewal.
+    pub kind: AcquireKind,
+    /// The ballot: fresh for a claim; of this tenure, perhaps raised, for a renewal.
+    pub ballot: u64,
+    /// The sender's request number; only rises within a boot.
+    pub sequence: u64,
+    /// The lease asked for.
+    pub lease: Duration,
+    /// The release of the last holder, handed to this claimant.
+    pub certificate: Option<Release>,
+}
+
+/// See [`Message::Grant`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Of the [`Acquire`] that this answers.
+    pub sequence: u64,
+    /// Of the [`Acquire`] that this answers.
+    pub ballot: u64,
+    /// What was granted: what was asked for or less.
+    pub granted: Duration,
+    /// The best contender this voter knows, and for how long it has been quorum-connected.
+    pub standby: Option<(NodeId, Duration)>,
+}
+
+/// See [`Message::Nak`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nak {
+    /// Of the [`Acquire`] that this answers.
+    pub sequence: u64,
+    /// Of the [`Acquire`] that this answers.
+    pub ballot: u64,
+    /// Why.
+    pub reason: NakReason,
+}
+
+/// Why a voter does not grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NakReason {
+    /// Another process holds a live grant.
+    Held {
+        /// For how long yet.
+        remaining: Duration,
+    },
+    /// The ballot is too low, or another's.
+    Stale {
+        /// The highest ballot this voter knows.
+        max_ballot: u64,
+    },
+    /// A higher contender comes first.
+    Defer {
+        /// That one.
+        to: NodeId,
+    },
+    /// The voter restarted and waits out what it may have granted before.
+    Quarantine {
+        /// For how long yet.
+        remaining: Duration,
+    },
+    /// The voter has not been founded.
+    Virgin,
+    /// The voter is writing another grant to disk.
+    Persisting,
+    /// The voter could not make the grant durable.
+    StoreFailed,
+    /// The sender's voter configuration is not the voter's.
+    Configuration,
+    /// Another process with the sender's id holds a live grant.
+    DuplicateId,
+    /// The request was addressed to an earlier process of this voter.
+    NewBoot {
+        /// The process now.
+        boot: Boot,
+    },
+    /// The sender's boot has released everything for good.
+    Dead,
+}
+
+/// A holder's word that it acts no more: a voter that knows this may grant to another at
+/// once. It names the exact process and ballot, so that a late copy releases nothing newer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// Whose grants.
+    pub holder: Process,
+    /// Up to which ballot.
+    pub ballot: u64,
+    /// The process ends: everything it ever held or asks for later is void.
+    pub all: bool,
+    /// Who should come next.
+    pub nominee: Option<NodeId>,
+}
+
+/// A tenure, as it is told to others. Advice: the lease is what makes it true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Goose {
+    /// The ballot at which the tenure began, for ever this tenure's name.
+    pub term: u64,
+    /// Who.
+    pub process: Process,
+    /// Its gossip and election address.
+    pub address: SocketAddr,
+    /// Its HTTP address, if it serves HTTP.
+    pub http: Option<SocketAddr>,
+}

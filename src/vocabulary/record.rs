@@ -1,0 +1,153 @@
+//! What a node must not forget: one small record, kept in two alternating slots.
+//!
+//! A voter may answer only what it could still stand by after a crash. So the highest ballot,
+//! its holder, the longest lease ever promised, the voter configuration and the state of
+//! founding are durable *before* any answer that relies on them. The core hands a [`Record`]
+//! out to be stored and waits to be told; where it is stored is the shell's business.
+//!
+//! Two slots are written in turn, in place, so that a write which is cut short damages only
+//! the slot that nothing relies on yet. A damaged slot cannot be told from one that held the
+//! newest record and rotted, so [`Disk::of_slots`] treats it as a loss: a wait and a high
+//! ballot instead of a guess.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::codec;
+use super::configuration::{ClusterName, Configuration, VoterSet};
+use super::identity::{NodeId, Process};
+use super::message::Founding;
+
+/// The size of one slot in bytes; a record is always smaller.
+pub const SLOT_SIZE: usize = 4096;
+
+const MAGIC: [u8; 8] = *b"GAGGLE01";
+
+/// Everything durable about a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Which cluster.
+    pub cluster: ClusterName,
+    /// Which node of it.
+    pub id: NodeId,
+    /// The start number of the newest boot.
+    pub last_start: u64,
+    /// The voter set the cluster was founded with, once known.
+    pub genesis: Option<VoterSet>,
+    /// The voter set in force, once known.
+    pub configuration: Option<Configuration>,
+    /// Where the voters were last seen: a restart needs no seed.
+    pub addresses: Vec<(NodeId, SocketAddr)>,
+    /// What it owes as a voter, once it is one.
+    pub vote: Option<Vote>,
+}
+
+/// What a voter must not forget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The highest ballot granted, released or learned. Never falls.
+    pub max_ballot: u64,
+    /// Who holds `max_ballot`, unless it was released.
+    pub max_holder: Option<Process>,
+    /// The longest lease that any grant still in force may have had.
+    pub max_lease_ever: Duration,
+    /// How it stands with founding.
+    pub founding: Founding,
+}
+
+/// What a starting node finds of its past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disk {
+    /// Nothing: never started here.
+    Empty,
+    /// A sound record.
+    Sound(Record),
+    /// Something was there, and at least part of it is unreadable. What one sound slot still
+    /// says is kept for its start number and voter set, and not believed for votes.
+    Damaged(Option<Record>),
+    /// No disk is kept at all: every start is a loss.
+    Ephemeral,
+}
+
+impl Disk {
+    /// Reads both slots. The second value is the generation of the newest sound record, 0 if
+    /// none: the next write uses the slot `(generation + 1) % 2`.
+    pub fn of_slots(slots: [&[u8]; 2]) -> (Self, u64) {
+        let mut newest: Option<(u64, Record)> = None;
+        let mut damaged = false;
+        for slot in slots {
+            match open(slot) {
+                Slot::Empty => {}
+                Slot::Damaged => damaged = true,
+                Slot::Sound(generation, record) => {
+                    if newest.as_ref().is_none_or(|(best, _)| generation > *best) {
+                        newest = Some((generation, *record));
+                    }
+                }
+            }
+        }
+        let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
+        let record = newest.map(|(_, record)| record);
+        let disk = match (damaged, record) {
+            (true, record) => Self::Damaged(record),
+            (false, Some(record)) => Self::Sound(record),
+            (false, None) => Self::Empty,
+        };
+        (disk, generation)
+    }
+}
+
+enum Slot {
+    Empty,
+    Damaged,
+    Sound(u64, Box<Record>),
+}
+
+/// The bytes of one slot: magic, generation, length, record, checksum, zeros.
+///
+/// # Errors
+/// If the record does not fit into [`SLOT_SIZE`]; nothing is written then.
+pub fn seal(record: &Record, generation: u64) -> Result<Vec<u8>, codec::CodecError> {
+    let mut payload = Vec::with_capacity(512);
+    codec::encode_into(record, &mut payload)?;
+    let mut slot = Vec::with_capacity(SLOT_SIZE);
+    slot.extend_from_slice(&MAGIC);
+    slot.extend_from_slice(&generation.to_le_bytes());
+    slot.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+    slot.extend_from_slice(&payload);
+    let checksum = codec::stable_hash(b"record slot", &slot);
+    slot.extend_from_slice(&checksum.to_le_bytes());
+    if slot.len() > SLOT_SIZE {
+        return Err(codec::CodecError::Surplus(slot.len() - SLOT_SIZE));
+    }
+    slot.resize(SLOT_SIZE, 0);
+    Ok(slot)
+}
+
+fn open(slot: &[u8]) -> Slot {
+    if slot.iter().all(|byte| *byte == 0) {
+        return Slot::Empty;
+    }
+    match open_written(slot) {
+        Some((generation, record)) => Slot::Sound(generation, Box::new(record)),
+        None => Slot::Damaged,
+    }
+}
+
+fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
+    let number = |from: usize| -> Option<u64> {
+        Some(u64::from_le_bytes(slot.get(from..from.checked_add(8)?)?.try_into().ok()?))
+    };
+    if slot.get(..8)? != MAGIC {
+        return None;
+    }
+    let generation = number(8)?;
+    let end = usize::try_from(number(16)?).ok()?.checked_add(24)?;
+    let checksum = number(end)?;
+    if generation == 0 || codec::stable_hash(b"record slot", slot.get(..end)?) != checksum {
+        return None;
+    }
+    Some((generation, codec::decode_whole(slot.get(24..end)?).ok()?))
+}

@@ -1,0 +1,36 @@
+//! What a node is started with, already checked: the values, not where they came from.
+
+use std::net::SocketAddr;
+
+use super::configuration::{ClusterName, VoterSet};
+use super::identity::NodeId;
+use super::timing::Timing;
+
+/// The most seeds a node keeps.
+pub const SEEDS_MAX: usize = 64;
+
+/// Everything the core needs to know of its configuration.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The cluster to belong to.
+    pub cluster: ClusterName,
+    /// This node.
+    pub id: NodeId,
+    /// Where others reach it: never an unspecified address.
+    pub address: SocketAddr,
+    /// Where its HTTP server is reached, if there is one.
+    pub http: Option<SocketAddr>,
+    /// Host names or addresses with ports, looked up again at every attempt to join.
+    pub seeds: Vec<String>,
+    /// The voter set to found the cluster with. None: learn it from a seed, or, without a
+    /// seed, found a cluster of this node alone.
+    pub voters: Option<VoterSet>,
+    /// Addresses of voters that were given by address.
+    pub voter_addresses: Vec<(NodeId, SocketAddr)>,
+    /// Whether this node may become Goose.
+    pub eligible: bool,
+    /// The spans of the protocol.
+    pub timing: Timing,
+    /// Where all randomness of the node comes from.
+    pub entropy: [u8; 32],
+}

@@ -1,0 +1,153 @@
+//! What a node shows of itself. A snapshot never says "I am Goose": it carries the lease
+//! *deadline*, which whoever reads it compares with the holder clock at that moment. A stored
+//! answer would lie as soon as the node is frozen.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::configuration::{ClusterName, Configuration};
+use super::datagram::Reject;
+use super::identity::{Boot, NodeId, Process};
+use super::message::Goose;
+use super::time::HolderTime;
+
+/// One node's view of itself and of its cluster, taken after an input was handled.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The cluster's name.
+    pub cluster: ClusterName,
+    /// This process.
+    pub process: Process,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// Where its HTTP server is reached.
+    pub http: Option<SocketAddr>,
+    /// Rises with every change of role, Goose, voters or members.
+    pub index: u64,
+    /// How far the node has come.
+    pub phase: Phase,
+    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    pub lease: Option<Lease>,
+    /// The highest term this node knows of.
+    pub term: u64,
+    /// The Goose this node knows, itself included.
+    pub goose: Option<KnownGoose>,
+    /// The voters, once known.
+    pub voters: Option<VotersView>,
+    /// Everybody, this node included, lowest id first. Shared: rebuilt only on a change.
+    pub members: Arc<Vec<MemberView>>,
+    /// What was counted since the start.
+    pub counters: Counters,
+    /// When this process started.
+    pub started: HolderTime,
+}
+
+/// How far a node has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its first record is being written; it has said nothing yet.
+    Starting,
+    /// It does not know its cluster's voters yet, or nobody of the cluster has answered.
+    Joining,
+    /// It takes part.
+    Serving,
+    /// It has stepped down and is saying goodbye.
+    Leaving,
+}
+
+/// A lease that a majority of the voters granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The term it was won for.
+    pub term: u64,
+    /// The node is Goose while the holder clock is before this.
+    pub deadline: HolderTime,
+    /// The lease asked for, L.
+    pub duration: Duration,
+    /// When the tenure began.
+    pub since: HolderTime,
+}
+
+impl Snapshot {
+    /// The lease, if it is still valid at `now`. This is the only way to ask for the role.
+    pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
+        self.lease.filter(|lease| now < lease.deadline)
+    }
+}
+
+/// A Goose that this node knows of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownGoose {
+    /// Who, and since which term.
+    pub goose: Goose,
+    /// When this was last confirmed: by the Goose itself or by a voter.
+    pub confirmed: HolderTime,
+    /// When the evidence runs out; another Goose may exist from then on.
+    pub expires: HolderTime,
+}
+
+/// The voters as this node sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VotersView {
+    /// Who votes.
+    pub configuration: Configuration,
+    /// Each voter, lowest id first.
+    pub voters: Vec<VoterView>,
+}
+
+/// One voter as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterView {
+    /// Which voter.
+    pub id: NodeId,
+    /// Where it was last reached or is said to be.
+    pub address: Option<SocketAddr>,
+    /// When its last answer came. None: never, or not asked.
+    pub answered: Option<HolderTime>,
+    /// Until when its grant counts for this node, if it granted to this node.
+    pub granted_until: Option<HolderTime>,
+}
+
+/// One member as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberView {
+    /// Which node.
+    pub id: NodeId,
+    /// Its gossip and election address.
+    pub address: SocketAddr,
+    /// Which process of it.
+    pub boot: Boot,
+    /// Whether it may become Goose.
+    pub eligible: bool,
+    /// What gossip says of it.
+    pub state: MemberState,
+}
+
+/// What gossip says of a member. A hint: the election never relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberState {
+    /// Answers probes.
+    Alive,
+    /// Did not answer lately.
+    Suspect,
+    /// Declared down, or left.
+    Down,
+}
+
+/// Counts since the start of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams handed in.
+    pub datagrams_received: u64,
+    /// Datagrams handed out.
+    pub datagrams_sent: u64,
+    /// Bytes handed out.
+    pub bytes_sent: u64,
+    /// Datagrams dropped, by reason, in the order of [`Reject::ALL`].
+    pub rejected: [u64; Reject::ALL.len()],
+    /// Datagrams that could not be encoded or that the operating system would not send.
+    pub send_failures: u64,
+    /// Records that could not be written.
+    pub store_failures: u64,
+}

@@ -1,0 +1,195 @@
+//! The numbers of the lease protocol, and the inequalities that make them safe and usable.
+//!
+//! Safety needs one thing of them: a holder stops counting a grant before the voter that
+//! gave it does, whatever the clocks do within their bound. [`counted`] is that rule. All
+//! else here is availability: how soon a new Goose is found, and what a sitting one rides
+//! out.
+
+use std::time::Duration;
+
+/// ε: a bound on |rate − 1| of any clock, in thousandths. Quartz is off by 0.0001 at most;
+/// 0.005 leaves room for a badly calibrated virtual clock.
+pub const CLOCK_DRIFT_THOUSANDTHS: u64 = 5;
+
+/// δ: the margin between looking at the lease and the effect of acting on it.
+pub const MARGIN: Duration = Duration::from_millis(20);
+
+/// The longest lease that any voter grants, whatever it is asked for.
+pub const LEASE_CEILING: Duration = Duration::from_secs(10);
+
+/// The shortest lease that leaves room for one lost renewal.
+pub const LEASE_FLOOR: Duration = Duration::from_millis(150);
+
+/// D(ℓ) = (ℓ/(1+ε) − δ)(1−ε): how long a holder counts a grant of `lease`, on its own clock,
+/// from the moment it *sent* the request. Zero if the grant is too short to be of use.
+#[must_use]
+pub fn counted(lease: Duration) -> Duration {
+    let thousand = 1000_u64;
+    let nanoseconds = super::time::nanoseconds(lease.min(LEASE_CEILING));
+    let slow = nanoseconds * thousand / (thousand + CLOCK_DRIFT_THOUSANDTHS);
+    let margin = super::time::nanoseconds(MARGIN);
+    Duration::from_nanos(
+        slow.saturating_sub(margin) * (thousand - CLOCK_DRIFT_THOUSANDTHS) / thousand,
+    )
+}
+
+/// A named set of timings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Profile {
+    /// One building: round trips of a millisecond, stalls of a quarter second ridden out.
+    #[default]
+    Lan,
+    /// One quiet rack: quicker after a freeze, less patient with a busy machine.
+    Fast,
+    /// Between sites: round trips of up to 200 ms.
+    Wan,
+}
+
+/// All spans that the election and the membership run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// L: the lease a Goose asks for.
+    pub lease: Duration,
+    /// L_c: the lease a claim asks for, and so the longest that a failed claim blocks a voter.
+    pub claim_lease: Duration,
+    /// r: a Goose renews this often.
+    pub renew_interval: Duration,
+    /// r_s: a standby polls this often.
+    pub standby_interval: Duration,
+    /// W_d: how long a vacancy waits for a higher contender.
+    pub deference: Duration,
+    /// An unanswered poll while vacant or founding, a claim, a first renewal and a release are
+    /// sent again after this.
+    pub retransmit: Duration,
+    /// The longest lease this node grants as a voter, and its quarantine when its record is lost.
+    pub lease_max: Duration,
+    /// SWIM: one member is probed this often.
+    pub probe_period: Duration,
+    /// SWIM: a direct probe unanswered for this long is tried through others.
+    pub probe_round_trip: Duration,
+}
+
+/// Why timings are refused. Nothing has been started when this is returned.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TimingError {
+    /// Below [`LEASE_FLOOR`].
+    #[error("a lease of {0:?} is below the usable minimum of {LEASE_FLOOR:?}: give a longer --lease")]
+    LeaseTooShort(Duration),
+    /// Above [`LEASE_CEILING`].
+    #[error("a lease of {0:?} is above the ceiling of {LEASE_CEILING:?}: give a shorter --lease")]
+    LeaseTooLong(Duration),
+    /// Not even one lost renewal is ridden out: D < 2r.
+    #[error(
+        "a lease of {lease:?} counts for {counted:?}, which one lost renewal (every {renew:?}) \
+         would outlast: renew more often or lease for longer"
+    )]
+    NoSlack {
+        /// L.
+        lease: Duration,
+        /// D(L).
+        counted: Duration,
+        /// r.
+        renew: Duration,
+    },
+    /// A claim's lease that counts for nothing, or that is longer than the lease itself.
+    #[error("a claim lease of {0:?} is of no use: it must exceed {MARGIN:?} and not exceed the lease")]
+    ClaimLease(Duration),
+}
+
+impl Timing {
+    /// The timings of a profile, each number with its reason.
+    pub fn of(profile: Profile) -> Self {
+        let millis = Duration::from_millis;
+        match profile {
+            // 574 ms counted: three renewals of 120 ms may be lost and 90 ms are left for a stall.
+            Profile::Lan => Self {
+                lease: millis(600),
+                claim_lease: millis(150),
+                renew_interval: millis(120),
+                standby_interval: millis(200),
+                deference: millis(30),
+                retransmit: millis(20),
+                lease_max: millis(600),
+                probe_period: millis(200),
+                probe_round_trip: millis(80),
+            },
+            Profile::Fast => Self {
+                lease: millis(250),
+                claim_lease: millis(100),
+                renew_interval: millis(50),
+                standby_interval: millis(100),
+                deference: millis(20),
+                retransmit: millis(10),
+                lease_max: millis(250),
+                probe_period: millis(200),
+                probe_round_trip: millis(80),
+            },
+            Profile::Wan => Self {
+                lease: millis(3000),
+                claim_lease: millis(900),
+                renew_interval: millis(600),
+                standby_interval: millis(1000),
+                deference: millis(300),
+                retransmit: millis(300),
+                lease_max: millis(3000),
+                probe_period: millis(1000),
+                probe_round_trip: millis(400),
+            },
+        }
+    }
+
+    /// The lan profile stretched or shrunk to another lease, in proportion.
+    #[must_use]
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        let scale = |span: Duration| {
+            let scaled = super::time::nanoseconds(span) as u128
+                * u128::from(super::time::nanoseconds(lease))
+                / u128::from(super::time::nanoseconds(self.lease).max(1));
+            Duration::from_nanos(u64::try_from(scaled).unwrap_or(u64::MAX))
+        };
+        // Below these, timers would outrun ordinary scheduling noise.
+        let claim_lease = scale(self.claim_lease).max(Duration::from_millis(100)).min(lease);
+        let renew_interval = scale(self.renew_interval);
+        let standby_interval = scale(self.standby_interval);
+        let deference = scale(self.deference).max(Duration::from_millis(10));
+        let retransmit = scale(self.retransmit).max(Duration::from_millis(10));
+        self = Self {
+            lease,
+            claim_lease,
+            renew_interval,
+            standby_interval,
+            deference,
+            retransmit,
+            lease_max: lease,
+            ..self
+        };
+        self
+    }
+
+    /// Holds the inequalities against the numbers.
+    ///
+    /// # Errors
+    /// The first inequality that does not hold.
+    pub fn check(&self) -> Result<(), TimingError> {
+        if self.lease < LEASE_FLOOR {
+            return Err(TimingError::LeaseTooShort(self.lease));
+        }
+        if self.lease > LEASE_CEILING || self.lease_max > LEASE_CEILING {
+            return Err(TimingError::LeaseTooLong(self.lease.max(self.lease_max)));
+        }
+        if self.claim_lease <= 2 * MARGIN || self.claim_lease > self.lease {
+            return Err(TimingError::ClaimLease(self.claim_lease));
+        }
+        let counted = counted(self.lease);
+        if counted < 2 * self.renew_interval {
+            let renew = self.renew_interval;
+            return Err(TimingError::NoSlack { lease: self.lease, counted, renew });
+        }
+        Ok(())
+    }
+
+    /// A contender is fresh for a voter that heard of it within this span: 2.5 standby polls.
+    pub fn contender_freshness(&self) -> Duration {
+        self.standby_interval * 5 / 2
+    }
+}
