@@ -1,5 +1,6 @@
 //! gaggle: exactly one Goose.
 
+pub mod election;
 pub mod node;
 pub mod shell;
 pub mod vocabulary;

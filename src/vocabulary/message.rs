@@ -204,7 +204,7 @@ pub struct Grant {
     /// What was granted: what was asked for or less.
     pub granted: Duration,
     /// The best contender this voter knows, and for how long it has been quorum-connected.
-    pub standby: Option<(NodeId, Duration)>,
+    pub standby: Option<(Process, Duration)>,
 }
 
 /// See [`Message::Nak`].

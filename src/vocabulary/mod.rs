@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod datagram;
 pub mod event;
 pub mod identity;
+pub mod inspection;
 pub mod message;
 pub mod record;
 pub mod setup;

@@ -1,0 +1,462 @@
+//! A contender: polls the voters, claims a vacancy, and holds the lease it wins.
+//!
+//! ```text
+//!             majority vacant, nobody higher          majority granted
+//!   Standby ────────────────────────────▶ Claiming ──────────────────▶ Goose
+//!      ▲                                     │                           │
+//!      └──────── no majority in L_c/2 ───────┘◀── lapse, step down ──────┘
+//! ```
+//!
+//! The one rule that makes it safe: **Goose ⇔ the holder clock is before the majority-th
+//! largest time until which a voter's grant counts**, and a grant counts from the moment its
+//! own request was *sent*. Everything else here is about finding a Goose soon.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::link::Link;
+use super::outbox::Outbox;
+use super::tenure::Tenure;
+use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::{
+    Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus,
+};
+use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::timing::Timing;
+
+/// Unanswered polls are repeated this often in a row before the contender falls back to its
+/// ordinary interval: a dead voter is not to be bombarded for ever.
+const QUICK_POLLS: u32 = 25;
+/// While voters say that they are writing to disk, a claim is kept open for this long.
+const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
+/// A release that nobody acknowledges is sent this often.
+pub(crate) const RELEASES_MAX: u32 = 10;
+
+/// An attempt to win an election.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) ballot: u64,
+    pub(crate) deadline: HolderTime,
+    pub(crate) patience: HolderTime,
+    pub(crate) next_send: HolderTime,
+    pub(crate) certificate: Option<Release>,
+    /// Voters that refused in a way that will not change while this claim lasts.
+    pub(crate) refused: Vec<NodeId>,
+}
+
+/// What a contender is at the moment.
+#[derive(Debug)]
+pub(crate) enum Role {
+    Standby,
+    Claiming(Claim),
+    Goose(Tenure),
+}
+
+/// A release on its way to the voters.
+#[derive(Debug)]
+pub(crate) struct Farewell {
+    pub(crate) release: Release,
+    pub(crate) unacknowledged: BTreeMap<NodeId, u64>,
+    pub(crate) sent: u32,
+    pub(crate) next_send: HolderTime,
+}
+
+/// One contender's state.
+#[derive(Debug)]
+pub struct Contender {
+    pub(crate) me: Process,
+    pub(crate) timing: Timing,
+    pub(crate) eligible: bool,
+    pub(crate) voters: VoterSet,
+    pub(crate) links: BTreeMap<NodeId, Link>,
+    pub(crate) role: Role,
+    pub(crate) highest_ballot: u64,
+    sequence: u64,
+    next_poll: HolderTime,
+    quick_polls: u32,
+    /// Answers to what was asked before this do not count: a tenure lapsed.
+    pub(crate) barrier: HolderTime,
+    /// It does not claim before this: backoff, or told to hold back.
+    pub(crate) hold_until: HolderTime,
+    pub(crate) holding_back: bool,
+    certificate: Option<(Release, HolderTime)>,
+    pub(crate) farewell: Option<Farewell>,
+    was_connected: bool,
+    /// This boot has said goodbye: it never contends again.
+    pub(crate) retired: bool,
+}
+
+impl Contender {
+    /// A contender that starts at `now` by polling every voter.
+    pub fn new(
+        me: Process,
+        voters: VoterSet,
+        timing: &Timing,
+        eligible: bool,
+        now: HolderTime,
+    ) -> Self {
+        Self {
+            me,
+            timing: timing.clone(),
+            eligible,
+            links: voters.ids().iter().map(|id| (*id, Link::new(*id))).collect(),
+            voters,
+            role: Role::Standby,
+            highest_ballot: 0,
+            sequence: 0,
+            next_poll: now,
+            quick_polls: 0,
+            barrier: HolderTime(0),
+            hold_until: HolderTime(0),
+            holding_back: false,
+            certificate: None,
+            farewell: None,
+            was_connected: false,
+            retired: false,
+        }
+    }
+
+    pub(crate) fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    pub(crate) fn majority(&self) -> usize {
+        self.voters.majority()
+    }
+
+    /// The `majority`-th largest of one time per voter: what a majority of them reaches.
+    pub(crate) fn majority_of(&self, time: impl Fn(&Link) -> HolderTime) -> HolderTime {
+        let mut times: Vec<HolderTime> = self.links.values().map(time).collect();
+        times.sort_unstable_by(|left, right| right.cmp(left));
+        times.get(self.majority() - 1).copied().unwrap_or(HolderTime(0))
+    }
+
+    /// Whether a majority of the voters answered lately, to requests sent after the last lapse.
+    pub fn is_quorum_connected(&self, now: HolderTime) -> bool {
+        let newest = self.majority_of(|link| link.answered_request().unwrap_or(HolderTime(0)));
+        newest > self.barrier && now.since(newest) <= self.timing.contender_freshness()
+    }
+
+    /// Whether it could lead, as far as it is concerned.
+    fn may_contend(&self, now: HolderTime) -> bool {
+        self.eligible && !self.retired && now >= self.hold_until
+    }
+
+    /// Notes a ballot that somebody named, so that the next claim is above it.
+    pub(crate) fn hear_ballot(&mut self, ballot: u64) {
+        self.highest_ballot = self.highest_ballot.max(ballot);
+    }
+
+    /// Something changed that makes the voters worth asking at once.
+    pub(crate) fn poll_soon(&mut self, at: HolderTime) {
+        self.next_poll = self.next_poll.min(at);
+    }
+
+    /// News came: unanswered polls may be repeated quickly again.
+    pub(crate) fn take_heart(&mut self) {
+        self.quick_polls = 0;
+    }
+
+    /// Does what is due. `stands_by`: this node is one of those who keep polling.
+    pub(crate) fn advance(
+        &mut self,
+        now: HolderTime,
+        stands_by: bool,
+        founding: bool,
+        outbox: &mut Outbox,
+    ) {
+        self.say_farewell(now, outbox);
+        match &self.role {
+            Role::Goose(_) => self.advance_tenure(now, outbox),
+            Role::Claiming(_) => self.advance_claim(now, outbox),
+            Role::Standby => {}
+        }
+        if matches!(self.role, Role::Standby) && stands_by {
+            self.advance_polls(now, founding, outbox);
+            self.consider_claim(now, outbox);
+        }
+    }
+
+    /// How long until [`Contender::advance`] has something to do.
+    pub(crate) fn timeout(&self, now: HolderTime, stands_by: bool, founding: bool) -> Option<Duration> {
+        let farewell = self.farewell.as_ref().map(|farewell| farewell.next_send);
+        let role = match &self.role {
+            Role::Goose(tenure) => Some(tenure.next_event(self.lease_deadline())),
+            Role::Claiming(claim) => Some(claim.next_send.min(claim.deadline)),
+            Role::Standby if stands_by => Some(self.next_poll_event(now, founding)),
+            Role::Standby => None,
+        };
+        [farewell, role].into_iter().flatten().min().map(|at| at.since(now))
+    }
+
+    fn next_poll_event(&self, now: HolderTime, founding: bool) -> HolderTime {
+        let repeat = if self.polls_quickly(now, founding) {
+            let unanswered = self.links.values().filter_map(Link::unanswered_poll).min();
+            unanswered.map(|sent| sent.plus(self.timing.retransmit))
+        } else {
+            None
+        };
+        let resume = (self.hold_until > now).then_some(self.hold_until);
+        [Some(self.next_poll), repeat, resume]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.next_poll)
+    }
+
+    /// Whether an unanswered poll is repeated without waiting for the next round: while nobody
+    /// is known to hold a majority, or while this voter is being founded.
+    fn polls_quickly(&self, now: HolderTime, founding: bool) -> bool {
+        self.quick_polls < QUICK_POLLS && (founding || !self.is_majority_held(now))
+    }
+
+    /// Whether a majority of the voters lately said that their vote is taken.
+    pub(crate) fn is_majority_held(&self, now: HolderTime) -> bool {
+        let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(
+            self.timing.contender_freshness(),
+        )));
+        let held = |link: &&Link| {
+            link.standing(since).is_some_and(|status| status.standing != Standing::Vacant)
+        };
+        self.links.values().filter(held).count() >= self.majority()
+    }
+
+    fn advance_polls(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
+        if now >= self.next_poll {
+            self.next_poll = now.plus(self.timing.standby_interval);
+            let everybody: Vec<NodeId> = self.links.keys().copied().collect();
+            for voter in everybody {
+                self.poll(voter, now, founding, outbox);
+            }
+        } else if self.polls_quickly(now, founding) {
+            let overdue = |link: &&Link| {
+                link.unanswered_poll().is_some_and(|sent| now.since(sent) >= self.timing.retransmit)
+            };
+            let silent: Vec<NodeId> =
+                self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect();
+            if !silent.is_empty() {
+                self.quick_polls += 1;
+            }
+            for voter in silent {
+                self.poll(voter, now, founding, outbox);
+            }
+        }
+    }
+
+    /// Polls one voter.
+    pub(crate) fn poll(&mut self, voter: NodeId, now: HolderTime, founding: bool, outbox: &mut Outbox) {
+        let sequence = self.next_sequence();
+        let may_contend = self.may_contend(now);
+        let poll = Poll {
+            sequence,
+            quorum_connected: may_contend && self.is_quorum_connected(now),
+            eligible: may_contend,
+            founding,
+        };
+        if let Some(link) = self.links.get_mut(&voter) {
+            link.sent_poll(sequence, now);
+            outbox.send_to_node(voter, Message::Poll(poll));
+        }
+    }
+
+    /// A voter said how it stands.
+    pub(crate) fn informed(&mut self, status: &VoterStatus, now: HolderTime) {
+        self.hear_ballot(status.max_ballot);
+        let connected = self.is_quorum_connected(now);
+        if connected && !self.was_connected {
+            // Voters defer only to whoever reaches a majority: tell them at once.
+            self.poll_soon(now);
+        }
+        self.was_connected = connected;
+        if status.standing == Standing::Vacant {
+            self.take_heart();
+        }
+    }
+
+    /// The outgoing Goose nominated this node.
+    pub(crate) fn nominated(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
+        self.hear_ballot(release.ballot);
+        if !matches!(self.role, Role::Standby) {
+            return;
+        }
+        self.certificate = Some((release, now.plus(self.timing.lease)));
+        self.poll_soon(now.plus(self.timing.retransmit));
+        self.consider_claim(now, outbox);
+    }
+
+    /// Whether this status leaves the voter free for a claim with `certificate`. Quarantine
+    /// and virginity count as taken, however long they last: that is safety, not courtesy.
+    fn is_free(status: &VoterStatus, certificate: Option<&Release>) -> bool {
+        let released = |holder: Process, ballot: u64| {
+            certificate.is_some_and(|release| {
+                release.holder == holder && (release.all || ballot <= release.ballot)
+            })
+        };
+        match status.standing {
+            Standing::Vacant => true,
+            Standing::Held { holder, ballot, .. } => released(holder, ballot),
+            _ => false,
+        }
+    }
+
+    /// Claims, if a majority of the voters is free and none of them prefers somebody else.
+    pub(crate) fn consider_claim(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        if !matches!(self.role, Role::Standby) || !self.may_contend(now) {
+            return;
+        }
+        self.certificate.take_if(|(_, until)| *until <= now);
+        let certificate = self.certificate.as_ref().map(|(release, _)| release);
+        // A round is as old as its oldest answer that is still believed.
+        let age = match certificate {
+            Some(_) => self.timing.contender_freshness(),
+            None => self.timing.standby_interval + self.timing.retransmit,
+        };
+        let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(age)));
+        let since = since.max(HolderTime(self.barrier.0.saturating_add(1)));
+        let mut free = 0;
+        let mut preferred = None;
+        for link in self.links.values() {
+            let Some(status) = link.standing(since) else { continue };
+            if Self::is_free(status, certificate) {
+                free += 1;
+                preferred = preferred.or(status.top_contender);
+            }
+        }
+        if free < self.majority() {
+            return;
+        }
+        if preferred.is_some_and(|id| id != self.me.id) && certificate.is_none() {
+            // Ask again when the preferred one has had its time.
+            self.poll_soon(now.plus(self.timing.deference));
+            return;
+        }
+        let certificate = self.certificate.take().map(|(release, _)| release);
+        self.claim(certificate, now, outbox);
+    }
+
+    fn claim(&mut self, certificate: Option<Release>, now: HolderTime, outbox: &mut Outbox) {
+        if self.highest_ballot >= super::BALLOT_MAX {
+            return;
+        }
+        self.highest_ballot += 1;
+        self.farewell = None;
+        for link in self.links.values_mut() {
+            link.forget_grants();
+        }
+        self.role = Role::Claiming(Claim {
+            ballot: self.highest_ballot,
+            deadline: now.plus(self.timing.claim_lease / 2),
+            patience: now.plus(SLOW_DISK_PATIENCE),
+            next_send: now,
+            certificate,
+            refused: Vec::new(),
+        });
+        self.advance_claim(now, outbox);
+    }
+
+    fn advance_claim(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let Role::Claiming(claim) = &mut self.role else { return };
+        if now >= claim.deadline {
+            self.abandon_claim(now, self.timing.deference, outbox);
+            return;
+        }
+        if now < claim.next_send {
+            return;
+        }
+        claim.next_send = now.plus(self.timing.retransmit);
+        let (ballot, certificate) = (claim.ballot, claim.certificate.clone());
+        let refused = claim.refused.clone();
+        let lease = self.timing.claim_lease;
+        let pending: Vec<NodeId> = self
+            .links
+            .iter()
+            .filter(|(id, link)| !refused.contains(id) && link.counted_until() <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for voter in pending {
+            self.acquire(voter, AcquireKind::Claim, ballot, lease, certificate.clone(), now, outbox);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of one message")]
+    pub(crate) fn acquire(
+        &mut self,
+        voter: NodeId,
+        kind: AcquireKind,
+        ballot: u64,
+        lease: Duration,
+        certificate: Option<Release>,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        let sequence = self.next_sequence();
+        let Some(link) = self.links.get_mut(&voter) else { return };
+        let Some(process) = link.process() else { return };
+        link.sent(sequence, now, Some(ballot));
+        let acquire = Acquire { kind, ballot, sequence, lease, certificate };
+        outbox.send(process, Message::Acquire(acquire));
+    }
+
+    /// Gives a claim up: what was granted is released, and the next attempt has a fresh ballot.
+    pub(crate) fn abandon_claim(
+        &mut self,
+        now: HolderTime,
+        backoff: Duration,
+        outbox: &mut Outbox,
+    ) {
+        let Role::Claiming(claim) = &self.role else { return };
+        let ballot = claim.ballot;
+        self.role = Role::Standby;
+        self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
+        self.hold_until = self.hold_until.max(now.plus(backoff));
+        self.next_poll = self.hold_until;
+        self.take_heart();
+    }
+
+    /// Sends a release to every voter, and again until it is acknowledged. The role must have
+    /// been given up before.
+    pub(crate) fn release(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
+        assert!(!matches!(self.role, Role::Goose(_)), "I8: released while still acting");
+        for link in self.links.values_mut() {
+            link.forget_grants();
+        }
+        let everybody: Vec<NodeId> = self.links.keys().copied().collect();
+        let unacknowledged =
+            everybody.into_iter().map(|voter| (voter, self.next_sequence())).collect();
+        self.farewell = Some(Farewell { release, unacknowledged, sent: 0, next_send: now });
+        self.say_farewell(now, outbox);
+    }
+
+    fn say_farewell(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let retransmit = self.timing.retransmit;
+        let Some(farewell) = self.farewell.as_mut().filter(|farewell| farewell.next_send <= now)
+        else {
+            return;
+        };
+        farewell.sent += 1;
+        farewell.next_send = now.plus(retransmit);
+        for (voter, sequence) in &farewell.unacknowledged {
+            let process = self.links.get(voter).and_then(Link::process);
+            let Some(process) = process else { continue };
+            let release = farewell.release.clone();
+            outbox.send(process, Message::Release { sequence: *sequence, release });
+        }
+        if farewell.sent >= RELEASES_MAX {
+            self.farewell = None;
+        }
+    }
+
+    /// A voter acknowledged a release.
+    pub(crate) fn release_acknowledged(&mut self, from: NodeId, sequence: u64) {
+        if let Some(farewell) = &mut self.farewell {
+            if farewell.unacknowledged.get(&from) == Some(&sequence) {
+                farewell.unacknowledged.remove(&from);
+            }
+            if farewell.unacknowledged.is_empty() {
+                self.farewell = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a voter owes, and how much of it is on disk.
+//!
+//! Every change gets a revision. An answer that relies on a change waits until a revision at
+//! least as high is durable; what is said of the highest ballot is what is durable.
+
+use std::collections::VecDeque;
+
+use crate::vocabulary::record::Vote;
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    vote: Vote,
+    revision: u64,
+    durable_revision: u64,
+    durable_ballot: u64,
+    /// The highest ballot at each revision that is not durable yet.
+    under_way: VecDeque<(u64, u64)>,
+}
+
+impl Ledger {
+    /// A ledger of which nothing new is durable yet. `durable_ballot` is what a sound record
+    /// already said.
+    pub(crate) fn new(vote: Vote, durable_ballot: u64) -> Self {
+        let under_way = VecDeque::from([(1, vote.max_ballot)]);
+        Self { vote, revision: 1, durable_revision: 0, durable_ballot, under_way }
+    }
+
+    pub(crate) fn vote(&self) -> &Vote {
+        &self.vote
+    }
+
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(crate) fn durable_ballot(&self) -> u64 {
+        self.durable_ballot
+    }
+
+    pub(crate) fn is_durable(&self, revision: u64) -> bool {
+        self.durable_revision >= revision
+    }
+
+    /// Applies a change and returns the revision that must be durable before it is relied on.
+    pub(crate) fn change(&mut self, apply: impl FnOnce(&mut Vote)) -> u64 {
+        let floor = self.vote.max_ballot;
+        apply(&mut self.vote);
+        assert!(self.vote.max_ballot >= floor, "I5: the highest ballot never falls");
+        self.revision += 1;
+        // Revisions that were never stored one by one are covered by any later one, so a long
+        // queue (a disk that keeps failing) may lose its middle.
+        if self.under_way.len() >= 64 {
+            self.under_way.pop_back();
+        }
+        self.under_way.push_back((self.revision, self.vote.max_ballot));
+        self.revision
+    }
+
+    /// Notes that everything up to `revision` is durable.
+    pub(crate) fn stored(&mut self, revision: u64) {
+        self.durable_revision = self.durable_revision.max(revision);
+        while let Some((_, ballot)) = self.under_way.pop_front_if(|(at, _)| *at <= revision) {
+            self.durable_ballot = self.durable_ballot.max(ballot);
+        }
+    }
+}

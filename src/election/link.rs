@@ -1,0 +1,207 @@
+//! What a contender knows of one voter.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::message::{Standing, VoterStatus};
+use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::timing::counted;
+
+/// The most requests to one voter whose send time is remembered. At one request every 10 ms,
+/// answers up to 320 ms late still count.
+const REQUESTS_MAX: usize = 32;
+
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    sequence: u64,
+    sent: HolderTime,
+    /// The ballot of an Acquire; none for a Poll or a Probe.
+    ballot: Option<u64>,
+}
+
+/// One voter, as a contender sees it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    id: NodeId,
+    boot: Option<Boot>,
+    status: Option<(VoterStatus, HolderTime)>,
+    status_sequence: u64,
+    requests: VecDeque<Request>,
+    /// The newest Poll that is still unanswered, and when it was sent.
+    open_poll: Option<(u64, HolderTime)>,
+    /// When the newest request that was answered was sent.
+    answered_request: Option<HolderTime>,
+    /// When the newest answer came.
+    answered: Option<HolderTime>,
+    /// The grant's end, by the rule of [`counted`].
+    counted_until: HolderTime,
+    standby: Option<(Process, Duration)>,
+}
+
+impl Link {
+    pub(crate) fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            boot: None,
+            status: None,
+            status_sequence: 0,
+            requests: VecDeque::new(),
+            open_poll: None,
+            answered_request: None,
+            answered: None,
+            counted_until: HolderTime(0),
+            standby: None,
+        }
+    }
+
+    /// The voter's process, once heard.
+    pub(crate) fn process(&self) -> Option<Process> {
+        Some(Process { id: self.id, boot: self.boot? })
+    }
+
+    pub(crate) fn answered(&self) -> Option<HolderTime> {
+        self.answered
+    }
+
+    pub(crate) fn answered_request(&self) -> Option<HolderTime> {
+        self.answered_request
+    }
+
+    pub(crate) fn counted_until(&self) -> HolderTime {
+        self.counted_until
+    }
+
+    pub(crate) fn standby(&self) -> Option<(Process, Duration)> {
+        self.standby
+    }
+
+    /// Remembers when a request was sent. A voter may refuse a sequence it has not seen the
+    /// like of, so numbers only rise.
+    pub(crate) fn sent(&mut self, sequence: u64, now: HolderTime, ballot: Option<u64>) {
+        if self.requests.len() >= REQUESTS_MAX {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Request { sequence, sent: now, ballot });
+    }
+
+    /// Remembers a Poll.
+    pub(crate) fn sent_poll(&mut self, sequence: u64, now: HolderTime) {
+        self.sent(sequence, now, None);
+        self.open_poll = Some((sequence, now));
+    }
+
+    /// When the newest Poll was sent, if it is unanswered.
+    pub(crate) fn unanswered_poll(&self) -> Option<HolderTime> {
+        self.open_poll.map(|(_, sent)| sent)
+    }
+
+    /// Notes an answer and returns when its request was sent: none if there was no such
+    /// request, or it was answered before. `ballot` must be the request's own.
+    fn answer(
+        &mut self,
+        sequence: u64,
+        ballot: Option<u64>,
+        now: HolderTime,
+    ) -> Option<HolderTime> {
+        let position = self.requests.iter().position(|request| {
+            request.sequence == sequence && request.ballot == ballot
+        })?;
+        // Only this one: an earlier request may still be on its way through the voter's disk.
+        let sent = self.requests.remove(position)?.sent;
+        if self.open_poll.is_some_and(|(open, _)| open <= sequence) {
+            self.open_poll = None;
+        }
+        self.answered_request = self.answered_request.max(Some(sent));
+        self.answered = Some(now);
+        Some(sent)
+    }
+
+    /// An answer to a Probe or a refusal of an Acquire. Returns whether it was expected.
+    pub(crate) fn heard(&mut self, sequence: u64, ballot: Option<u64>, now: HolderTime) -> bool {
+        self.answer(sequence, ballot, now).is_some()
+    }
+
+    /// An answer to a Poll. Returns whether it was expected and tells something new.
+    pub(crate) fn polled(
+        &mut self,
+        boot: Boot,
+        sequence: u64,
+        status: &VoterStatus,
+        now: HolderTime,
+    ) -> bool {
+        self.answer(sequence, None, now).is_some() && self.stands(boot, status, now)
+    }
+
+    /// The voter says how it stands. A status that is older than the last one is ignored:
+    /// a late answer to a poll must not erase a newer notice of vacancy.
+    pub(crate) fn stands(&mut self, boot: Boot, status: &VoterStatus, now: HolderTime) -> bool {
+        match self.boot {
+            Some(known) if known == boot && status.sequence <= self.status_sequence => {
+                return false;
+            }
+            Some(known) if boot.start < known.start => return false,
+            _ => self.reboot(boot),
+        }
+        self.status_sequence = status.sequence;
+        self.status = Some((status.clone(), now));
+        true
+    }
+
+    /// The voter is another process now. What it said before is void; what it granted before
+    /// is not, for it waits that out.
+    pub(crate) fn reboot(&mut self, boot: Boot) {
+        if self.boot != Some(boot) {
+            self.boot = Some(boot);
+            self.status = None;
+            self.status_sequence = 0;
+        }
+    }
+
+    /// A grant: it counts from the moment *its own* request was sent. The boot may be older
+    /// than the one known: that voter waits out what it granted before. Returns whether it
+    /// was expected.
+    pub(crate) fn granted(
+        &mut self,
+        sequence: u64,
+        ballot: u64,
+        lease: Duration,
+        standby: Option<(Process, Duration)>,
+        now: HolderTime,
+    ) -> bool {
+        let Some(sent) = self.answer(sequence, Some(ballot), now) else { return false };
+        self.counted_until = self.counted_until.max(sent.plus(counted(lease)));
+        self.standby = standby;
+        self.status = None;
+        true
+    }
+
+    /// Grants count no more: the tenure ended.
+    pub(crate) fn forget_grants(&mut self) {
+        self.counted_until = HolderTime(0);
+        self.standby = None;
+        self.requests.retain(|request| request.ballot.is_none());
+    }
+
+    /// The last word on its standing that came after `since`.
+    pub(crate) fn standing(&self, since: HolderTime) -> Option<&VoterStatus> {
+        let (status, received) = self.status.as_ref()?;
+        (*received >= since).then_some(status)
+    }
+
+    /// Its last word on its standing, however old, and when it came.
+    pub(crate) fn last_status(&self) -> Option<(&VoterStatus, HolderTime)> {
+        self.status.as_ref().map(|(status, received)| (status, *received))
+    }
+
+    /// When its last known grant or quarantine should end, if that word came after `since`.
+    pub(crate) fn expected_vacancy(&self, since: HolderTime) -> Option<HolderTime> {
+        let (status, received) = self.status.as_ref().filter(|(_, at)| *at >= since)?;
+        match status.standing {
+            Standing::Held { remaining, .. } | Standing::Quarantined { remaining, .. } => {
+                Some(received.plus(remaining))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! The lease election: a voter, a contender, and the messages between them.
+//!
+//! Membership tells who is probably alive; it never decides who leads. Two nodes can each see
+//! an overlapping majority when a partition is partial or one-way, so seeing one is not enough:
+//! a claim is backed by exclusive, time-bounded leases that a majority of the voters granted.
+//!
+//! One packet's way: [`Election::handle_message`] → [`voter::Voter`] or
+//! [`contender::Contender`] → [`outbox::Outgoing`]. The contender of a node talks to the voter
+//! of the same node in the same messages, which never leave this module.
+//!
+//! Assumptions: the messages come from nodes of the same cluster (the envelope was checked);
+//! every call passes clocks that were read after the input arrived; a revision reported as
+//! stored survives a crash.
+
+pub mod contender;
+mod deference;
+mod founding;
+mod ledger;
+mod link;
+pub mod outbox;
+mod tenure;
+mod view;
+pub mod voter;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::vocabulary::configuration::Configuration;
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::inspection::{Inspection, VoterInspection};
+use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
+use crate::vocabulary::record::Vote;
+use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
+use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
+use crate::vocabulary::timing::Timing;
+use contender::Contender;
+use outbox::{Outbox, Outgoing};
+use view::View;
+use voter::{Voter, VoterPast};
+
+/// No ballot reaches this: terms stay exact in JSON.
+pub const BALLOT_MAX: u64 = 1 << 53;
+
+/// This many of the highest eligible nodes keep polling the voters: warm standbys.
+pub const STANDBYS: usize = 3;
+
+/// A message to oneself may lead to another; no input leads to more than this many.
+const OWN_MESSAGES_MAX: usize = 256;
+
+/// What membership contributes: hints about who is around. The election is safe whatever they
+/// say.
+#[derive(Clone, Debug, Default)]
+pub struct Sight {
+    /// The highest eligible nodes, highest first, this node included: a few dozen at most.
+    pub eligible: Vec<Process>,
+    /// Nodes to be told of a new Goose directly, a few dozen at most; gossip tells the rest.
+    pub neighbours: Vec<Process>,
+    /// How many eligible nodes are higher than this one.
+    pub rank: usize,
+}
+
+/// What an election is started with.
+#[derive(Clone, Debug)]
+pub struct ElectionSetup {
+    /// This process.
+    pub me: Process,
+    /// Where it is reached.
+    pub address: SocketAddr,
+    /// Where its HTTP server is reached.
+    pub http: Option<SocketAddr>,
+    /// Who votes.
+    pub configuration: Configuration,
+    /// The spans of the protocol.
+    pub timing: Timing,
+    /// Whether this node may become Goose.
+    pub eligible: bool,
+    /// What it finds of its past as a voter; ignored if it is none.
+    pub past: VoterPast,
+    /// Whether part of that past was unreadable, for the log.
+    pub damaged: bool,
+}
+
+/// One node's part in the election.
+#[derive(Debug)]
+pub struct Election {
+    me: Process,
+    address: SocketAddr,
+    http: Option<SocketAddr>,
+    configuration: Configuration,
+    timing: Timing,
+    eligible: bool,
+    voter: Option<Voter>,
+    contender: Contender,
+    view: View,
+    sight: Sight,
+    outbox: Outbox,
+    /// When a Goose, a vacancy or an election was last heard of.
+    news: HolderTime,
+    /// A node that is no standby polls until then, after a notice or a long silence.
+    awake_until: HolderTime,
+}
+
+impl Election {
+    /// An election that starts at `now`. Its vote, if it has one, is to be stored at once.
+    pub fn new(setup: ElectionSetup, now: Now) -> Self {
+        let ElectionSetup { me, timing, eligible, configuration, .. } = setup;
+        let voters = configuration.voters.clone();
+        let mut outbox = Outbox::new(me);
+        let voter = voters.contains(me.id).then(|| {
+            let voter = Voter::new(me, voters.clone(), &timing, setup.past, now);
+            voter.report_start(setup.damaged, now.voter, &mut outbox);
+            voter
+        });
+        let contender = Contender::new(me, voters, &timing, eligible, now.holder);
+        Self {
+            me,
+            address: setup.address,
+            http: setup.http,
+            configuration,
+            timing,
+            eligible,
+            voter,
+            contender,
+            view: View::default(),
+            sight: Sight::default(),
+            outbox,
+            news: now.holder,
+            awake_until: HolderTime(0),
+        }
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// What this node must store as a voter, and its revision.
+    pub fn vote(&self) -> Option<(&Vote, u64)> {
+        let ledger = self.voter.as_ref()?.ledger();
+        Some((ledger.vote(), ledger.revision()))
+    }
+
+    /// Everything up to `revision` of the vote is durable, or could not be made so.
+    pub fn handle_stored(&mut self, now: Now, revision: u64, sound: bool) {
+        self.expire(now);
+        if let Some(voter) = &mut self.voter {
+            voter.stored(revision, sound, now, &mut self.outbox);
+        }
+        self.advance(now);
+    }
+
+    /// Membership changed.
+    pub fn handle_sight(&mut self, now: Now, sight: Sight) {
+        self.sight = sight;
+        self.advance(now);
+    }
+
+    /// Gossip says that a process is gone, or that its node has a newer one.
+    pub fn handle_departure(&mut self, now: Now, process: Process) {
+        let polls = self.stands_by(now.holder);
+        let ours = self.view.goose().is_some_and(|goose| goose.process == process);
+        // Standbys know better from the voters.
+        if ours && process != self.me && !polls && self.view.forget(process) {
+            self.outbox.event(Event::GooseChanged(None));
+            self.awake(now.holder);
+        }
+        self.advance(now);
+    }
+
+    /// Another live process votes under this node's id.
+    pub fn handle_twin(&mut self, now: Now) {
+        if let Some(voter) = &mut self.voter {
+            voter.silence(&mut self.outbox);
+        }
+        self.advance(now);
+    }
+
+    /// Whether this node stopped voting because of a twin.
+    pub fn is_silenced(&self) -> bool {
+        self.voter.as_ref().is_some_and(Voter::is_silenced)
+    }
+
+    /// The machine was suspended since the last input: no counted grant can be trusted.
+    pub fn handle_suspend(&mut self, now: Now) {
+        self.contender.void_grants(now.holder, &mut self.outbox);
+        self.advance(now);
+    }
+
+    /// Applies everything that is due.
+    pub fn handle_timeout(&mut self, now: Now) {
+        self.expire(now);
+        self.advance(now);
+    }
+
+    /// A message from another node whose envelope was checked.
+    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) {
+        self.expire(now);
+        self.dispatch(now, from, message);
+        self.advance(now);
+    }
+
+    /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns
+    /// the term that ended and the nominee; none if this node is not Goose.
+    pub fn step_down(
+        &mut self,
+        now: Now,
+        nominee: Option<Process>,
+        hold: Option<Duration>,
+        leaving: bool,
+    ) -> Option<(u64, Option<Process>)> {
+        self.expire(now);
+        let nominee = nominee.or_else(|| self.contender.best_standby());
+        let hold = hold.unwrap_or(self.timing.lease * 4);
+        let term =
+            self.contender.step_down(nominee, hold, leaving, now.holder, &mut self.outbox);
+        self.advance(now);
+        term.map(|term| (term, nominee))
+    }
+
+    /// Whether a release is still on its way.
+    pub fn is_saying_farewell(&self) -> bool {
+        self.contender.farewell.is_some()
+    }
+
+    /// What to do next, in order.
+    pub fn poll_outgoing(&mut self) -> Option<Outgoing> {
+        self.outbox.pop()
+    }
+
+    /// How long until [`Election::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
+        let voter = self.voter.as_ref().and_then(|voter| voter.timeout(now.voter));
+        let stands_by = self.stands_by(now.holder);
+        let founding = self.is_founding();
+        let contender = self.contender.timeout(now.holder, stands_by, founding);
+        let silence = (self.eligible && !stands_by)
+            .then(|| self.news.plus(self.silence_limit()).since(now.holder));
+        let view = self.view.known().map(|known| {
+            known.confirmed.plus(view::FORGET_AFTER).since(now.holder)
+        });
+        [voter, contender, silence, view].into_iter().flatten().min()
+    }
+
+    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    pub fn lease(&self) -> Option<Lease> {
+        let tenure = self.contender.tenure()?;
+        Some(Lease {
+            term: tenure.term,
+            deadline: self.contender.lease_deadline(),
+            duration: self.timing.lease,
+            since: tenure.since,
+        })
+    }
+
+    /// The highest term known. Never falls.
+    pub fn term(&self) -> u64 {
+        self.view.term()
+    }
+
+    /// The Goose known.
+    pub fn goose(&self) -> Option<KnownGoose> {
+        let mut known = self.view.known()?.clone();
+        if known.goose.process == self.me {
+            known.expires = self.contender.lease_deadline();
+        }
+        Some(known)
+    }
+
+    /// Each voter as this node sees it; addresses are for the caller to fill in.
+    pub fn voter_views(&self) -> Vec<VoterView> {
+        let view = |(id, link): (&NodeId, &link::Link)| VoterView {
+            id: *id,
+            address: None,
+            answered: link.answered(),
+            granted_until: (link.counted_until() > HolderTime(0)).then(|| link.counted_until()),
+        };
+        self.contender.links.iter().map(view).collect()
+    }
+
+    /// The insides, for checkers.
+    pub fn inspect(&self) -> Inspection {
+        let voter = self.voter.as_ref().map(|voter| VoterInspection {
+            grant: voter.grant().map(|grant| (grant.holder, grant.ballot, grant.expiry)),
+            quarantine_until: voter.quarantine_until(),
+            max_ballot: voter.ledger().vote().max_ballot,
+            durable_ballot: voter.ledger().durable_ballot(),
+            may_grant: voter.may_grant(),
+        });
+        let claiming = match &self.contender.role {
+            contender::Role::Claiming(claim) => Some(claim.ballot),
+            _ => None,
+        };
+        let links = self.contender.links.iter();
+        let counted = links.map(|(id, link)| (*id, link.counted_until())).collect();
+        Inspection { voter, counted, is_claiming: claiming }
+    }
+
+    /// Expiries come before anything else an input may do: a lapse is final.
+    fn expire(&mut self, now: Now) {
+        if let Some(voter) = &mut self.voter {
+            voter.expire(now, &mut self.outbox);
+        }
+        self.contender.expire(now.holder, &mut self.outbox);
+    }
+
+    fn is_founding(&self) -> bool {
+        self.voter.as_ref().is_some_and(Voter::is_virgin)
+    }
+
+    fn stands_by(&self, now: HolderTime) -> bool {
+        self.voter.is_some()
+            || self.eligible && (self.sight.rank < STANDBYS || now < self.awake_until)
+    }
+
+    /// How long a node that is no standby hears nothing before it asks: later the lower it
+    /// ranks, so that a large cluster does not ask all at once.
+    fn silence_limit(&self) -> Duration {
+        let rank = u32::try_from(self.sight.rank).unwrap_or(u32::MAX);
+        self.timing.lease * 4 + self.timing.standby_interval.saturating_mul(rank)
+    }
+
+    fn awake(&mut self, now: HolderTime) {
+        self.awake_until = now.plus(self.timing.standby_interval * 5);
+        self.contender.poll_soon(now);
+    }
+
+    /// Does everything that is due, and delivers what this node says to itself.
+    fn advance(&mut self, now: Now) {
+        self.expire(now);
+        if self.eligible
+            && !self.stands_by(now.holder)
+            && now.holder >= self.news.plus(self.silence_limit())
+        {
+            self.news = now.holder;
+            self.awake(now.holder);
+        }
+        for _ in 0..OWN_MESSAGES_MAX {
+            self.act(now);
+            let Some(message) = self.outbox.pop_own() else { break };
+            self.dispatch(now, self.me, &message);
+        }
+        self.update_view(now);
+    }
+
+    fn act(&mut self, now: Now) {
+        let stands_by = self.stands_by(now.holder);
+        let founding = self.is_founding();
+        self.contender.advance(now.holder, stands_by, founding, &mut self.outbox);
+        if let Some(voter) = &mut self.voter {
+            let goose = self.view.goose();
+            voter.notices(&self.sight.eligible, goose, now.voter, &mut self.outbox);
+        }
+        if self.contender.announcement_due(now.holder) {
+            self.announce(now.holder);
+        }
+    }
+
+    /// Tells the voters, the standbys and the neighbours at once, and gossip tells the rest.
+    fn announce(&mut self, now: HolderTime) {
+        let Some(goose) = self.contender.as_goose(self.address, self.http) else { return };
+        let remaining = self.contender.lease_deadline().since(now);
+        if self.view.learn(&goose, remaining, now) {
+            self.outbox.event(Event::GooseChanged(Some(goose.clone())));
+        }
+        let voters = self.contender.links.values().filter_map(link::Link::process);
+        let mut told: Vec<Process> = voters.collect();
+        told.extend(self.sight.eligible.iter().take(STANDBYS + 1));
+        told.extend(&self.sight.neighbours);
+        told.sort_unstable();
+        told.dedup();
+        for process in told.into_iter().filter(|process| *process != self.me) {
+            self.outbox.send(process, Message::Announce(goose.clone()));
+        }
+    }
+
+    fn update_view(&mut self, now: Now) {
+        let mut lost = self.view.expire(now.holder);
+        let mine = self.view.goose().is_some_and(|goose| goose.process == self.me);
+        if mine && self.contender.tenure().is_none() {
+            lost |= self.view.forget_all();
+        } else if !mine {
+            lost |= self.is_vacancy_known(now.holder) && self.view.forget_all();
+        }
+        if lost {
+            self.outbox.event(Event::GooseChanged(None));
+        }
+    }
+
+    /// Whether a majority of the voters said, since the Goose was last confirmed, that their
+    /// vote is free.
+    fn is_vacancy_known(&self, now: HolderTime) -> bool {
+        let Some(known) = self.view.known() else { return false };
+        let fresh = now.0.saturating_sub(nanoseconds(self.timing.contender_freshness()));
+        let since = HolderTime(fresh.max(known.confirmed.0.saturating_add(1)));
+        let vacant = |link: &&link::Link| {
+            link.standing(since).is_some_and(|status| status.standing == Standing::Vacant)
+        };
+        self.contender.links.values().filter(vacant).count() >= self.contender.majority()
+    }
+
+    /// Takes note of a Goose that somebody named.
+    pub fn hear_of_goose(&mut self, now: Now, goose: &Goose) {
+        self.learn_goose(goose, self.timing.lease, now.holder);
+        self.advance(now);
+    }
+
+    fn learn_goose(&mut self, goose: &Goose, remaining: Duration, now: HolderTime) {
+        if goose.term >= BALLOT_MAX || goose.process == self.me {
+            return;
+        }
+        if goose.term >= self.view.term() {
+            self.news = now;
+        }
+        if self.view.learn(goose, remaining, now) {
+            self.outbox.event(Event::GooseChanged(Some(goose.clone())));
+        }
+    }
+
+    fn dispatch(&mut self, now: Now, from: Process, message: &Message) {
+        if highest_ballot_in(message) >= BALLOT_MAX {
+            return;
+        }
+        let in_sight = self.sight.eligible.first().map(|process| process.id);
+        let holder_now = now.holder;
+        let Self { voter, contender, outbox, view, .. } = self;
+        match (message, voter) {
+            (Message::Poll(poll), Some(voter)) => {
+                voter.poll(from, poll, in_sight, view.goose(), now, outbox);
+                if poll.founding && voter.is_virgin() && from != self.me {
+                    self.greet_fellow(from.id, holder_now);
+                }
+            }
+            (Message::Acquire(acquire), Some(voter)) => {
+                voter.hear_ballot(acquire.ballot);
+                voter.acquire(from, acquire, in_sight, now, outbox);
+            }
+            (Message::Release { sequence, release }, Some(voter)) => {
+                voter.release(from, *sequence, release, now, outbox);
+                self.note_release(release.holder);
+            }
+            (Message::Probe { sequence }, Some(_)) => {
+                outbox.send(from, Message::ProbeAck { sequence: *sequence });
+            }
+            (Message::PollAck(answer), _) => self.informed(now, from, answer),
+            (Message::Vacant(status), _) => {
+                if let Some(link) = contender.links.get_mut(&from.id) {
+                    if link.stands(from.boot, status, holder_now) {
+                        self.heard_vacancy(now, status);
+                    }
+                }
+            }
+            (Message::Grant(grant), _) => contender.granted(from, grant, holder_now, outbox),
+            (Message::Nak(nak), _) => contender.refused(from, nak, holder_now, outbox),
+            (Message::ProbeAck { sequence }, _) => {
+                contender.probe_acknowledged(from, *sequence, holder_now);
+            }
+            (Message::ReleaseAck { sequence }, _) => {
+                contender.release_acknowledged(from.id, *sequence);
+            }
+            (Message::Handover(release), _) => {
+                if release.holder == from && release.nominee == Some(self.me.id) {
+                    contender.nominated(release.clone(), holder_now, outbox);
+                    self.note_release(from);
+                    self.awake_until = holder_now.plus(self.timing.standby_interval * 5);
+                }
+            }
+            (Message::Announce(goose), _) => {
+                if goose.process == from {
+                    self.learn_goose(goose, self.timing.lease, holder_now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Another founding voter has just shown that it is there: ask it at once, so that the
+    /// founding does not wait for the next round.
+    fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
+        let Self { contender, outbox, timing, .. } = self;
+        let recently = |link: &link::Link| {
+            link.answered().is_some_and(|at| now.since(at) < timing.retransmit)
+        };
+        if contender.links.get(&voter).is_some_and(|link| !recently(link)) {
+            contender.poll(voter, now, true, outbox);
+        }
+    }
+
+    fn note_release(&mut self, holder: Process) {
+        if holder != self.me && self.view.forget(holder) {
+            self.outbox.event(Event::GooseChanged(None));
+        }
+    }
+
+    fn informed(&mut self, now: Now, from: Process, answer: &PollAck) {
+        if let Some(voter) = &mut self.voter {
+            voter.learn(from, answer, &mut self.outbox);
+        }
+        let Some(link) = self.contender.links.get_mut(&from.id) else { return };
+        if link.polled(from.boot, answer.sequence, &answer.status, now.holder) {
+            self.heard_status(now, &answer.status);
+        }
+    }
+
+    fn heard_status(&mut self, now: Now, status: &VoterStatus) {
+        self.contender.informed(status, now.holder);
+        if let (Some(goose), Standing::Held { holder, remaining, .. }) =
+            (&status.goose, &status.standing)
+        {
+            if goose.process == *holder {
+                self.learn_goose(goose, *remaining, now.holder);
+            }
+        }
+    }
+
+    fn heard_vacancy(&mut self, now: Now, status: &VoterStatus) {
+        self.heard_status(now, status);
+        self.news = now.holder;
+        let asleep = now.holder >= self.awake_until;
+        self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
+        // The notices of the other voters may be lost: ask them, once per notice round.
+        if asleep || !self.contender.is_majority_held(now.holder) {
+            self.contender.poll_soon(now.holder.plus(self.timing.retransmit));
+        }
+    }
+}
+
+/// The largest ballot or term that a message names: hostile ones must not use the space up.
+fn highest_ballot_in(message: &Message) -> u64 {
+    match message {
+        Message::PollAck(answer) => answer.status.max_ballot,
+        Message::Vacant(status) => status.max_ballot,
+        Message::Acquire(acquire) => {
+            let certificate = acquire.certificate.as_ref().map_or(0, |release| release.ballot);
+            acquire.ballot.max(certificate)
+        }
+        Message::Grant(grant) => grant.ballot,
+        Message::Release { release, .. } | Message::Handover(release) => release.ballot,
+        Message::Announce(goose) => goose.term,
+        _ => 0,
+    }
+}

@@ -1,0 +1,77 @@
+//! What the election wants done, in order.
+
+use std::collections::VecDeque;
+
+use crate::vocabulary::datagram::Addressee;
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::Message;
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outgoing {
+    /// Send a message.
+    Send {
+        /// To whom; a message to this very process never appears here.
+        to: Addressee,
+        /// What.
+        message: Message,
+    },
+    /// The vote changed: store it and report back with its revision.
+    Persist,
+    /// Something happened.
+    Event(Event),
+}
+
+/// A queue of what is to be done. Messages to oneself are kept apart: the contender of a node
+/// talks to the voter of the same node in the same words as to any other.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    me: Process,
+    outgoing: VecDeque<Outgoing>,
+    own: VecDeque<Message>,
+}
+
+impl Outbox {
+    pub(crate) fn new(me: Process) -> Self {
+        Self { me, outgoing: VecDeque::new(), own: VecDeque::new() }
+    }
+
+    /// Sends to exactly this process.
+    pub(crate) fn send(&mut self, to: Process, message: Message) {
+        if to == self.me {
+            self.own.push_back(message);
+        } else {
+            self.push(Addressee::process(to), message);
+        }
+    }
+
+    /// Sends to a node, whichever process it is now. Only a Poll may.
+    pub(crate) fn send_to_node(&mut self, id: NodeId, message: Message) {
+        if id == self.me.id {
+            self.own.push_back(message);
+        } else {
+            self.push(Addressee { id: Some(id), boot: None }, message);
+        }
+    }
+
+    fn push(&mut self, to: Addressee, message: Message) {
+        self.outgoing.push_back(Outgoing::Send { to, message });
+    }
+
+    pub(crate) fn persist(&mut self) {
+        self.outgoing.push_back(Outgoing::Persist);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.outgoing.push_back(Outgoing::Event(event));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Outgoing> {
+        self.outgoing.pop_front()
+    }
+
+    pub(crate) fn pop_own(&mut self) -> Option<Message> {
+        self.own.pop_front()
+    }
+}

@@ -1,0 +1,384 @@
+//! Being Goose: renewing, noticing that nobody answers, and stopping in time.
+
+use std::time::Duration;
+
+use super::contender::{Contender, Role};
+use super::link::Link;
+use super::outbox::Outbox;
+use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::{
+    AcquireKind, Goose, Grant, Message, Nak, NakReason, Release,
+};
+use crate::vocabulary::time::HolderTime;
+
+/// The Goose says that it is this often, for those who were not told.
+const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
+/// After another process with its id was seen to hold a grant, a node waits this long before
+/// it contends again.
+const DUPLICATE_HOLD: Duration = Duration::from_secs(5);
+
+/// A tenure: from the grants of a majority to the lapse of the lease.
+#[derive(Debug)]
+pub(crate) struct Tenure {
+    /// The ballot that won. It names the tenure for ever.
+    pub(crate) term: u64,
+    /// The ballot that is renewed: the term, or higher, to satisfy a voter that has seen a
+    /// higher one. Never published: another contender may already have used a ballot between.
+    pub(crate) ballot: u64,
+    pub(crate) since: HolderTime,
+    next_renewal: HolderTime,
+    next_announcement: HolderTime,
+    /// Whether a majority has granted the full lease yet.
+    established: bool,
+    /// When the lease was last seen to move, which is when a majority was last heard.
+    confirmed: HolderTime,
+}
+
+impl Tenure {
+    /// When something is to be done next, the lapse included.
+    pub(crate) fn next_event(&self, deadline: HolderTime) -> HolderTime {
+        self.next_renewal.min(self.next_announcement).min(deadline)
+    }
+}
+
+impl Contender {
+    /// The time up to which a majority's grants count. The node is Goose before it, and only if
+    /// its role says so too.
+    pub fn lease_deadline(&self) -> HolderTime {
+        match &self.role {
+            Role::Goose(_) => self.majority_of(Link::counted_until),
+            _ => HolderTime(0),
+        }
+    }
+
+    /// The tenure's term and start, if there is one. Whether it is still valid is for the
+    /// deadline to say.
+    pub(crate) fn tenure(&self) -> Option<&Tenure> {
+        match &self.role {
+            Role::Goose(tenure) => Some(tenure),
+            _ => None,
+        }
+    }
+
+    /// Applies a lapse, which is final. Called before any other input is.
+    pub(crate) fn expire(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        if matches!(self.role, Role::Goose(_)) && self.lease_deadline() <= now {
+            let silent = self.links.iter().filter(|(_, link)| link.counted_until() <= now);
+            let silent = silent.map(|(id, _)| *id).collect();
+            self.demote(DemotionReason::LeaseLapsed { silent }, now, outbox);
+        }
+    }
+
+    /// The machine was suspended: no grant can be trusted any more.
+    pub(crate) fn void_grants(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        match &self.role {
+            Role::Goose(_) => self.demote(DemotionReason::Suspended, now, outbox),
+            Role::Claiming(_) => self.abandon_claim(now, Duration::ZERO, outbox),
+            Role::Standby => {}
+        }
+    }
+
+    /// Duck first, release afterwards.
+    fn demote(&mut self, reason: DemotionReason, now: HolderTime, outbox: &mut Outbox) {
+        let Role::Goose(tenure) = &self.role else { return };
+        let (term, ballot) = (tenure.term, tenure.ballot);
+        self.role = Role::Standby;
+        self.barrier = now;
+        outbox.event(Event::BecameDuck { term, reason });
+        let release = Release { holder: self.me, ballot, all: false, nominee: None };
+        self.release(release, now, outbox);
+        self.take_heart();
+        self.poll_soon(now);
+    }
+
+    pub(crate) fn advance_tenure(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let (renew_interval, retransmit) = (self.timing.renew_interval, self.timing.retransmit);
+        let Role::Goose(tenure) = &mut self.role else { return };
+        if now < tenure.next_renewal {
+            return;
+        }
+        // A Goose that is not heard back from must not go on locking the voters.
+        let deaf = now.since(tenure.confirmed) > 2 * renew_interval;
+        let pause = if tenure.established { renew_interval } else { retransmit };
+        tenure.next_renewal = now.plus(pause);
+        let voters: Vec<NodeId> = self.links.keys().copied().collect();
+        for voter in voters {
+            if deaf {
+                self.probe(voter, now, outbox);
+            } else {
+                self.renew(voter, now, outbox);
+            }
+        }
+    }
+
+    fn probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
+        let sequence = self.next_sequence();
+        let Some(link) = self.links.get_mut(&voter) else { return };
+        if let Some(process) = link.process() {
+            link.sent(sequence, now, None);
+            outbox.send(process, Message::Probe { sequence });
+        }
+    }
+
+    fn renew(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
+        let Role::Goose(tenure) = &self.role else { return };
+        let ballot = tenure.ballot;
+        let lease = self.timing.lease;
+        if self.links.get(&voter).is_some_and(|link| link.process().is_some()) {
+            self.acquire(voter, AcquireKind::Renew, ballot, lease, None, now, outbox);
+        } else {
+            // Its process is not known yet; a poll tells.
+            self.poll(voter, now, false, outbox);
+        }
+    }
+
+    /// Whether it is time to announce the tenure again; asking resets it.
+    pub(crate) fn announcement_due(&mut self, now: HolderTime) -> bool {
+        match &mut self.role {
+            Role::Goose(tenure) if tenure.next_announcement <= now => {
+                tenure.next_announcement = now.plus(ANNOUNCE_INTERVAL);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A voter granted.
+    pub(crate) fn granted(
+        &mut self,
+        from: Process,
+        grant: &Grant,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        self.hear_ballot(grant.ballot);
+        let ours = match &self.role {
+            Role::Claiming(claim) => claim.ballot == grant.ballot,
+            // Grants for any ballot of the same tenure count.
+            Role::Goose(tenure) => (tenure.term..=tenure.ballot).contains(&grant.ballot),
+            Role::Standby => false,
+        };
+        let Some(link) = self.links.get_mut(&from.id).filter(|_| ours) else { return };
+        if !link.granted(grant.sequence, grant.ballot, grant.granted, grant.standby, now) {
+            return;
+        }
+        match &self.role {
+            Role::Claiming(_) => self.consider_victory(now, outbox),
+            Role::Goose(_) => self.confirm(now),
+            Role::Standby => {}
+        }
+    }
+
+    fn consider_victory(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        if self.majority_of(Link::counted_until) <= now {
+            return;
+        }
+        let Role::Claiming(claim) = &self.role else { return };
+        let reason = match claim.certificate {
+            Some(_) => ElectionReason::HandedOver,
+            None => ElectionReason::Elected,
+        };
+        let term = claim.ballot;
+        self.role = Role::Goose(Tenure {
+            term,
+            ballot: term,
+            since: now,
+            next_renewal: now,
+            next_announcement: now,
+            established: false,
+            confirmed: now,
+        });
+        self.holding_back = false;
+        outbox.event(Event::BecameGoose { term, reason });
+        self.advance_tenure(now, outbox);
+    }
+
+    /// Notes that voters answer.
+    fn confirm(&mut self, now: HolderTime) {
+        let heard = self.majority_of(|link| link.answered().unwrap_or(HolderTime(0)));
+        let deadline = self.lease_deadline();
+        let (renew_interval, claim_lease) = (self.timing.renew_interval, self.timing.claim_lease);
+        let Role::Goose(tenure) = &mut self.role else { return };
+        let was_deaf = now.since(tenure.confirmed) > 2 * renew_interval;
+        tenure.confirmed = tenure.confirmed.max(heard);
+        let full = deadline.since(now) > claim_lease;
+        if !tenure.established && full {
+            tenure.established = true;
+            tenure.next_renewal = now.plus(renew_interval);
+        }
+        if was_deaf && now.since(tenure.confirmed) <= 2 * renew_interval {
+            tenure.next_renewal = now;
+        }
+    }
+
+    /// A voter answered a probe.
+    pub(crate) fn probe_acknowledged(&mut self, from: Process, sequence: u64, now: HolderTime) {
+        if let Some(link) = self.links.get_mut(&from.id) {
+            if link.heard(sequence, None, now) {
+                self.confirm(now);
+            }
+        }
+    }
+
+    /// A voter refused.
+    pub(crate) fn refused(
+        &mut self,
+        from: Process,
+        nak: &Nak,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        let Some(link) = self.links.get_mut(&from.id) else { return };
+        if !link.heard(nak.sequence, Some(nak.ballot), now) {
+            return;
+        }
+        if let NakReason::NewBoot { boot } = nak.reason {
+            link.reboot(boot);
+        }
+        if let NakReason::Stale { max_ballot } = nak.reason {
+            self.hear_ballot(max_ballot);
+        }
+        match &self.role {
+            Role::Claiming(claim) if claim.ballot == nak.ballot => {
+                self.refused_claim(from.id, &nak.reason, now, outbox);
+            }
+            Role::Goose(_) => {
+                self.confirm(now);
+                self.refused_renewal(from.id, &nak.reason, now, outbox);
+            }
+            _ => {}
+        }
+    }
+
+    fn refused_claim(
+        &mut self,
+        voter: NodeId,
+        reason: &NakReason,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        let half = self.timing.claim_lease / 2;
+        let majority = self.majority();
+        let voters = self.voters.len();
+        let Role::Claiming(claim) = &mut self.role else { return };
+        match reason {
+            // Slow disks must not starve the election: keep the ballot open for them.
+            NakReason::Persisting => {
+                claim.deadline = claim.deadline.max(now.plus(half)).min(claim.patience);
+                return;
+            }
+            // Nearly free: wait in place.
+            NakReason::Held { remaining } if *remaining <= half => {
+                claim.next_send = claim.next_send.min(now.plus(*remaining));
+                return;
+            }
+            NakReason::NewBoot { .. } => return,
+            NakReason::DuplicateId => {
+                outbox.event(Event::Warning(Warning::DuplicateId { address: None }));
+                self.abandon_claim(now, DUPLICATE_HOLD, outbox);
+                return;
+            }
+            NakReason::Dead => {
+                self.abandon_claim(now, Duration::ZERO, outbox);
+                self.retired = true;
+                return;
+            }
+            _ => {}
+        }
+        if !claim.refused.contains(&voter) {
+            claim.refused.push(voter);
+        }
+        if voters - claim.refused.len() < majority {
+            let backoff = match reason {
+                NakReason::Stale { .. } => Duration::ZERO,
+                _ => self.timing.deference,
+            };
+            self.abandon_claim(now, backoff, outbox);
+        }
+    }
+
+    fn refused_renewal(
+        &mut self,
+        voter: NodeId,
+        reason: &NakReason,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        let highest = self.highest_ballot;
+        let Role::Goose(tenure) = &mut self.role else { return };
+        match reason {
+            // Raise the ballot in place: the term stays what it is.
+            NakReason::Stale { max_ballot } if *max_ballot >= tenure.ballot => {
+                if highest < super::BALLOT_MAX {
+                    tenure.ballot = highest + 1;
+                    self.highest_ballot = tenure.ballot;
+                    tenure.next_renewal = now;
+                }
+            }
+            NakReason::Stale { .. } | NakReason::NewBoot { .. } => self.renew(voter, now, outbox),
+            NakReason::DuplicateId => {
+                outbox.event(Event::Warning(Warning::DuplicateId { address: None }));
+            }
+            _ => {}
+        }
+    }
+
+    /// The best successor that the voters know of.
+    pub(crate) fn best_standby(&self) -> Option<Process> {
+        let named = self.links.values().filter_map(Link::standby).map(|(process, _)| process);
+        named.filter(|process| process.id != self.me.id).max()
+    }
+
+    /// Gives the lease up in favour of `nominee`, who gets a certificate that the voters
+    /// believe at once, and holds back from contending for `hold`. Returns the term.
+    pub(crate) fn step_down(
+        &mut self,
+        nominee: Option<Process>,
+        hold: Duration,
+        leaving: bool,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) -> Option<u64> {
+        let ended = match &self.role {
+            Role::Goose(tenure) => Some((tenure.term, tenure.ballot)),
+            Role::Claiming(claim) => Some((0, claim.ballot)),
+            Role::Standby => None,
+        };
+        let (term, ballot) = ended.unwrap_or((0, self.highest_ballot));
+        let was_goose = matches!(self.role, Role::Goose(_));
+        self.role = Role::Standby;
+        self.hold_until = self.hold_until.max(now.plus(hold));
+        self.retired |= leaving;
+        if was_goose {
+            self.barrier = now;
+            let reason =
+                if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
+            outbox.event(Event::BecameDuck { term, reason });
+        }
+        if ended.is_some() || leaving {
+            let nominee = nominee.filter(|_| was_goose);
+            let release = Release {
+                holder: self.me,
+                ballot,
+                all: leaving,
+                nominee: nominee.map(|process| process.id),
+            };
+            if let Some(nominee) = nominee {
+                outbox.send(nominee, Message::Handover(release.clone()));
+            }
+            self.release(release, now, outbox);
+        }
+        was_goose.then_some(term)
+    }
+
+    /// This node as Goose, in the words of an announcement.
+    pub(crate) fn as_goose(
+        &self,
+        address: std::net::SocketAddr,
+        http: Option<std::net::SocketAddr>,
+    ) -> Option<Goose> {
+        let tenure = self.tenure()?;
+        Some(Goose { term: tenure.term, process: self.me, address, http })
+    }
+}

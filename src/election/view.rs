@@ -1,0 +1,65 @@
+//! Which Goose this node knows. Advice for people and for those who are not Goose: a stale
+//! view is harmless, since only a lease makes a Goose.
+
+use std::time::Duration;
+
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::message::Goose;
+use crate::vocabulary::snapshot::KnownGoose;
+use crate::vocabulary::time::HolderTime;
+
+/// A Goose that has not been confirmed for this long, three announcements, is forgotten.
+pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(15);
+
+/// The advisory view. Its term never falls while the process lives.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    term: u64,
+    known: Option<KnownGoose>,
+}
+
+impl View {
+    pub(crate) fn term(&self) -> u64 {
+        self.term
+    }
+
+    pub(crate) fn known(&self) -> Option<&KnownGoose> {
+        self.known.as_ref()
+    }
+
+    pub(crate) fn goose(&self) -> Option<&Goose> {
+        self.known.as_ref().map(|known| &known.goose)
+    }
+
+    /// Takes note of a Goose whose lease should last for `remaining`. Returns whether it is
+    /// another one than before.
+    pub(crate) fn learn(&mut self, goose: &Goose, remaining: Duration, now: HolderTime) -> bool {
+        if goose.term < self.term {
+            return false;
+        }
+        let expires = now.plus(remaining);
+        if let Some(known) = self.known.as_mut().filter(|known| known.goose == *goose) {
+            known.confirmed = now;
+            known.expires = known.expires.max(expires);
+            return false;
+        }
+        self.term = goose.term;
+        self.known = Some(KnownGoose { goose: goose.clone(), confirmed: now, expires });
+        true
+    }
+
+    /// Forgets the Goose if it is this process. Returns whether it was.
+    pub(crate) fn forget(&mut self, process: Process) -> bool {
+        self.known.take_if(|known| known.goose.process == process).is_some()
+    }
+
+    /// Forgets whoever it is. Returns whether there was one.
+    pub(crate) fn forget_all(&mut self) -> bool {
+        self.known.take().is_some()
+    }
+
+    /// Forgets a Goose that was not confirmed for too long. Returns whether there was one.
+    pub(crate) fn expire(&mut self, now: HolderTime) -> bool {
+        self.known.take_if(|known| now.since(known.confirmed) >= FORGET_AFTER).is_some()
+    }
+}

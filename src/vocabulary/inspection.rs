@@ -1,0 +1,30 @@
+//! The insides of a node's election, for checkers that watch it in a simulation.
+
+use super::identity::{NodeId, Process};
+use super::time::{HolderTime, VoterTime};
+
+/// What a checker may see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inspection {
+    /// The node's vote, if it is a voter.
+    pub voter: Option<VoterInspection>,
+    /// Until when each voter's grant counts for this node.
+    pub counted: Vec<(NodeId, HolderTime)>,
+    /// The ballot of a claim under way.
+    pub is_claiming: Option<u64>,
+}
+
+/// What a checker may see of a voter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VoterInspection {
+    /// The live grant: its holder, its ballot and its end.
+    pub grant: Option<(Process, u64, VoterTime)>,
+    /// Until when a restart is waited out.
+    pub quarantine_until: Option<VoterTime>,
+    /// The highest ballot promised, durable or not.
+    pub max_ballot: u64,
+    /// The highest ballot that is durable.
+    pub durable_ballot: u64,
+    /// Whether it may grant to anybody.
+    pub may_grant: bool,
+}
