@@ -14,6 +14,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
 use super::link::Link;
 use super::outbox::Outbox;
 use super::tenure::Tenure;
@@ -79,10 +82,11 @@ pub struct Contender {
     pub(crate) barrier: HolderTime,
     /// It does not claim before this: backoff, or told to hold back.
     pub(crate) hold_until: HolderTime,
-    pub(crate) holding_back: bool,
     certificate: Option<(Release, HolderTime)>,
     pub(crate) farewell: Option<Farewell>,
     was_connected: bool,
+    was_held: bool,
+    random: ChaCha8Rng,
     /// This boot has said goodbye: it never contends again.
     pub(crate) retired: bool,
 }
@@ -109,12 +113,18 @@ impl Contender {
             quick_polls: 0,
             barrier: HolderTime(0),
             hold_until: HolderTime(0),
-            holding_back: false,
             certificate: None,
             farewell: None,
             was_connected: false,
+            was_held: false,
+            random: ChaCha8Rng::seed_from_u64(me.boot.nonce),
             retired: false,
         }
+    }
+
+    /// Numbers the requests from here on.
+    pub(crate) fn number_from(&mut self, sequence: u32) {
+        self.sequence = u64::from(sequence);
     }
 
     pub(crate) fn next_sequence(&mut self) -> u64 {
@@ -270,9 +280,11 @@ impl Contender {
             self.poll_soon(now);
         }
         self.was_connected = connected;
-        if status.standing == Standing::Vacant {
+        let held = self.is_majority_held(now);
+        if self.was_held && !held {
             self.take_heart();
         }
+        self.was_held = held;
     }
 
     /// The outgoing Goose nominated this node.
@@ -410,6 +422,8 @@ impl Contender {
         let ballot = claim.ballot;
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
+        // Random, so that contenders which split a vote once do not split it again and again.
+        let backoff = backoff.mul_f64(self.random.random_range(0.5..2.0));
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;
         self.take_heart();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::{Standing, VoterStatus};
+use crate::vocabulary::message::VoterStatus;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
 
@@ -117,20 +117,9 @@ impl Link {
         Some(sent)
     }
 
-    /// An answer to a Probe or a refusal of an Acquire. Returns whether it was expected.
+    /// An answer to a Poll or a Probe, or a refusal of an Acquire. Returns whether it was expected.
     pub(crate) fn heard(&mut self, sequence: u64, ballot: Option<u64>, now: HolderTime) -> bool {
         self.answer(sequence, ballot, now).is_some()
-    }
-
-    /// An answer to a Poll. Returns whether it was expected and tells something new.
-    pub(crate) fn polled(
-        &mut self,
-        boot: Boot,
-        sequence: u64,
-        status: &VoterStatus,
-        now: HolderTime,
-    ) -> bool {
-        self.answer(sequence, None, now).is_some() && self.stands(boot, status, now)
     }
 
     /// The voter says how it stands. A status that is older than the last one is ignored:
@@ -187,21 +176,5 @@ impl Link {
     pub(crate) fn standing(&self, since: HolderTime) -> Option<&VoterStatus> {
         let (status, received) = self.status.as_ref()?;
         (*received >= since).then_some(status)
-    }
-
-    /// Its last word on its standing, however old, and when it came.
-    pub(crate) fn last_status(&self) -> Option<(&VoterStatus, HolderTime)> {
-        self.status.as_ref().map(|(status, received)| (status, *received))
-    }
-
-    /// When its last known grant or quarantine should end, if that word came after `since`.
-    pub(crate) fn expected_vacancy(&self, since: HolderTime) -> Option<HolderTime> {
-        let (status, received) = self.status.as_ref().filter(|(_, at)| *at >= since)?;
-        match status.standing {
-            Standing::Held { remaining, .. } | Standing::Quarantined { remaining, .. } => {
-                Some(received.plus(remaining))
-            }
-            _ => None,
-        }
     }
 }

@@ -79,6 +79,8 @@ pub struct ElectionSetup {
     pub past: VoterPast,
     /// Whether part of that past was unreadable, for the log.
     pub damaged: bool,
+    /// The number of the first request: random, so that answers cannot be guessed.
+    pub first_sequence: u32,
 }
 
 /// One node's part in the election.
@@ -112,7 +114,8 @@ impl Election {
             voter.report_start(setup.damaged, now.voter, &mut outbox);
             voter
         });
-        let contender = Contender::new(me, voters, &timing, eligible, now.holder);
+        let mut contender = Contender::new(me, voters, &timing, eligible, now.holder);
+        contender.number_from(setup.first_sequence);
         Self {
             me,
             address: setup.address,
@@ -171,7 +174,7 @@ impl Election {
     /// Another live process votes under this node's id.
     pub fn handle_twin(&mut self, now: Now) {
         if let Some(voter) = &mut self.voter {
-            voter.silence(&mut self.outbox);
+            voter.silence();
         }
         self.advance(now);
     }
@@ -193,11 +196,13 @@ impl Election {
         self.advance(now);
     }
 
-    /// A message from another node whose envelope was checked.
-    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) {
+    /// A message from another node whose envelope was checked. Returns whether it proves that
+    /// its sender received something of ours.
+    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) -> bool {
         self.expire(now);
-        self.dispatch(now, from, message);
+        let proof = self.dispatch(now, from, message);
         self.advance(now);
+        proof
     }
 
     /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns
@@ -417,9 +422,9 @@ impl Election {
         }
     }
 
-    fn dispatch(&mut self, now: Now, from: Process, message: &Message) {
+    fn dispatch(&mut self, now: Now, from: Process, message: &Message) -> bool {
         if highest_ballot_in(message) >= BALLOT_MAX {
-            return;
+            return false;
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let holder_now = now.holder;
@@ -442,7 +447,7 @@ impl Election {
             (Message::Probe { sequence }, Some(_)) => {
                 outbox.send(from, Message::ProbeAck { sequence: *sequence });
             }
-            (Message::PollAck(answer), _) => self.informed(now, from, answer),
+            (Message::PollAck(answer), _) => return self.informed(now, from, answer),
             (Message::Vacant(status), _) => {
                 if let Some(link) = contender.links.get_mut(&from.id) {
                     if link.stands(from.boot, status, holder_now) {
@@ -450,10 +455,12 @@ impl Election {
                     }
                 }
             }
-            (Message::Grant(grant), _) => contender.granted(from, grant, holder_now, outbox),
-            (Message::Nak(nak), _) => contender.refused(from, nak, holder_now, outbox),
+            (Message::Grant(grant), _) => {
+                return contender.granted(from, grant, holder_now, outbox);
+            }
+            (Message::Nak(nak), _) => return contender.refused(from, nak, holder_now, outbox),
             (Message::ProbeAck { sequence }, _) => {
-                contender.probe_acknowledged(from, *sequence, holder_now);
+                return contender.probe_acknowledged(from, *sequence, holder_now);
             }
             (Message::ReleaseAck { sequence }, _) => {
                 contender.release_acknowledged(from.id, *sequence);
@@ -472,6 +479,7 @@ impl Election {
             }
             _ => {}
         }
+        false
     }
 
     /// Another founding voter has just shown that it is there: ask it at once, so that the
@@ -492,14 +500,19 @@ impl Election {
         }
     }
 
-    fn informed(&mut self, now: Now, from: Process, answer: &PollAck) {
+    /// An answer to a poll: to one of this process, or it is ignored whole.
+    fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
+        let Some(link) = self.contender.links.get_mut(&from.id) else { return false };
+        if !link.heard(answer.sequence, None, now.holder) {
+            return false;
+        }
+        if link.stands(from.boot, &answer.status, now.holder) {
+            self.heard_status(now, &answer.status);
+        }
         if let Some(voter) = &mut self.voter {
             voter.learn(from, answer, &mut self.outbox);
         }
-        let Some(link) = self.contender.links.get_mut(&from.id) else { return };
-        if link.polled(from.boot, answer.sequence, &answer.status, now.holder) {
-            self.heard_status(now, &answer.status);
-        }
+        true
     }
 
     fn heard_status(&mut self, now: Now, status: &VoterStatus) {

@@ -144,14 +144,14 @@ impl Contender {
         }
     }
 
-    /// A voter granted.
+    /// A voter granted. Returns whether that answers a request of this process.
     pub(crate) fn granted(
         &mut self,
         from: Process,
         grant: &Grant,
         now: HolderTime,
         outbox: &mut Outbox,
-    ) {
+    ) -> bool {
         self.hear_ballot(grant.ballot);
         let ours = match &self.role {
             Role::Claiming(claim) => claim.ballot == grant.ballot,
@@ -159,15 +159,16 @@ impl Contender {
             Role::Goose(tenure) => (tenure.term..=tenure.ballot).contains(&grant.ballot),
             Role::Standby => false,
         };
-        let Some(link) = self.links.get_mut(&from.id).filter(|_| ours) else { return };
+        let Some(link) = self.links.get_mut(&from.id).filter(|_| ours) else { return false };
         if !link.granted(grant.sequence, grant.ballot, grant.granted, grant.standby, now) {
-            return;
+            return false;
         }
         match &self.role {
             Role::Claiming(_) => self.consider_victory(now, outbox),
             Role::Goose(_) => self.confirm(now),
             Role::Standby => {}
         }
+        true
     }
 
     fn consider_victory(&mut self, now: HolderTime, outbox: &mut Outbox) {
@@ -189,7 +190,6 @@ impl Contender {
             established: false,
             confirmed: now,
         });
-        self.holding_back = false;
         outbox.event(Event::BecameGoose { term, reason });
         self.advance_tenure(now, outbox);
     }
@@ -202,7 +202,8 @@ impl Contender {
         let Role::Goose(tenure) = &mut self.role else { return };
         let was_deaf = now.since(tenure.confirmed) > 2 * renew_interval;
         tenure.confirmed = tenure.confirmed.max(heard);
-        let full = deadline.since(now) > claim_lease;
+        // A voter may grant less than was asked for, so time alone establishes it too.
+        let full = deadline.since(now) > claim_lease || now.since(tenure.since) > claim_lease;
         if !tenure.established && full {
             tenure.established = true;
             tenure.next_renewal = now.plus(renew_interval);
@@ -212,26 +213,32 @@ impl Contender {
         }
     }
 
-    /// A voter answered a probe.
-    pub(crate) fn probe_acknowledged(&mut self, from: Process, sequence: u64, now: HolderTime) {
-        if let Some(link) = self.links.get_mut(&from.id) {
-            if link.heard(sequence, None, now) {
-                self.confirm(now);
-            }
+    /// A voter answered a probe. Returns whether that answers a request of this process.
+    pub(crate) fn probe_acknowledged(
+        &mut self,
+        from: Process,
+        sequence: u64,
+        now: HolderTime,
+    ) -> bool {
+        let expected =
+            self.links.get_mut(&from.id).is_some_and(|link| link.heard(sequence, None, now));
+        if expected {
+            self.confirm(now);
         }
+        expected
     }
 
-    /// A voter refused.
+    /// A voter refused. Returns whether that answers a request of this process.
     pub(crate) fn refused(
         &mut self,
         from: Process,
         nak: &Nak,
         now: HolderTime,
         outbox: &mut Outbox,
-    ) {
-        let Some(link) = self.links.get_mut(&from.id) else { return };
+    ) -> bool {
+        let Some(link) = self.links.get_mut(&from.id) else { return false };
         if !link.heard(nak.sequence, Some(nak.ballot), now) {
-            return;
+            return false;
         }
         if let NakReason::NewBoot { boot } = nak.reason {
             link.reboot(boot);
@@ -249,6 +256,7 @@ impl Contender {
             }
             _ => {}
         }
+        true
     }
 
     fn refused_claim(

@@ -4,17 +4,53 @@
 //! arrival, then drain [`NodeCore::poll_output`] until it is empty, then ask
 //! [`NodeCore::poll_timeout`] how long to sleep at most. Inputs never fail: what is wrong
 //! with them is counted or told as an event.
+//!
+//! ```text
+//!              handle_datagram            ┌────────────┐
+//!   socket ──▶ (receive.rs: envelope) ──▶ │ membership │──┐
+//!                        │                └────────────┘  │ sight: who is around
+//!                        │                ┌────────────┐◀─┘
+//!                        └──────────────▶ │  election  │──▶ outputs: transmit, store, event
+//!                                         └────────────┘
+//! ```
+//!
+//! Membership and election do not know each other. What passes between them passes here:
+//! membership's hints of who is around, and the voters' addresses.
 
+mod addresses;
+mod flow;
+mod join;
+mod keep;
+mod receive;
+mod start;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::election::Election;
+use crate::membership::Membership;
+use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::event::Event;
-use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::record::{Disk, Record};
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::record::Record;
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::snapshot::Snapshot;
-use crate::vocabulary::time::Now;
+use crate::vocabulary::snapshot::{Counters, Lease, MemberView, Phase, Snapshot, VotersView};
+use crate::vocabulary::time::{HolderTime, Now};
+use addresses::Addresses;
+use join::Joining;
+use keep::Keeping;
+use receive::Doorkeeper;
+
+/// A suspend is noticed when the holder clock gains this much on the voter clock.
+const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
+/// A leaving node stays this long at least, so that its goodbye is gossiped on.
+const LINGER_LEAST: Duration = Duration::from_millis(150);
+/// A leaving node waits this long at most for its release to be acknowledged.
+const LINGER_MOST: Duration = Duration::from_millis(600);
 
 /// Why a node cannot be started on what was found on its disk. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,58 +122,235 @@ pub enum StepDownError {
 }
 
 /// One node's whole state.
-pub struct NodeCore {}
+pub struct NodeCore {
+    setup: Setup,
+    me: Process,
+    cluster_digest: u64,
+    genesis: Option<VoterSet>,
+    /// None until the voter set is known.
+    election: Option<Election>,
+    membership: Membership,
+    seeding: Seeding,
+    joining: Joining,
+    addresses: Addresses,
+    keeping: Keeping,
+    doorkeeper: Doorkeeper,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    members: Arc<Vec<MemberView>>,
+    index: u64,
+    started: HolderTime,
+    clock_offset: Option<u64>,
+    leaving: Option<Leaving>,
+}
 
-#[expect(unused_variables, clippy::todo, missing_docs)]
+#[derive(Debug)]
+struct Leaving {
+    since: HolderTime,
+    next_goodbye: HolderTime,
+}
+
 impl NodeCore {
-    /// A node on what `disk` remembers. It says nothing until its first record is stored.
-    ///
-    /// # Errors
-    /// As [`StartError`] says.
-    pub fn new(setup: Setup, disk: Disk, now: Now) -> Result<Self, StartError> {
-        todo!()
-    }
+    /// Handles one datagram. `now` is read after it was received.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, datagram: &[u8]) {
-        todo!()
+        self.enter(now);
+        self.counters.datagrams_received += 1;
+        if let Err(reject) = self.receive(now, from, datagram) {
+            self.refuse(now, from, reject);
+        }
+        self.settle(now);
     }
+
     /// Applies everything that is due at `now`; harmless if nothing is.
     pub fn handle_timeout(&mut self, now: Now) {
-        todo!()
+        self.enter(now);
+        if self.is_started() {
+            self.membership.handle_timeout(now.holder);
+            if let Some(election) = &mut self.election {
+                election.handle_timeout(now);
+            }
+            self.seek(now);
+            self.say_goodbye(now);
+        }
+        self.settle(now);
     }
-    pub fn handle_stored(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
-        todo!()
-    }
-    pub fn handle_resolved(&mut self, now: Now, addresses: &[SocketAddr]) {
-        todo!()
-    }
+
+    /// A datagram could not be sent. It is counted; the protocol sends again by itself.
     pub fn handle_send_failure(&mut self) {
-        todo!()
+        self.counters.send_failures += 1;
     }
-    /// Steps down, hands over, and holds back from contending for `hold` (default: a few leases).
+
+    /// Steps down, hands over to `to` or to the best standby known, and holds back from
+    /// contending for `hold` (default: four leases).
+    ///
+    /// # Errors
+    /// As [`StepDownError`] says; nothing changed then.
     pub fn step_down(
         &mut self,
         now: Now,
         to: Option<NodeId>,
         hold: Option<Duration>,
     ) -> Result<SteppedDown, StepDownError> {
-        todo!()
+        self.enter(now);
+        let leads = self.lease().is_some_and(|lease| now.holder < lease.deadline);
+        let nominee = match to {
+            _ if !leads => Err(StepDownError::NotGoose),
+            Some(id) => self.standby(id).map(Some).ok_or(StepDownError::UnknownNominee(id)),
+            None => Ok(None),
+        };
+        let outcome = nominee.and_then(|nominee| {
+            let election = self.election.as_mut().ok_or(StepDownError::NotGoose)?;
+            let ended = election.step_down(now, nominee, hold, false);
+            let (term, nominee) = ended.ok_or(StepDownError::NotGoose)?;
+            Ok(SteppedDown { term, nominee: nominee.map(|process| process.id) })
+        });
+        self.settle(now);
+        outcome
     }
+
+    fn standby(&self, id: NodeId) -> Option<Process> {
+        if id == self.me.id {
+            return None;
+        }
+        let eligible = self.members.iter().any(|member| member.id == id && member.eligible);
+        let (process, _) = self.membership.address_of(id)?;
+        eligible.then_some(process)
+    }
+
     /// Steps down if it is Goose, says goodbye, and is gone once [`NodeCore::has_left`].
     pub fn leave(&mut self, now: Now) {
-        todo!()
+        self.enter(now);
+        if self.leaving.is_none() {
+            self.leaving = Some(Leaving { since: now.holder, next_goodbye: now.holder });
+            if let Some(election) = &mut self.election {
+                election.step_down(now, None, None, true);
+            }
+            self.drain_election(now);
+            self.membership.leave(now.holder);
+        }
+        self.settle(now);
     }
-    pub fn has_left(&self) -> bool {
-        todo!()
+
+    fn say_goodbye(&mut self, now: Now) {
+        let Some(leaving) = &mut self.leaving else { return };
+        if leaving.next_goodbye <= now.holder {
+            leaving.next_goodbye = now.holder.plus(LINGER_LEAST / 5);
+            self.membership.linger(now.holder);
+        }
     }
+
+    /// Whether everything was said and the process may end.
+    pub fn has_left(&self, now: Now) -> bool {
+        let Some(leaving) = &self.leaving else { return false };
+        let stayed = now.holder.since(leaving.since);
+        let unsaid = self.election.as_ref().is_some_and(Election::is_saying_farewell);
+        let alone = self.membership.alive_count() <= 1;
+        stayed >= LINGER_MOST || (!unsaid && (alone || stayed >= LINGER_LEAST))
+    }
+
+    /// The next thing to be done, in order; none if all is.
     pub fn poll_output(&mut self) -> Option<Output> {
-        todo!()
+        self.outputs.pop_front()
     }
+
     /// The longest time until [`NodeCore::handle_timeout`] is to be called; zero if it is due.
     /// None: nothing is scheduled. The clock decides what is due, not the sleep.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        todo!()
+        let retry = self.keeping.retry_at().map(|at| at.since(now.holder));
+        if !self.is_started() {
+            return retry;
+        }
+        let at = |deadline: HolderTime| {
+            (deadline != HolderTime::NEVER).then(|| deadline.since(now.holder))
+        };
+        let membership = at(self.membership.next_deadline());
+        let seeding = self.is_seeking().then(|| at(self.seeding.next_deadline())).flatten();
+        let watch = self.joining.next_check().map(|at| at.since(now.holder));
+        let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
+        let goodbye = self.leaving.as_ref().map(|leaving| {
+            leaving.next_goodbye.since(now.holder)
+        });
+        [retry, membership, seeding, watch, election, goodbye].into_iter().flatten().min()
     }
+
+    /// This process.
+    pub fn process(&self) -> Process {
+        self.me
+    }
+
+    /// The lease this node counts on, if any; it is Goose while the deadline is ahead.
+    pub fn lease(&self) -> Option<Lease> {
+        self.election.as_ref().and_then(Election::lease)
+    }
+
+    /// The highest term this node knows of.
+    pub fn term(&self) -> u64 {
+        self.election.as_ref().map_or(0, Election::term)
+    }
+
+    /// Rises with every change of role, Goose, voters or members.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// What this node shows of itself.
     pub fn snapshot(&self) -> Snapshot {
-        todo!()
+        Snapshot {
+            cluster: self.setup.cluster.clone(),
+            process: self.me,
+            address: self.setup.address,
+            http: self.setup.http,
+            index: self.index,
+            phase: self.phase(),
+            lease: self.lease(),
+            term: self.term(),
+            goose: self.election.as_ref().and_then(Election::goose),
+            voters: self.voters_view(),
+            members: Arc::clone(&self.members),
+            counters: self.counters.clone(),
+            started: self.started,
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        if !self.is_started() {
+            Phase::Starting
+        } else if self.leaving.is_some() {
+            Phase::Leaving
+        } else if self.joining.has_joined() {
+            Phase::Serving
+        } else {
+            Phase::Joining
+        }
+    }
+
+    fn voters_view(&self) -> Option<VotersView> {
+        let election = self.election.as_ref()?;
+        let mut voters = election.voter_views();
+        for voter in &mut voters {
+            voter.address = if voter.id == self.me.id {
+                Some(self.setup.address)
+            } else {
+                self.addresses.best(voter.id, self.membership.address_of(voter.id))
+            };
+        }
+        Some(VotersView { configuration: election.configuration().clone(), voters })
+    }
+
+    /// The insides, for checkers.
+    pub fn inspect(&self) -> Inspection {
+        self.election.as_ref().map(Election::inspect).unwrap_or_default()
+    }
+
+    /// Comes before every input: notices a suspend, which voids what was granted.
+    fn enter(&mut self, now: Now) {
+        let offset = now.holder.0.wrapping_sub(now.voter.0);
+        let grown = self.clock_offset.map_or(0, |last| offset.wrapping_sub(last).cast_signed());
+        if Duration::from_nanos(u64::try_from(grown).unwrap_or(0)) > SUSPEND_NOTICED {
+            if let Some(election) = &mut self.election {
+                election.handle_suspend(now);
+            }
+        }
+        self.clock_offset = Some(offset);
     }
 }

@@ -1,0 +1,234 @@
+//! The rules by which a voter grants, refuses and takes back.
+
+use std::time::Duration;
+
+use super::{HeldGrant, Phase, Reservation, Voter};
+use crate::election::outbox::Outbox;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::{
+    Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release,
+};
+use crate::vocabulary::time::{Now, VoterTime};
+
+/// The most processes whose last request number is remembered.
+const SEQUENCES_MAX: usize = 64;
+/// The most dead processes remembered. Older ones are still stopped by their old ballots.
+const TOMBSTONES_MAX: usize = 256;
+/// The most releases that wait for the disk at once; one more is answered when sent again.
+const ACKNOWLEDGEMENTS_MAX: usize = 32;
+
+impl Voter {
+    /// Decides on a request for a grant. The rules are taken in this order; each comment names
+    /// what would go wrong without it.
+    pub(crate) fn acquire(
+        &mut self,
+        from: Process,
+        acquire: &Acquire,
+        in_sight: Option<NodeId>,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
+        if self.is_mute() || !self.admit_sequence(from, acquire.sequence) {
+            return;
+        }
+        match self.judge(from, acquire, in_sight, now, outbox) {
+            Ok(()) => self.promise(from, acquire, now, outbox),
+            Err(reason) => refuse(from, acquire, reason, outbox),
+        }
+        self.update_vacancy(now.voter);
+    }
+
+    /// A request number that was seen, or an older one, is ignored: duplicates must never
+    /// lengthen a grant.
+    fn admit_sequence(&mut self, from: Process, sequence: u64) -> bool {
+        self.sequence_clock += 1;
+        let entry = self.sequences.entry(from).or_insert((0, 0));
+        if sequence <= entry.0 {
+            return false;
+        }
+        *entry = (sequence, self.sequence_clock);
+        if self.sequences.len() > SEQUENCES_MAX {
+            let holder = self.grant.map(|grant| grant.holder);
+            let last_holder = self.ledger.vote().max_holder;
+            let spared = |process: &Process| Some(*process) == holder || Some(*process) == last_holder;
+            let idlest = self.sequences.iter().filter(|(process, _)| !spared(process));
+            if let Some(process) = idlest.min_by_key(|(_, entry)| entry.1).map(|(key, _)| *key) {
+                self.sequences.remove(&process);
+            }
+        }
+        true
+    }
+
+    fn judge(
+        &mut self,
+        from: Process,
+        acquire: &Acquire,
+        in_sight: Option<NodeId>,
+        now: Now,
+        outbox: &mut Outbox,
+    ) -> Result<(), NakReason> {
+        if self.tombstones.contains(&from) {
+            return Err(NakReason::Dead);
+        }
+        if self.is_virgin() {
+            return Err(NakReason::Virgin);
+        }
+        if let Some(certificate) = &acquire.certificate {
+            if certificate.holder != from {
+                self.apply_release(certificate, now, outbox);
+            }
+        }
+        // A grant from before the restart may still be counted; it can only be the last
+        // holder's own, so that one may go on.
+        if let Phase::Waiting { until, .. } = self.phase {
+            if self.ledger.vote().max_holder != Some(from) {
+                return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
+            }
+        }
+        if matches!(self.phase, Phase::Flooring { .. }) {
+            return Err(NakReason::Persisting);
+        }
+        if let Some(grant) = &self.grant {
+            if grant.holder.id == from.id && grant.holder != from {
+                return Err(NakReason::DuplicateId);
+            }
+            if grant.holder != from {
+                return Err(NakReason::Held { remaining: grant.expiry.since(now.voter) });
+            }
+        }
+        if self.reservation.is_some() {
+            return Err(NakReason::Persisting);
+        }
+        // One holder per ballot, for ever: a term is a ballot.
+        let vote = self.ledger.vote();
+        let taken = acquire.ballot == vote.max_ballot && vote.max_holder != Some(from);
+        if acquire.ballot < vote.max_ballot || taken {
+            return Err(NakReason::Stale { max_ballot: vote.max_ballot });
+        }
+        let claims = acquire.kind == AcquireKind::Claim && self.grant.is_none();
+        if claims && self.may_grant() {
+            if let Some(to) = self.deference.ahead_of(from.id, in_sight, now.voter) {
+                return Err(NakReason::Defer { to });
+            }
+        }
+        Ok(())
+    }
+
+    /// Grants, after whatever changes is durable.
+    fn promise(&mut self, from: Process, acquire: &Acquire, now: Now, outbox: &mut Outbox) {
+        let granted = acquire.lease.min(self.lease_max);
+        // A claim is followed by a renewal to L at once, which then needs no write.
+        let owed = match acquire.kind {
+            AcquireKind::Claim => granted.max(self.lease.min(self.lease_max)),
+            AcquireKind::Renew => granted,
+        };
+        let vote = self.ledger.vote();
+        let unchanged = vote.max_ballot == acquire.ballot
+            && vote.max_holder == Some(from)
+            && vote.max_lease_ever >= owed
+            && self.ledger.is_durable(self.ledger.revision());
+        if unchanged {
+            if acquire.kind == AcquireKind::Renew {
+                self.deference.settle();
+            }
+            self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
+            return;
+        }
+        let revision = self.ledger.change(|vote| {
+            vote.max_ballot = acquire.ballot;
+            vote.max_holder = Some(from);
+            vote.max_lease_ever = vote.max_lease_ever.max(owed);
+        });
+        self.reservation = Some(Reservation {
+            holder: from,
+            ballot: acquire.ballot,
+            sequence: acquire.sequence,
+            granted,
+            revision,
+        });
+        outbox.persist();
+    }
+
+    pub(super) fn give(
+        &mut self,
+        holder: Process,
+        ballot: u64,
+        sequence: u64,
+        granted: Duration,
+        now: VoterTime,
+        outbox: &mut Outbox,
+    ) {
+        let old = self.grant.map_or(VoterTime(0), |grant| grant.expiry);
+        let conflicting = self.grant.is_some_and(|grant| grant.holder != holder);
+        assert!(!conflicting, "I4: a grant to one process while another holds one");
+        self.grant = Some(HeldGrant { holder, ballot, expiry: old.max(now.plus(granted)) });
+        let standby = self.deference.standby(holder.id, now);
+        let grant = Grant { sequence, ballot, granted, standby };
+        outbox.send(holder, Message::Grant(grant));
+    }
+
+    /// Applies a release that came by itself, and acknowledges it once it is durable.
+    pub(crate) fn release(
+        &mut self,
+        from: Process,
+        sequence: u64,
+        release: &Release,
+        now: Now,
+        outbox: &mut Outbox,
+    ) {
+        if self.is_mute() || self.is_virgin() {
+            return;
+        }
+        self.apply_release(release, now, outbox);
+        let revision = self.ledger.revision();
+        if self.ledger.is_durable(revision) {
+            outbox.send(from, Message::ReleaseAck { sequence });
+        } else if self.acknowledgements.len() < ACKNOWLEDGEMENTS_MAX {
+            self.acknowledgements.push_back((revision, from, sequence));
+        }
+        self.update_vacancy(now.voter);
+    }
+
+    /// A release names its process and ballot, so a late copy ends nothing newer.
+    fn apply_release(&mut self, release: &Release, now: Now, outbox: &mut Outbox) {
+        let Release { holder, ballot, all, nominee } = *release;
+        if all && !self.tombstones.contains(&holder) {
+            if self.tombstones.len() >= TOMBSTONES_MAX {
+                self.tombstones.pop_front();
+            }
+            self.tombstones.push_back(holder);
+            self.deference.remove(holder);
+        }
+        let covers = |whose: Process, which: u64| whose == holder && (all || which <= ballot);
+        if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.ballot)) {
+            self.reservation = None;
+        }
+        if self.grant.take_if(|grant| covers(grant.holder, grant.ballot)).is_some() {
+            self.deference.remove(holder);
+            self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
+        }
+        let vote = self.ledger.vote();
+        if vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot) {
+            if let Phase::Waiting { floor: false, .. } = self.phase {
+                self.phase = Phase::Ready;
+            }
+        }
+        let max_ballot = vote.max_ballot.max(ballot);
+        let his = vote.max_ballot < ballot || vote.max_holder == Some(holder);
+        let ends = his && (all || max_ballot == ballot);
+        let max_holder = if ends { None } else { vote.max_holder };
+        if (max_ballot, max_holder) != (vote.max_ballot, vote.max_holder) {
+            self.ledger.change(|vote| {
+                vote.max_ballot = max_ballot;
+                vote.max_holder = max_holder;
+            });
+            outbox.persist();
+        }
+        self.update_vacancy(now.voter);
+    }
+}
+
+fn refuse(from: Process, acquire: &Acquire, reason: NakReason, outbox: &mut Outbox) {
+    let nak = Nak { sequence: acquire.sequence, ballot: acquire.ballot, reason };
+    outbox.send(from, Message::Nak(nak));
+}

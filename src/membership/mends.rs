@@ -1,0 +1,58 @@
+//! What the gossip library leaves broken, and how it is mended here.
+//!
+//! 1. **Refuted suspicions.** The library announces a member's death to it even when the
+//!    suspicion was refuted meanwhile, so healthy nodes rename themselves by the hundred under
+//!    loss. Mended by [`is_still_suspected`]: such a timer is dropped. A later failed probe
+//!    schedules it again.
+//! 2. **Buddy notices.** A suspect that was unreachable while the suspicion was gossiped never
+//!    hears of it. Its place is where a `ChangeSuspectToDown` timer is submitted.
+//! 3. **Isolation.** A node that was cut off declares everybody else down and spreads that when
+//!    it returns. Mended by [`is_isolated`]: while nothing at all is received, nobody is
+//!    declared down. With only one other member there is no telling, so it does not apply.
+//! 4. **Disconnection.** After a rename or an idle spell the library waits for packets that
+//!    never come. Mended by the watchdog: [`super::Membership::is_connected`] says whether
+//!    anybody knows us, and while nobody does the node asks its seeds again, for ever.
+
+use std::time::Duration;
+
+use foca::{Member, State, Timer};
+
+use super::identity::MemberIdentity;
+use crate::vocabulary::time::HolderTime;
+
+/// Mend 1: whether the suspicion behind this timer still stands.
+pub(super) fn is_still_suspected<'a>(
+    suspect: &MemberIdentity,
+    incarnation: u16,
+    mut members: impl Iterator<Item = &'a Member<MemberIdentity>>,
+) -> bool {
+    members.any(|member| {
+        member.id() == suspect
+            && member.incarnation() == incarnation
+            && member.state() == State::Suspect
+    })
+}
+
+/// Mend 3: whether so little was received that the fault is probably here.
+pub(super) fn is_isolated(
+    others: usize,
+    last_received: HolderTime,
+    probe_period: Duration,
+    now: HolderTime,
+) -> bool {
+    others >= 2 && now.since(last_received) > probe_period * 5 / 2
+}
+
+/// Whether a timer may take effect.
+pub(super) fn permits<'a>(
+    timer: &Timer<MemberIdentity>,
+    members: impl Iterator<Item = &'a Member<MemberIdentity>>,
+    isolated: bool,
+) -> bool {
+    match timer {
+        Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
+            !isolated && is_still_suspected(member_id, *incarnation, members)
+        }
+        _ => true,
+    }
+}

@@ -1,0 +1,64 @@
+//! The numbers that gossip runs on, each with its reason, in one place.
+
+use std::num::{NonZeroU8, NonZeroUsize};
+use std::time::Duration;
+
+use foca::{Config, PeriodicParams};
+
+use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
+use crate::vocabulary::timing::Timing;
+
+const fn count(number: usize) -> NonZeroUsize {
+    match NonZeroUsize::new(number) {
+        Some(number) => number,
+        None => NonZeroUsize::MIN,
+    }
+}
+
+const fn transmissions(number: u8) -> NonZeroU8 {
+    match NonZeroU8::new(number) {
+        Some(number) => number,
+        None => NonZeroU8::MIN,
+    }
+}
+
+/// Gossip for a cluster of about `members`.
+pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
+    let probe_period = timing.probe_period;
+    Config {
+        probe_period,
+        probe_rtt: timing.probe_round_trip,
+        // Three others are enough to tell a dead member from a bad path to it.
+        num_indirect_probes: count(3),
+        // The usual 4·log10(N) leaves stragglers at a thousand members that only the periodic
+        // announce repairs, minutes later; 20 brings the last of a thousand to 8 s.
+        max_transmissions: transmissions(20),
+        suspect_to_down_after: suspicion(probe_period, members),
+        // Long, so that members which were cut off are recognised when they come back.
+        remove_down_after: Some(Duration::from_secs(24 * 3600)),
+        max_packet_size: count(GOSSIP_SIZE_MAX),
+        // Whoever is wrongly declared down must learn of it, or it stays down for ever.
+        notify_down_members: true,
+        // One member every five seconds repairs what gossip missed.
+        periodic_announce: Some(PeriodicParams {
+            frequency: Duration::from_secs(5),
+            num_members: count(1),
+        }),
+        // Two down members every five seconds: a healed partition merges within seconds.
+        periodic_announce_to_down_members: Some(PeriodicParams {
+            frequency: Duration::from_secs(5),
+            num_members: count(2),
+        }),
+        periodic_gossip: Some(PeriodicParams {
+            frequency: probe_period.max(Duration::from_millis(200)),
+            num_members: count(3),
+        }),
+    }
+}
+
+/// How long a suspect may defend itself: four probe periods, and more in a larger cluster,
+/// where both the accusation and the defence take longer to get around.
+fn suspicion(probe_period: Duration, members: usize) -> Duration {
+    let digits = members.max(10).ilog10();
+    probe_period * 4 * digits.max(1)
+}

@@ -1,0 +1,207 @@
+//! When to ask whom for the way into the cluster.
+//!
+//! Seeds are asked at once, then again and again with growing pauses up to a second, for as
+//! long as it is needed: a seed that is started an hour later still lets this node in. Host
+//! names are looked up at every attempt, for an address behind a name may change.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, RngExt, SeedableRng};
+
+use crate::vocabulary::identity::normalised;
+use crate::vocabulary::time::HolderTime;
+
+/// The first pause between two attempts.
+const PAUSE_LEAST: Duration = Duration::from_millis(20);
+/// The longest pause between two attempts.
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// The most questions that an answer is still expected to.
+const QUESTIONS_MAX: usize = 128;
+/// The most addresses asked in one attempt.
+const ASKED_MAX: usize = 32;
+
+/// What seeding wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SeedingOutput {
+    /// Look these names up and hand the addresses to [`Seeding::handle_resolved`].
+    Resolve(Vec<String>),
+    /// Ask at this address, with this nonce.
+    Ask {
+        /// Where.
+        address: SocketAddr,
+        /// To be echoed.
+        nonce: u64,
+    },
+}
+
+/// The state of finding a way in.
+#[derive(Debug)]
+pub struct Seeding {
+    literals: Vec<SocketAddr>,
+    names: Vec<String>,
+    own: SocketAddr,
+    random: ChaCha8Rng,
+    needed: bool,
+    next_attempt: HolderTime,
+    pause: Duration,
+    resolved: Vec<SocketAddr>,
+    questions: VecDeque<u64>,
+}
+
+impl Seeding {
+    /// Seeding that starts at once. `own` is never asked.
+    pub fn new(seeds: &[String], own: SocketAddr, entropy: [u8; 32]) -> Self {
+        let mut literals = Vec::new();
+        let mut names = Vec::new();
+        for seed in seeds {
+            match seed.parse::<SocketAddr>() {
+                Ok(address) => literals.push(normalised(address)),
+                Err(_) => names.push(seed.clone()),
+            }
+        }
+        Self {
+            literals,
+            names,
+            own: normalised(own),
+            random: ChaCha8Rng::from_seed(entropy),
+            needed: false,
+            next_attempt: HolderTime(0),
+            pause: PAUSE_LEAST,
+            resolved: Vec::new(),
+            questions: VecDeque::new(),
+        }
+    }
+
+    /// When the next attempt is due, if one is needed.
+    pub fn next_deadline(&self) -> HolderTime {
+        self.next_attempt
+    }
+
+    /// Makes an attempt, if it is `needed` and due. `known` are addresses from elsewhere that
+    /// may help: voters, members.
+    pub fn handle_timeout(
+        &mut self,
+        now: HolderTime,
+        needed: bool,
+        known: &[SocketAddr],
+    ) -> Vec<SeedingOutput> {
+        if needed && !self.needed {
+            self.pause = PAUSE_LEAST;
+            self.next_attempt = now;
+        }
+        self.needed = needed;
+        let mut outputs = Vec::new();
+        let fresh = std::mem::take(&mut self.resolved);
+        if !needed {
+            return outputs;
+        }
+        let mut targets = fresh;
+        if now >= self.next_attempt {
+            targets.extend(self.literals.iter().chain(known));
+            if !self.names.is_empty() {
+                outputs.push(SeedingOutput::Resolve(self.names.clone()));
+            }
+            // Jitter, so that a thousand nodes started together do not ask together.
+            let jittered = self.pause.mul_f64(self.random.random_range(0.75..1.25));
+            self.next_attempt = now.plus(jittered);
+            self.pause = (self.pause * 2).min(PAUSE_MOST);
+        }
+        targets.sort_unstable();
+        targets.dedup();
+        targets.retain(|address| *address != self.own);
+        for address in targets.into_iter().take(ASKED_MAX) {
+            let nonce = self.random.next_u64();
+            if self.questions.len() >= QUESTIONS_MAX {
+                self.questions.pop_front();
+            }
+            self.questions.push_back(nonce);
+            outputs.push(SeedingOutput::Ask { address, nonce });
+        }
+        outputs
+    }
+
+    /// Names were looked up; the addresses are asked at the next [`Seeding::handle_timeout`].
+    pub fn handle_resolved(&mut self, addresses: &[SocketAddr]) {
+        let room = ASKED_MAX.saturating_sub(self.resolved.len());
+        self.resolved.extend(addresses.iter().take(room).copied().map(normalised));
+    }
+
+    /// Whether an answer with this nonce is to a question of ours. Each counts once.
+    pub fn accepts(&mut self, nonce: u64) -> bool {
+        match self.questions.iter().position(|asked| *asked == nonce) {
+            Some(position) => {
+                self.questions.remove(position);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(milliseconds: u64) -> HolderTime {
+        HolderTime(milliseconds * 1_000_000)
+    }
+
+    fn seeding(seeds: &[&str]) -> Seeding {
+        let seeds: Vec<String> = seeds.iter().map(|seed| (*seed).to_owned()).collect();
+        Seeding::new(&seeds, "10.0.0.9:8000".parse().unwrap(), [7; 32])
+    }
+
+    #[test]
+    fn asks_at_once_then_with_growing_pauses_and_never_itself() {
+        let mut seeding = seeding(&["10.0.0.1:8000", "10.0.0.9:8000"]);
+        let first = seeding.handle_timeout(at(0), true, &[]);
+        assert!(matches!(first[..], [SeedingOutput::Ask { .. }]), "{first:?}");
+        let mut last = at(0);
+        for _ in 0..20 {
+            let due = seeding.next_deadline();
+            assert!(seeding.handle_timeout(HolderTime(due.0 - 1), true, &[]).is_empty());
+            assert_eq!(seeding.handle_timeout(due, true, &[]).len(), 1);
+            assert!(due.since(last) <= Duration::from_millis(1250));
+            last = due;
+        }
+        assert!(last > at(10_000), "it goes on for ever");
+    }
+
+    #[test]
+    fn names_are_looked_up_at_every_attempt() {
+        let mut seeding = seeding(&["goose.example:8000"]);
+        for _ in 0..5 {
+            let due = seeding.next_deadline();
+            let outputs = seeding.handle_timeout(due, true, &[]);
+            assert_eq!(outputs, [SeedingOutput::Resolve(vec!["goose.example:8000".into()])]);
+        }
+        seeding.handle_resolved(&["10.0.0.5:8000".parse().unwrap()]);
+        let due = seeding.next_deadline();
+        let outputs = seeding.handle_timeout(HolderTime(due.0 - 1), true, &[]);
+        assert!(matches!(outputs[..], [SeedingOutput::Ask { .. }]));
+    }
+
+    #[test]
+    fn only_answers_to_our_questions_count_and_once() {
+        let mut seeding = seeding(&["10.0.0.1:8000"]);
+        let outputs = seeding.handle_timeout(at(0), true, &[]);
+        let [SeedingOutput::Ask { nonce, .. }] = outputs[..] else { panic!("{outputs:?}") };
+        assert!(!seeding.accepts(nonce.wrapping_add(1)));
+        assert!(seeding.accepts(nonce));
+        assert!(!seeding.accepts(nonce));
+    }
+
+    #[test]
+    fn losing_touch_again_starts_quickly_again() {
+        let mut seeding = seeding(&["10.0.0.1:8000"]);
+        for _ in 0..12 {
+            seeding.handle_timeout(seeding.next_deadline(), true, &[]);
+        }
+        seeding.handle_timeout(at(20_000), false, &[]);
+        assert_eq!(seeding.handle_timeout(at(30_000), true, &[]).len(), 1);
+        assert!(seeding.next_deadline() <= at(30_026));
+    }
+}

@@ -1,0 +1,95 @@
+//! Where to send. Gossip and configuration *say* where a node is; a datagram *shows* it.
+//!
+//! Answers go to where the question came from. What a node sends of its own accord goes to the
+//! place from which the process last answered a question of ours, for that proves more than
+//! any advertisement; otherwise to the advertised address. Gossip never overrides a proven
+//! address of the same process.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+
+/// The most nodes whose addresses are kept; far more than voters and standbys.
+const ADDRESSES_MAX: usize = 1024;
+
+#[derive(Debug, Default)]
+struct Entry {
+    advertised: Option<SocketAddr>,
+    proven: Option<(Boot, SocketAddr)>,
+    source: Option<(Boot, SocketAddr)>,
+}
+
+/// What is known of addresses, by node.
+#[derive(Debug, Default)]
+pub(crate) struct Addresses {
+    entries: BTreeMap<NodeId, Entry>,
+}
+
+impl Addresses {
+    fn entry(&mut self, id: NodeId) -> Option<&mut Entry> {
+        if self.entries.len() >= ADDRESSES_MAX && !self.entries.contains_key(&id) {
+            // Whoever was never configured or proven is found again by gossip.
+            let dispensable = |entry: &Entry| entry.advertised.is_none() && entry.proven.is_none();
+            self.entries.retain(|_, entry| !dispensable(entry));
+            if self.entries.len() >= ADDRESSES_MAX {
+                return None;
+            }
+        }
+        Some(self.entries.entry(id).or_default())
+    }
+
+    /// Configuration, a record or a welcome says where a node is.
+    pub(crate) fn advertise(&mut self, id: NodeId, address: SocketAddr) {
+        if let Some(entry) = self.entry(id) {
+            entry.advertised = Some(address);
+        }
+    }
+
+    /// A datagram of this process came from there.
+    pub(crate) fn came_from(&mut self, process: Process, source: SocketAddr) {
+        if let Some(entry) = self.entry(process.id) {
+            entry.source = Some((process.boot, source));
+        }
+    }
+
+    /// The process answered, from there, something that only a receiver of our question knows.
+    pub(crate) fn prove(&mut self, process: Process, source: SocketAddr) {
+        if let Some(entry) = self.entry(process.id) {
+            entry.proven = Some((process.boot, source));
+        }
+    }
+
+    /// Where an answer to this process goes.
+    pub(crate) fn for_answer(&self, process: Process) -> Option<SocketAddr> {
+        let entry = self.entries.get(&process.id)?;
+        let source = entry.source.filter(|(boot, _)| *boot == process.boot);
+        source.map(|(_, address)| address)
+    }
+
+    /// Where something unasked goes. `boot` none: whichever process the node is now.
+    /// `gossip`: what membership says of the node.
+    pub(crate) fn for_push(
+        &self,
+        id: NodeId,
+        boot: Option<Boot>,
+        gossip: Option<(Process, SocketAddr)>,
+    ) -> Option<SocketAddr> {
+        let entry = self.entries.get(&id);
+        let proven = entry.and_then(|entry| entry.proven);
+        let newer = |known: Boot| {
+            gossip.is_some_and(|(process, _)| process.boot.start > known.start)
+        };
+        match (proven, boot) {
+            (Some((known, address)), Some(boot)) if known == boot => return Some(address),
+            (Some((known, address)), None) if !newer(known) => return Some(address),
+            _ => {}
+        }
+        gossip.map(|(_, address)| address).or_else(|| entry.and_then(|entry| entry.advertised))
+    }
+
+    /// Where a node is, for people and for the record.
+    pub(crate) fn best(&self, id: NodeId, gossip: Option<(Process, SocketAddr)>) -> Option<SocketAddr> {
+        self.for_push(id, None, gossip)
+    }
+}

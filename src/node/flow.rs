@@ -1,0 +1,164 @@
+//! What flows after every input: from membership to election, and from both to the outputs.
+
+use std::net::SocketAddr;
+
+use super::{NodeCore, Output};
+use crate::election::outbox::Outgoing;
+use crate::election::{STANDBYS, Sight};
+use crate::membership::MembershipOutput;
+use crate::vocabulary::datagram::{self, Addressee, Header};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::message::Message;
+use crate::vocabulary::time::Now;
+
+/// How many of the highest eligible nodes the election knows of at most.
+const SIGHT_WIDTH: usize = 48;
+/// In a cluster of at most this many, everybody is told of a new Goose directly.
+const NEIGHBOURS_MAX: usize = 64;
+/// One input leads to no more rounds than this; what is left is done at the next.
+const ROUNDS_MAX: usize = 64;
+
+impl NodeCore {
+    /// Lets everything flow until nothing moves any more.
+    pub(super) fn settle(&mut self, now: Now) {
+        for _ in 0..ROUNDS_MAX {
+            let moved = self.drain_membership(now);
+            let moved = self.drain_election(now) | moved;
+            let moved = self.keep(now) | moved;
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    fn drain_membership(&mut self, now: Now) -> bool {
+        let mut moved = false;
+        let mut changed = false;
+        while let Some(output) = self.membership.poll_output() {
+            moved = true;
+            match output {
+                MembershipOutput::Send { to, address, packet } => {
+                    self.transmit(Addressee::process(to), address, &Message::Gossip(packet));
+                }
+                MembershipOutput::MemberChanged { id, address, state } => {
+                    changed = true;
+                    self.event(Event::MemberChanged { id, address, state });
+                }
+                MembershipOutput::Departed(process) => {
+                    changed = true;
+                    if let Some(election) = &mut self.election {
+                        election.handle_departure(now, process);
+                    }
+                }
+                MembershipOutput::Connected | MembershipOutput::Disconnected => {
+                    changed = true;
+                    self.seek(now);
+                }
+                MembershipOutput::GooseHint(goose) => {
+                    if let Some(election) = &mut self.election {
+                        election.hear_of_goose(now, &goose);
+                    }
+                }
+                MembershipOutput::Error(text) => {
+                    self.event(Event::Warning(Warning::Membership(text)));
+                }
+            }
+        }
+        if changed {
+            self.look_around(now);
+        }
+        moved
+    }
+
+    /// Tells the election who is around.
+    fn look_around(&mut self, now: Now) {
+        self.members = self.membership.members();
+        self.index += 1;
+        self.keep_addresses();
+        let Some(election) = &mut self.election else { return };
+        let eligible = self.membership.top_eligible(SIGHT_WIDTH);
+        let few = self.membership.alive_count() <= NEIGHBOURS_MAX;
+        let neighbours = if few { self.membership.sample(NEIGHBOURS_MAX) } else { Vec::new() };
+        let sight = Sight {
+            eligible: eligible.into_iter().map(|(process, _)| process).collect(),
+            neighbours: neighbours.into_iter().map(|(process, _)| process).collect(),
+            rank: self.membership.rank_among_eligible(),
+        };
+        election.handle_sight(now, sight);
+    }
+
+    pub(super) fn drain_election(&mut self, now: Now) -> bool {
+        let mut moved = false;
+        while let Some(outgoing) = self.election.as_mut().and_then(|it| it.poll_outgoing()) {
+            moved = true;
+            match outgoing {
+                Outgoing::Persist => self.keeping.mark(),
+                Outgoing::Event(event) => {
+                    self.index += 1;
+                    if let Event::GooseChanged(Some(goose)) = &event {
+                        if goose.process == self.me {
+                            self.membership.broadcast_goose(goose);
+                        }
+                        self.notice_joining(now);
+                    }
+                    self.event(event);
+                }
+                Outgoing::Send { to, message } => {
+                    if let Some(address) = self.way_to(to, &message) {
+                        self.transmit(to, address, &message);
+                    }
+                }
+            }
+        }
+        moved
+    }
+
+    fn way_to(&self, to: Addressee, message: &Message) -> Option<SocketAddr> {
+        let id = to.id?;
+        let answers = matches!(
+            message,
+            Message::PollAck(_)
+                | Message::Grant(_)
+                | Message::Nak(_)
+                | Message::ProbeAck { .. }
+                | Message::ReleaseAck { .. }
+        );
+        let gossip = self.membership.address_of(id);
+        let answer = to.boot.filter(|_| answers).and_then(|boot| {
+            self.addresses.for_answer(Process { id, boot })
+        });
+        answer.or_else(|| self.addresses.for_push(id, to.boot, gossip))
+    }
+
+    /// Puts a message into an envelope and hands it out.
+    pub(super) fn transmit(&mut self, to: Addressee, address: SocketAddr, message: &Message) {
+        let header = Header {
+            cluster: self.cluster_digest,
+            genesis: self.genesis.as_ref().map_or(0, |genesis| genesis.digest()),
+            sender: self.me,
+            addressee: to,
+            configuration: self
+                .election
+                .as_ref()
+                .map(|election| election.configuration().stamp())
+                .unwrap_or_default(),
+        };
+        match datagram::encode(&header, message) {
+            Ok(datagram) => {
+                self.counters.datagrams_sent += 1;
+                self.counters.bytes_sent += datagram.len() as u64;
+                self.outputs.push_back(Output::Transmit { to: address, datagram });
+            }
+            Err(_) => self.counters.send_failures += 1,
+        }
+    }
+
+    pub(super) fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+// Standbys are told of a new Goose out of the same sight.
+const _: () = assert!(STANDBYS < SIGHT_WIDTH);
+

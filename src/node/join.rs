@@ -1,0 +1,205 @@
+//! Finding the cluster: asking seeds, answering who asks, and noticing that nobody does.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+
+use super::{NodeCore, Output};
+use crate::membership::seeding::SeedingOutput;
+use crate::vocabulary::datagram::{Addressee, Reject};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::identity::{NodeId, Process, normalised};
+use crate::vocabulary::message::{Join, Message, Welcome};
+use crate::vocabulary::setup::Setup;
+use crate::vocabulary::time::{HolderTime, Now};
+
+/// The question carries this many zeros, so that the answer is at most three times as long.
+const JOIN_PADDING: usize = 400;
+/// A node whose seeds have been silent for this long says so, once.
+const SILENCE_NOTICED: Duration = Duration::from_secs(3);
+/// How many random members are asked besides the seeds.
+const MEMBERS_ASKED: usize = 3;
+
+/// How far the node has come in finding its cluster.
+#[derive(Debug)]
+pub(super) struct Joining {
+    random: ChaCha8Rng,
+    joined: bool,
+    has_seeds: bool,
+    silence_noticed_at: Option<HolderTime>,
+}
+
+impl Joining {
+    pub(super) fn new(now: HolderTime, setup: &Setup) -> Self {
+        let mut seed = setup.entropy;
+        // Another stream than the one that drew the boot.
+        seed[0] ^= 0x6a;
+        let has_seeds = !setup.seeds.is_empty() || !setup.voter_addresses.is_empty();
+        let silence = now.plus(SILENCE_NOTICED);
+        Self {
+            random: ChaCha8Rng::from_seed(seed),
+            joined: false,
+            has_seeds,
+            silence_noticed_at: has_seeds.then_some(silence),
+        }
+    }
+
+    /// A number that nobody can guess.
+    pub(super) fn draw(&mut self) -> u64 {
+        self.random.next_u64()
+    }
+
+    pub(super) fn has_joined(&self) -> bool {
+        self.joined
+    }
+
+    pub(super) fn next_check(&self) -> Option<HolderTime> {
+        self.silence_noticed_at
+    }
+}
+
+impl NodeCore {
+    /// Whether the node looks for others: it does not know its cluster, or gossip has lost
+    /// touch with everybody. The second is the watchdog without which a partition may leave a
+    /// gossip cluster dead for ever.
+    pub(super) fn is_seeking(&self) -> bool {
+        self.leaving.is_none() && (self.genesis.is_none() || !self.membership.is_connected())
+    }
+
+    /// Asks for the way in, if it is needed and due.
+    pub(super) fn seek(&mut self, now: Now) {
+        let needed = self.is_seeking();
+        let mut known = Vec::new();
+        if needed {
+            for (id, address) in &self.setup.voter_addresses {
+                if *id != self.me.id {
+                    known.push(*address);
+                }
+            }
+            known.extend(self.known_voter_addresses());
+            let sample = self.membership.sample(MEMBERS_ASKED);
+            known.extend(sample.into_iter().map(|(_, address)| address));
+            known.sort_unstable();
+            known.dedup();
+        }
+        for output in self.seeding.handle_timeout(now.holder, needed, &known) {
+            match output {
+                SeedingOutput::Resolve(names) => self.outputs.push_back(Output::Resolve(names)),
+                SeedingOutput::Ask { address, nonce } => {
+                    let join = Join { nonce, padding: vec![0; JOIN_PADDING] };
+                    let whoever = Addressee { id: None, boot: None };
+                    self.transmit(whoever, address, &Message::Join(join));
+                }
+            }
+        }
+        self.notice_joining(now);
+    }
+
+    fn known_voter_addresses(&self) -> Vec<SocketAddr> {
+        let Some(election) = &self.election else { return Vec::new() };
+        let others = election.configuration().voters.ids().iter().filter(|id| **id != self.me.id);
+        others.filter_map(|id| self.addresses.best(*id, None)).collect()
+    }
+
+    /// The addresses of the names that [`Output::Resolve`] asked for.
+    pub fn handle_resolved(&mut self, now: Now, addresses: &[SocketAddr]) {
+        self.enter(now);
+        if self.is_started() {
+            let normal: Vec<SocketAddr> = addresses.iter().copied().map(normalised).collect();
+            self.seeding.handle_resolved(&normal);
+            self.seek(now);
+        }
+        self.settle(now);
+    }
+
+    /// Notes that the node has arrived, or that nobody answers.
+    pub(super) fn notice_joining(&mut self, now: Now) {
+        let alone = !self.joining.has_seeds;
+        let arrived = self.genesis.is_some()
+            && (alone || self.membership.is_connected() || self.term() > 0);
+        if arrived && !self.joining.joined {
+            self.joining.joined = true;
+            self.joining.silence_noticed_at = None;
+            self.index += 1;
+            self.event(Event::Joined);
+        }
+        let silent = self.joining.silence_noticed_at.take_if(|at| *at <= now.holder).is_some();
+        if silent && !self.joining.joined {
+            self.event(Event::Warning(Warning::SeedsSilent));
+        }
+    }
+
+    /// Answers "which cluster is this?".
+    pub(super) fn welcome(
+        &mut self,
+        from: SocketAddr,
+        joiner: Process,
+        join: &Join,
+    ) -> Result<(), Reject> {
+        // The answer must not be worth an attacker's while.
+        if join.padding.len() < JOIN_PADDING {
+            return Err(Reject::Malformed);
+        }
+        if joiner.id == self.me.id {
+            return Err(Reject::Unexpected);
+        }
+        let (Some(genesis), Some(election)) = (&self.genesis, &self.election) else {
+            return Err(Reject::NotReady);
+        };
+        let configuration = election.configuration().clone();
+        let mut voters: Vec<(NodeId, SocketAddr)> = Vec::new();
+        for id in configuration.voters.ids() {
+            let address = if *id == self.me.id {
+                Some(self.setup.address)
+            } else {
+                self.addresses.best(*id, self.membership.address_of(*id))
+            };
+            voters.extend(address.map(|address| (*id, address)));
+        }
+        let welcome = Welcome {
+            nonce: join.nonce,
+            member: self.membership.encoded_identity(),
+            genesis: genesis.clone(),
+            configuration,
+            voters,
+            goose: election.goose().map(|known| known.goose),
+        };
+        self.transmit(Addressee::process(joiner), from, &Message::Welcome(welcome));
+        Ok(())
+    }
+
+    /// A seed answered.
+    pub(super) fn welcomed(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        host: Process,
+        welcome: &Welcome,
+    ) -> Result<(), Reject> {
+        if !self.seeding.accepts(welcome.nonce) {
+            return Err(Reject::Unexpected);
+        }
+        match &self.genesis {
+            Some(genesis) if *genesis != welcome.genesis => return Err(Reject::ForeignVoters),
+            Some(_) => {}
+            None => {
+                let configuration = welcome.configuration.clone();
+                self.begin_election(welcome.genesis.clone(), configuration, now);
+            }
+        }
+        for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
+            self.addresses.advertise(*id, normalised(*address));
+        }
+        self.addresses.prove(host, from);
+        if let (Some(election), Some(goose)) = (&mut self.election, &welcome.goose) {
+            election.hear_of_goose(now, goose);
+        }
+        if let Err(error) = self.membership.announce_to(now.holder, &welcome.member) {
+            self.event(Event::Warning(Warning::Membership(error.to_string())));
+        }
+        self.notice_joining(now);
+        Ok(())
+    }
+}

@@ -1,0 +1,158 @@
+//! What must be durable, and what waits for it.
+//!
+//! One record is written at a time. What changes meanwhile is written next, all at once. A
+//! write that failed is tried again, and nothing that relied on it is said.
+
+use std::time::Duration;
+
+use super::{NodeCore, Output};
+use crate::election::voter::VoterPast;
+use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::record::Record;
+use crate::vocabulary::time::{HolderTime, Now};
+
+/// A failed write is tried again after this.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// The record as it should be, and how far the disk is behind.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    record: Record,
+    /// No disk at all: everything counts as stored at once.
+    ephemeral: bool,
+    dirty: bool,
+    next_ticket: u64,
+    under_way: Option<UnderWay>,
+    retry_at: Option<HolderTime>,
+    started: bool,
+    past: Option<(VoterPast, bool, u32)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    ticket: u64,
+    vote_revision: u64,
+}
+
+impl Keeping {
+    pub(super) fn new(record: Record, ephemeral: bool) -> Self {
+        Self {
+            record,
+            ephemeral,
+            dirty: true,
+            next_ticket: 1,
+            under_way: None,
+            retry_at: None,
+            started: false,
+            past: None,
+        }
+    }
+
+    /// Keeps what the voter will find of its past until the voter set is known.
+    pub(super) fn remember_past(&mut self, past: VoterPast, damaged: bool, first_sequence: u32) {
+        self.past = Some((past, damaged, first_sequence));
+    }
+
+    pub(super) fn take_past(&mut self) -> (VoterPast, bool, u32) {
+        self.past.take().unwrap_or((VoterPast::Lost, false, 0))
+    }
+
+    /// The voter set is known.
+    pub(super) fn found(&mut self, genesis: VoterSet, configuration: Configuration) {
+        self.record.genesis = Some(genesis);
+        self.record.configuration = Some(configuration);
+        self.dirty = true;
+    }
+
+    pub(super) fn mark(&mut self) {
+        self.dirty = true;
+    }
+
+    pub(super) fn retry_at(&self) -> Option<HolderTime> {
+        self.retry_at.filter(|_| self.dirty && self.under_way.is_none())
+    }
+}
+
+impl NodeCore {
+    /// Whether the first record is durable. Until then the node says nothing.
+    pub(super) fn is_started(&self) -> bool {
+        self.keeping.started
+    }
+
+    /// The store answers: the record of `ticket` is durable, or why it is not.
+    pub fn handle_stored(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
+        self.enter(now);
+        let answered = self.keeping.under_way.take_if(|under_way| under_way.ticket == ticket);
+        if let Some(under_way) = answered {
+            match outcome {
+                Ok(()) => self.stored(now, under_way.vote_revision),
+                Err(error) => {
+                    self.keeping.dirty = true;
+                    self.keeping.retry_at = Some(now.holder.plus(RETRY));
+                    self.counters.store_failures += 1;
+                    self.event(Event::Warning(Warning::StoreFailed { error }));
+                    if let Some(election) = &mut self.election {
+                        election.handle_stored(now, under_way.vote_revision, false);
+                    }
+                }
+            }
+        }
+        self.settle(now);
+    }
+
+    fn stored(&mut self, now: Now, vote_revision: u64) {
+        self.keeping.retry_at = None;
+        if !self.keeping.started {
+            self.keeping.started = true;
+            self.event(Event::Started { process: self.me });
+        }
+        if let Some(election) = &mut self.election {
+            election.handle_stored(now, vote_revision, true);
+        }
+    }
+
+    /// Hands the record out to be stored, if it changed and nothing is under way. Returns
+    /// whether it counts as stored already, which may lead to more.
+    pub(super) fn keep(&mut self, now: Now) -> bool {
+        let keeping = &mut self.keeping;
+        let waiting = keeping.retry_at.is_some_and(|at| now.holder < at);
+        if !keeping.dirty || keeping.under_way.is_some() || waiting {
+            return false;
+        }
+        keeping.dirty = false;
+        let mut vote_revision = 0;
+        if let Some((vote, revision)) = self.election.as_ref().and_then(|it| it.vote()) {
+            keeping.record.vote = Some(vote.clone());
+            vote_revision = revision;
+        }
+        if keeping.ephemeral {
+            self.stored(now, vote_revision);
+            return true;
+        }
+        let ticket = keeping.next_ticket;
+        keeping.next_ticket += 1;
+        keeping.under_way = Some(UnderWay { ticket, vote_revision });
+        self.outputs.push_back(Output::Store { ticket, record: Box::new(keeping.record.clone()) });
+        false
+    }
+
+    /// Remembers where the voters are, for a restart without a seed.
+    pub(super) fn keep_addresses(&mut self) {
+        let Some(election) = &self.election else { return };
+        let mut addresses = Vec::new();
+        for id in election.configuration().voters.ids() {
+            let gossip = self.membership.address_of(*id);
+            let address = if *id == self.me.id {
+                Some(self.setup.address)
+            } else {
+                self.addresses.best(*id, gossip)
+            };
+            addresses.extend(address.map(|address| (*id, address)));
+        }
+        if addresses != self.keeping.record.addresses {
+            self.keeping.record.addresses = addresses;
+            self.keeping.dirty = true;
+        }
+    }
+}

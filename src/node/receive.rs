@@ -1,0 +1,230 @@
+//! The door: what a datagram must show before it reaches membership or election.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::NodeCore;
+use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::identity::{Process, normalised};
+use crate::vocabulary::message::{
+    Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus,
+};
+use crate::vocabulary::time::{HolderTime, Now};
+
+/// A warning of one kind is given this often at most.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
+/// Another process with this node's id is challenged this often at most.
+const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What the door remembers.
+#[derive(Debug, Default)]
+pub(super) struct Doorkeeper {
+    warned: BTreeMap<&'static str, HolderTime>,
+    challenge: Option<Challenge>,
+}
+
+/// A question to another process under this node's id. Only a living one can answer it: late
+/// packets of this node's own earlier boots are no twin.
+#[derive(Clone, Copy, Debug)]
+struct Challenge {
+    sequence: u64,
+    process: Process,
+    asked: HolderTime,
+}
+
+impl Doorkeeper {
+    /// Whether a warning under this name may be given again.
+    pub(super) fn may_warn(&mut self, name: &'static str, now: HolderTime) -> bool {
+        let due = self.warned.get(name).is_none_or(|at| now.since(*at) >= WARNING_INTERVAL);
+        if due {
+            self.warned.insert(name, now);
+        }
+        due
+    }
+}
+
+impl NodeCore {
+    /// Takes one datagram in, or says why not.
+    pub(super) fn receive(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Result<(), Reject> {
+        let from = normalised(from);
+        let (header, message) = datagram::decode(datagram)?;
+        if header.sender == self.me {
+            return Err(Reject::Echo);
+        }
+        if header.cluster != self.cluster_digest {
+            return Err(Reject::ForeignCluster);
+        }
+        if !self.is_started() {
+            return Err(Reject::NotReady);
+        }
+        let sender = header.sender;
+        match &message {
+            Message::Join(join) => {
+                self.check_genesis(&header, true)?;
+                return self.welcome(from, sender, join);
+            }
+            Message::Welcome(welcome) => {
+                self.check_addressee(&header, &message)?;
+                return self.welcomed(now, from, sender, welcome);
+            }
+            _ => self.check_genesis(&header, false)?,
+        }
+        if sender.id == self.me.id {
+            return self.meet_namesake(now, from, sender, &message);
+        }
+        if let Err(reject) = self.check_addressee(&header, &message) {
+            if let (Reject::WrongBoot, Message::Acquire(acquire)) = (reject, &message) {
+                // So that a Goose learns at once that its voter restarted.
+                let reason = NakReason::NewBoot { boot: self.me.boot };
+                let (sequence, ballot) = (acquire.sequence, acquire.ballot);
+                let nak = Message::Nak(Nak { sequence, ballot, reason });
+                self.transmit(Addressee::process(sender), from, &nak);
+            }
+            return Err(reject);
+        }
+        self.addresses.came_from(sender, from);
+        self.deliver(now, from, &header, &message)
+    }
+
+    fn deliver(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        message: &Message,
+    ) -> Result<(), Reject> {
+        if let Message::Gossip(packet) = message {
+            self.membership.handle_gossip(now.holder, packet);
+            return Ok(());
+        }
+        let election = self.election.as_mut().ok_or(Reject::NotReady)?;
+        let stamp = election.configuration().stamp();
+        if header.configuration != stamp {
+            if let Message::Acquire(acquire) = message {
+                let (sequence, ballot) = (acquire.sequence, acquire.ballot);
+                let reason = NakReason::Configuration;
+                let nak = Message::Nak(Nak { sequence, ballot, reason });
+                self.transmit(Addressee::process(header.sender), from, &nak);
+                return Err(Reject::Unexpected);
+            }
+        }
+        let proof = election.handle_message(now, header.sender, message);
+        if proof {
+            self.addresses.prove(header.sender, from);
+        }
+        Ok(())
+    }
+
+    fn check_genesis(&self, header: &Header, joins: bool) -> Result<(), Reject> {
+        let Some(genesis) = &self.genesis else { return Err(Reject::NotReady) };
+        let unknown = header.genesis == 0 && joins;
+        if unknown || header.genesis == genesis.digest() {
+            Ok(())
+        } else {
+            Err(Reject::ForeignVoters)
+        }
+    }
+
+    /// Whether this process is meant. "Whoever you are now" is allowed where nothing relies on
+    /// which process answers; gossip has its own idea of who is addressed.
+    fn check_addressee(&self, header: &Header, message: &Message) -> Result<(), Reject> {
+        if header.addressee.id.is_some_and(|id| id != self.me.id) {
+            return Err(Reject::WrongNode);
+        }
+        let lenient = matches!(message, Message::Gossip(_));
+        match header.addressee.boot {
+            Some(boot) if boot == self.me.boot || lenient => Ok(()),
+            Some(_) => Err(Reject::WrongBoot),
+            None if lenient || matches!(message, Message::Poll(_)) => Ok(()),
+            None => Err(Reject::Unexpected),
+        }
+    }
+
+    /// A datagram came from another process with this node's id. If that process lives, one of
+    /// the two was started by mistake; a voter then stops voting, for safety depends on one
+    /// process per voter.
+    fn meet_namesake(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        namesake: Process,
+        message: &Message,
+    ) -> Result<(), Reject> {
+        match (message, self.doorkeeper.challenge) {
+            (Message::PollAck(answer), Some(challenge))
+                if challenge.process == namesake && challenge.sequence == answer.sequence =>
+            {
+                self.doorkeeper.challenge = None;
+                self.unmask(now, from);
+            }
+            // The other one asks whether we live: we do.
+            (Message::Poll(poll), _) => {
+                let status = VoterStatus {
+                    sequence: 0,
+                    standing: Standing::Virgin,
+                    max_ballot: 0,
+                    top_contender: None,
+                    goose: None,
+                };
+                let answer = PollAck { sequence: poll.sequence, status, founding: None };
+                self.transmit(Addressee::process(namesake), from, &Message::PollAck(answer));
+            }
+            _ => {
+                let recent = self.doorkeeper.challenge.is_some_and(|challenge| {
+                    now.holder.since(challenge.asked) < CHALLENGE_INTERVAL
+                });
+                if !recent {
+                    let sequence = self.joining.draw();
+                    let asked = now.holder;
+                    self.doorkeeper.challenge =
+                        Some(Challenge { sequence, process: namesake, asked });
+                    let poll = Poll {
+                        sequence,
+                        quorum_connected: false,
+                        eligible: false,
+                        founding: false,
+                    };
+                    self.transmit(Addressee::process(namesake), from, &Message::Poll(poll));
+                }
+            }
+        }
+        Err(Reject::Unexpected)
+    }
+
+    fn unmask(&mut self, now: Now, address: SocketAddr) {
+        let votes = self
+            .election
+            .as_ref()
+            .is_some_and(|election| election.configuration().voters.contains(self.me.id));
+        if votes {
+            if let Some(election) = &mut self.election {
+                election.handle_twin(now);
+            }
+            if self.doorkeeper.may_warn("twin", now.holder) {
+                self.event(Event::Warning(Warning::TwinVoter { address }));
+            }
+        } else if self.doorkeeper.may_warn("duplicate", now.holder) {
+            let address = Some(address);
+            self.event(Event::Warning(Warning::DuplicateId { address }));
+        }
+    }
+
+    /// Counts a datagram that was not taken in, and warns of what people can mend.
+    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, reason: Reject) {
+        if let Some(position) = Reject::ALL.iter().position(|other| *other == reason) {
+            self.counters.rejected[position] += 1;
+        }
+        let mendable =
+            matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters | Reject::TooNew);
+        if mendable && self.doorkeeper.may_warn(reason.name(), now.holder) {
+            self.event(Event::Warning(Warning::Foreign { reason, address }));
+        }
+    }
+}

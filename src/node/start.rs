@@ -1,0 +1,178 @@
+//! How a node starts from what its disk remembers.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::addresses::Addresses;
+use super::join::Joining;
+use super::keep::Keeping;
+use super::receive::Doorkeeper;
+use super::{NodeCore, StartError};
+use crate::election::voter::VoterPast;
+use crate::election::{Election, ElectionSetup};
+use crate::membership::Membership;
+use crate::membership::identity::MemberIdentity;
+use crate::membership::seeding::Seeding;
+use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::identity::{Boot, Process};
+use crate::vocabulary::record::{Disk, Record};
+use crate::vocabulary::setup::Setup;
+use crate::vocabulary::snapshot::Counters;
+use crate::vocabulary::time::Now;
+
+impl NodeCore {
+    /// A node on what `disk` remembers. It says nothing until its first record is stored.
+    ///
+    /// # Errors
+    /// As [`StartError`] says.
+    pub fn new(setup: Setup, disk: Disk, now: Now) -> Result<Self, StartError> {
+        let record = match &disk {
+            Disk::Sound(record) | Disk::Damaged(Some(record)) => Some(record),
+            _ => None,
+        };
+        check_record(&setup, record)?;
+        let mut random = ChaCha8Rng::from_seed(setup.entropy);
+        let last_start = record.map_or(0, |record| record.last_start);
+        let start = last_start.saturating_add(1).max(now.wall.0);
+        let me = Process { id: setup.id, boot: Boot { start, nonce: random.next_u64() } };
+
+        let mut warnings = Vec::new();
+        let genesis = match record.and_then(|record| record.genesis.clone()) {
+            Some(recorded) => Some(recorded),
+            None => found(&setup, &mut warnings),
+        };
+        let configuration = record
+            .and_then(|record| record.configuration.clone())
+            .or_else(|| genesis.clone().map(Configuration::genesis));
+
+        let identity =
+            MemberIdentity::new(me, setup.address, setup.eligible);
+        let membership = Membership::new(identity, &setup.timing, entropy(&mut random));
+        let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
+        let mut addresses = Addresses::default();
+        let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
+        for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
+            addresses.advertise(*id, *address);
+        }
+        let stored = Record {
+            cluster: setup.cluster.clone(),
+            id: setup.id,
+            last_start: start,
+            genesis: genesis.clone(),
+            configuration: configuration.clone(),
+            addresses: remembered.to_vec(),
+            vote: None,
+        };
+        let ephemeral = disk == Disk::Ephemeral;
+        let mut node = Self {
+            cluster_digest: setup.cluster.digest(),
+            me,
+            genesis: None,
+            election: None,
+            membership,
+            seeding,
+            joining: Joining::new(now.holder, &setup),
+            addresses,
+            keeping: Keeping::new(stored, ephemeral),
+            doorkeeper: Doorkeeper::default(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            members: Arc::default(),
+            index: 1,
+            started: now.holder,
+            clock_offset: None,
+            leaving: None,
+            setup,
+        };
+        node.past_and_election(genesis, configuration, disk, &mut random, now);
+        for warning in warnings {
+            node.event(Event::Warning(warning));
+        }
+        node.settle(now);
+        Ok(node)
+    }
+
+    fn past_and_election(
+        &mut self,
+        genesis: Option<VoterSet>,
+        configuration: Option<Configuration>,
+        disk: Disk,
+        random: &mut ChaCha8Rng,
+        now: Now,
+    ) {
+        let virgin = VoterPast::Virgin { nonce: random.next_u64() };
+        let damaged = matches!(disk, Disk::Damaged(_));
+        let past = match disk {
+            Disk::Empty => virgin,
+            Disk::Sound(record) => record.vote.map_or(virgin, VoterPast::Remembered),
+            Disk::Damaged(_) | Disk::Ephemeral => VoterPast::Lost,
+        };
+        self.keeping.remember_past(past, damaged, random.next_u32());
+        if let (Some(genesis), Some(configuration)) = (genesis, configuration) {
+            self.begin_election(genesis, configuration, now);
+        }
+    }
+
+    /// The voter set is known: the election begins.
+    pub(super) fn begin_election(
+        &mut self,
+        genesis: VoterSet,
+        configuration: Configuration,
+        now: Now,
+    ) {
+        let (past, damaged, first_sequence) = self.keeping.take_past();
+        let setup = ElectionSetup {
+            me: self.me,
+            address: self.setup.address,
+            http: self.setup.http,
+            configuration: configuration.clone(),
+            timing: self.setup.timing.clone(),
+            eligible: self.setup.eligible,
+            past,
+            damaged,
+            first_sequence,
+        };
+        self.election = Some(Election::new(setup, now));
+        self.keeping.found(genesis.clone(), configuration);
+        self.genesis = Some(genesis);
+        self.index += 1;
+    }
+}
+
+/// The voter set that the settings alone give.
+fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<VoterSet> {
+    if setup.voters.is_some() {
+        return setup.voters.clone();
+    }
+    if setup.seeds.is_empty() {
+        warnings.push(Warning::SingleVoter);
+        return VoterSet::new(vec![setup.id]).ok();
+    }
+    None
+}
+
+fn check_record(setup: &Setup, record: Option<&Record>) -> Result<(), StartError> {
+    let Some(record) = record else { return Ok(()) };
+    if record.cluster != setup.cluster || record.id != setup.id {
+        let cluster = record.cluster.to_string();
+        return Err(StartError::NotOurs { cluster, id: record.id });
+    }
+    let recorded = record.configuration.as_ref().map(|configuration| &configuration.voters);
+    let known = [record.genesis.as_ref(), recorded];
+    match (&setup.voters, recorded.or(record.genesis.as_ref())) {
+        (Some(given), Some(recorded)) if !known.contains(&Some(given)) => {
+            Err(StartError::VotersDiffer { recorded: recorded.clone(), given: given.clone() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn entropy(random: &mut ChaCha8Rng) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    random.fill_bytes(&mut bytes);
+    bytes
+}
+
