@@ -1,0 +1,193 @@
+//! The core in a few lines of its own: nodes as values, datagrams in a sorted queue, time as a
+//! number. What the simulator does at length, kept small enough to read.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gaggle::node::{NodeCore, Output};
+use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::event::Event;
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::record::{Disk, Record};
+use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
+use gaggle::vocabulary::timing::{Profile, Timing};
+
+const LATENCY: u64 = 200_000;
+
+struct World {
+    now: u64,
+    sequence: u64,
+    nodes: BTreeMap<u64, NodeCore>,
+    records: BTreeMap<u64, Record>,
+    mail: BTreeMap<(u64, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
+    log: Vec<String>,
+}
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+fn address(number: u64) -> SocketAddr {
+    format!("10.0.0.{number}:8000").parse().unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            now: 1_000_000_000,
+            sequence: 0,
+            nodes: BTreeMap::new(),
+            records: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            log: Vec::new(),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            holder: HolderTime(self.now),
+            voter: VoterTime(self.now),
+            wall: WallTime(1_700_000_000_000 + self.now / 1_000_000),
+        }
+    }
+
+    fn start(&mut self, number: u64, voters: &[u64]) {
+        let setup = Setup {
+            cluster: ClusterName::new("test").unwrap(),
+            id: id(number),
+            address: address(number),
+            http: None,
+            seeds: vec![address(1).to_string()],
+            voters: (!voters.is_empty())
+                .then(|| VoterSet::new(voters.iter().map(|n| id(*n)).collect()).unwrap()),
+            voter_addresses: voters.iter().map(|n| (id(*n), address(*n))).collect(),
+            eligible: true,
+            timing: Timing::of(Profile::Lan),
+            entropy: [u8::try_from(number + self.sequence % 200).unwrap(); 32],
+        };
+        let disk = self.records.get(&number).cloned().map_or(Disk::Empty, Disk::Sound);
+        let node = NodeCore::new(setup, disk, self.now()).unwrap();
+        self.nodes.insert(number, node);
+        self.drain(number);
+    }
+
+    fn drain(&mut self, number: u64) {
+        let now = self.now();
+        loop {
+            let Some(output) = self.nodes.get_mut(&number).and_then(NodeCore::poll_output) else {
+                return;
+            };
+            match output {
+                Output::Transmit { to, datagram } => {
+                    self.sequence += 1;
+                    let mail = (address(number), to, datagram);
+                    self.mail.insert((self.now + LATENCY, self.sequence), mail);
+                }
+                Output::Store { ticket, record } => {
+                    self.records.insert(number, *record);
+                    self.nodes.get_mut(&number).unwrap().handle_stored(now, ticket, Ok(()));
+                }
+                Output::Resolve(_) => {}
+                Output::Event(event) => {
+                    let milliseconds = self.now / 1_000_000 - 1000;
+                    if !matches!(event, Event::MemberChanged { .. }) {
+                        self.log.push(format!("{milliseconds:6} ms  node {number}: {event:?}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn run_for(&mut self, span: Duration) {
+        let end = self.now + u64::try_from(span.as_nanos()).unwrap();
+        loop {
+            let now = self.now();
+            let mail = self.mail.first_key_value().map(|((at, _), _)| *at);
+            let timer = self
+                .nodes
+                .iter()
+                .filter_map(|(number, node)| Some((self.now + nanos(node.poll_timeout(now)?), *number)))
+                .min();
+            let next = mail.unwrap_or(u64::MAX).min(timer.map_or(u64::MAX, |(at, _)| at));
+            if next > end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            let now = self.now();
+            if mail == Some(next) {
+                let (_, (from, to, datagram)) = self.mail.pop_first().unwrap();
+                let number = self.nodes.keys().copied().find(|number| address(*number) == to);
+                if let Some(number) = number {
+                    self.nodes.get_mut(&number).unwrap().handle_datagram(now, from, &datagram);
+                    self.drain(number);
+                }
+            } else if let Some((_, number)) = timer {
+                self.nodes.get_mut(&number).unwrap().handle_timeout(now);
+                self.drain(number);
+            }
+        }
+    }
+
+    fn geese(&self) -> Vec<u64> {
+        let leads = |node: &NodeCore| {
+            node.lease().is_some_and(|lease| HolderTime(self.now) < lease.deadline)
+        };
+        self.nodes.iter().filter(|(_, node)| leads(node)).map(|(number, _)| *number).collect()
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap()
+}
+
+#[test]
+fn three_nodes_elect_the_highest_and_replace_it_when_it_dies_or_leaves() {
+    let mut world = World::new();
+    for number in [1, 2, 3] {
+        world.start(number, &[1, 2, 3]);
+    }
+    world.run_for(Duration::from_millis(200));
+    let log = world.log.join("\n");
+    assert_eq!(world.geese(), [3], "{log}");
+    assert_eq!(world.nodes[&3].term(), 1, "{log}");
+    world.nodes.remove(&3);
+    world.run_for(Duration::from_millis(700));
+    assert_eq!(world.geese(), [2], "{}", world.log.join("\n"));
+    world.start(3, &[1, 2, 3]);
+    world.run_for(Duration::from_millis(1000));
+    assert_eq!(world.geese(), [2], "sticky\n{}", world.log.join("\n"));
+    let now = world.now();
+    world.nodes.get_mut(&2).unwrap().leave(now);
+    world.drain(2);
+    world.run_for(Duration::from_millis(5));
+    assert_eq!(world.geese(), [3], "{}", world.log.join("\n"));
+    world.run_for(Duration::from_millis(700));
+    assert!(world.nodes[&2].has_left(world.now()));
+    world.nodes.remove(&2);
+    world.run_for(Duration::from_secs(10));
+    assert_eq!(world.geese(), [3], "{}", world.log.join("\n"));
+    world.nodes.remove(&1);
+    world.run_for(Duration::from_secs(1));
+    assert!(world.geese().is_empty(), "{}", world.log.join("\n"));
+}
+
+#[test]
+fn a_joiner_needs_only_a_seed_and_becomes_a_duck() {
+    let mut world = World::new();
+    for number in [1, 2, 3] {
+        world.start(number, &[1, 2, 3]);
+    }
+    world.run_for(Duration::from_millis(300));
+    world.start(9, &[]);
+    world.run_for(Duration::from_millis(500));
+    assert_eq!(world.geese(), [3], "{}", world.log.join("\n"));
+    assert_eq!(world.nodes[&9].term(), 1);
+    assert_eq!(world.nodes[&9].snapshot().members.len(), 4);
+    // When the Goose dies, the highest node leads, voter or not.
+    world.nodes.remove(&3);
+    world.run_for(Duration::from_millis(700));
+    assert_eq!(world.geese(), [9], "{}", world.log.join("\n"));
+}
