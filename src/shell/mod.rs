@@ -1,4 +1,12 @@
 //! The thin shell around the core: the operating system's clocks, one UDP socket, the state
 //! folder, and the task that owns the core.
+//!
+//! It decides nothing. Assumption: a tokio runtime with its time and network drivers on.
 
+pub mod clock;
+mod driver;
 pub mod handle;
+mod journal;
+pub mod socket;
+pub mod start;
+pub mod store;

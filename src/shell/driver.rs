@@ -1,0 +1,175 @@
+//! The one task that owns the core.
+//!
+//! It waits for whichever comes first: a datagram, the core's deadline, the disk, a name that
+//! was looked up, or an order. It hands that to the core with the clocks read *after* it
+//! arrived, publishes what the core then shows of itself, and only then carries the core's
+//! outputs out: nobody hears of a release while `is_goose` still says yes.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::clock::Clock;
+use super::handle::Shared;
+use super::journal;
+use super::socket::{RECEIVE_SIZE, try_receive};
+use super::store::{Stored, Writer};
+use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::HolderTime;
+
+/// Datagrams handled before anything else gets a turn.
+const BATCH: usize = 64;
+/// Names are looked up for this long at most.
+const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
+/// Counters and the like are published this often at most.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
+/// With nothing scheduled the driver still looks at the clock this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// An order from outside.
+#[derive(Debug)]
+pub(super) enum Order {
+    StepDown {
+        to: Option<NodeId>,
+        hold: Option<Duration>,
+        reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
+    },
+    Leave,
+}
+
+/// Everything the task owns.
+pub(super) struct Driver {
+    pub(super) core: NodeCore,
+    pub(super) socket: UdpSocket,
+    pub(super) writer: Writer,
+    pub(super) stored: mpsc::UnboundedReceiver<Stored>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Clock,
+    pub(super) resolved: (mpsc::Sender<Vec<SocketAddr>>, mpsc::Receiver<Vec<SocketAddr>>),
+    pub(super) journal: journal::Journal,
+    pub(super) published: Published,
+}
+
+/// What was last published, to see whether it changed.
+#[derive(Debug, Default)]
+pub(super) struct Published {
+    index: u64,
+    at: HolderTime,
+}
+
+impl Driver {
+    /// Runs until the node has left.
+    pub(super) async fn run(mut self) {
+        let mut buffer = Box::new([0_u8; RECEIVE_SIZE]);
+        let mut sleep: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
+        loop {
+            self.carry_out();
+            let now = self.clock.now();
+            if self.core.has_left(now) {
+                break;
+            }
+            let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
+            sleep.as_mut().reset(Instant::now() + pause);
+            self.wait(&mut buffer, sleep.as_mut()).await;
+        }
+        self.publish(true);
+    }
+
+    /// Waits for one input and hands it to the core.
+    async fn wait(&mut self, buffer: &mut [u8; RECEIVE_SIZE], sleep: Pin<&mut Sleep>) {
+        tokio::select! {
+            biased;
+            Some(Stored { ticket, outcome }) = self.stored.recv() => {
+                self.core.handle_stored(self.clock.now(), ticket, outcome);
+            }
+            Ok(()) = self.socket.readable() => self.receive(buffer),
+            () = sleep => self.core.handle_timeout(self.clock.now()),
+            Some(order) = self.orders.recv() => self.obey(order),
+            Some(addresses) = self.resolved.1.recv() => {
+                self.core.handle_resolved(self.clock.now(), &addresses);
+            }
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut [u8; RECEIVE_SIZE]) {
+        for _ in 0..BATCH {
+            let Some((length, from)) = try_receive(&self.socket, buffer) else { break };
+            self.core.handle_datagram(self.clock.now(), from, &buffer[..length]);
+            self.carry_out();
+        }
+        // A flood must not put off what is due.
+        self.core.handle_timeout(self.clock.now());
+    }
+
+    fn obey(&mut self, order: Order) {
+        let now = self.clock.now();
+        match order {
+            Order::StepDown { to, hold, reply } => {
+                let outcome = self.core.step_down(now, to, hold);
+                self.publish(true);
+                // Whoever asked may have gone; the order stands.
+                let _ = reply.send(outcome);
+            }
+            Order::Leave => self.core.leave(now),
+        }
+    }
+
+    /// Publishes, then does what the core wants done, in order.
+    fn carry_out(&mut self) {
+        self.publish(false);
+        while let Some(output) = self.core.poll_output() {
+            match output {
+                Output::Transmit { to, datagram } => {
+                    if self.socket.try_send_to(&datagram, to).is_err() {
+                        self.core.handle_send_failure();
+                    }
+                }
+                Output::Store { ticket, record } => self.writer.write(ticket, record),
+                Output::Resolve(names) => self.resolve(names),
+                Output::Event(event) => {
+                    self.journal.log(&event, self.clock.holder());
+                    // Nobody may be listening.
+                    let _ = self.shared.events.send(event);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, force: bool) {
+        let lease = self.core.lease();
+        let deadline = lease.map_or(0, |lease| lease.deadline.0);
+        let moved = self.shared.deadline.swap(deadline, Ordering::AcqRel) != deadline;
+        let index = self.core.index();
+        let now = self.clock.holder();
+        let due = now.since(self.published.at) >= PUBLISH_INTERVAL;
+        if force || moved || index != self.published.index || due {
+            self.published = Published { index, at: now };
+            self.shared.snapshots.send_replace(Arc::new(self.core.snapshot()));
+        }
+    }
+
+    fn resolve(&self, names: Vec<String>) {
+        let answers = self.resolved.0.clone();
+        let look_up: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let mut found = Vec::new();
+            for name in names {
+                let looked_up = timeout(RESOLVE_PATIENCE, tokio::net::lookup_host(&name)).await;
+                if let Ok(Ok(addresses)) = looked_up {
+                    found.extend(addresses.take(16));
+                }
+            }
+            // A full queue means that earlier answers are waiting already.
+            let _ = answers.try_send(found);
+        });
+        tokio::spawn(look_up);
+    }
+}

@@ -1,0 +1,85 @@
+//! Starting a node: everything it needs is opened by the caller, checked, and handed in.
+
+use std::io;
+use std::net::UdpSocket as StandardSocket;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::clock::Clock;
+use super::driver::{Driver, Published};
+use super::handle::{Handle, Shared};
+use super::journal::Journal;
+use super::store::{Store, Writer};
+use crate::node::NodeCore;
+use crate::vocabulary::record::Disk;
+use crate::vocabulary::setup::Setup;
+
+/// Orders that may wait at once.
+const ORDERS_MAX: usize = 16;
+/// Events that a slow reader may be behind.
+const EVENTS_MAX: usize = 256;
+
+/// What a node is started with.
+pub struct StartOptions {
+    /// The checked configuration.
+    pub setup: Setup,
+    /// The bound socket for gossip and election.
+    pub socket: StandardSocket,
+    /// What the store remembers.
+    pub disk: Disk,
+    /// Where records go.
+    pub store: Box<dyn Store>,
+}
+
+/// Why a node did not start. Nothing was sent and nothing written.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What is on disk does not fit the settings.
+    #[error(transparent)]
+    Record(#[from] crate::node::StartError),
+    /// The operating system refused something.
+    #[error("cannot start the node: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Starts a node on the current tokio runtime. The state folder must have been locked and the
+/// socket bound before: the wait after a restart counts from here.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub fn start(options: StartOptions) -> Result<Handle, StartError> {
+    let StartOptions { setup, socket, disk, store } = options;
+    socket.set_nonblocking(true)?;
+    let socket = UdpSocket::from_std(socket)?;
+    let clock = Clock;
+    let core = NodeCore::new(setup, disk, clock.now())?;
+    let (writer, stored) = Writer::start(store)?;
+    let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
+    let (end, ended) = watch::channel(false);
+    let shared = Arc::new(Shared {
+        deadline: AtomicU64::new(0),
+        snapshots: watch::Sender::new(Arc::new(core.snapshot())),
+        events: broadcast::Sender::new(EVENTS_MAX),
+    });
+    let driver = Driver {
+        core,
+        socket,
+        writer,
+        stored,
+        orders: order_queue,
+        shared: Arc::clone(&shared),
+        clock,
+        resolved: mpsc::channel(4),
+        journal: Journal::default(),
+        published: Published::default(),
+    };
+    tokio::spawn(async move {
+        driver.run().await;
+        // Nobody may be waiting.
+        let _ = end.send(true);
+    });
+    Ok(Handle { shared, orders, ended, clock })
+}
