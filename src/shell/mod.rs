@@ -2,3 +2,5 @@
 //! folder, and the task that owns the core.
 
 pub mod handle;
+#[cfg(feature = "http")]
+pub mod http;
