@@ -20,7 +20,7 @@ pub(super) fn render(moment: &Moment<'_>) -> String {
             "<tr><td>{}<td>{}<td>{}<td>{}",
             member.id,
             member.addr,
-            member.state,
+            member.state.word(),
             member.role.word()
         );
     }

@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
 use crate::vocabulary::time::{HolderTime, milliseconds};
 
 /// A role, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// The one.
@@ -35,15 +35,38 @@ impl Role {
     }
 }
 
+/// What gossip says of a member, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Answers probes.
+    Alive,
+    /// Did not answer lately.
+    Suspect,
+    /// Down, or left.
+    Down,
+}
+
+impl State {
+    /// The word that people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
+}
+
 /// `/v1/status`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusView {
     /// The cluster's name.
     pub cluster: String,
     /// Rises with every change.
     pub index: u64,
     /// Of the software.
-    pub version: &'static str,
+    pub version: String,
     /// The node asked.
     pub node: NodeView,
     /// Its role at the moment of the answer.
@@ -61,7 +84,7 @@ pub struct StatusView {
 }
 
 /// The node that answers.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NodeView {
     /// Its id.
     pub id: NodeId,
@@ -76,7 +99,7 @@ pub struct NodeView {
 }
 
 /// A lease that is still valid.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LeaseView {
     /// What is left of it, in milliseconds.
     pub remaining_ms: u64,
@@ -85,7 +108,7 @@ pub struct LeaseView {
 }
 
 /// The Goose, in the status.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GooseBrief {
     /// Its id.
     pub id: NodeId,
@@ -98,7 +121,7 @@ pub struct GooseBrief {
 }
 
 /// The voters, in the status.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VotersBrief {
     /// Of the configuration.
     pub version: u64,
@@ -113,7 +136,7 @@ pub struct VotersBrief {
 }
 
 /// How many members gossip knows, by state.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct MemberCounts {
     /// Answer probes.
     pub alive: usize,
@@ -124,7 +147,7 @@ pub struct MemberCounts {
 }
 
 /// `/v1/goose`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GooseView {
     /// Its id.
     pub id: NodeId,
@@ -141,14 +164,14 @@ pub struct GooseView {
 }
 
 /// `/v1/members`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MembersView {
     /// Lowest id first.
     pub members: Vec<MemberView>,
 }
 
 /// One member.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MemberView {
     /// Its id.
     pub id: NodeId,
@@ -156,8 +179,8 @@ pub struct MemberView {
     pub addr: SocketAddr,
     /// Its process start.
     pub boot: String,
-    /// `alive`, `suspect` or `down`.
-    pub state: &'static str,
+    /// What gossip says of it.
+    pub state: State,
     /// Whether it may become Goose.
     pub eligible: bool,
     /// As far as the node asked knows.
@@ -165,7 +188,7 @@ pub struct MemberView {
 }
 
 /// `/v1/voters`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VotersView {
     /// Counts the changes of the voter set; 1 at its founding.
     pub version: u64,
@@ -178,7 +201,7 @@ pub struct VotersView {
 }
 
 /// One voter.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct VoterView {
     /// Its id.
     pub id: NodeId,
@@ -211,7 +234,7 @@ impl Moment<'_> {
         StatusView {
             cluster: snapshot.cluster.to_string(),
             index: snapshot.index,
-            version: env!("CARGO_PKG_VERSION"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             node: NodeView {
                 id: snapshot.process.id,
                 boot: snapshot.process.boot.to_string(),
@@ -281,9 +304,9 @@ impl Moment<'_> {
             addr: member.address,
             boot: member.boot.to_string(),
             state: match member.state {
-                MemberState::Alive => "alive",
-                MemberState::Suspect => "suspect",
-                MemberState::Down => "down",
+                MemberState::Alive => State::Alive,
+                MemberState::Suspect => State::Suspect,
+                MemberState::Down => State::Down,
             },
             eligible: member.eligible,
             // A restarted Goose is a Duck: the lease was its predecessor's.
