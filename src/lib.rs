@@ -1,5 +1,7 @@
 //! gaggle: exactly one Goose.
 
+#[cfg(feature = "cli")]
+pub mod commands;
 pub mod election;
 pub mod membership;
 pub mod node;

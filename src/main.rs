@@ -1,1 +1,5 @@
-fn main() {}
+//! The `gaggle` binary: all it does is in [`gaggle::commands`].
+
+fn main() -> std::process::ExitCode {
+    gaggle::commands::main()
+}

@@ -6,6 +6,8 @@
 pub mod clock;
 mod driver;
 pub mod handle;
+#[cfg(feature = "http")]
+pub mod http;
 mod journal;
 pub mod socket;
 pub mod start;

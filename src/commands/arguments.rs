@@ -1,0 +1,207 @@
+//! The command line as it is typed: raw flags, with their environment variables. What they
+//! mean together is judged in [`super::settings`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::shell::http::client::NodeUrl;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::timing::Profile;
+
+/// Exactly one Goose, all others Ducks: leader election for a handful of machines.
+#[derive(Debug, Parser)]
+#[command(name = "gaggle", version, max_term_width = 100)]
+#[command(after_help = "Try it: `gaggle dev` runs a whole cluster on this machine.")]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Start a node
+    Run(Box<RunArguments>),
+    /// Run a whole local cluster of real processes, with a live view
+    Dev(DevArguments),
+    /// Ask a node how it stands
+    Status(StatusArguments),
+    /// Ask a node whom it knows
+    Members(AskArguments),
+    /// Ask a node who is the Goose (exit 3: nobody)
+    Goose(AskArguments),
+    /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
+    StepDown(StepDownArguments),
+    /// Tell a node to say goodbye and end
+    Leave(LeaveArguments),
+}
+
+#[derive(Debug, Default, Args)]
+pub(super) struct RunArguments {
+    /// Where to speak with other nodes, over UDP: an IP address and a port
+    #[arg(value_name = "ADDR:PORT", env = "GAGGLE_ADDR", default_value = "127.0.0.1:8000")]
+    pub(super) listen: String,
+    /// A node to join through; repeatable. Host names are looked up again at every attempt
+    #[arg(long = "seed", value_name = "HOST:PORT", env = "GAGGLE_SEED", value_delimiter = ',')]
+    pub(super) seeds: Vec<String>,
+    /// The voters to found a cluster with: ids, addresses, or ID=ADDR:PORT. Addresses also
+    /// serve as seeds. Not needed with a seed of a founded cluster
+    #[arg(long, value_name = "A,B,C", env = "GAGGLE_VOTERS")]
+    pub(super) voters: Option<String>,
+    /// This node's id; the highest wins elections [default: made from the address]
+    #[arg(long, value_name = "N", env = "GAGGLE_ID")]
+    pub(super) id: Option<u64>,
+    /// The address under which others reach this node [default: ADDR:PORT]
+    #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_ADVERTISE")]
+    pub(super) advertise: Option<String>,
+    /// Where to serve HTTP [default: ADDR with PORT + 1000]
+    #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_HTTP")]
+    pub(super) http: Option<String>,
+    /// The cluster's name
+    #[arg(long, value_name = "NAME", env = "GAGGLE_CLUSTER", default_value = "gaggle")]
+    pub(super) cluster: String,
+    /// How long a lease lasts, from 150ms to 10s [default: as the profile says, lan 600ms]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_LEASE", value_parser = duration)]
+    pub(super) lease: Option<Duration>,
+    /// Timings for a kind of network
+    #[arg(long, env = "GAGGLE_PROFILE", default_value = "lan")]
+    pub(super) profile: ProfileName,
+    /// Vote and gossip, but never become Goose
+    #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = FalseyValueParser::new())]
+    pub(super) never_goose: bool,
+    /// Where to keep what must survive a restart
+    /// [default: gaggle/CLUSTER/ID under the user's state directory]
+    #[arg(long, value_name = "DIR", env = "GAGGLE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Keep nothing: every start waits as if the disk had been lost
+    #[arg(long, env = "GAGGLE_EPHEMERAL", value_parser = FalseyValueParser::new(), conflicts_with = "state_dir")]
+    pub(super) ephemeral: bool,
+    /// A file with the token that lets operators give orders from other machines
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+    /// How the log is written
+    #[arg(long, env = "GAGGLE_LOG_FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+    /// How much is logged
+    #[arg(long, env = "GAGGLE_LOG_LEVEL", default_value = "info")]
+    pub(super) log_level: LogLevel,
+    /// Leave when standard input ends: a parent that dies takes the node along
+    #[arg(long, hide = true)]
+    pub(super) exit_with_stdin: bool,
+}
+
+/// A [`Profile`] by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProfileName {
+    /// One building
+    #[default]
+    Lan,
+    /// One quiet rack
+    Fast,
+    /// Between sites
+    Wan,
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Lan => Self::Lan,
+            ProfileName::Fast => Self::Fast,
+            ProfileName::Wan => Self::Wan,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DevArguments {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 5,
+          value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub(super) nodes: u16,
+    /// How many of them vote: the ones with the lowest ids [default: 3, or all if fewer]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=15))]
+    pub(super) voters: Option<u16>,
+    /// Timings for a kind of network
+    #[arg(long, default_value = "lan")]
+    pub(super) profile: ProfileName,
+}
+
+/// Whom to ask, and how to show the answer.
+#[derive(Debug, Args)]
+pub(super) struct AskArguments {
+    /// The node to ask
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE", default_value = "http://127.0.0.1:9000")]
+    pub(super) node: NodeUrl,
+    /// How to show the answer; json is the node's own
+    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    pub(super) output: OutputFormat,
+    /// How long to wait for the answer
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(super) timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OutputFormat {
+    Table,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Say nothing; exit 0 if the node is the Goose at this moment, 4 if not. Advice, no lock
+    #[arg(long)]
+    pub(super) is_goose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StepDownArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Hand over to this node, by id or address
+    #[arg(long, value_name = "ID")]
+    pub(super) to: Option<NodeId>,
+    /// Do not contend for so long [default: a few leases]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) hold: Option<Duration>,
+    /// A file with the node's admin token; needed from another machine
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LeaveArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// A file with the node's admin token; needed from another machine
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+/// A duration as people write it.
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write it like 600ms, 3s or 1m30s"))
+}

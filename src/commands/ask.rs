@@ -1,0 +1,224 @@
+//! The commands that ask a node, or tell it something, over HTTP.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::arguments::{
+    AskArguments, LeaveArguments, OutputFormat, StatusArguments, StepDownArguments,
+};
+use super::settings::read_token;
+use super::table::{self, colour_allowed};
+use super::{CommandError, Exit, print, runtime};
+use crate::shell::http::admin::Token;
+use crate::shell::http::client::{self, Answer, Question};
+use crate::shell::http::views::{GooseView, MembersView, Role, StatusView};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::milliseconds;
+
+/// `gaggle status`
+pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> {
+    let answer = asked(&arguments.ask, Question::Get("/v1/status"))?;
+    if arguments.is_goose {
+        let status: StatusView = understood(&arguments.ask, &answer)?;
+        return Ok(if status.role == Role::Goose { Exit::Done } else { Exit::NotGoose });
+    }
+    shown(&arguments.ask, &answer, status_table)
+}
+
+/// `gaggle members`
+pub(super) fn members(arguments: &AskArguments) -> Result<Exit, CommandError> {
+    let answer = asked(arguments, Question::Get("/v1/members"))?;
+    shown(arguments, &answer, members_table)
+}
+
+/// `gaggle goose`
+pub(super) fn goose(arguments: &AskArguments) -> Result<Exit, CommandError> {
+    let answer = asked(arguments, Question::Get("/v1/goose"))?;
+    shown(arguments, &answer, goose_table)
+}
+
+/// `gaggle step-down`
+pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandError> {
+    let body = match (arguments.to, arguments.hold) {
+        (None, None) => json!({}),
+        (Some(to), None) => json!({ "to": to }),
+        (None, Some(hold)) => json!({ "hold_ms": milliseconds(hold) }),
+        (Some(to), Some(hold)) => json!({ "to": to, "hold_ms": milliseconds(hold) }),
+    };
+    let token = token(arguments.admin_token_file.as_deref())?;
+    let answer = told(&arguments.ask, "/v1/step-down", body.to_string(), token.as_ref())?;
+    shown(&arguments.ask, &answer, |done: SteppedDown| match done.nominee {
+        Some(nominee) => {
+            format!("term {} has ended; node {nominee} was asked to take over\n", done.term)
+        }
+        None => format!("term {} has ended; nobody was at hand to take over\n", done.term),
+    })
+}
+
+/// `gaggle leave`
+pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
+    let token = token(arguments.admin_token_file.as_deref())?;
+    let answer = told(&arguments.ask, "/v1/leave", String::new(), token.as_ref())?;
+    shown(&arguments.ask, &answer, |_: serde_json::Value| "the node has left\n".to_owned())
+}
+
+/// What `/v1/step-down` answers.
+#[derive(Deserialize)]
+struct SteppedDown {
+    term: u64,
+    nominee: Option<NodeId>,
+}
+
+fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
+    Ok(file.map(read_token).transpose()?)
+}
+
+fn told(
+    arguments: &AskArguments,
+    path: &str,
+    body: String,
+    token: Option<&Token>,
+) -> Result<Answer, CommandError> {
+    asked(arguments, Question::Post { path, body, token })
+}
+
+/// The answer, if it is a success.
+fn asked(arguments: &AskArguments, question: Question<'_>) -> Result<Answer, CommandError> {
+    let exchange = client::ask(&arguments.node, question, arguments.timeout);
+    let answer = runtime()?.block_on(exchange)?;
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    let node = arguments.node.to_string();
+    let (kind, detail) = (answer.problem_kind(), answer.complaint());
+    Err(CommandError::Refused { node, kind, detail })
+}
+
+fn understood<T: DeserializeOwned>(
+    arguments: &AskArguments,
+    answer: &Answer,
+) -> Result<T, CommandError> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|reason| CommandError::NotUnderstood { node: arguments.node.to_string(), reason })
+}
+
+/// Prints the answer as it came, or as a table.
+fn shown<T: DeserializeOwned>(
+    arguments: &AskArguments,
+    answer: &Answer,
+    table: impl FnOnce(T) -> String,
+) -> Result<Exit, CommandError> {
+    if arguments.output == OutputFormat::Json {
+        print(&String::from_utf8_lossy(&answer.body))?;
+        return Ok(Exit::Done);
+    }
+    let text = table(understood(arguments, answer)?);
+    print(&if colour_allowed() { table::highlight(&text) } else { text })?;
+    Ok(Exit::Done)
+}
+
+fn status_table(status: StatusView) -> String {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let role = match (&status.lease, status.role) {
+        (Some(lease), Role::Goose) => format!(
+            "Goose of term {}, lease valid for {} ms of {} ms",
+            status.term, lease.remaining_ms, lease.duration_ms
+        ),
+        (_, role) => format!("{}, highest term known {}", role.word(), status.term),
+    };
+    let goose = status
+        .goose
+        .map(|goose| format!("node {} at {}, term {}", goose.id, goose.addr, goose.term));
+    let voters = status.voters.as_ref();
+    let is_voter = voters.is_some_and(|voters| voters.is_voter);
+    let uptime = Duration::from_secs(status.node.uptime_ms / 1000);
+    table::pairs(&[
+        ("cluster", status.cluster),
+        ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
+        ("address", status.node.addr.to_string()),
+        ("http", or_dash(status.node.http.map(|address| format!("http://{address}")))),
+        ("uptime", humantime::format_duration(uptime).to_string()),
+        ("role", role),
+        ("goose", goose.unwrap_or_else(|| "none known".to_owned())),
+        ("voters", or_dash(voters.map(|voters| list(&voters.ids)))),
+        (
+            "reachable",
+            or_dash(voters.map(|voters| {
+                format!("{} (majority: {})", list(&voters.reachable), voters.majority)
+            })),
+        ),
+        (
+            "members",
+            format!(
+                "{} alive, {} suspect, {} down",
+                status.members.alive, status.members.suspect, status.members.down
+            ),
+        ),
+    ])
+}
+
+fn list(ids: &[NodeId]) -> String {
+    let texts: Vec<String> = ids.iter().map(NodeId::to_string).collect();
+    if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
+}
+
+fn members_table(view: MembersView) -> String {
+    let rows: Vec<Vec<String>> = view
+        .members
+        .iter()
+        .map(|member| {
+            vec![
+                member.id.to_string(),
+                member.addr.to_string(),
+                member.state.word().to_owned(),
+                member.role.word().to_owned(),
+                if member.eligible { "yes" } else { "no" }.to_owned(),
+            ]
+        })
+        .collect();
+    table::render(&["NODE", "ADDRESS", "STATE", "ROLE", "ELIGIBLE"], &rows)
+}
+
+fn goose_table(goose: GooseView) -> String {
+    table::render(
+        &["NODE", "ADDRESS", "HTTP", "TERM", "EXPIRES"],
+        &[vec![
+            goose.id.to_string(),
+            goose.addr.to_string(),
+            goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+            goose.term.to_string(),
+            format!("{} ms", goose.expires_in_ms),
+        ]],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_the_documentation_becomes_a_table() {
+        let text = r#"{"cluster":"gaggle","index":17,"version":"1",
+            "node":{"id":3,"boot":"9f3c","addr":"127.0.0.1:8002","http":"127.0.0.1:9002",
+                    "uptime_ms":81234},
+            "role":"goose","term":12,"lease":{"remaining_ms":412,"duration_ms":600},
+            "goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},
+            "voters":{"version":1,"ids":[1,2,3],"reachable":[1,3],"majority":2,"is_voter":true},
+            "members":{"alive":3,"suspect":0,"down":0}}"#;
+        let expected = "cluster    gaggle\n\
+                        node       3, a voter\n\
+                        address    127.0.0.1:8002\n\
+                        http       http://127.0.0.1:9002\n\
+                        uptime     1m 21s\n\
+                        role       Goose of term 12, lease valid for 412 ms of 600 ms\n\
+                        goose      node 3 at 127.0.0.1:8002, term 12\n\
+                        voters     1, 2, 3\n\
+                        reachable  1, 3 (majority: 2)\n\
+                        members    3 alive, 0 suspect, 0 down\n";
+        assert_eq!(status_table(serde_json::from_str(text).unwrap()), expected);
+    }
+}

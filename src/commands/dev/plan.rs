@@ -1,0 +1,172 @@
+//! What the local cluster is made of: ports that are free now, a folder of its own, and the
+//! command line of each node.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::DevError;
+use crate::commands::arguments::DevArguments;
+use crate::commands::settings::HTTP_PORT_OFFSET;
+
+/// The first gossip port that is tried.
+const PORT_FIRST: u16 = 8000;
+/// The last: HTTP is served 1000 above, and a hundred nodes must fit.
+const PORT_LAST: u16 = 64_000;
+/// Voters unless told otherwise: the fewest that survive a loss.
+const VOTERS_DEFAULT: u16 = 3;
+
+/// The whole cluster. Its folder is removed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Lowest id first.
+    pub(super) nodes: Vec<PlannedNode>,
+    folder: PathBuf,
+}
+
+/// One node.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedNode {
+    /// Its id, from 1 on.
+    pub(super) id: u16,
+    /// Its gossip and election address.
+    pub(super) address: SocketAddr,
+    /// Its HTTP address.
+    pub(super) http: SocketAddr,
+    /// Where its log goes.
+    pub(super) log: PathBuf,
+    /// The arguments after `gaggle`.
+    pub(super) arguments: Vec<String>,
+}
+
+impl Plan {
+    /// The cluster that `arguments` ask for. Its folder exists afterwards, and nothing else.
+    pub(super) fn new(arguments: &DevArguments) -> Result<Self, DevError> {
+        let nodes = arguments.nodes;
+        let voters = arguments.voters.unwrap_or(VOTERS_DEFAULT.min(nodes));
+        if voters > nodes {
+            return Err(DevError::TooManyVoters { voters, nodes });
+        }
+        let port = free_ports(nodes).ok_or(DevError::NoPorts(nodes))?;
+        let folder = new_folder()?;
+        let profile = arguments.profile.to_possible_value();
+        let profile = profile.map_or_else(String::new, |value| value.get_name().to_owned());
+        let nodes = planned(&folder, port, nodes, voters, &profile);
+        Ok(Self { nodes, folder })
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        // What cannot be removed is in a temporary folder anyway.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn planned(folder: &Path, port: u16, nodes: u16, voters: u16, profile: &str) -> Vec<PlannedNode> {
+    let address = |id: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port + id - 1));
+    let listed: Vec<String> = (1..=voters).map(|id| format!("{id}={}", address(id))).collect();
+    let node = |id: u16| {
+        let state = folder.join(format!("node-{id}"));
+        let mut arguments = vec![
+            "run".to_owned(),
+            address(id).to_string(),
+            format!("--id={id}"),
+            "--cluster=dev".to_owned(),
+            format!("--state-dir={}", state.display()),
+        ];
+        // Voters are told who votes; the others learn it from them.
+        if id <= voters {
+            arguments.push(format!("--voters={}", listed.join(",")));
+        } else {
+            arguments.extend((1..=voters).map(|id| format!("--seed={}", address(id))));
+        }
+        if profile != "lan" {
+            arguments.push(format!("--profile={profile}"));
+        }
+        PlannedNode {
+            id,
+            address: address(id),
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port + HTTP_PORT_OFFSET + id - 1)),
+            log: folder.join(format!("node-{id}.log")),
+            arguments,
+        }
+    };
+    (1..=nodes).map(node).collect()
+}
+
+/// The first of so many gossip ports in a row that are free, HTTP ports included.
+fn free_ports(nodes: u16) -> Option<u16> {
+    let step = nodes.next_multiple_of(10);
+    (PORT_FIRST..PORT_LAST).step_by(step.into()).find(|first| {
+        (*first..*first + nodes).all(|port| {
+            UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+                && TcpListener::bind((Ipv4Addr::LOCALHOST, port + HTTP_PORT_OFFSET)).is_ok()
+        })
+    })
+}
+
+/// A folder that nobody else has, readable by this user only.
+fn new_folder() -> Result<PathBuf, DevError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let parent = std::env::temp_dir();
+    let mut number = 0;
+    loop {
+        let folder = parent.join(format!("gaggle-dev-{}-{number}", std::process::id()));
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => return Ok(folder),
+            // Left behind by an earlier process of this number.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && number < 100 => {
+                number += 1;
+            }
+            Err(source) => {
+                return Err(DevError::Folder { folder: folder.display().to_string(), source });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::commands::arguments::{Arguments, Command};
+    use crate::commands::settings::{Environment, RunSettings};
+
+    #[test]
+    fn every_node_of_the_plan_has_sound_settings() {
+        let nodes = planned(Path::new("/tmp/x"), 8000, 5, 3, "fast");
+        assert_eq!(nodes.len(), 5);
+        for node in &nodes {
+            let line = std::iter::once("gaggle").chain(node.arguments.iter().map(String::as_str));
+            let Command::Run(raw) = Arguments::parse_from(line).command else {
+                panic!("no `run`: {node:?}");
+            };
+            let settings = RunSettings::check(&raw, &Environment::default()).unwrap();
+            assert_eq!(settings.setup.id.number(), u64::from(node.id));
+            assert_eq!((settings.setup.address, settings.http), (node.address, node.http));
+            assert_eq!(settings.setup.voters.is_some(), node.id <= 3);
+            assert_eq!(settings.setup.seeds.len(), if node.id <= 3 { 2 } else { 3 });
+            assert!(settings.warnings.is_empty());
+        }
+    }
+
+    #[test]
+    fn taken_ports_are_stepped_over() {
+        let first = free_ports(3).unwrap();
+        // Held from here on; a neighbour may have taken it in the meantime, with the same effect.
+        let _held = UdpSocket::bind((Ipv4Addr::LOCALHOST, first + 1));
+        assert_ne!(free_ports(3), Some(first));
+    }
+
+    #[test]
+    fn the_folder_goes_with_the_plan() {
+        let folder = new_folder().unwrap();
+        let plan = Plan { nodes: Vec::new(), folder: folder.clone() };
+        assert!(folder.is_dir());
+        drop(plan);
+        assert!(!folder.exists());
+    }
+}

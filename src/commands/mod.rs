@@ -1,0 +1,145 @@
+//! The command line: what people type, and what they read.
+//!
+//! Assumptions: data goes to standard output and everything else to standard error; a reader
+//! that closes the pipe early is no error; every failure is one line that names the thing,
+//! the reason and the next step, with an exit code that a script can tell apart.
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::shell::http::client::ClientError;
+use arguments::{Arguments, Command};
+
+mod arguments;
+mod ask;
+mod dev;
+mod launch;
+mod run;
+mod settings;
+mod table;
+
+/// The exit codes, as they are documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    Done = 0,
+    Failure = 1,
+    Usage = 2,
+    NoGoose = 3,
+    NotGoose = 4,
+    TimedOut = 5,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    /// The flags make no sense. Nothing was opened.
+    #[error(transparent)]
+    Settings(#[from] settings::SettingsError),
+    /// The node could not be started; whatever was opened is closed again.
+    #[error(transparent)]
+    Launch(#[from] launch::LaunchError),
+    /// No answer.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// An answer, but not the one hoped for.
+    #[error("{node}: {detail}")]
+    Refused {
+        /// Whom we asked.
+        node: String,
+        /// The problem's kind, if it is one of ours.
+        kind: Option<String>,
+        /// What it said.
+        detail: String,
+    },
+    /// An answer that we do not understand.
+    #[error("{node} answered in a way that this version does not understand ({reason})")]
+    NotUnderstood {
+        /// Whom we asked.
+        node: String,
+        /// What is wrong with it.
+        reason: serde_json::Error,
+    },
+    /// Nothing could be written to standard output.
+    #[error("cannot write the answer: {0}")]
+    Output(std::io::Error),
+    /// The local cluster could not be started or kept.
+    #[error(transparent)]
+    Dev(#[from] dev::DevError),
+    /// No runtime or signal handler could be made.
+    #[error("cannot set up the process: {0}")]
+    Process(#[source] std::io::Error),
+}
+
+impl CommandError {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) => Exit::Usage,
+            Self::Launch(error) if error.is_configuration() => Exit::Usage,
+            Self::Dev(error) if error.is_usage() => Exit::Usage,
+            Self::Client(error) if error.is_timeout() => Exit::TimedOut,
+            Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
+                "no-goose" => Exit::NoGoose,
+                "not-the-goose" => Exit::NotGoose,
+                "order-timeout" => Exit::TimedOut,
+                _ => Exit::Failure,
+            },
+            _ => Exit::Failure,
+        }
+    }
+}
+
+/// The whole program: reads the arguments, does what they say, and returns the exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Dev(arguments) => dev::dev(&arguments),
+        Command::Status(arguments) => ask::status(&arguments),
+        Command::Members(arguments) => ask::members(&arguments),
+        Command::Goose(arguments) => ask::goose(&arguments),
+        Command::StepDown(arguments) => ask::step_down(&arguments),
+        Command::Leave(arguments) => ask::leave(&arguments),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.exit();
+            // If even this cannot be written, the exit code still speaks.
+            let _ = writeln!(std::io::stderr(), "gaggle: {error}");
+            exit.into()
+        }
+    }
+}
+
+/// Whether anybody still reads standard output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Audience {
+    Present,
+    Gone,
+}
+
+/// Writes `text` to standard output. Whoever reads may stop reading: that is no error.
+fn print(text: &str) -> Result<Audience, CommandError> {
+    let mut output = std::io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Ok(()) => Ok(Audience::Present),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Audience::Gone),
+        Err(error) => Err(CommandError::Output(error)),
+    }
+}
+
+/// The runtime of a command: one thread.
+fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandError::Process)
+}

@@ -1,0 +1,158 @@
+//! `gaggle run`: one node in the foreground, until it is told to go.
+//!
+//! ```text
+//! flags -> settings (exit 2 if refused) -> log -> launch -> wait -> leave -> exit 0
+//!                                                            ^
+//!                                SIGTERM, SIGINT, POST /v1/leave, end of input
+//! ```
+//!
+//! The node runs on this thread's runtime, HTTP on a thread of its own. A second signal ends
+//! the process at once, with 128 + its number.
+
+use std::io::Read;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::arguments::{LogFormat, LogLevel, RunArguments};
+use super::launch::{Launched, launch};
+use super::settings::{Environment, RunSettings, Storage};
+use super::{CommandError, Exit, runtime};
+
+/// Runs a node to its end.
+pub(super) fn run(arguments: &RunArguments) -> Result<Exit, CommandError> {
+    let environment = Environment::of_process(entropy()?);
+    let settings = RunSettings::check(arguments, &environment)?;
+    start_log(arguments.log_format, arguments.log_level);
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(lived(settings, arguments.exit_with_stdin));
+    // A look-up of a host name may still hang in the resolver; nobody waits for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn lived(settings: RunSettings, exit_with_stdin: bool) -> Result<Exit, CommandError> {
+    // Before the node starts, so that a signal never finds it without a handler.
+    let mut signals = Signals::new().map_err(CommandError::Process)?;
+    let greeting = greeting(&settings);
+    let Launched { handle, http } = launch(settings)?;
+    tracing::info!("{greeting}");
+    let end_of_input = end_of_input(exit_with_stdin);
+    let told = tokio::select! {
+        () = handle.ended() => false,
+        name = signals.next() => {
+            tracing::info!("{} received: leaving; once more ends at once", name.0);
+            true
+        }
+        () = end_of_input => {
+            tracing::info!("standard input has ended: leaving");
+            true
+        }
+    };
+    if told {
+        let leave = async {
+            if let Err(error) = handle.leave().await {
+                tracing::warn!("could not say goodbye: {error}");
+            }
+        };
+        tokio::select! {
+            () = leave => {}
+            (name, number) = signals.next() => {
+                tracing::warn!("{name} received again: ending without goodbye");
+                std::process::exit(128 + number);
+            }
+        }
+    }
+    // Whoever ordered the leave over HTTP still waits for the answer.
+    http.stop();
+    tracing::info!("the node has ended");
+    Ok(Exit::Done)
+}
+
+/// Both signals that end a node.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one's name and number.
+    async fn next(&mut self) -> (&'static str, i32) {
+        tokio::select! {
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+        }
+    }
+}
+
+/// Done when standard input ends, if that matters; never otherwise. A thread waits for it: it
+/// blocks, and whoever holds the other end may hold it for as long as the node lives.
+async fn end_of_input(matters: bool) {
+    let (ended, end) = oneshot::channel::<()>();
+    let wait = move || {
+        let mut input = std::io::stdin().lock();
+        let mut ignored = [0; 64];
+        while input.read(&mut ignored).is_ok_and(|count| count > 0) {}
+        drop(ended);
+    };
+    let name = || std::thread::Builder::new().name("gaggle-stdin".to_owned());
+    if matters && name().spawn(wait).is_ok() {
+        let _ = end.await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn greeting(settings: &RunSettings) -> String {
+    let setup = &settings.setup;
+    let state = match &settings.storage {
+        Storage::Folder(folder) => format!("state in {}", folder.display()),
+        Storage::Ephemeral => "no state kept".to_owned(),
+    };
+    let http = setup.http.unwrap_or(settings.http);
+    format!(
+        "node {} of cluster \"{}\" on {} (UDP), {state}; ask it: curl http://{http}/",
+        setup.id, setup.cluster, setup.address
+    )
+}
+
+fn start_log(format: LogFormat, level: LogLevel) {
+    use std::io::IsTerminal;
+    let level = match level {
+        LogLevel::Error => tracing::Level::ERROR,
+        LogLevel::Warn => tracing::Level::WARN,
+        LogLevel::Info => tracing::Level::INFO,
+        LogLevel::Debug => tracing::Level::DEBUG,
+        LogLevel::Trace => tracing::Level::TRACE,
+    };
+    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal() && !no_colour);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+/// Where all randomness of the node comes from: the operating system.
+fn entropy() -> Result<[u8; 32], CommandError> {
+    use rand::TryRng;
+    let mut bytes = [0; 32];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| CommandError::Process(std::io::Error::other(error)))?;
+    Ok(bytes)
+}

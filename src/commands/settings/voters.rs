@@ -1,0 +1,92 @@
+//! The voter list as people write it: ids, addresses, or both.
+
+use std::net::SocketAddr;
+
+use super::SettingsError;
+use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::identity::{NodeId, normalised};
+
+/// A voter list, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Voters {
+    /// Who votes.
+    pub(super) set: VoterSet,
+    /// Where, as far as it was said.
+    pub(super) addresses: Vec<(NodeId, SocketAddr)>,
+}
+
+impl Voters {
+    /// Reads `text` for the node `own` that others reach at `advertised`.
+    pub(super) fn parse(
+        text: &str,
+        own: NodeId,
+        advertised: SocketAddr,
+    ) -> Result<Self, SettingsError> {
+        let mut ids = Vec::new();
+        let mut addresses: Vec<(NodeId, SocketAddr)> = Vec::new();
+        // A comma at the end or an empty text names nobody; a gap in the middle is a mistake.
+        let text = text.trim().trim_end_matches(',');
+        for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
+            let (id, address) = voter(entry)?;
+            if let Some(address) = address {
+                judge_own(id, address, own, advertised)?;
+                if let Some((first, _)) = addresses.iter().find(|(_, known)| *known == address)
+                    && *first != id
+                {
+                    let first = *first;
+                    return Err(SettingsError::SharedVoterAddress { address, first, second: id });
+                }
+                addresses.push((id, address));
+            }
+            ids.push(id);
+        }
+        Ok(Self { set: VoterSet::new(ids)?, addresses })
+    }
+
+    /// What is allowed and still unwise.
+    pub(super) fn warnings(&self) -> Option<String> {
+        let count = self.set.len();
+        if count % 2 == 1 {
+            return None;
+        }
+        let survived = count - self.set.majority();
+        Some(format!(
+            "{count} voters survive the loss of {survived}, just as {} would: an even number \
+             only adds one more that can fail",
+            count - 1
+        ))
+    }
+}
+
+/// One entry: `ID`, `ADDR:PORT`, or `ID=ADDR:PORT`.
+fn voter(entry: &str) -> Result<(NodeId, Option<SocketAddr>), SettingsError> {
+    let malformed = || SettingsError::Voter(entry.to_owned());
+    let address = |text: &str| text.parse().map(normalised).map_err(|_| malformed());
+    if let Some((id, place)) = entry.split_once('=') {
+        let number = id.trim().parse().map_err(|_| malformed())?;
+        let id = NodeId::new(number).map_err(SettingsError::VoterId)?;
+        let address = address(place.trim())?;
+        // Refuses what names no single machine.
+        NodeId::of_address(address).map_err(SettingsError::VoterId)?;
+        return Ok((id, Some(address)));
+    }
+    if let Ok(number) = entry.parse() {
+        return Ok((NodeId::new(number).map_err(SettingsError::VoterId)?, None));
+    }
+    let address = address(entry)?;
+    Ok((NodeId::of_address(address).map_err(SettingsError::VoterId)?, Some(address)))
+}
+
+/// This node's id and its address must go together.
+fn judge_own(
+    id: NodeId,
+    address: SocketAddr,
+    own: NodeId,
+    advertised: SocketAddr,
+) -> Result<(), SettingsError> {
+    match (id == own, address == advertised) {
+        (false, true) => Err(SettingsError::OwnAddressUnderAnotherId { address, meant: id, own }),
+        (true, false) => Err(SettingsError::OwnIdElsewhere { own, listed: address, advertised }),
+        _ => Ok(()),
+    }
+}

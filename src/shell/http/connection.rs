@@ -1,0 +1,211 @@
+//! One connection from its first byte to its last: hyper in the middle, limits around it.
+//!
+//! What is measured here and not by hyper: the time a body and an order take, the age of the
+//! connection, the size of the head (so that the answer can say so), and the lingering close:
+//! whoever was refused while still sending must be able to read why, so what it sends is
+//! thrown away for a moment instead of being answered by a reset.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::problem::Kind;
+use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
+use super::views::Moment;
+use super::{NodeView, Options};
+
+/// The largest head that is answered properly, in bytes, line ends not counted.
+const HEAD_SIZE_MAX: usize = 16 * 1024;
+/// The largest head that is read at all.
+const HEAD_SIZE_READ: usize = 64 * 1024;
+/// An answer that was begun when the connection grew too old has so long to be written.
+const LAST_ANSWER: Duration = Duration::from_secs(15);
+/// After the last answer, this much more is read and thrown away, for so long at most.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_SIZE: usize = 1024 * 1024;
+
+/// One connection's surroundings.
+pub(super) struct Connection<V> {
+    pub(super) view: V,
+    pub(super) options: Arc<Options>,
+    pub(super) peer: IpAddr,
+    /// Whether a request is being answered.
+    pub(super) busy: Arc<AtomicBool>,
+}
+
+impl<V: NodeView> Connection<V> {
+    /// Serves `stream` to its end.
+    pub(super) async fn run(self, stream: TcpStream, mut closing: watch::Receiver<bool>) {
+        // Answers are small and complete: waiting to send them together gains nothing.
+        let _ = stream.set_nodelay(true);
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.options.header_timeout)
+            .max_header_size(HEAD_SIZE_READ)
+            .max_buf_size(HEAD_SIZE_READ + 4096);
+        let service = service_fn(|request| Box::pin(self.answer(request)));
+        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut outcome = tokio::select! {
+            outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(outcome),
+            () = sleep(self.options.connection_age_max) => None,
+            _ = closing.wait_for(|closing| *closing) => None,
+        };
+        if outcome.is_none() {
+            Pin::new(&mut connection).graceful_shutdown();
+            let rest = poll_fn(|context| connection.poll_without_shutdown(context));
+            outcome = timeout(LAST_ANSWER, rest).await.ok();
+        }
+        let Some(outcome) = outcome else {
+            return;
+        };
+        let parts = connection.into_parts();
+        let mut stream = parts.io.into_inner();
+        // Silence on an idle connection deserves no answer, an unfinished head does.
+        if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
+            let limit = self.options.header_timeout;
+            let detail = format!("the request's head did not arrive within {limit:?}");
+            let answer = written_out(&closing_answer(Kind::Timeout.with(detail).response()));
+            let _ = timeout(LINGER, stream.write_all(&answer)).await;
+        }
+        let _ = timeout(LINGER, linger(stream)).await;
+    }
+
+    /// Answers one request.
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        self.busy.store(true, Ordering::Relaxed);
+        let response = self.respond(request).await;
+        self.busy.store(false, Ordering::Relaxed);
+        Ok(response.map(Full::new))
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Response<Bytes> {
+        let (parts, body) = request.into_parts();
+        let fields: usize =
+            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        if fields > HEAD_SIZE_MAX {
+            let detail = format!("the headers are larger than {HEAD_SIZE_MAX} bytes");
+            return closing_answer(Kind::HeadersTooLarge.with(detail).response());
+        }
+        if body.size_hint().lower() > BODY_SIZE_MAX as u64 {
+            return too_large();
+        }
+        let outcome = {
+            let snapshot = self.view.snapshot();
+            // Read after the snapshot: a pause between the two can only shorten the lease.
+            let now = self.view.holder_now();
+            let reachable_within = self.options.reachable_within;
+            let moment = Moment { snapshot: &snapshot, now, reachable_within };
+            let request = routes::Request {
+                method: &parts.method,
+                uri: &parts.uri,
+                headers: &parts.headers,
+                peer: self.peer,
+            };
+            routes::respond(request, &moment, self.options.admin_token.as_ref())
+        };
+        match outcome {
+            Outcome::Answer(response) => response,
+            Outcome::Order(kind) => self.order(kind, body).await,
+        }
+    }
+
+    async fn order(&self, kind: OrderKind, body: Incoming) -> Response<Bytes> {
+        let body = Limited::new(body, BODY_SIZE_MAX).collect();
+        let body = match timeout(self.options.body_timeout, body).await {
+            Err(_) => {
+                let limit = self.options.body_timeout;
+                let detail = format!("the body did not arrive within {limit:?}");
+                return closing_answer(Kind::Timeout.with(detail).response());
+            }
+            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+                return too_large();
+            }
+            Ok(Err(error)) => {
+                return closing_answer(Kind::Malformed.with(error.to_string()).response());
+            }
+            Ok(Ok(body)) => body.to_bytes(),
+        };
+        let order = match Order::parse(kind, &body) {
+            Ok(order) => order,
+            Err(response) => return *response,
+        };
+        match timeout(self.options.order_timeout, self.carry_out(order)).await {
+            Ok(outcome) => routes::carried_out(outcome),
+            Err(_) => {
+                let detail = "the order was given and may still be carried out: ask /v1/status";
+                Kind::OrderTimeout.with(detail).response()
+            }
+        }
+    }
+
+    async fn carry_out(&self, order: Order) -> Result<Done, crate::shell::handle::OrderError> {
+        match order {
+            Order::StepDown { to, hold } => {
+                self.view.step_down(to, hold).await.map(Done::SteppedDown)
+            }
+            Order::Leave => self.view.leave().await.map(|()| Done::Left),
+        }
+    }
+}
+
+fn too_large() -> Response<Bytes> {
+    let detail = format!("the body is larger than {BODY_SIZE_MAX} bytes");
+    closing_answer(Kind::BodyTooLarge.with(detail).response())
+}
+
+/// The last answer of a connection: what follows on it is not read as a request.
+fn closing_answer(mut response: Response<Bytes>) -> Response<Bytes> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// An answer as bytes, for when hyper has already given up on the request.
+fn written_out(response: &Response<Bytes>) -> Vec<u8> {
+    let mut bytes = format!("HTTP/1.1 {}\r\n", response.status()).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\n\r\n", response.body().len()).as_bytes());
+    bytes.extend_from_slice(response.body());
+    bytes
+}
+
+/// Ends our side and throws away what still comes from the other, so that the last answer is
+/// not lost to a reset.
+async fn linger(mut stream: TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = [0; 8 * 1024];
+    let mut discarded = 0;
+    while discarded < LINGER_SIZE {
+        match stream.read(&mut rest).await {
+            Ok(0) | Err(_) => return,
+            Ok(count) => discarded += count,
+        }
+    }
+}

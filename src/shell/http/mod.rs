@@ -1,0 +1,134 @@
+//! What a node answers over HTTP, and the small client that asks it.
+//!
+//! ```text
+//! listener -> server (limits, time) -> routes (pure) -> views / problem
+//!                 |                        ^
+//!                 +-- orders ------------> NodeView (the node's handle, or a test's double)
+//! ```
+//!
+//! Assumptions: whoever connects may be hostile, so connections, headers, bodies and time are
+//! all bounded, and the server is meant to run on a thread of its own ([`spawn_thread`]), so
+//! that no load on it can delay the election. Every word about the role is computed from the
+//! lease deadline and the holder clock at the moment of the answer; nothing is cached, here or
+//! by others (`Cache-Control: no-store`).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::node::SteppedDown;
+use crate::shell::handle::{Handle, OrderError};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::snapshot::Snapshot;
+use crate::vocabulary::time::HolderTime;
+
+pub mod admin;
+pub mod client;
+mod connection;
+mod page;
+mod problem;
+pub mod routes;
+mod server;
+#[cfg(test)]
+mod tests;
+pub mod views;
+
+pub use server::{ServerThread, serve, spawn_thread};
+
+/// What the server needs of a node: to look at it, and to pass orders on.
+pub trait NodeView: Clone + Send + Sync + 'static {
+    /// The newest snapshot.
+    fn snapshot(&self) -> Arc<Snapshot>;
+    /// The holder clock, read now.
+    fn holder_now(&self) -> HolderTime;
+    /// See [`Handle::step_down`].
+    fn step_down(
+        &self,
+        to: Option<NodeId>,
+        hold: Option<Duration>,
+    ) -> impl Future<Output = Result<SteppedDown, OrderError>> + Send;
+    /// See [`Handle::leave`].
+    fn leave(&self) -> impl Future<Output = Result<(), OrderError>> + Send;
+}
+
+impl NodeView for Handle {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Handle::snapshot(self)
+    }
+    fn holder_now(&self) -> HolderTime {
+        Handle::holder_now(self)
+    }
+    async fn step_down(
+        &self,
+        to: Option<NodeId>,
+        hold: Option<Duration>,
+    ) -> Result<SteppedDown, OrderError> {
+        Handle::step_down(self, to, hold).await
+    }
+    async fn leave(&self) -> Result<(), OrderError> {
+        Handle::leave(self).await
+    }
+}
+
+/// The limits and manners of the server.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// At most this many connections at once. One more drops the oldest idle one, or is
+    /// itself dropped if none is idle.
+    pub connections_max: usize,
+    /// A request's head must arrive within this; an idle connection is closed after it.
+    pub header_timeout: Duration,
+    /// A request's body must arrive within this.
+    pub body_timeout: Duration,
+    /// An order to the node must be carried out within this.
+    pub order_timeout: Duration,
+    /// After this a connection takes no further request and is closed once it is idle.
+    pub connection_age_max: Duration,
+    /// A voter counts as reachable if its last answer is no older than this.
+    pub reachable_within: Duration,
+    /// The secret that makes a request from anywhere an operator's.
+    pub admin_token: Option<admin::Token>,
+}
+
+impl Options {
+    /// The limits for a node whose standby polls come every `standby_interval`.
+    pub fn new(standby_interval: Duration) -> Self {
+        Self {
+            // Half of the usual limit of 1024 open files.
+            connections_max: 512,
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(5),
+            order_timeout: Duration::from_secs(10),
+            // Longer than the longest long poll.
+            connection_age_max: Duration::from_secs(60),
+            // One or two lost polls are no news; five are.
+            reachable_within: standby_interval * 5,
+            admin_token: None,
+        }
+    }
+}
+
+/// Why the server could not be started. No connection was accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener could not be taken over.
+    #[error("cannot serve HTTP on {address}: {source}")]
+    Listener {
+        /// Where it listens, if that is known.
+        address: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// No thread or runtime could be made.
+    #[error("cannot start the HTTP thread: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+impl ServeError {
+    fn listener(listener: &std::net::TcpListener, source: std::io::Error) -> Self {
+        let address = listener
+            .local_addr()
+            .map_or_else(|_| "its address".to_owned(), |address: SocketAddr| address.to_string());
+        Self::Listener { address, source }
+    }
+}

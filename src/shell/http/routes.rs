@@ -1,0 +1,333 @@
+//! Which question gets which answer: a pure function of the request, a snapshot and the
+//! holder clock. No socket, no clock, no waiting.
+//!
+//! An order cannot be answered at once: for it, [`respond`] says which order it is, the
+//! server reads the body, [`Order::parse`] understands it, and [`carried_out`] words the
+//! outcome.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Method, Response, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+
+use super::admin::{self, Token};
+use super::page;
+use super::problem::{Kind, Problem};
+use super::views::{Moment, Role};
+use crate::node::{StepDownError, SteppedDown};
+use crate::shell::handle::OrderError;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::snapshot::Phase;
+
+/// The longest target of a request, in bytes.
+pub const TARGET_SIZE_MAX: usize = 2048;
+/// The largest body of a request, in bytes.
+pub const BODY_SIZE_MAX: usize = 4 * 1024;
+/// The longest time a node can be told to hold back from contending.
+pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+const READ_METHODS: &str = "GET, HEAD, OPTIONS";
+const ORDER_METHODS: &str = "POST, OPTIONS";
+
+/// What a request says, its body aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// GET, POST and so on.
+    pub method: &'a Method,
+    /// The target.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub peer: IpAddr,
+}
+
+/// What to do with a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Send this.
+    Answer(Response<Bytes>),
+    /// Read the body and pass the order on; the sender is an operator.
+    Order(OrderKind),
+}
+
+/// Which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// `POST /v1/step-down`
+    StepDown,
+    /// `POST /v1/leave`
+    Leave,
+}
+
+/// An order with all it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Step down as Goose.
+    StepDown {
+        /// In favour of this node.
+        to: Option<NodeId>,
+        /// And do not contend for so long.
+        hold: Option<Duration>,
+    },
+    /// Leave the cluster and end.
+    Leave,
+}
+
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It stepped down.
+    SteppedDown(SteppedDown),
+    /// It said goodbye.
+    Left,
+}
+
+/// The answer to `request` at this `moment`.
+pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>) -> Outcome {
+    if request.uri.to_string().len() > TARGET_SIZE_MAX {
+        let detail = format!("the target is longer than {TARGET_SIZE_MAX} bytes");
+        return Outcome::Answer(Kind::HeadersTooLarge.with(detail).response());
+    }
+    match request.uri.path() {
+        "/v1/step-down" => order(request, token, OrderKind::StepDown),
+        "/v1/leave" => order(request, token, OrderKind::Leave),
+        path => Outcome::Answer(read(request, path, moment)),
+    }
+}
+
+/// Everything that only looks.
+fn read(request: Request<'_>, path: &str, moment: &Moment<'_>) -> Response<Bytes> {
+    let answer: fn(Request<'_>, &Moment<'_>) -> Response<Bytes> = match path {
+        "/" => front,
+        "/goose" | "/leader" | "/primary" => is_goose,
+        "/duck" | "/replica" => is_duck,
+        "/livez" => |_, _| text(StatusCode::OK, "ok\n"),
+        "/readyz" => ready,
+        "/v1/status" => |_, moment| json(&moment.status()),
+        "/v1/goose" => |_, moment| moment.goose().map_or_else(no_goose, |view| json(&view)),
+        "/v1/members" => |_, moment| json(&moment.members()),
+        "/v1/voters" => |_, moment| moment.voters().map_or_else(no_voters, |view| json(&view)),
+        _ => return Kind::NotFound.with(format!("{path} is not a resource here")).response(),
+    };
+    match *request.method {
+        Method::GET | Method::HEAD => answer(request, moment),
+        // Load balancers ask with OPTIONS too, and mean the role by it.
+        Method::OPTIONS if is_role_check(path) => allowing(answer(request, moment), READ_METHODS),
+        Method::OPTIONS => allowing(empty(), READ_METHODS),
+        _ => Problem::method_not_allowed(request.method.as_str(), READ_METHODS),
+    }
+}
+
+fn is_role_check(path: &str) -> bool {
+    matches!(path, "/goose" | "/leader" | "/primary" | "/duck" | "/replica")
+}
+
+fn order(request: Request<'_>, token: Option<&Token>, kind: OrderKind) -> Outcome {
+    match *request.method {
+        Method::POST => {}
+        Method::OPTIONS => return Outcome::Answer(allowing(empty(), ORDER_METHODS)),
+        _ => {
+            let method = request.method.as_str();
+            return Outcome::Answer(Problem::method_not_allowed(method, ORDER_METHODS));
+        }
+    }
+    match admin::check(request.peer, request.uri.authority(), request.headers, token) {
+        Ok(()) => Outcome::Order(kind),
+        Err(refusal) => Outcome::Answer(Kind::Forbidden.with(refusal.to_string()).response()),
+    }
+}
+
+/// `/`: one word, or a page to a browser.
+fn front(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    if accepts_html(request.headers) {
+        let mut response = plain(StatusCode::OK, page::render(moment).into());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert("content-security-policy", HeaderValue::from_static(page::POLICY));
+        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+        return response;
+    }
+    word(StatusCode::OK, moment)
+}
+
+/// Whether a browser asks: it names text/html, which curl and health checks do not.
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let mut values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.any(|value| {
+        value.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let html = parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"));
+            html && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0"))
+        })
+    })
+}
+
+fn is_goose(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    let goose = Role::of(moment.snapshot, moment.now) == Role::Goose;
+    word(if goose { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
+}
+
+/// A healthy Duck takes part; one that is joining or leaving is none.
+fn is_duck(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    let duck = Role::of(moment.snapshot, moment.now) == Role::Duck;
+    let healthy = duck && moment.snapshot.phase == Phase::Serving;
+    word(if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
+}
+
+fn ready(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    let reason = match moment.snapshot.phase {
+        Phase::Starting => Some("its first record is being written"),
+        Phase::Joining => Some("it has not joined its cluster yet"),
+        Phase::Leaving => Some("it is leaving"),
+        Phase::Serving => None,
+    };
+    if let Some(reason) = reason {
+        return Kind::NotReady.with(format!("the node is not ready: {reason}")).response();
+    }
+    let query = request.uri.query().unwrap_or_default();
+    let asks_goose = query.split('&').any(|pair| pair.split('=').next() == Some("goose"));
+    if asks_goose && moment.goose().is_none() { no_goose() } else { text(StatusCode::OK, "ok\n") }
+}
+
+fn no_goose() -> Response<Bytes> {
+    Kind::NoGoose.with("this node knows no Goose at the moment").response()
+}
+
+fn no_voters() -> Response<Bytes> {
+    Kind::NotReady.with("this node has not learned its cluster's voters yet").response()
+}
+
+fn word(status: StatusCode, moment: &Moment<'_>) -> Response<Bytes> {
+    match Role::of(moment.snapshot, moment.now) {
+        Role::Goose => text(status, "Goose\n"),
+        Role::Duck => text(status, "Duck\n"),
+    }
+}
+
+fn text(status: StatusCode, body: &'static str) -> Response<Bytes> {
+    plain(status, Bytes::from_static(body.as_bytes()))
+}
+
+fn plain(status: StatusCode, body: Bytes) -> Response<Bytes> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn empty() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+fn allowing(mut response: Response<Bytes>, methods: &'static str) -> Response<Bytes> {
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+fn json<T: Serialize>(view: &T) -> Response<Bytes> {
+    match serde_json::to_vec(view) {
+        Ok(mut body) => {
+            body.push(b'\n');
+            let mut response = plain(StatusCode::OK, body.into());
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            response
+        }
+        Err(error) => Kind::Internal.with(error.to_string()).response(),
+    }
+}
+
+/// The body of `POST /v1/step-down`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepDownBody {
+    #[serde(default)]
+    to: Option<Named>,
+    #[serde(default)]
+    hold_ms: Option<u64>,
+}
+
+/// A node as a person names it: by number or by address.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Number(u64),
+    Text(String),
+}
+
+impl Order {
+    /// The order that `body` describes.
+    ///
+    /// # Errors
+    /// The answer to a body that describes none.
+    pub fn parse(kind: OrderKind, body: &[u8]) -> Result<Self, Box<Response<Bytes>>> {
+        let malformed = |detail: String| Box::new(Kind::Malformed.with(detail).response());
+        let empty = body.trim_ascii().is_empty();
+        match kind {
+            OrderKind::Leave => Ok(Self::Leave),
+            OrderKind::StepDown if empty => Ok(Self::StepDown { to: None, hold: None }),
+            OrderKind::StepDown => {
+                // By way of a map, because an array would do for a struct otherwise.
+                let fields = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+                let body = fields.and_then(|fields| serde_json::from_value(fields.into()));
+                let body: StepDownBody = body.map_err(|error| {
+                    malformed(format!(
+                        "the body is not {{\"to\":ID,\"hold_ms\":N}}, both optional: {error}"
+                    ))
+                })?;
+                let to = match body.to {
+                    None => None,
+                    Some(Named::Number(number)) => Some(NodeId::new(number)),
+                    Some(Named::Text(text)) => Some(text.parse()),
+                };
+                let to = to.transpose().map_err(|error| malformed(format!("\"to\": {error}")))?;
+                let hold = body.hold_ms.map(Duration::from_millis);
+                if hold.is_some_and(|hold| hold > HOLD_MAX) {
+                    let limit = HOLD_MAX.as_millis();
+                    return Err(malformed(format!("\"hold_ms\" may be {limit} (a day) at most")));
+                }
+                Ok(Self::StepDown { to, hold })
+            }
+        }
+    }
+}
+
+/// The answer of `POST /v1/step-down`.
+#[derive(Serialize)]
+struct SteppedDownView {
+    term: u64,
+    nominee: Option<NodeId>,
+}
+
+/// The answer of `POST /v1/leave`.
+#[derive(Serialize)]
+struct LeftView {
+    left: bool,
+}
+
+/// The answer to an order, once it is known what became of it.
+pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
+    match outcome {
+        Ok(Done::SteppedDown(SteppedDown { term, nominee })) => {
+            json(&SteppedDownView { term, nominee })
+        }
+        Ok(Done::Left) => json(&LeftView { left: true }),
+        Err(error) => {
+            let kind = match error {
+                OrderError::Refused(StepDownError::NotGoose) => Kind::NotTheGoose,
+                OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
+                OrderError::Unavailable => Kind::Unavailable,
+            };
+            kind.with(error.to_string()).response()
+        }
+    }
+}

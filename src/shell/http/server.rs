@@ -1,0 +1,207 @@
+//! The accept loop: who gets a connection, and the thread it all runs on.
+//!
+//! One loop, a bounded table of connections, and a task for each. When the table is full the
+//! oldest idle connection makes room, so that somebody who opens connections and says nothing
+//! cannot lock out a health check.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::connection::Connection;
+use super::{NodeView, Options, ServeError};
+
+/// After a failed accept (too many open files, mostly) the loop rests for so long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// On the way out, answers under way get so long to be written.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Serves HTTP on `listener` until `stop` is done, then lets answers under way be written.
+///
+/// # Errors
+/// If the listener cannot be taken over by the runtime; nothing was accepted then.
+pub async fn serve<V: NodeView>(
+    listener: TcpListener,
+    view: V,
+    options: Options,
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    if let Err(source) = listener.set_nonblocking(true) {
+        return Err(ServeError::listener(&listener, source));
+    }
+    let address = listener.local_addr();
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| {
+        let address = address.map_or_else(|_| "its address".to_owned(), |a| a.to_string());
+        ServeError::Listener { address, source }
+    })?;
+    let (closing, closed) = watch::channel(false);
+    let mut table = Table::default();
+    let options = Arc::new(options);
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(ended) = table.tasks.join_next_with_id() => table.forget(ended),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    if table.make_room(options.connections_max) {
+                        let context = (view.clone(), Arc::clone(&options), closed.clone());
+                        table.add(stream, peer.ip(), context);
+                    }
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "an HTTP connection could not be accepted");
+                    table.drop_oldest_idle();
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    // Idle connections end at once; whoever holds the receiver is only waiting for this.
+    let _ = closing.send(true);
+    let farewell = async { while table.tasks.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    Ok(())
+}
+
+/// The connections there are, oldest first.
+#[derive(Default)]
+struct Table {
+    tasks: JoinSet<u64>,
+    entries: BTreeMap<u64, Entry>,
+    by_task: BTreeMap<tokio::task::Id, u64>,
+    next: u64,
+}
+
+struct Entry {
+    abort: AbortHandle,
+    busy: Arc<AtomicBool>,
+}
+
+type Context<V> = (V, Arc<Options>, watch::Receiver<bool>);
+
+impl Table {
+    fn add<V: NodeView>(&mut self, stream: TcpStream, peer: IpAddr, context: Context<V>) {
+        let (view, options, closing) = context;
+        let number = self.next;
+        self.next += 1;
+        let busy = Arc::new(AtomicBool::new(false));
+        let connection = Connection { view, options, peer, busy: Arc::clone(&busy) };
+        let abort = self.tasks.spawn(async move {
+            connection.run(stream, closing).await;
+            number
+        });
+        self.by_task.insert(abort.id(), number);
+        self.entries.insert(number, Entry { abort, busy });
+    }
+
+    /// Whether there is room for one more; an idle connection may have been dropped for it.
+    fn make_room(&mut self, connections_max: usize) -> bool {
+        self.entries.len() < connections_max || self.drop_oldest_idle()
+    }
+
+    fn drop_oldest_idle(&mut self) -> bool {
+        let idle = self.entries.iter().find(|(_, entry)| !entry.busy.load(Ordering::Relaxed));
+        let Some(number) = idle.map(|(number, _)| *number) else {
+            return false;
+        };
+        if let Some(entry) = self.entries.remove(&number) {
+            entry.abort.abort();
+        }
+        true
+    }
+
+    fn forget(&mut self, ended: Result<(tokio::task::Id, u64), tokio::task::JoinError>) {
+        let task = match ended {
+            Ok((task, _)) => task,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "an HTTP connection ended in a panic");
+                }
+                error.id()
+            }
+        };
+        if let Some(number) = self.by_task.remove(&task) {
+            self.entries.remove(&number);
+        }
+    }
+}
+
+/// The server on its own thread. Dropping it stops the server.
+#[derive(Debug)]
+pub struct ServerThread {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl ServerThread {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more, lets answers under way be written for half a second at most, and
+    /// returns when the thread has ended.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        // The thread is gone already if nobody receives this.
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for ServerThread {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Serves HTTP on a thread and a runtime of its own, so that nothing that is done to the
+/// server can delay the election.
+///
+/// # Errors
+/// If the thread or its runtime cannot be made; nothing was accepted then.
+pub fn spawn_thread<V: NodeView>(
+    listener: TcpListener,
+    view: V,
+    options: Options,
+) -> Result<ServerThread, ServeError> {
+    let address = listener
+        .local_addr()
+        .map_err(|source| ServeError::Listener { address: "its address".to_owned(), source })?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Thread)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let work = move || {
+        let stopped = async move {
+            let _ = stopped.await;
+        };
+        if let Err(error) = runtime.block_on(serve(listener, view, options, stopped)) {
+            tracing::error!(%error, "the HTTP server has ended");
+        }
+    };
+    let thread = std::thread::Builder::new()
+        .name("gaggle-http".to_owned())
+        .spawn(work)
+        .map_err(ServeError::Thread)?;
+    Ok(ServerThread { address, stop: Some(stop), thread: Some(thread) })
+}

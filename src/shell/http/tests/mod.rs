@@ -1,0 +1,184 @@
+//! Tests of the server: the pure routes, and the server over real loopback sockets with a
+//! double in the node's place.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{NodeView, Options, ServerThread, spawn_thread};
+use crate::node::{StepDownError, SteppedDown};
+use crate::shell::handle::OrderError;
+use crate::vocabulary::configuration::{ClusterName, Configuration, VoterSet};
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::message::Goose;
+use crate::vocabulary::snapshot::{
+    Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,
+};
+use crate::vocabulary::time::HolderTime;
+
+mod abuse;
+mod guard;
+mod orders;
+mod routing;
+
+const MILLISECOND: u64 = 1_000_000;
+
+fn at(milliseconds: u64) -> HolderTime {
+    HolderTime(milliseconds * MILLISECOND)
+}
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn boot(start: u64) -> Boot {
+    Boot { start, nonce: 7 }
+}
+
+/// Node 3 of the voters 1, 2 and 3, started at 1000 ms; it answers for itself and node 2.
+fn duck() -> Snapshot {
+    let voter = |number, answered: Option<u64>| VoterView {
+        id: id(number),
+        address: Some(address(&format!("127.0.0.1:{}", 7999 + number))),
+        answered: answered.map(at),
+        granted_until: None,
+    };
+    let member = |number, state| MemberView {
+        id: id(number),
+        address: address(&format!("127.0.0.1:{}", 7999 + number)),
+        boot: boot(number),
+        eligible: true,
+        state,
+    };
+    let voters = VoterSet::new(vec![id(1), id(2), id(3)]).unwrap();
+    Snapshot {
+        cluster: ClusterName::new("gaggle").unwrap(),
+        process: Process { id: id(3), boot: boot(3) },
+        address: address("127.0.0.1:8002"),
+        http: Some(address("127.0.0.1:9002")),
+        index: 17,
+        phase: Phase::Serving,
+        lease: None,
+        term: 11,
+        goose: None,
+        voters: Some(VotersView {
+            configuration: Configuration::genesis(voters),
+            voters: vec![voter(1, None), voter(2, Some(4_900)), voter(3, None)],
+        }),
+        members: Arc::new(vec![
+            member(1, MemberState::Down),
+            member(2, MemberState::Suspect),
+            member(3, MemberState::Alive),
+        ]),
+        counters: Counters::default(),
+        started: at(1_000),
+    }
+}
+
+/// The same node as Goose of term 12, until 5600 ms.
+fn goose() -> Snapshot {
+    let mut snapshot = duck();
+    snapshot.term = 12;
+    snapshot.lease = Some(Lease {
+        term: 12,
+        deadline: at(5_600),
+        duration: Duration::from_millis(600),
+        since: at(4_000),
+    });
+    snapshot.goose = Some(KnownGoose {
+        goose: Goose {
+            term: 12,
+            process: snapshot.process,
+            address: snapshot.address,
+            http: snapshot.http,
+        },
+        confirmed: at(4_950),
+        expires: at(5_600),
+    });
+    if let Some(voters) = &mut snapshot.voters {
+        voters.voters[1].granted_until = Some(at(5_600));
+    }
+    snapshot
+}
+
+/// Node 3 as a Duck that knows node 2 as Goose until 5500 ms.
+fn duck_of_another() -> Snapshot {
+    let mut snapshot = duck();
+    snapshot.goose = Some(KnownGoose {
+        goose: Goose {
+            term: 11,
+            process: Process { id: id(2), boot: boot(2) },
+            address: address("127.0.0.1:8001"),
+            http: None,
+        },
+        confirmed: at(4_700),
+        expires: at(5_500),
+    });
+    snapshot
+}
+
+/// A node that shows what it is told to show and remembers its orders.
+#[derive(Clone)]
+struct Double {
+    snapshot: Arc<Snapshot>,
+    now: Arc<AtomicU64>,
+    orders: Arc<Mutex<Vec<String>>>,
+}
+
+impl Double {
+    fn new(snapshot: Snapshot, milliseconds: u64) -> Self {
+        Self {
+            snapshot: Arc::new(snapshot),
+            now: Arc::new(AtomicU64::new(milliseconds * MILLISECOND)),
+            orders: Arc::default(),
+        }
+    }
+
+    fn set_clock(&self, nanoseconds: u64) {
+        self.now.store(nanoseconds, Ordering::SeqCst);
+    }
+
+    fn orders(&self) -> Vec<String> {
+        self.orders.lock().unwrap().clone()
+    }
+}
+
+impl NodeView for Double {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+    fn holder_now(&self) -> HolderTime {
+        HolderTime(self.now.load(Ordering::SeqCst))
+    }
+    async fn step_down(
+        &self,
+        to: Option<NodeId>,
+        hold: Option<Duration>,
+    ) -> Result<SteppedDown, OrderError> {
+        self.orders.lock().unwrap().push(format!("step down to {to:?} hold {hold:?}"));
+        match (self.snapshot.lease, to) {
+            (None, _) => Err(StepDownError::NotGoose.into()),
+            (Some(_), Some(to)) if to == id(99) => Err(StepDownError::UnknownNominee(to).into()),
+            (Some(lease), to) => Ok(SteppedDown { term: lease.term, nominee: to.or(Some(id(2))) }),
+        }
+    }
+    async fn leave(&self) -> Result<(), OrderError> {
+        self.orders.lock().unwrap().push("leave".to_owned());
+        Ok(())
+    }
+}
+
+fn options() -> Options {
+    Options::new(Duration::from_millis(200))
+}
+
+/// The server for `double` on a port of its own.
+fn served(double: &Double, options: Options) -> ServerThread {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    spawn_thread(listener, double.clone(), options).unwrap()
+}

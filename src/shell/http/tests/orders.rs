@@ -1,0 +1,106 @@
+//! Orders from the client's request to the node and back.
+
+use super::super::client::{Answer, NodeUrl, Question, ask};
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn post(server: &ServerThread, path: &str, body: &str) -> Answer {
+    let node = NodeUrl::from(server.address());
+    let question = Question::Post { path, body: body.to_owned(), token: None };
+    runtime().block_on(ask(&node, question, LIMIT)).unwrap()
+}
+
+#[test]
+fn stepping_down_says_which_term_ended_and_who_follows() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    let answer = post(&server, "/v1/step-down", "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.body, "{\"term\":12,\"nominee\":2}\n");
+    let answer = post(&server, "/v1/step-down", r#"{"to":"127.0.0.1:8000","hold_ms":1500}"#);
+    assert_eq!(answer.status, 200);
+    let derived = NodeId::of_address(address("127.0.0.1:8000")).unwrap();
+    assert_eq!(
+        double.orders(),
+        [
+            "step down to None hold None".to_owned(),
+            format!("step down to Some({derived:?}) hold Some(1.5s)")
+        ]
+    );
+}
+
+#[test]
+fn what_cannot_be_done_says_why() {
+    let server = served(&Double::new(duck(), 5_000), options());
+    let answer = post(&server, "/v1/step-down", "{}");
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.problem_kind().as_deref(), Some("not-the-goose"));
+    assert_eq!(answer.complaint(), "this node is not the Goose");
+    let server = served(&Double::new(goose(), 5_000), options());
+    let answer = post(&server, "/v1/step-down", r#"{"to":99}"#);
+    assert_eq!(answer.status, 409);
+    assert_eq!(answer.problem_kind().as_deref(), Some("no-such-standby"));
+}
+
+#[test]
+fn bodies_that_say_nothing_sensible_order_nothing() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    let bodies = ["{", "[]", "{\"to\":0}", "{\"to\":\"somebody\"}", "{\"to\":-1}", "{\"too\":1}"];
+    for body in bodies.iter().chain(&["{\"hold_ms\":86400001}", "{\"hold_ms\":1e99}"]) {
+        let answer = post(&server, "/v1/step-down", body);
+        assert_eq!(answer.status, 400, "{body}");
+        assert_eq!(answer.problem_kind().as_deref(), Some("malformed"), "{body}");
+    }
+    assert_eq!(double.orders(), Vec::<String>::new());
+}
+
+#[test]
+fn leaving_is_answered_before_the_server_stops() {
+    let double = Double::new(duck(), 5_000);
+    let server = served(&double, options());
+    let answer = post(&server, "/v1/leave", "");
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"{\"left\":true}\n"[..]));
+    assert_eq!(double.orders(), ["leave"]);
+    let address = server.address();
+    server.stop();
+    let error = runtime().block_on(ask(&address.into(), Question::Get("/"), LIMIT)).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("nobody listens at http://{address}")), "{text}");
+    assert!(text.contains("gaggle run"), "{text}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let node = NodeUrl::from(silent.local_addr().unwrap());
+    let question = ask(&node, Question::Get("/"), Duration::from_millis(50));
+    let error = runtime().block_on(question).unwrap_err();
+    assert!(error.is_timeout(), "{error}");
+}
+
+#[test]
+fn urls_are_understood_or_refused() {
+    let shown = |text: &str| text.parse::<NodeUrl>().map(|url| url.to_string());
+    assert_eq!(shown("http://127.0.0.1:9001").unwrap(), "http://127.0.0.1:9001");
+    assert_eq!(shown("127.0.0.1:9001/").unwrap(), "http://127.0.0.1:9001");
+    assert_eq!(shown("goose.example").unwrap(), "http://goose.example:9000");
+    assert_eq!(shown("http://[::1]:9001").unwrap(), "http://[::1]:9001");
+    for wrong in [
+        "https://a:1",
+        "http://a:1/v1",
+        "http://u@a:1",
+        "http://a:99999",
+        "",
+        "a:b",
+        "http://a:1?x",
+    ] {
+        let error = shown(wrong).unwrap_err().to_string();
+        assert!(error.contains("http://127.0.0.1:9000"), "{wrong}: {error}");
+    }
+}

@@ -1,0 +1,232 @@
+//! Every route by every method, the shapes of the documents, and the lease's last instant.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use hyper::body::Bytes;
+use hyper::header::HeaderMap;
+use hyper::{Method, Response, Uri};
+use serde_json::{Value, json};
+
+use super::super::routes::{Outcome, Request, TARGET_SIZE_MAX, respond};
+use super::super::views::Moment;
+use super::*;
+
+fn asked(snapshot: &Snapshot, now: HolderTime, line: &str, headers: &HeaderMap) -> Response<Bytes> {
+    let (method, target) = line.split_once(' ').unwrap();
+    let method: Method = method.parse().unwrap();
+    let uri: Uri = target.parse().unwrap();
+    let moment = Moment { snapshot, now, reachable_within: Duration::from_secs(1) };
+    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let request = Request { method: &method, uri: &uri, headers, peer };
+    match respond(request, &moment, None) {
+        Outcome::Answer(response) => response,
+        Outcome::Order(kind) => panic!("{line} became the order {kind:?}"),
+    }
+}
+
+fn get(snapshot: &Snapshot, milliseconds: u64, path: &str) -> Response<Bytes> {
+    asked(snapshot, at(milliseconds), &format!("GET {path}"), &HeaderMap::new())
+}
+
+fn status(snapshot: &Snapshot, milliseconds: u64, path: &str) -> u16 {
+    get(snapshot, milliseconds, path).status().as_u16()
+}
+
+fn document(response: &Response<Bytes>) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+#[test]
+fn the_front_is_one_word() {
+    let of = |snapshot| get(&snapshot, 5_000, "/").body().clone();
+    assert_eq!(of(goose()), "Goose\n");
+    assert_eq!(of(duck()), "Duck\n");
+    let response = get(&duck(), 5_000, "/");
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
+    assert_eq!(response.headers()["cache-control"], "no-store");
+}
+
+#[test]
+fn only_a_browser_gets_the_page() {
+    let page = |accept: &'static str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("accept", accept.parse().unwrap());
+        asked(&goose(), at(5_000), "GET /", &headers)
+    };
+    let browser = page("text/html,application/xhtml+xml,*/*;q=0.8");
+    assert_eq!(browser.headers()["content-type"], "text/html; charset=utf-8");
+    let body = String::from_utf8(browser.body().to_vec()).unwrap();
+    assert!(body.contains("<h1>Goose</h1>"), "{body}");
+    assert_eq!(page("*/*").body(), "Goose\n");
+    assert_eq!(page("text/html;q=0, text/plain").body(), "Goose\n");
+}
+
+#[test]
+fn the_roles_are_checked_by_status_and_by_word() {
+    for method in ["GET", "HEAD", "OPTIONS"] {
+        for path in ["/goose", "/leader", "/primary", "/duck", "/replica"] {
+            let line = format!("{method} {path}");
+            let asks_goose = matches!(path, "/goose" | "/leader" | "/primary");
+            for (snapshot, is_goose) in [(goose(), true), (duck(), false)] {
+                let response = asked(&snapshot, at(5_000), &line, &HeaderMap::new());
+                let expected = if is_goose == asks_goose { 200 } else { 503 };
+                assert_eq!(response.status(), expected, "{line}");
+                assert_eq!(response.body(), if is_goose { "Goose\n" } else { "Duck\n" });
+                if method == "OPTIONS" {
+                    assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_role_ends_at_the_deadline_and_not_a_nanosecond_later() {
+    let snapshot = goose();
+    let deadline = snapshot.lease.unwrap().deadline.0;
+    let ask = |now, path: &str| {
+        asked(&snapshot, HolderTime(now), &format!("GET {path}"), &HeaderMap::new())
+    };
+    assert_eq!(ask(deadline - 1, "/goose").status(), 200);
+    assert_eq!(ask(deadline, "/goose").status(), 503);
+    assert_eq!(ask(deadline - 1, "/duck").status(), 503);
+    assert_eq!(ask(deadline, "/duck").status(), 200);
+    assert_eq!(ask(deadline, "/").body(), "Duck\n");
+    assert_eq!(ask(deadline, "/v1/goose").status(), 503);
+    let after = document(&ask(deadline, "/v1/status"));
+    assert_eq!(
+        (&after["role"], &after["lease"], &after["goose"]),
+        (&json!("duck"), &Value::Null, &Value::Null)
+    );
+    assert_eq!(document(&ask(deadline - 1, "/v1/status"))["role"], "goose");
+}
+
+#[test]
+fn a_duck_that_does_not_take_part_is_not_healthy() {
+    for phase in [Phase::Starting, Phase::Joining, Phase::Leaving] {
+        let snapshot = Snapshot { phase, ..duck() };
+        assert_eq!(status(&snapshot, 5_000, "/duck"), 503, "{phase:?}");
+        assert_eq!(status(&snapshot, 5_000, "/readyz"), 503, "{phase:?}");
+        assert_eq!(status(&snapshot, 5_000, "/livez"), 200, "{phase:?}");
+    }
+}
+
+#[test]
+fn readiness_can_demand_a_goose() {
+    assert_eq!(status(&duck(), 5_000, "/readyz"), 200);
+    assert_eq!(status(&duck(), 5_000, "/readyz?goose"), 503);
+    assert_eq!(status(&duck_of_another(), 5_000, "/readyz?goose"), 200);
+    assert_eq!(status(&duck_of_another(), 5_500, "/readyz?goose=1"), 503);
+    assert_eq!(status(&goose(), 5_000, "/readyz?goose"), 200);
+}
+
+#[test]
+fn the_status_has_the_promised_shape() {
+    let response = get(&goose(), 5_000, "/v1/status");
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let text = String::from_utf8(response.body().to_vec()).unwrap();
+    let expected = concat!(
+        r#"{"cluster":"gaggle","index":17,"version":"VERSION","#,
+        r#""node":{"id":3,"boot":"3-0000000000000007","addr":"127.0.0.1:8002","#,
+        r#""http":"127.0.0.1:9002","uptime_ms":4000},"#,
+        r#""role":"goose","term":12,"lease":{"remaining_ms":600,"duration_ms":600},"#,
+        r#""goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},"#,
+        r#""voters":{"version":1,"ids":[1,2,3],"reachable":[2,3],"majority":2,"is_voter":true},"#,
+        r#""members":{"alive":1,"suspect":1,"down":1}}"#,
+        "\n"
+    );
+    assert_eq!(text, expected.replace("VERSION", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_status_of_a_duck_has_no_lease_and_may_know_no_goose() {
+    let status = document(&get(&duck(), 5_000, "/v1/status"));
+    assert_eq!(status["role"], "duck");
+    assert_eq!(status["term"], 11);
+    assert_eq!(status["lease"], Value::Null);
+    assert_eq!(status["goose"], Value::Null);
+    let unknowing = Snapshot { voters: None, ..duck() };
+    assert_eq!(document(&get(&unknowing, 5_000, "/v1/status"))["voters"], Value::Null);
+    assert_eq!(status_of(&unknowing, "/v1/voters"), 503);
+}
+
+fn status_of(snapshot: &Snapshot, path: &str) -> u16 {
+    status(snapshot, 5_000, path)
+}
+
+#[test]
+fn the_goose_is_shown_with_the_age_of_the_evidence() {
+    let known = document(&get(&duck_of_another(), 5_000, "/v1/goose"));
+    let expected = json!({
+        "id": 2, "addr": "127.0.0.1:8001", "http": null, "term": 11,
+        "expires_in_ms": 500, "age_ms": 300
+    });
+    assert_eq!(known, expected);
+    let none = get(&duck(), 5_000, "/v1/goose");
+    assert_eq!(none.status(), 503);
+    assert_eq!(none.headers()["content-type"], "application/problem+json");
+    assert_eq!(document(&none)["type"], "urn:gaggle:problem:no-goose");
+}
+
+#[test]
+fn members_and_voters_have_the_promised_shape() {
+    let members = document(&get(&duck_of_another(), 5_000, "/v1/members"));
+    let second = json!({
+        "id": 2, "addr": "127.0.0.1:8001", "boot": "2-0000000000000007",
+        "state": "suspect", "eligible": true, "role": "goose"
+    });
+    assert_eq!(members["members"][1], second);
+    assert_eq!(members["members"][2]["role"], "duck");
+    let voters = document(&get(&goose(), 5_000, "/v1/voters"));
+    let expected = json!({
+        "version": 1, "ballot": 0, "majority": 2, "voters": [
+            {"id": 1, "addr": "127.0.0.1:8000", "reachable": false, "answered_ms": null,
+             "granting": false},
+            {"id": 2, "addr": "127.0.0.1:8001", "reachable": true, "answered_ms": 100,
+             "granting": true},
+            {"id": 3, "addr": "127.0.0.1:8002", "reachable": true, "answered_ms": null,
+             "granting": false}
+        ]
+    });
+    assert_eq!(voters, expected);
+    let later = document(&get(&goose(), 5_901, "/v1/status"));
+    assert_eq!(later["voters"]["reachable"], json!([3]), "an old answer is none");
+}
+
+#[test]
+fn what_is_not_there_is_a_problem() {
+    for path in ["/nothing", "/goose/", "/v1", "/v1/status/", "/%2e%2e/etc/passwd"] {
+        let response = get(&duck(), 5_000, path);
+        assert_eq!(response.status(), 404, "{path}");
+        let problem = document(&response);
+        assert_eq!(problem["status"], 404);
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].is_string(), "{problem}");
+        }
+    }
+    let long = format!("/{}", "a".repeat(TARGET_SIZE_MAX));
+    assert_eq!(status_of(&duck(), &long), 431);
+}
+
+#[test]
+fn other_methods_are_refused_with_what_is_allowed() {
+    let reads = ["/", "/goose", "/duck", "/livez", "/readyz", "/v1/status", "/v1/goose"];
+    let reads = reads.iter().chain(&["/v1/members", "/v1/voters"]);
+    for path in reads {
+        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"] {
+            let line = format!("{method} {path}");
+            let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
+            assert_eq!(response.status(), 405, "{line}");
+            assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+        }
+        let line = format!("OPTIONS {path}");
+        let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
+        assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+    }
+    for path in ["/v1/step-down", "/v1/leave"] {
+        let response = get(&duck(), 5_000, path);
+        assert_eq!(response.status(), 405, "{path}");
+        assert_eq!(response.headers()["allow"], "POST, OPTIONS");
+    }
+}

@@ -1,0 +1,369 @@
+//! The JSON that a node shows: one struct per document, fields in the order in which they
+//! are written. All of them are computed from a snapshot and one reading of the holder clock.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
+use crate::vocabulary::time::{HolderTime, milliseconds};
+
+/// A role, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The one.
+    Goose,
+    /// Every other.
+    Duck,
+}
+
+impl Role {
+    /// The role of the snapshot's own node at `now`.
+    pub fn of(snapshot: &Snapshot, now: HolderTime) -> Self {
+        if snapshot.lease_at(now).is_some() { Self::Goose } else { Self::Duck }
+    }
+
+    /// The word that people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Goose => "Goose",
+            Self::Duck => "Duck",
+        }
+    }
+}
+
+/// What gossip says of a member, as it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Answers probes.
+    Alive,
+    /// Did not answer lately.
+    Suspect,
+    /// Down, or left.
+    Down,
+}
+
+impl State {
+    /// The word that people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Suspect => "suspect",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// `/v1/status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusView {
+    /// The cluster's name.
+    pub cluster: String,
+    /// Rises with every change.
+    pub index: u64,
+    /// Of the software.
+    pub version: String,
+    /// The node asked.
+    pub node: NodeView,
+    /// Its role at the moment of the answer.
+    pub role: Role,
+    /// Of its lease; on a Duck the highest term it knows.
+    pub term: u64,
+    /// On the Goose, what is left of its lease.
+    pub lease: Option<LeaseView>,
+    /// The Goose this node knows of, if its evidence has not run out.
+    pub goose: Option<GooseBrief>,
+    /// Null until the node knows them.
+    pub voters: Option<VotersBrief>,
+    /// How many members are in which state.
+    pub members: MemberCounts,
+}
+
+/// The node that answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its id.
+    pub id: NodeId,
+    /// Its process start.
+    pub boot: String,
+    /// Its gossip and election address.
+    pub addr: SocketAddr,
+    /// Its HTTP address.
+    pub http: Option<SocketAddr>,
+    /// How long the process has run, in milliseconds.
+    pub uptime_ms: u64,
+}
+
+/// A lease that is still valid.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LeaseView {
+    /// What is left of it, in milliseconds.
+    pub remaining_ms: u64,
+    /// The lease asked for, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// The Goose, in the status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GooseBrief {
+    /// Its id.
+    pub id: NodeId,
+    /// Its gossip and election address.
+    pub addr: SocketAddr,
+    /// Its HTTP address.
+    pub http: Option<SocketAddr>,
+    /// Its term.
+    pub term: u64,
+}
+
+/// The voters, in the status.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VotersBrief {
+    /// Of the configuration.
+    pub version: u64,
+    /// Who votes.
+    pub ids: Vec<NodeId>,
+    /// Who of them answered lately; a voter always reaches itself.
+    pub reachable: Vec<NodeId>,
+    /// How many make a majority.
+    pub majority: usize,
+    /// Whether the node asked votes.
+    pub is_voter: bool,
+}
+
+/// How many members gossip knows, by state.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct MemberCounts {
+    /// Answer probes.
+    pub alive: usize,
+    /// Did not answer lately.
+    pub suspect: usize,
+    /// Down, or left.
+    pub down: usize,
+}
+
+/// `/v1/goose`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GooseView {
+    /// Its id.
+    pub id: NodeId,
+    /// Its gossip and election address.
+    pub addr: SocketAddr,
+    /// Its HTTP address.
+    pub http: Option<SocketAddr>,
+    /// Its term.
+    pub term: u64,
+    /// When the evidence runs out, in milliseconds from now.
+    pub expires_in_ms: u64,
+    /// How old the evidence is, in milliseconds.
+    pub age_ms: u64,
+}
+
+/// `/v1/members`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MembersView {
+    /// Lowest id first.
+    pub members: Vec<MemberView>,
+}
+
+/// One member.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MemberView {
+    /// Its id.
+    pub id: NodeId,
+    /// Its gossip and election address.
+    pub addr: SocketAddr,
+    /// Its process start.
+    pub boot: String,
+    /// What gossip says of it.
+    pub state: State,
+    /// Whether it may become Goose.
+    pub eligible: bool,
+    /// As far as the node asked knows.
+    pub role: Role,
+}
+
+/// `/v1/voters`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VotersView {
+    /// Counts the changes of the voter set; 1 at its founding.
+    pub version: u64,
+    /// The ballot of the Goose that last changed it; 0 at its founding.
+    pub ballot: u64,
+    /// How many make a majority.
+    pub majority: usize,
+    /// Lowest id first.
+    pub voters: Vec<VoterView>,
+}
+
+/// One voter.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VoterView {
+    /// Its id.
+    pub id: NodeId,
+    /// Where it was last reached or is said to be.
+    pub addr: Option<SocketAddr>,
+    /// Whether it answered lately.
+    pub reachable: bool,
+    /// How long ago it answered, in milliseconds; null for never, or not asked.
+    pub answered_ms: Option<u64>,
+    /// Whether its grant counts for the node asked at this moment.
+    pub granting: bool,
+}
+
+/// The snapshot at one moment: what every view is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The newest snapshot.
+    pub snapshot: &'a Snapshot,
+    /// The holder clock, read after the snapshot was taken.
+    pub now: HolderTime,
+    /// See [`super::Options::reachable_within`].
+    pub reachable_within: Duration,
+}
+
+impl Moment<'_> {
+    /// `/v1/status`.
+    pub fn status(&self) -> StatusView {
+        let snapshot = self.snapshot;
+        let lease = snapshot.lease_at(self.now);
+        StatusView {
+            cluster: snapshot.cluster.to_string(),
+            index: snapshot.index,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node: NodeView {
+                id: snapshot.process.id,
+                boot: snapshot.process.boot.to_string(),
+                addr: snapshot.address,
+                http: snapshot.http,
+                uptime_ms: milliseconds(self.now.since(snapshot.started)),
+            },
+            role: Role::of(snapshot, self.now),
+            term: lease.map_or(snapshot.term, |lease| lease.term),
+            lease: lease.map(|lease| LeaseView {
+                remaining_ms: milliseconds(lease.deadline.since(self.now)),
+                duration_ms: milliseconds(lease.duration),
+            }),
+            goose: self.goose().map(|goose| GooseBrief {
+                id: goose.id,
+                addr: goose.addr,
+                http: goose.http,
+                term: goose.term,
+            }),
+            voters: snapshot.voters.as_ref().map(|voters| self.voters_brief(voters)),
+            members: self.member_counts(),
+        }
+    }
+
+    /// `/v1/goose`: this node by its lease, any other by evidence that has not run out.
+    pub fn goose(&self) -> Option<GooseView> {
+        let snapshot = self.snapshot;
+        let known = snapshot.goose.as_ref();
+        if let Some(lease) = snapshot.lease_at(self.now) {
+            let own = known.filter(|known| known.goose.process == snapshot.process);
+            return Some(GooseView {
+                id: snapshot.process.id,
+                addr: snapshot.address,
+                http: snapshot.http,
+                term: lease.term,
+                expires_in_ms: milliseconds(lease.deadline.since(self.now)),
+                age_ms: own.map_or(0, |own| milliseconds(self.now.since(own.confirmed))),
+            });
+        }
+        let known = known
+            .filter(|known| known.goose.process != snapshot.process && self.now < known.expires)?;
+        Some(GooseView {
+            id: known.goose.process.id,
+            addr: known.goose.address,
+            http: known.goose.http,
+            term: known.goose.term,
+            expires_in_ms: milliseconds(known.expires.since(self.now)),
+            age_ms: milliseconds(self.now.since(known.confirmed)),
+        })
+    }
+
+    /// The process that [`Self::goose`] speaks of.
+    fn goose_process(&self) -> Option<Process> {
+        let snapshot = self.snapshot;
+        if snapshot.lease_at(self.now).is_some() {
+            return Some(snapshot.process);
+        }
+        let known = snapshot.goose.as_ref().filter(|known| self.now < known.expires)?;
+        (known.goose.process != snapshot.process).then_some(known.goose.process)
+    }
+
+    /// `/v1/members`.
+    pub fn members(&self) -> MembersView {
+        let goose = self.goose_process();
+        let view = |member: &crate::vocabulary::snapshot::MemberView| MemberView {
+            id: member.id,
+            addr: member.address,
+            boot: member.boot.to_string(),
+            state: match member.state {
+                MemberState::Alive => State::Alive,
+                MemberState::Suspect => State::Suspect,
+                MemberState::Down => State::Down,
+            },
+            eligible: member.eligible,
+            // A restarted Goose is a Duck: the lease was its predecessor's.
+            role: if goose == Some(Process { id: member.id, boot: member.boot }) {
+                Role::Goose
+            } else {
+                Role::Duck
+            },
+        };
+        MembersView { members: self.snapshot.members.iter().map(view).collect() }
+    }
+
+    /// `/v1/voters`; none while this node does not know them.
+    pub fn voters(&self) -> Option<VotersView> {
+        let known = self.snapshot.voters.as_ref()?;
+        let view = |voter: &crate::vocabulary::snapshot::VoterView| VoterView {
+            id: voter.id,
+            addr: voter.address,
+            reachable: self.reaches(voter.id, voter.answered),
+            answered_ms: voter.answered.map(|at| milliseconds(self.now.since(at))),
+            granting: voter.granted_until.is_some_and(|until| self.now < until),
+        };
+        Some(VotersView {
+            version: known.configuration.version,
+            ballot: known.configuration.ballot,
+            majority: known.configuration.voters.majority(),
+            voters: known.voters.iter().map(view).collect(),
+        })
+    }
+
+    fn voters_brief(&self, known: &SnapshotVoters) -> VotersBrief {
+        let reached = |voter: &&crate::vocabulary::snapshot::VoterView| {
+            self.reaches(voter.id, voter.answered)
+        };
+        VotersBrief {
+            version: known.configuration.version,
+            ids: known.configuration.voters.ids().to_vec(),
+            reachable: known.voters.iter().filter(reached).map(|voter| voter.id).collect(),
+            majority: known.configuration.voters.majority(),
+            is_voter: known.configuration.voters.contains(self.snapshot.process.id),
+        }
+    }
+
+    fn reaches(&self, voter: NodeId, answered: Option<HolderTime>) -> bool {
+        voter == self.snapshot.process.id
+            || answered.is_some_and(|at| self.now.since(at) <= self.reachable_within)
+    }
+
+    fn member_counts(&self) -> MemberCounts {
+        let mut counts = MemberCounts::default();
+        for member in self.snapshot.members.iter() {
+            match member.state {
+                MemberState::Alive => counts.alive += 1,
+                MemberState::Suspect => counts.suspect += 1,
+                MemberState::Down => counts.down += 1,
+            }
+        }
+        counts
+    }
+}
