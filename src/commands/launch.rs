@@ -16,9 +16,12 @@ pub(super) struct Launched {
     pub(super) handle: Handle,
     /// Its HTTP server.
     pub(super) http: ServerThread,
-    /// Done when the node has ended, for whatever reason.
-    pub(super) ended: Pin<Box<dyn Future<Output = ()>>>,
+    /// See [`Ended`].
+    pub(super) ended: Ended,
 }
+
+/// Done when the node has ended: well, or with what went wrong.
+pub(super) type Ended = Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// Why a node was not launched. Nothing of it is left running.
 #[derive(Debug, thiserror::Error)]
@@ -83,11 +86,8 @@ fn prepare(listen: SocketAddr, storage: Storage) -> Result<Ground, LaunchError> 
     todo!("the state folder and the UDP socket")
 }
 
-/// Starts the node on its ground. The second value is done when it has ended.
+/// Starts the node on its ground.
 #[expect(clippy::todo, clippy::unused_async, unused_variables)]
-async fn start(
-    setup: Setup,
-    ground: Ground,
-) -> Result<(Handle, Pin<Box<dyn Future<Output = ()>>>), LaunchError> {
+async fn start(setup: Setup, ground: Ground) -> Result<(Handle, Ended), LaunchError> {
     todo!("the start of the node")
 }

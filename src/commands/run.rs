@@ -38,35 +38,32 @@ async fn lived(settings: RunSettings, exit_with_stdin: bool) -> Result<Exit, Com
     // Before the node starts, so that a signal never finds it without a handler.
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&settings);
-    let Launched { handle, http, mut ended } = launch(settings).await?;
+    let Launched { handle, http, ended } = launch(settings).await?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
-    let told = tokio::select! {
-        () = &mut ended => false,
-        name = signals.next() => {
-            tracing::info!("{} received: leaving; once more ends at once", name.0);
-            true
+    tokio::select! {
+        outcome = ended => {
+            // Whoever ordered the leave over HTTP still waits for the answer.
+            http.stop();
+            tracing::info!("the node has ended");
+            return outcome.map(|()| Exit::Done).map_err(CommandError::Ended);
+        }
+        (name, _) = signals.next() => {
+            tracing::info!("{name} received: leaving; once more ends at once");
         }
         () = end_of_input => {
             tracing::info!("standard input has ended: leaving");
-            true
-        }
-    };
-    if told {
-        let leave = async {
-            if let Err(error) = handle.leave().await {
-                tracing::warn!("could not say goodbye: {error}");
-            }
-        };
-        tokio::select! {
-            () = leave => {}
-            (name, number) = signals.next() => {
-                tracing::warn!("{name} received again: ending without goodbye");
-                std::process::exit(128 + number);
-            }
         }
     }
-    // Whoever ordered the leave over HTTP still waits for the answer.
+    tokio::select! {
+        outcome = handle.leave() => if let Err(error) = outcome {
+            tracing::warn!("could not say goodbye: {error}");
+        },
+        (name, number) = signals.next() => {
+            tracing::warn!("{name} received again: ending without goodbye");
+            std::process::exit(128 + number);
+        }
+    }
     http.stop();
     tracing::info!("the node has ended");
     Ok(Exit::Done)
