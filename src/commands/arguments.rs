@@ -52,7 +52,7 @@ pub(super) struct RunArguments {
     pub(super) voters: Option<String>,
     /// This node's id; the highest wins elections [default: made from the address]
     #[arg(long, value_name = "N", env = "GAGGLE_ID")]
-    pub(super) id: Option<u64>,
+    pub(super) id: Option<NodeId>,
     /// The address under which others reach this node [default: ADDR:PORT]
     #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_ADVERTISE")]
     pub(super) advertise: Option<String>,

@@ -73,6 +73,9 @@ enum CommandError {
     /// The local cluster could not be started or kept.
     #[error(transparent)]
     Dev(#[from] dev::DevError),
+    /// The node stopped without being told to.
+    #[error("the node has ended by itself: {0}")]
+    Ended(String),
     /// No runtime or signal handler could be made.
     #[error("cannot set up the process: {0}")]
     Process(#[source] std::io::Error),

@@ -41,32 +41,29 @@ async fn lived(settings: RunSettings, exit_with_stdin: bool) -> Result<Exit, Com
     let Launched { handle, http } = launch(settings)?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
-    let told = tokio::select! {
-        () = handle.ended() => false,
-        name = signals.next() => {
-            tracing::info!("{} received: leaving; once more ends at once", name.0);
-            true
+    tokio::select! {
+        outcome = handle.ended() => {
+            // Whoever ordered the leave over HTTP still waits for the answer.
+            http.stop();
+            tracing::info!("the node has ended");
+            return outcome.map(|()| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
+        }
+        (name, _) = signals.next() => {
+            tracing::info!("{name} received: leaving; once more ends at once");
         }
         () = end_of_input => {
             tracing::info!("standard input has ended: leaving");
-            true
-        }
-    };
-    if told {
-        let leave = async {
-            if let Err(error) = handle.leave().await {
-                tracing::warn!("could not say goodbye: {error}");
-            }
-        };
-        tokio::select! {
-            () = leave => {}
-            (name, number) = signals.next() => {
-                tracing::warn!("{name} received again: ending without goodbye");
-                std::process::exit(128 + number);
-            }
         }
     }
-    // Whoever ordered the leave over HTTP still waits for the answer.
+    tokio::select! {
+        outcome = handle.leave() => if let Err(error) = outcome {
+            tracing::warn!("could not say goodbye: {error}");
+        },
+        (name, number) = signals.next() => {
+            tracing::warn!("{name} received again: ending without goodbye");
+            std::process::exit(128 + number);
+        }
+    }
     http.stop();
     tracing::info!("the node has ended");
     Ok(Exit::Done)

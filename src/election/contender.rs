@@ -190,7 +190,12 @@ impl Contender {
     }
 
     /// How long until [`Contender::advance`] has something to do.
-    pub(crate) fn timeout(&self, now: HolderTime, stands_by: bool, founding: bool) -> Option<Duration> {
+    pub(crate) fn timeout(
+        &self,
+        now: HolderTime,
+        stands_by: bool,
+        founding: bool,
+    ) -> Option<Duration> {
         let farewell = self.farewell.as_ref().map(|farewell| farewell.next_send);
         let role = match &self.role {
             Role::Goose(tenure) => Some(tenure.next_event(self.lease_deadline())),
@@ -209,11 +214,7 @@ impl Contender {
             None
         };
         let resume = (self.hold_until > now).then_some(self.hold_until);
-        [Some(self.next_poll), repeat, resume]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or(self.next_poll)
+        [Some(self.next_poll), repeat, resume].into_iter().flatten().min().unwrap_or(self.next_poll)
     }
 
     /// Whether an unanswered poll is repeated without waiting for the next round: while nobody
@@ -256,7 +257,13 @@ impl Contender {
     }
 
     /// Polls one voter.
-    pub(crate) fn poll(&mut self, voter: NodeId, now: HolderTime, founding: bool, outbox: &mut Outbox) {
+    pub(crate) fn poll(
+        &mut self,
+        voter: NodeId,
+        now: HolderTime,
+        founding: bool,
+        outbox: &mut Outbox,
+    ) {
         let sequence = self.next_sequence();
         let may_contend = self.may_contend(now);
         let poll = Poll {
@@ -388,7 +395,15 @@ impl Contender {
             .map(|(id, _)| *id)
             .collect();
         for voter in pending {
-            self.acquire(voter, AcquireKind::Claim, ballot, lease, certificate.clone(), now, outbox);
+            self.acquire(
+                voter,
+                AcquireKind::Claim,
+                ballot,
+                lease,
+                certificate.clone(),
+                now,
+                outbox,
+            );
         }
     }
 

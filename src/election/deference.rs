@@ -132,7 +132,8 @@ impl Deference {
             }
             self.nominee = None;
         }
-        self.first_ahead_of(claimant, in_sight, now).or_else(|| self.connected_ahead_of(claimant, now))
+        self.first_ahead_of(claimant, in_sight, now)
+            .or_else(|| self.connected_ahead_of(claimant, now))
     }
 
     fn first_ahead_of(

@@ -27,7 +27,13 @@ struct Heard {
 impl Roll {
     /// Notes what voter `id` says. Older answers of the same process, and answers of earlier
     /// processes, are ignored. Bounded: callers pass voters only.
-    pub(crate) fn hear(&mut self, id: NodeId, boot: Boot, status_sequence: u64, founding: Founding) {
+    pub(crate) fn hear(
+        &mut self,
+        id: NodeId,
+        boot: Boot,
+        status_sequence: u64,
+        founding: Founding,
+    ) {
         if let Some(known) = self.heard.get(&id) {
             let older = boot.start < known.boot.start
                 || boot == known.boot && status_sequence <= known.status_sequence;
@@ -41,7 +47,12 @@ impl Roll {
     /// The founding map, once every other voter is known to be as new as `me`: each is virgin,
     /// or founded with a map that names `nonce` as mine. None while anyone is missing, has
     /// waited, or contradicts.
-    pub(crate) fn map(&self, me: NodeId, nonce: u64, voters: &VoterSet) -> Option<Vec<(NodeId, u64)>> {
+    pub(crate) fn map(
+        &self,
+        me: NodeId,
+        nonce: u64,
+        voters: &VoterSet,
+    ) -> Option<Vec<(NodeId, u64)>> {
         let mut map = BTreeMap::from([(me, nonce)]);
         let mut agrees = |id: NodeId, nonce: u64| *map.entry(id).or_insert(nonce) == nonce;
         for id in voters.ids().iter().filter(|id| **id != me) {
@@ -49,9 +60,10 @@ impl Roll {
                 Founding::Virgin { nonce } => agrees(*id, *nonce),
                 Founding::Founded(theirs) => {
                     let complete = theirs.len() == voters.len();
-                    complete && theirs.iter().all(|(id, nonce)| {
-                        voters.contains(*id) && agrees(*id, *nonce)
-                    })
+                    complete
+                        && theirs
+                            .iter()
+                            .all(|(id, nonce)| voters.contains(*id) && agrees(*id, *nonce))
                 }
                 Founding::Waited => false,
             };

@@ -104,9 +104,10 @@ impl Link {
         ballot: Option<u64>,
         now: HolderTime,
     ) -> Option<HolderTime> {
-        let position = self.requests.iter().position(|request| {
-            request.sequence == sequence && request.ballot == ballot
-        })?;
+        let position = self
+            .requests
+            .iter()
+            .position(|request| request.sequence == sequence && request.ballot == ballot)?;
         // Only this one: an earlier request may still be on its way through the voter's disk.
         let sent = self.requests.remove(position)?.sent;
         if self.open_poll.is_some_and(|(open, _)| open <= sequence) {

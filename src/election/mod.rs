@@ -217,8 +217,7 @@ impl Election {
         self.expire(now);
         let nominee = nominee.or_else(|| self.contender.best_standby());
         let hold = hold.unwrap_or(self.timing.lease * 4);
-        let term =
-            self.contender.step_down(nominee, hold, leaving, now.holder, &mut self.outbox);
+        let term = self.contender.step_down(nominee, hold, leaving, now.holder, &mut self.outbox);
         self.advance(now);
         term.map(|term| (term, nominee))
     }
@@ -241,9 +240,10 @@ impl Election {
         let contender = self.contender.timeout(now.holder, stands_by, founding);
         let silence = (self.eligible && !stands_by)
             .then(|| self.news.plus(self.silence_limit()).since(now.holder));
-        let view = self.view.known().map(|known| {
-            known.confirmed.plus(view::FORGET_AFTER).since(now.holder)
-        });
+        let view = self
+            .view
+            .known()
+            .map(|known| known.confirmed.plus(view::FORGET_AFTER).since(now.holder));
         [voter, contender, silence, view].into_iter().flatten().min()
     }
 
@@ -486,9 +486,8 @@ impl Election {
     /// founding does not wait for the next round.
     fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
         let Self { contender, outbox, timing, .. } = self;
-        let recently = |link: &link::Link| {
-            link.answered().is_some_and(|at| now.since(at) < timing.retransmit)
-        };
+        let recently =
+            |link: &link::Link| link.answered().is_some_and(|at| now.since(at) < timing.retransmit);
         if contender.links.get(&voter).is_some_and(|link| !recently(link)) {
             contender.poll(voter, now, true, outbox);
         }

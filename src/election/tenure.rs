@@ -7,9 +7,7 @@ use super::link::Link;
 use super::outbox::Outbox;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    AcquireKind, Goose, Grant, Message, Nak, NakReason, Release,
-};
+use crate::vocabulary::message::{AcquireKind, Goose, Grant, Message, Nak, NakReason, Release};
 use crate::vocabulary::time::HolderTime;
 
 /// The Goose says that it is this often, for those who were not told.

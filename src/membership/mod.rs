@@ -144,13 +144,8 @@ impl Membership {
         let mut random = ChaCha8Rng::from_seed(entropy);
         let foca_random = ChaCha8Rng::from_rng(&mut random);
         let parameters = parameters::parameters(timing, 1);
-        let foca = Foca::with_custom_broadcast(
-            identity,
-            parameters,
-            foca_random,
-            GossipCodec,
-            listener,
-        );
+        let foca =
+            Foca::with_custom_broadcast(identity, parameters, foca_random, GossipCodec, listener);
         let mut view = View::default();
         view.rebuild(&identity, std::iter::empty());
         Self {
@@ -204,11 +199,8 @@ impl Membership {
 
     /// When [`Membership::handle_timeout`] is due.
     pub fn next_deadline(&self) -> HolderTime {
-        let rebuild = if self.view_stale {
-            self.last_rebuild.plus(REBUILD_LEAST)
-        } else {
-            HolderTime::NEVER
-        };
+        let rebuild =
+            if self.view_stale { self.last_rebuild.plus(REBUILD_LEAST) } else { HolderTime::NEVER };
         self.timers.next_deadline().min(self.next_refresh).min(rebuild)
     }
 
@@ -257,9 +249,8 @@ impl Membership {
         }
         self.hear();
         // What this node says of itself is no news to it.
-        self.outputs.retain(|output| {
-            !matches!(output, MembershipOutput::GooseHint(hint) if hint == goose)
-        });
+        self.outputs
+            .retain(|output| !matches!(output, MembershipOutput::GooseHint(hint) if hint == goose));
     }
 
     /// What to do next, in order.
@@ -353,9 +344,7 @@ impl Membership {
                 self.next_refresh = now.plus(REFRESH);
                 self.outputs.push_back(MembershipOutput::Connected);
             }
-            OwnedNotification::Idle
-            | OwnedNotification::Defunct
-            | OwnedNotification::Rejoin(_) => {
+            OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
                 self.connected = false;
                 self.outputs.push_back(MembershipOutput::Disconnected);
             }

@@ -91,11 +91,11 @@ impl View {
             state: entry.state,
         };
         self.listed = Arc::new(self.entries.values().map(list).collect());
-        let others = self.entries.values().filter(|entry| {
-            entry.state != MemberState::Down && entry.identity.process.id != own
-        });
-        self.alive =
-            others.map(|entry| (entry.identity.process, entry.identity.address)).collect();
+        let others = self
+            .entries
+            .values()
+            .filter(|entry| entry.state != MemberState::Down && entry.identity.process.id != own);
+        self.alive = others.map(|entry| (entry.identity.process, entry.identity.address)).collect();
         self.rank = self.eligible().filter(|entry| entry.identity.process.id > own).count();
     }
 

@@ -77,9 +77,8 @@ impl Addresses {
     ) -> Option<SocketAddr> {
         let entry = self.entries.get(&id);
         let proven = entry.and_then(|entry| entry.proven);
-        let newer = |known: Boot| {
-            gossip.is_some_and(|(process, _)| process.boot.start > known.start)
-        };
+        let newer =
+            |known: Boot| gossip.is_some_and(|(process, _)| process.boot.start > known.start);
         match (proven, boot) {
             (Some((known, address)), Some(boot)) if known == boot => return Some(address),
             (Some((known, address)), None) if !newer(known) => return Some(address),
@@ -89,7 +88,11 @@ impl Addresses {
     }
 
     /// Where a node is, for people and for the record.
-    pub(crate) fn best(&self, id: NodeId, gossip: Option<(Process, SocketAddr)>) -> Option<SocketAddr> {
+    pub(crate) fn best(
+        &self,
+        id: NodeId,
+        gossip: Option<(Process, SocketAddr)>,
+    ) -> Option<SocketAddr> {
         self.for_push(id, None, gossip)
     }
 }

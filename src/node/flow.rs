@@ -125,9 +125,10 @@ impl NodeCore {
                 | Message::ReleaseAck { .. }
         );
         let gossip = self.membership.address_of(id);
-        let answer = to.boot.filter(|_| answers).and_then(|boot| {
-            self.addresses.for_answer(Process { id, boot })
-        });
+        let answer = to
+            .boot
+            .filter(|_| answers)
+            .and_then(|boot| self.addresses.for_answer(Process { id, boot }));
         answer.or_else(|| self.addresses.for_push(id, to.boot, gossip))
     }
 
@@ -161,4 +162,3 @@ impl NodeCore {
 
 // Standbys are told of a new Goose out of the same sight.
 const _: () = assert!(STANDBYS < SIGHT_WIDTH);
-

@@ -117,8 +117,8 @@ impl NodeCore {
     /// Notes that the node has arrived, or that nobody answers.
     pub(super) fn notice_joining(&mut self, now: Now) {
         let alone = !self.joining.has_seeds;
-        let arrived = self.genesis.is_some()
-            && (alone || self.membership.is_connected() || self.term() > 0);
+        let arrived =
+            self.genesis.is_some() && (alone || self.membership.is_connected() || self.term() > 0);
         if arrived && !self.joining.joined {
             self.joining.joined = true;
             self.joining.silence_noticed_at = None;

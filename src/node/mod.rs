@@ -68,7 +68,9 @@ pub enum StartError {
         given: VoterSet,
     },
     /// The record belongs to another node or another cluster.
-    #[error("the record on disk belongs to node {id} of cluster \"{cluster}\": give its own --state-dir to each node")]
+    #[error(
+        "the record on disk belongs to node {id} of cluster \"{cluster}\": give its own --state-dir to each node"
+    )]
     NotOurs {
         /// The recorded cluster's name.
         cluster: String,
@@ -267,9 +269,7 @@ impl NodeCore {
         let seeding = self.is_seeking().then(|| at(self.seeding.next_deadline())).flatten();
         let watch = self.joining.next_check().map(|at| at.since(now.holder));
         let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
-        let goodbye = self.leaving.as_ref().map(|leaving| {
-            leaving.next_goodbye.since(now.holder)
-        });
+        let goodbye = self.leaving.as_ref().map(|leaving| leaving.next_goodbye.since(now.holder));
         [retry, membership, seeding, watch, election, goodbye].into_iter().flatten().min()
     }
 

@@ -8,9 +8,7 @@ use super::NodeCore;
 use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
-use crate::vocabulary::message::{
-    Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus,
-};
+use crate::vocabulary::message::{Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus};
 use crate::vocabulary::time::{HolderTime, Now};
 
 /// A warning of one kind is given this often at most.

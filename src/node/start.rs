@@ -48,8 +48,7 @@ impl NodeCore {
             .and_then(|record| record.configuration.clone())
             .or_else(|| genesis.clone().map(Configuration::genesis));
 
-        let identity =
-            MemberIdentity::new(me, setup.address, setup.eligible);
+        let identity = MemberIdentity::new(me, setup.address, setup.eligible);
         let membership = Membership::new(identity, &setup.timing, entropy(&mut random));
         let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
         let mut addresses = Addresses::default();
@@ -175,4 +174,3 @@ fn entropy(random: &mut ChaCha8Rng) -> [u8; 32] {
     random.fill_bytes(&mut bytes);
     bytes
 }
-

@@ -43,6 +43,12 @@ pub enum OrderError {
     Unavailable,
 }
 
+/// A node's task ended without having left: it met a bug of its own. Its lease runs out by
+/// itself; what it promised as a voter is on its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node failed: please report the lines above")]
+pub struct NodeFailed;
+
 impl Handle {
     /// The newest snapshot.
     pub fn snapshot(&self) -> Arc<Snapshot> {
@@ -91,15 +97,18 @@ impl Handle {
         if self.orders.try_send(Order::Leave).is_err() && !self.orders.is_closed() {
             return Err(OrderError::Unavailable);
         }
-        self.ended().await;
+        // A node that failed has ended too.
+        let _ = self.ended().await;
         Ok(())
     }
 
     /// Returns when the node has ended, whatever ended it.
-    pub async fn ended(&self) {
+    ///
+    /// # Errors
+    /// [`NodeFailed`] if it ended without having been told to.
+    pub async fn ended(&self) -> Result<(), NodeFailed> {
         let mut ended = self.ended.clone();
-        // An error means that the driver is gone without a word: that is an end too.
-        let _ = ended.wait_for(|ended| *ended).await;
+        ended.wait_for(|ended| *ended).await.map(|_| ()).map_err(|_| NodeFailed)
     }
 
     /// Events from here on; a reader that falls behind loses the oldest and is told.

@@ -30,7 +30,12 @@ impl Journal {
             }
             Event::GooseChanged(Some(goose)) => {
                 let (id, term) = (goose.process.id, goose.term);
-                tracing::info!(term, goose = id.number(), "the Goose is node {id} at {}", goose.address);
+                tracing::info!(
+                    term,
+                    goose = id.number(),
+                    "the Goose is node {id} at {}",
+                    goose.address
+                );
             }
             Event::Warning(warning) => self.warn(warning, now),
             other => {
@@ -122,9 +127,11 @@ fn warned(warning: &Warning) -> String {
         Warning::SeedsSilent => "no seed has answered yet; still trying. Check the --seed \
              addresses, the --cluster name, and that UDP gets through"
             .to_owned(),
-        Warning::SingleVoter => "no --seed and no --voters: this node founds a cluster of its own, \
+        Warning::SingleVoter => {
+            "no --seed and no --voters: this node founds a cluster of its own, \
              and nobody leads if it dies"
-            .to_owned(),
+                .to_owned()
+        }
         Warning::Membership(error) => format!("gossip: {error}"),
     }
 }

@@ -18,10 +18,14 @@ pub(super) const RECEIVE_SIZE: usize = DATAGRAM_SIZE_MAX + 1;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else has it.
-    #[error("{0} is in use: another node may be running there. Give another address, or stop that node")]
+    #[error(
+        "{0} is in use: another node may be running there. Give another address, or stop that node"
+    )]
     InUse(SocketAddr),
     /// It is no address of this machine.
-    #[error("{0} is no address of this machine: give one that is, and --advertise the address others see")]
+    #[error(
+        "{0} is no address of this machine: give one that is, and --advertise the address others see"
+    )]
     NotHere(SocketAddr),
     /// Something else.
     #[error("cannot open {address}: {source}")]

@@ -51,7 +51,9 @@ pub enum StoreError {
 impl StoreError {
     fn unusable(action: &'static str, path: &Path, source: io::Error) -> Self {
         let advice = match source.kind() {
-            io::ErrorKind::PermissionDenied => "Run as the folder's owner, or give a --state-dir you own",
+            io::ErrorKind::PermissionDenied => {
+                "Run as the folder's owner, or give a --state-dir you own"
+            }
             io::ErrorKind::ReadOnlyFilesystem => "Give a --state-dir on a writable file system",
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "Free some space there",
             io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
@@ -247,10 +249,8 @@ mod tests {
             store.store(&record(1)).unwrap();
             store.store(&record(2)).unwrap();
             drop(store);
-            let file = OpenOptions::new()
-                .write(true)
-                .open(folder.path().join(RECORD_FILE))
-                .unwrap();
+            let file =
+                OpenOptions::new().write(true).open(folder.path().join(RECORD_FILE)).unwrap();
             file.write_all_at(&[0xff; 16], offset + 40).unwrap();
             if let Some(length) = length {
                 file.set_len(length).unwrap();

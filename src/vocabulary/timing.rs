@@ -73,7 +73,9 @@ pub struct Timing {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
     /// Below [`LEASE_FLOOR`].
-    #[error("a lease of {0:?} is below the usable minimum of {LEASE_FLOOR:?}: give a longer --lease")]
+    #[error(
+        "a lease of {0:?} is below the usable minimum of {LEASE_FLOOR:?}: give a longer --lease"
+    )]
     LeaseTooShort(Duration),
     /// Above [`LEASE_CEILING`].
     #[error("a lease of {0:?} is above the ceiling of {LEASE_CEILING:?}: give a shorter --lease")]
@@ -92,7 +94,9 @@ pub enum TimingError {
         renew: Duration,
     },
     /// A claim's lease that counts for nothing, or that is longer than the lease itself.
-    #[error("a claim lease of {0:?} is of no use: it must exceed {MARGIN:?} and not exceed the lease")]
+    #[error(
+        "a claim lease of {0:?} is of no use: it must exceed {MARGIN:?} and not exceed the lease"
+    )]
     ClaimLease(Duration),
 }
 

@@ -169,7 +169,7 @@ fn http_listener(raw: &RunArguments, listen: SocketAddr) -> Result<SocketAddr, S
 
 fn own_id(raw: &RunArguments, advertised: SocketAddr) -> Result<NodeId, SettingsError> {
     match raw.id {
-        Some(number) => NodeId::new(number).map_err(SettingsError::Id),
+        Some(id) => Ok(id),
         None => NodeId::of_address(advertised).map_err(SettingsError::Id),
     }
 }

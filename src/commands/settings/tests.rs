@@ -52,7 +52,7 @@ fn the_defaults_found_a_cluster_of_one() {
 #[test]
 fn state_goes_where_the_user_keeps_state() {
     let given = Environment { state_home: Some("/state".into()), ..environment() };
-    let raw = RunArguments { id: Some(7), cluster: "pond".to_owned(), ..raw() };
+    let raw = RunArguments { id: Some(id(7)), cluster: "pond".to_owned(), ..raw() };
     let storage = RunSettings::check(&raw, &given).unwrap().storage;
     assert_eq!(storage, Storage::Folder("/state/gaggle/pond/7".into()));
     let relative = Environment { state_home: Some("state".into()), ..environment() };
@@ -131,11 +131,11 @@ fn seeds_are_hosts_with_ports() {
 
 #[test]
 fn voters_are_ids_addresses_or_both() {
-    let settings = checked(&RunArguments { id: Some(1), ..voting("1,2,3") });
+    let settings = checked(&RunArguments { id: Some(id(1)), ..voting("1,2,3") });
     let ids = [id(1), id(2), id(3)];
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     let both = "1=127.0.0.1:8000, 2=127.0.0.1:8001, 3=127.0.0.1:8002";
-    let settings = checked(&RunArguments { id: Some(1), ..voting(both) });
+    let settings = checked(&RunArguments { id: Some(id(1)), ..voting(both) });
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     assert_eq!(settings.setup.voter_addresses.len(), 3);
     assert_eq!(settings.setup.seeds, ["127.0.0.1:8001", "127.0.0.1:8002"]);
@@ -171,14 +171,14 @@ fn an_even_number_of_voters_is_allowed_with_a_reason_against_it() {
 #[test]
 fn the_own_address_goes_with_the_own_id() {
     let voters = "127.0.0.1:8000,127.0.0.1:8001,127.0.0.1:8002";
-    let text = refusal(&RunArguments { id: Some(5), ..voting(voters) });
+    let text = refusal(&RunArguments { id: Some(id(5)), ..voting(voters) });
     assert!(
         text.contains("but this is node 5: leave --id out, or write 5=127.0.0.1:8000"),
         "{text}"
     );
-    let text = refusal(&RunArguments { id: Some(5), ..voting("4=127.0.0.1:8000") });
+    let text = refusal(&RunArguments { id: Some(id(5)), ..voting("4=127.0.0.1:8000") });
     assert!(text.contains("means node 4, but this is node 5"), "{text}");
-    let text = refusal(&RunArguments { id: Some(5), ..voting("5=127.0.0.1:8001") });
+    let text = refusal(&RunArguments { id: Some(id(5)), ..voting("5=127.0.0.1:8001") });
     assert!(text.contains("node 5, this one, is at 127.0.0.1:8001, but it is at 127.0.0.1:8000"));
 }
 
@@ -191,11 +191,9 @@ fn leases_have_bounds() {
 }
 
 #[test]
-fn names_ids_and_tokens_are_checked() {
+fn names_and_tokens_are_checked() {
     let named = RunArguments { cluster: "../pond".to_owned(), ..raw() };
     assert!(refusal(&named).starts_with("--cluster: \"../pond\" is no cluster name"));
-    let numbered = RunArguments { id: Some(0), ..raw() };
-    assert!(refusal(&numbered).starts_with("--id: 0 is not a node id"));
     let absent = RunArguments { admin_token_file: Some("/nowhere/token".into()), ..raw() };
     assert!(refusal(&absent).starts_with("the admin token file /nowhere/token cannot be read"));
 }

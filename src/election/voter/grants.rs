@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::{HeldGrant, Phase, Reservation, Voter};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release,
-};
+use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// The most processes whose last request number is remembered.
@@ -50,7 +48,8 @@ impl Voter {
         if self.sequences.len() > SEQUENCES_MAX {
             let holder = self.grant.map(|grant| grant.holder);
             let last_holder = self.ledger.vote().max_holder;
-            let spared = |process: &Process| Some(*process) == holder || Some(*process) == last_holder;
+            let spared =
+                |process: &Process| Some(*process) == holder || Some(*process) == last_holder;
             let idlest = self.sequences.iter().filter(|(process, _)| !spared(process));
             if let Some(process) = idlest.min_by_key(|(_, entry)| entry.1).map(|(key, _)| *key) {
                 self.sequences.remove(&process);

@@ -36,10 +36,23 @@ use crate::vocabulary::timing::Timing;
 /// How far the voter is from granting.
 #[derive(Debug)]
 enum Phase {
-    Virgin { nonce: u64, revision: u64, deadline: VoterTime },
-    Founding { nonce: u64, revision: u64, map: Vec<(NodeId, u64)> },
-    Waiting { until: VoterTime, floor: bool },
-    Flooring { revision: u64 },
+    Virgin {
+        nonce: u64,
+        revision: u64,
+        deadline: VoterTime,
+    },
+    Founding {
+        nonce: u64,
+        revision: u64,
+        map: Vec<(NodeId, u64)>,
+    },
+    Waiting {
+        until: VoterTime,
+        floor: bool,
+    },
+    Flooring {
+        revision: u64,
+    },
     Ready,
     /// Another live process votes under this id: saying nothing is all that is safe.
     Silenced,

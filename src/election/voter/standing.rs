@@ -5,9 +5,7 @@ use std::time::Duration;
 use super::{Phase, Voter};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    Founding, Goose, Message, Poll, PollAck, Standing, VoterStatus,
-};
+use crate::vocabulary::message::{Founding, Goose, Message, Poll, PollAck, Standing, VoterStatus};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// A vacancy is told again this often, to more and more nodes.

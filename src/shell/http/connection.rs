@@ -1,9 +1,9 @@
 //! One connection from its first byte to its last: hyper in the middle, limits around it.
 //!
 //! What is measured here and not by hyper: the time a body and an order take, the age of the
-//! connection, the size of the head (so that the answer can say so), and the lingering close:
-//! whoever was refused while still sending must be able to read why, so what it sends is
-//! thrown away for a moment instead of being answered by a reset.
+//! connection, and the lingering close: whoever was refused while still sending must be able
+//! to read why, so what it sends is thrown away for a moment instead of being answered by a
+//! reset.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -18,22 +18,25 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::problem::Kind;
+use super::problem::{Kind, Problem};
+use super::refusal::Stream;
 use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
 use super::views::Moment;
 use super::{NodeView, Options};
 
-/// The largest head that is answered properly, in bytes, line ends not counted.
+/// The largest head, in bytes.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
-/// The largest head that is read at all.
-const HEAD_SIZE_READ: usize = 64 * 1024;
+/// The most headers.
+const HEADERS_MAX: usize = 100;
+/// What hyper buffers at most of one connection, in each direction.
+const BUFFER_SIZE_MAX: usize = 2 * HEAD_SIZE_MAX;
 /// An answer that was begun when the connection grew too old has so long to be written.
 const LAST_ANSWER: Duration = Duration::from_secs(15);
 /// After the last answer, this much more is read and thrown away, for so long at most.
@@ -58,10 +61,10 @@ impl<V: NodeView> Connection<V> {
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(self.options.header_timeout)
-            .max_header_size(HEAD_SIZE_READ)
-            .max_buf_size(HEAD_SIZE_READ + 4096);
+            .max_header_size(HEAD_SIZE_MAX)
+            .max_buf_size(BUFFER_SIZE_MAX);
         let service = service_fn(|request| Box::pin(self.answer(request)));
-        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        let mut connection = builder.serve_connection(TokioIo::new(Stream::new(stream)), service);
         let mut outcome = tokio::select! {
             outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(outcome),
             () = sleep(self.options.connection_age_max) => None,
@@ -76,12 +79,21 @@ impl<V: NodeView> Connection<V> {
             return;
         };
         let parts = connection.into_parts();
-        let mut stream = parts.io.into_inner();
+        let (mut stream, refusal) = parts.io.into_inner().into_parts();
         // Silence on an idle connection deserves no answer, an unfinished head does.
-        if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-            let limit = self.options.header_timeout;
-            let detail = format!("the request's head did not arrive within {limit:?}");
-            let answer = written_out(&closing_answer(Kind::Timeout.with(detail).response()));
+        let unfinished =
+            outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty();
+        let problem = match refusal {
+            Some(status) => Some(unparsed(status)),
+            None if unfinished => {
+                let limit = self.options.header_timeout;
+                let detail = format!("the request's head did not arrive within {limit:?}");
+                Some(Kind::Timeout.with(detail))
+            }
+            None => None,
+        };
+        if let Some(problem) = problem {
+            let answer = written_out(&closing_answer(problem.response()));
             let _ = timeout(LINGER, stream.write_all(&answer)).await;
         }
         let _ = timeout(LINGER, linger(stream)).await;
@@ -100,12 +112,6 @@ impl<V: NodeView> Connection<V> {
 
     async fn respond(&self, request: Request<Incoming>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let fields: usize =
-            parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        if fields > HEAD_SIZE_MAX {
-            let detail = format!("the headers are larger than {HEAD_SIZE_MAX} bytes");
-            return closing_answer(Kind::HeadersTooLarge.with(detail).response());
-        }
         if body.size_hint().lower() > BODY_SIZE_MAX as u64 {
             return too_large();
         }
@@ -165,6 +171,17 @@ impl<V: NodeView> Connection<V> {
             }
             Order::Leave => self.view.leave().await.map(|()| Done::Left),
         }
+    }
+}
+
+/// What hyper's parser refused with `status`.
+fn unparsed(status: StatusCode) -> Problem {
+    match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Kind::HeadersTooLarge.with(format!(
+            "the request's head has more than {HEAD_SIZE_MAX} bytes or {HEADERS_MAX} headers"
+        )),
+        StatusCode::URI_TOO_LONG => routes::target_too_long(),
+        _ => Kind::Malformed.with("this is no HTTP/1.1 request"),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod client;
 mod connection;
 mod page;
 mod problem;
+mod refusal;
 pub mod routes;
 mod server;
 #[cfg(test)]

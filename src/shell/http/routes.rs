@@ -89,8 +89,7 @@ pub enum Done {
 /// The answer to `request` at this `moment`.
 pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>) -> Outcome {
     if request.uri.to_string().len() > TARGET_SIZE_MAX {
-        let detail = format!("the target is longer than {TARGET_SIZE_MAX} bytes");
-        return Outcome::Answer(Kind::HeadersTooLarge.with(detail).response());
+        return Outcome::Answer(target_too_long().response());
     }
     match request.uri.path() {
         "/v1/step-down" => order(request, token, OrderKind::StepDown),
@@ -191,6 +190,11 @@ fn ready(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     let query = request.uri.query().unwrap_or_default();
     let asks_goose = query.split('&').any(|pair| pair.split('=').next() == Some("goose"));
     if asks_goose && moment.goose().is_none() { no_goose() } else { text(StatusCode::OK, "ok\n") }
+}
+
+/// The problem with a target that is too long.
+pub(super) fn target_too_long() -> Problem {
+    Kind::TargetTooLong.with(format!("the target is longer than {TARGET_SIZE_MAX} bytes"))
 }
 
 fn no_goose() -> Response<Bytes> {

@@ -206,7 +206,7 @@ fn what_is_not_there_is_a_problem() {
         }
     }
     let long = format!("/{}", "a".repeat(TARGET_SIZE_MAX));
-    assert_eq!(status_of(&duck(), &long), 431);
+    assert_eq!(status_of(&duck(), &long), 414);
 }
 
 #[test]
