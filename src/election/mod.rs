@@ -449,10 +449,10 @@ impl Election {
             }
             (Message::PollAck(answer), _) => return self.informed(now, from, answer),
             (Message::Vacant(status), _) => {
-                if let Some(link) = contender.links.get_mut(&from.id) {
-                    if link.stands(from.boot, status, holder_now) {
-                        self.heard_vacancy(now, status);
-                    }
+                if let Some(link) = contender.links.get_mut(&from.id)
+                    && link.stands(from.boot, status, holder_now)
+                {
+                    self.heard_vacancy(now, status);
                 }
             }
             (Message::Grant(grant), _) => {
@@ -465,17 +465,15 @@ impl Election {
             (Message::ReleaseAck { sequence }, _) => {
                 contender.release_acknowledged(from.id, *sequence);
             }
-            (Message::Handover(release), _) => {
-                if release.holder == from && release.nominee == Some(self.me.id) {
-                    contender.nominated(release.clone(), holder_now, outbox);
-                    self.note_release(from);
-                    self.awake_until = holder_now.plus(self.timing.standby_interval * 5);
-                }
+            (Message::Handover(release), _)
+                if release.holder == from && release.nominee == Some(self.me.id) =>
+            {
+                contender.nominated(release.clone(), holder_now, outbox);
+                self.note_release(from);
+                self.awake_until = holder_now.plus(self.timing.standby_interval * 5);
             }
-            (Message::Announce(goose), _) => {
-                if goose.process == from {
-                    self.learn_goose(goose, self.timing.lease, holder_now);
-                }
+            (Message::Announce(goose), _) if goose.process == from => {
+                self.learn_goose(goose, self.timing.lease, holder_now);
             }
             _ => {}
         }
@@ -518,10 +516,9 @@ impl Election {
         self.contender.informed(status, now.holder);
         if let (Some(goose), Standing::Held { holder, remaining, .. }) =
             (&status.goose, &status.standing)
+            && goose.process == *holder
         {
-            if goose.process == *holder {
-                self.learn_goose(goose, *remaining, now.holder);
-            }
+            self.learn_goose(goose, *remaining, now.holder);
         }
     }
 

@@ -315,12 +315,12 @@ impl Contender {
         let Role::Goose(tenure) = &mut self.role else { return };
         match reason {
             // Raise the ballot in place: the term stays what it is.
-            NakReason::Stale { max_ballot } if *max_ballot >= tenure.ballot => {
-                if highest < super::BALLOT_MAX {
-                    tenure.ballot = highest + 1;
-                    self.highest_ballot = tenure.ballot;
-                    tenure.next_renewal = now;
-                }
+            NakReason::Stale { max_ballot }
+                if *max_ballot >= tenure.ballot && highest < super::BALLOT_MAX =>
+            {
+                tenure.ballot = highest + 1;
+                self.highest_ballot = tenure.ballot;
+                tenure.next_renewal = now;
             }
             NakReason::Stale { .. } | NakReason::NewBoot { .. } => self.renew(voter, now, outbox),
             NakReason::DuplicateId => {

@@ -294,11 +294,11 @@ impl Membership {
     }
 
     fn note(&mut self, now: HolderTime, outcome: Result<(), foca::Error>) {
-        if let Err(error) = outcome {
-            if now >= self.next_error {
-                self.next_error = now.plus(ERROR_INTERVAL);
-                self.outputs.push_back(MembershipOutput::Error(error.to_string()));
-            }
+        if let Err(error) = outcome
+            && now >= self.next_error
+        {
+            self.next_error = now.plus(ERROR_INTERVAL);
+            self.outputs.push_back(MembershipOutput::Error(error.to_string()));
         }
     }
 

@@ -346,10 +346,10 @@ impl NodeCore {
     fn enter(&mut self, now: Now) {
         let offset = now.holder.0.wrapping_sub(now.voter.0);
         let grown = self.clock_offset.map_or(0, |last| offset.wrapping_sub(last).cast_signed());
-        if Duration::from_nanos(u64::try_from(grown).unwrap_or(0)) > SUSPEND_NOTICED {
-            if let Some(election) = &mut self.election {
-                election.handle_suspend(now);
-            }
+        if Duration::from_nanos(u64::try_from(grown).unwrap_or(0)) > SUSPEND_NOTICED
+            && let Some(election) = &mut self.election
+        {
+            election.handle_suspend(now);
         }
         self.clock_offset = Some(offset);
     }

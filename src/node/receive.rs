@@ -104,14 +104,14 @@ impl NodeCore {
         }
         let election = self.election.as_mut().ok_or(Reject::NotReady)?;
         let stamp = election.configuration().stamp();
-        if header.configuration != stamp {
-            if let Message::Acquire(acquire) = message {
-                let (sequence, ballot) = (acquire.sequence, acquire.ballot);
-                let reason = NakReason::Configuration;
-                let nak = Message::Nak(Nak { sequence, ballot, reason });
-                self.transmit(Addressee::process(header.sender), from, &nak);
-                return Err(Reject::Unexpected);
-            }
+        if header.configuration != stamp
+            && let Message::Acquire(acquire) = message
+        {
+            let (sequence, ballot) = (acquire.sequence, acquire.ballot);
+            let reason = NakReason::Configuration;
+            let nak = Message::Nak(Nak { sequence, ballot, reason });
+            self.transmit(Addressee::process(header.sender), from, &nak);
+            return Err(Reject::Unexpected);
         }
         let proof = election.handle_message(now, header.sender, message);
         if proof {

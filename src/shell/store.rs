@@ -137,7 +137,7 @@ impl Store for StateFolder {
             format!("cannot write {}: {error}", self.path.display())
         };
         let slot = record::seal(record, generation).map_err(|error| explain(&error))?;
-        let offset = if generation % 2 == 0 { 0 } else { SLOT_SIZE as u64 };
+        let offset = if generation.is_multiple_of(2) { 0 } else { SLOT_SIZE as u64 };
         self.file.write_all_at(&slot, offset).map_err(|error| explain(&error))?;
         self.file.sync_data().map_err(|error| explain(&error))?;
         // Only now: after a failure the same slot is written again, never the sound one.

@@ -72,17 +72,17 @@ impl Voter {
         if self.is_virgin() {
             return Err(NakReason::Virgin);
         }
-        if let Some(certificate) = &acquire.certificate {
-            if certificate.holder != from {
-                self.apply_release(certificate, now, outbox);
-            }
+        if let Some(certificate) = &acquire.certificate
+            && certificate.holder != from
+        {
+            self.apply_release(certificate, now, outbox);
         }
         // A grant from before the restart may still be counted; it can only be the last
         // holder's own, so that one may go on.
-        if let Phase::Waiting { until, .. } = self.phase {
-            if self.ledger.vote().max_holder != Some(from) {
-                return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
-            }
+        if let Phase::Waiting { until, .. } = self.phase
+            && self.ledger.vote().max_holder != Some(from)
+        {
+            return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
         }
         if matches!(self.phase, Phase::Flooring { .. }) {
             return Err(NakReason::Persisting);
@@ -105,10 +105,11 @@ impl Voter {
             return Err(NakReason::Stale { max_ballot: vote.max_ballot });
         }
         let claims = acquire.kind == AcquireKind::Claim && self.grant.is_none();
-        if claims && self.may_grant() {
-            if let Some(to) = self.deference.ahead_of(from.id, in_sight, now.voter) {
-                return Err(NakReason::Defer { to });
-            }
+        if claims
+            && self.may_grant()
+            && let Some(to) = self.deference.ahead_of(from.id, in_sight, now.voter)
+        {
+            return Err(NakReason::Defer { to });
         }
         Ok(())
     }
@@ -207,10 +208,11 @@ impl Voter {
             self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
         }
         let vote = self.ledger.vote();
-        if vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot) {
-            if let Phase::Waiting { floor: false, .. } = self.phase {
-                self.phase = Phase::Ready;
-            }
+        if vote.max_holder == Some(holder)
+            && (all || vote.max_ballot <= ballot)
+            && let Phase::Waiting { floor: false, .. } = self.phase
+        {
+            self.phase = Phase::Ready;
         }
         let max_ballot = vote.max_ballot.max(ballot);
         let his = vote.max_ballot < ballot || vote.max_holder == Some(holder);
