@@ -25,6 +25,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus,
 };
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
 
@@ -133,6 +134,9 @@ impl Contender {
     }
 
     pub(crate) fn majority(&self) -> usize {
+        if plant::is(Plant::QuorumOfOne) {
+            return 1;
+        }
         self.voters.majority()
     }
 
@@ -316,6 +320,7 @@ impl Contender {
         match status.standing {
             Standing::Vacant => true,
             Standing::Held { holder, ballot, .. } => released(holder, ballot),
+            Standing::Virgin => plant::is(Plant::VirginCountedAsVacant),
             _ => false,
         }
     }
@@ -458,7 +463,7 @@ impl Contender {
         self.say_farewell(now, outbox);
     }
 
-    fn say_farewell(&mut self, now: HolderTime, outbox: &mut Outbox) {
+    pub(crate) fn say_farewell(&mut self, now: HolderTime, outbox: &mut Outbox) {
         let retransmit = self.timing.retransmit;
         let Some(farewell) = self.farewell.as_mut().filter(|farewell| farewell.next_send <= now)
         else {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::VoterTime;
 
 /// The most contenders that a voter keeps in mind.
@@ -79,7 +80,8 @@ impl Deference {
 
     /// Takes a process out: its grant ran out, or it gave up.
     pub(crate) fn remove(&mut self, process: Process) {
-        if self.contenders.get(&process.id).is_some_and(|entry| entry.process == process) {
+        let known = self.contenders.get(&process.id).is_some_and(|entry| entry.process == process);
+        if known && !plant::is(Plant::DeadContenderDeferredTo) {
             self.contenders.remove(&process.id);
         }
     }
@@ -115,7 +117,7 @@ impl Deference {
     }
 
     fn is_fresh(&self, entry: &Entry, now: VoterTime) -> bool {
-        now.since(entry.heard) <= self.freshness
+        now.since(entry.heard) <= self.freshness || plant::is(Plant::DeadContenderDeferredTo)
     }
 
     /// Whom a claim of `claimant` in a vacancy would have to wait for at this moment. Asking
@@ -165,7 +167,7 @@ impl Deference {
                 _ => now.plus(self.patience),
             };
             self.waiting = Some((best, until));
-            if now < until {
+            if now < until || plant::is(Plant::DeadContenderDeferredTo) {
                 return Some(best);
             }
             if let Some(entry) = self.contenders.get_mut(&best) {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{Boot, NodeId};
 use crate::vocabulary::message::Founding;
+use crate::vocabulary::plant::{self, Plant};
 
 /// What a virgin voter has heard of the others, in answers to polls of its own boot.
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ impl Roll {
         if let Some(known) = self.heard.get(&id) {
             let older = boot.start < known.boot.start
                 || boot == known.boot && status_sequence <= known.status_sequence;
-            if older {
+            if older && !plant::is(Plant::EarlierBootsAnswersAccepted) {
                 return;
             }
         }
@@ -54,9 +55,18 @@ impl Roll {
         voters: &VoterSet,
     ) -> Option<Vec<(NodeId, u64)>> {
         let mut map = BTreeMap::from([(me, nonce)]);
-        let mut agrees = |id: NodeId, nonce: u64| *map.entry(id).or_insert(nonce) == nonce;
+        let mut agrees = |id: NodeId, nonce: u64| {
+            *map.entry(id).or_insert(nonce) == nonce || plant::is(Plant::MapWithoutNonces)
+        };
         for id in voters.ids().iter().filter(|id| **id != me) {
-            let consistent = match &self.heard.get(id)?.founding {
+            let Some(heard) = self.heard.get(id) else {
+                if plant::is(Plant::FoundedOnMajority) && self.heard.len() + 1 >= voters.majority()
+                {
+                    continue;
+                }
+                return None;
+            };
+            let consistent = match &heard.founding {
                 Founding::Virgin { nonce } => agrees(*id, *nonce),
                 Founding::Founded(theirs) => {
                     let complete = theirs.len() == voters.len();
@@ -71,7 +81,8 @@ impl Roll {
                 return None;
             }
         }
-        (map.len() == voters.len()).then(|| map.into_iter().collect())
+        let complete = map.len() == voters.len() || plant::is(Plant::FoundedOnMajority);
+        complete.then(|| map.into_iter().collect())
     }
 }
 

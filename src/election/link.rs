@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::VoterStatus;
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
 
@@ -159,8 +160,16 @@ impl Link {
         standby: Option<(Process, Duration)>,
         now: HolderTime,
     ) -> bool {
-        let Some(sent) = self.answer(sequence, Some(ballot), now) else { return false };
-        self.counted_until = self.counted_until.max(sent.plus(counted(lease)));
+        let newest = self.requests.back().map_or(now, |request| request.sent);
+        let Some(mut sent) = self.answer(sequence, Some(ballot), now) else { return false };
+        if plant::is(Plant::GrantCountedFromReceipt) {
+            sent = now;
+        }
+        if plant::is(Plant::GrantMatchedToNewestRequest) {
+            sent = newest;
+        }
+        let counted = if plant::is(Plant::NoDriftMargin) { lease } else { counted(lease) };
+        self.counted_until = self.counted_until.max(sent.plus(counted));
         self.standby = standby;
         self.status = None;
         true

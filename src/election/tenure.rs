@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use super::contender::{Contender, Role};
+use super::contender::{Contender, Farewell, Role};
 use super::link::Link;
 use super::outbox::Outbox;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{AcquireKind, Goose, Grant, Message, Nak, NakReason, Release};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::timing::counted;
 
 /// The Goose says that it is this often, for those who were not told.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
@@ -45,6 +47,10 @@ impl Contender {
     /// its role says so too.
     pub fn lease_deadline(&self) -> HolderTime {
         match &self.role {
+            Role::Goose(_) if plant::is(Plant::VisibleMajorityWithoutGrants) => {
+                let heard = |link: &Link| link.answered_request().unwrap_or(HolderTime(0));
+                self.majority_of(heard).plus(counted(self.timing.lease))
+            }
             Role::Goose(_) => self.majority_of(Link::counted_until),
             _ => HolderTime(0),
         }
@@ -97,7 +103,8 @@ impl Contender {
             return;
         }
         // A Goose that is not heard back from must not go on locking the voters.
-        let deaf = now.since(tenure.confirmed) > 2 * renew_interval;
+        let deaf =
+            now.since(tenure.confirmed) > 2 * renew_interval && !plant::is(Plant::DeafGooseRenews);
         let pause = if tenure.established { renew_interval } else { retransmit };
         tenure.next_renewal = now.plus(pause);
         let voters: Vec<NodeId> = self.links.keys().copied().collect();
@@ -157,8 +164,14 @@ impl Contender {
             Role::Goose(tenure) => (tenure.term..=tenure.ballot).contains(&grant.ballot),
             Role::Standby => false,
         };
+        let asked = match &self.role {
+            Role::Goose(_) => self.timing.lease,
+            _ => self.timing.claim_lease,
+        };
+        let long = plant::is(Plant::ShortGrantCountedAsLong);
+        let granted = if long { asked } else { grant.granted };
         let Some(link) = self.links.get_mut(&from.id).filter(|_| ours) else { return false };
-        if !link.granted(grant.sequence, grant.ballot, grant.granted, grant.standby, now) {
+        if !link.granted(grant.sequence, grant.ballot, granted, grant.standby, now) {
             return false;
         }
         match &self.role {
@@ -170,7 +183,9 @@ impl Contender {
     }
 
     fn consider_victory(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        if self.majority_of(Link::counted_until) <= now {
+        if self.majority_of(Link::counted_until) <= now
+            && !plant::is(Plant::VisibleMajorityWithoutGrants)
+        {
             return;
         }
         let Role::Claiming(claim) = &self.role else { return };
@@ -319,6 +334,9 @@ impl Contender {
                 if *max_ballot >= tenure.ballot && highest < super::BALLOT_MAX =>
             {
                 tenure.ballot = highest + 1;
+                if plant::is(Plant::RaisedBallotPublishedAsTerm) {
+                    tenure.term = tenure.ballot;
+                }
                 self.highest_ballot = tenure.ballot;
                 tenure.next_renewal = now;
             }
@@ -353,6 +371,10 @@ impl Contender {
         };
         let (term, ballot) = ended.unwrap_or((0, self.highest_ballot));
         let was_goose = matches!(self.role, Role::Goose(_));
+        if plant::is(Plant::ReleaseBeforeSteppingDown) && was_goose {
+            self.release_while_acting(ballot, nominee, now, outbox);
+            return Some(term);
+        }
         self.role = Role::Standby;
         self.hold_until = self.hold_until.max(now.plus(hold));
         self.retired |= leaving;
@@ -376,6 +398,23 @@ impl Contender {
             self.release(release, now, outbox);
         }
         was_goose.then_some(term)
+    }
+
+    /// The planted bug of [`Plant::ReleaseBeforeSteppingDown`].
+    fn release_while_acting(
+        &mut self,
+        ballot: u64,
+        nominee: Option<Process>,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        let nominee = nominee.map(|process| process.id);
+        let release = Release { holder: self.me, ballot, all: false, nominee };
+        let unacknowledged: Vec<NodeId> = self.links.keys().copied().collect();
+        let unacknowledged =
+            unacknowledged.into_iter().map(|voter| (voter, self.next_sequence())).collect();
+        self.farewell = Some(Farewell { release, unacknowledged, sent: 0, next_send: now });
+        self.say_farewell(now, outbox);
     }
 
     /// This node as Goose, in the words of an announcement.

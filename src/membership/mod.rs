@@ -1,7 +1,7 @@
 //! Membership: who is probably alive, by SWIM gossip.
 //!
 //! SWIM (Das, Gupta, Motivala 2002) is foca's; this module gives it an identity, a codec, one
-//! timer queue and a view by node id, and mends what it leaves broken ([`mends`]). All it says
+//! timer queue and a view by node id, and mends what it leaves broken (`mends.rs`). All it says
 //! is a hint: the election works, only less well informed, whatever membership believes.
 //!
 //! Assumptions: packets were checked to come from a node of this cluster; time is the holder

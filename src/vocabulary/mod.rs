@@ -11,6 +11,7 @@ pub mod event;
 pub mod identity;
 pub mod inspection;
 pub mod message;
+pub mod plant;
 pub mod record;
 pub mod setup;
 pub mod snapshot;

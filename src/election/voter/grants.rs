@@ -6,6 +6,7 @@ use super::{HeldGrant, Phase, Reservation, Voter};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// The most processes whose last request number is remembered.
@@ -41,7 +42,7 @@ impl Voter {
     fn admit_sequence(&mut self, from: Process, sequence: u64) -> bool {
         self.sequence_clock += 1;
         let entry = self.sequences.entry(from).or_insert((0, 0));
-        if sequence <= entry.0 {
+        if sequence <= entry.0 && !plant::is(Plant::DuplicateLengthensGrant) {
             return false;
         }
         *entry = (sequence, self.sequence_clock);
@@ -81,6 +82,7 @@ impl Voter {
         // holder's own, so that one may go on.
         if let Phase::Waiting { until, .. } = self.phase
             && self.ledger.vote().max_holder != Some(from)
+            && !plant::is(Plant::QuarantinedVoterRenewsAnybody)
         {
             return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
         }
@@ -100,7 +102,9 @@ impl Voter {
         }
         // One holder per ballot, for ever: a term is a ballot.
         let vote = self.ledger.vote();
-        let taken = acquire.ballot == vote.max_ballot && vote.max_holder != Some(from);
+        let taken = acquire.ballot == vote.max_ballot
+            && vote.max_holder != Some(from)
+            && !plant::is(Plant::OneBallotToTwoHolders);
         if acquire.ballot < vote.max_ballot || taken {
             return Err(NakReason::Stale { max_ballot: vote.max_ballot });
         }
@@ -125,7 +129,7 @@ impl Voter {
         let vote = self.ledger.vote();
         let unchanged = vote.max_ballot == acquire.ballot
             && vote.max_holder == Some(from)
-            && vote.max_lease_ever >= owed
+            && (vote.max_lease_ever >= owed || plant::is(Plant::LongerRenewalNotRecorded))
             && self.ledger.is_durable(self.ledger.revision());
         if unchanged {
             if acquire.kind == AcquireKind::Renew {
@@ -139,6 +143,11 @@ impl Voter {
             vote.max_holder = Some(from);
             vote.max_lease_ever = vote.max_lease_ever.max(owed);
         });
+        if plant::is(Plant::BallotNotPersisted) {
+            self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
+            outbox.persist();
+            return;
+        }
         self.reservation = Some(Reservation {
             holder: from,
             ballot: acquire.ballot,
@@ -158,6 +167,11 @@ impl Voter {
         now: VoterTime,
         outbox: &mut Outbox,
     ) {
+        let now = if plant::is(Plant::StaleVoterClock) {
+            VoterTime(now.0.saturating_sub(60_000_000))
+        } else {
+            now
+        };
         let old = self.grant.map_or(VoterTime(0), |grant| grant.expiry);
         let conflicting = self.grant.is_some_and(|grant| grant.holder != holder);
         assert!(!conflicting, "I4: a grant to one process while another holds one");
@@ -199,6 +213,7 @@ impl Voter {
             self.tombstones.push_back(holder);
             self.deference.remove(holder);
         }
+        let all = all || plant::is(Plant::ReleaseIgnoresBallot);
         let covers = |whose: Process, which: u64| whose == holder && (all || which <= ballot);
         if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.ballot)) {
             self.reservation = None;
@@ -208,8 +223,8 @@ impl Voter {
             self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
         }
         let vote = self.ledger.vote();
-        if vote.max_holder == Some(holder)
-            && (all || vote.max_ballot <= ballot)
+        let his = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
+        if (his || plant::is(Plant::AnyReleaseLiftsQuarantine))
             && let Phase::Waiting { floor: false, .. } = self.phase
         {
             self.phase = Phase::Ready;

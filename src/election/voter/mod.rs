@@ -29,6 +29,7 @@ use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, Message, Nak, NakReason};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::{Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
@@ -148,11 +149,17 @@ impl Voter {
             VoterPast::Remembered(vote) => {
                 // Virgin before: it may have been wiped before that, so it takes the floor too.
                 let floor = matches!(vote.founding, Founding::Virgin { .. });
-                let until = now.voter.plus(vote.max_lease_ever);
+                let lazy = plant::is(Plant::RestartedVirginDoesNotWait) && floor;
+                let floor = floor && !lazy;
+                let until = now.voter.plus(if lazy {
+                    Duration::ZERO
+                } else {
+                    quarantine(vote.max_lease_ever)
+                });
                 (vote, Phase::Waiting { until, floor })
             }
             VoterPast::Lost => {
-                let until = now.voter.plus(lease_max);
+                let until = now.voter.plus(quarantine(lease_max));
                 (blank(Founding::Waited, lease_max), Phase::Waiting { until, floor: true })
             }
         };
@@ -239,7 +246,10 @@ impl Voter {
 
     /// The record was lost, or may have been: start above every ballot that can be learned.
     fn take_floor(&mut self, wall: WallTime, outbox: &mut Outbox) {
-        let floor = self.heard_ballot.max(wall.0).min(super::BALLOT_MAX / 2);
+        let mut floor = self.heard_ballot.max(wall.0).min(super::BALLOT_MAX / 2);
+        if plant::is(Plant::NoFloorAfterWipe) {
+            floor = 0;
+        }
         let revision = self.ledger.change(|vote| {
             vote.max_ballot = vote.max_ballot.max(floor);
             vote.max_holder = None;
@@ -322,4 +332,15 @@ impl Voter {
             outbox.event(Event::Quarantined { milliseconds });
         }
     }
+}
+
+/// How long a restart is waited out, but for the bugs planted in it.
+fn quarantine(lease: Duration) -> Duration {
+    if plant::is(Plant::NoQuarantine) {
+        return Duration::ZERO;
+    }
+    if plant::is(Plant::ShortQuarantine) {
+        return lease / 4;
+    }
+    lease
 }

@@ -6,6 +6,7 @@ use super::{Phase, Voter};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, Goose, Message, Poll, PollAck, Standing, VoterStatus};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// A vacancy is told again this often, to more and more nodes.
@@ -117,6 +118,7 @@ impl Voter {
             (Phase::Virgin { nonce, .. } | Phase::Founding { nonce, .. }, _) => {
                 Founding::Virgin { nonce: *nonce }
             }
+            _ if plant::is(Plant::VirginForEver) => Founding::Virgin { nonce: self.me.boot.nonce },
             (_, Some(map)) => Founding::Founded(map.clone()),
             (_, None) => Founding::Waited,
         });

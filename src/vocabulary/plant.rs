@@ -1,0 +1,129 @@
+//! Bugs that are planted to try the checkers: a checker that was never seen to fail proves
+//! nothing.
+//!
+//! Each variant breaks one rule of the election. The simulator turns at most one on, for its
+//! own thread. Without the `simulation` feature [`is`] is the constant `false`, so that nothing
+//! of this is left in the product.
+
+/// One broken rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Plant {
+    /// A holder counts a grant from its receipt, not from the sending of its request.
+    GrantCountedFromReceipt,
+    /// A holder counts the whole lease, without drift or margin.
+    NoDriftMargin,
+    /// A grant is matched to the newest request instead of its own.
+    GrantMatchedToNewestRequest,
+    /// A voter stamps a grant with a clock reading from before.
+    StaleVoterClock,
+    /// A holder counts the lease it asked for, not the one it was granted.
+    ShortGrantCountedAsLong,
+    /// A restarted voter grants at once.
+    NoQuarantine,
+    /// A restarted voter waits a quarter of what it should.
+    ShortQuarantine,
+    /// A waiting voter lets anybody renew.
+    QuarantinedVoterRenewsAnybody,
+    /// Any release ends a voter's wait.
+    AnyReleaseLiftsQuarantine,
+    /// A grant leaves before its record is durable.
+    BallotNotPersisted,
+    /// Answers of a majority make a Goose, grants or not.
+    VisibleMajorityWithoutGrants,
+    /// One grant makes a Goose.
+    QuorumOfOne,
+    /// A voter gives one ballot to two holders.
+    OneBallotToTwoHolders,
+    /// A raised ballot is published as the term.
+    RaisedBallotPublishedAsTerm,
+    /// A release ends a newer grant of its holder.
+    ReleaseIgnoresBallot,
+    /// The release leaves while its sender still acts.
+    ReleaseBeforeSteppingDown,
+    /// A voter calls itself virgin for ever.
+    VirginForEver,
+    /// The founding map is believed whatever nonces it names.
+    MapWithoutNonces,
+    /// A majority of virgins founds.
+    FoundedOnMajority,
+    /// A virgin's vote counts as free.
+    VirginCountedAsVacant,
+    /// Founding believes answers of earlier processes.
+    EarlierBootsAnswersAccepted,
+    /// A voter that lost its record starts from ballot 0.
+    NoFloorAfterWipe,
+    /// A voter that restarted before it was founded does not wait.
+    RestartedVirginDoesNotWait,
+    /// A renewal to a longer lease is not recorded.
+    LongerRenewalNotRecorded,
+    /// A contender that is gone, or may not lead, is still deferred to, for ever.
+    DeadContenderDeferredTo,
+    /// A duplicate request lengthens a grant.
+    DuplicateLengthensGrant,
+    /// A deaf Goose goes on renewing.
+    DeafGooseRenews,
+}
+
+impl Plant {
+    /// All of them.
+    pub const ALL: [Self; 27] = [
+        Self::GrantCountedFromReceipt,
+        Self::NoDriftMargin,
+        Self::GrantMatchedToNewestRequest,
+        Self::StaleVoterClock,
+        Self::ShortGrantCountedAsLong,
+        Self::NoQuarantine,
+        Self::ShortQuarantine,
+        Self::QuarantinedVoterRenewsAnybody,
+        Self::AnyReleaseLiftsQuarantine,
+        Self::BallotNotPersisted,
+        Self::VisibleMajorityWithoutGrants,
+        Self::QuorumOfOne,
+        Self::OneBallotToTwoHolders,
+        Self::RaisedBallotPublishedAsTerm,
+        Self::ReleaseIgnoresBallot,
+        Self::ReleaseBeforeSteppingDown,
+        Self::VirginForEver,
+        Self::MapWithoutNonces,
+        Self::FoundedOnMajority,
+        Self::VirginCountedAsVacant,
+        Self::EarlierBootsAnswersAccepted,
+        Self::NoFloorAfterWipe,
+        Self::RestartedVirginDoesNotWait,
+        Self::LongerRenewalNotRecorded,
+        Self::DeadContenderDeferredTo,
+        Self::DuplicateLengthensGrant,
+        Self::DeafGooseRenews,
+    ];
+}
+
+#[cfg(feature = "simulation")]
+mod active {
+    use std::cell::Cell;
+
+    use super::Plant;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Plant>> = const { Cell::new(None) };
+    }
+
+    /// Whether this bug is planted in this thread.
+    pub fn is(plant: Plant) -> bool {
+        ACTIVE.get() == Some(plant)
+    }
+
+    /// Plants a bug in this thread, or none.
+    pub fn set(plant: Option<Plant>) {
+        ACTIVE.set(plant);
+    }
+}
+
+#[cfg(feature = "simulation")]
+pub use active::{is, set};
+
+/// Nothing is ever planted in the product.
+#[cfg(not(feature = "simulation"))]
+#[inline(always)]
+pub const fn is(_plant: Plant) -> bool {
+    false
+}
