@@ -6,4 +6,6 @@ pub mod election;
 pub mod membership;
 pub mod node;
 pub mod shell;
+#[cfg(feature = "simulation")]
+pub mod sim;
 pub mod vocabulary;
