@@ -116,6 +116,7 @@ impl World {
         let sender = Sender {
             process: running.process,
             holder_now,
+            ephemeral: host.disk.is_ephemeral(),
             durable: host.disk.durable().and_then(|record| record.vote.as_ref()),
             acting_term,
             claim_lease: host.setup.timing.claim_lease,

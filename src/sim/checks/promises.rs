@@ -21,6 +21,8 @@ pub struct Sender<'a> {
     pub process: Process,
     /// Its holder clock.
     pub holder_now: HolderTime,
+    /// Whether it keeps no disk: then nothing is durable, and every start is a loss.
+    pub ephemeral: bool,
     /// What its disk says of its vote.
     pub durable: Option<&'a Vote>,
     /// The term it still acts under, if it is Goose.
@@ -148,7 +150,7 @@ impl Promises {
                 || vote.max_ballot == grant.ballot && vote.max_holder == Some(holder);
             recorded && vote.max_lease_ever >= grant.granted
         });
-        if !stands {
+        if !stands && !sender.ephemeral {
             let sentence = format!(
                 "{} grants ballot {} to {holder} for {:?} while its disk says {:?}",
                 sender.process, grant.ballot, grant.granted, sender.durable
@@ -213,7 +215,7 @@ fn check_release(at: u64, sender: Sender, release: &Release) -> Verdict {
 
 fn check_said(at: u64, sender: Sender, max_ballot: u64) -> Verdict {
     let durable = sender.durable.map_or(0, |vote| vote.max_ballot);
-    if max_ballot <= durable {
+    if max_ballot <= durable || sender.ephemeral {
         return Ok(());
     }
     let sentence =
@@ -243,7 +245,8 @@ mod tests {
 
     fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
         let claim_lease = Duration::from_millis(150);
-        Sender { process, holder_now: HolderTime(0), durable, acting_term: None, claim_lease }
+        let (holder_now, ephemeral) = (HolderTime(0), false);
+        Sender { process, holder_now, ephemeral, durable, acting_term: None, claim_lease }
     }
 
     fn grant(ballot: u64, sequence: u64) -> Message {
