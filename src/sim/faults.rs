@@ -77,6 +77,7 @@ impl World {
     pub fn heal(&mut self) {
         self.chaos = None;
         self.peaceful = true;
+        self.forgotten = self.packet_number;
         self.act(&Action::MendAll);
         for index in 0..self.hosts.len() {
             self.act(&Action::Resume(index));

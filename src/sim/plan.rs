@@ -185,8 +185,9 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
             let votes = voters.contains(&index);
             let knows = votes || dice.coin();
             let address = super::network::Network::address(index, 0);
-            let seeds = (0..3).map(|_| voters[dice.below(voters.len())] + 1);
-            let seeds = seeds.map(|number| format!("node-{number}:7000")).collect();
+            // Names, which find a node wherever it has moved to. Nobody is its own seed.
+            let others = dice.shuffled(size).into_iter().filter(|other| *other != index);
+            let seeds = others.take(2).map(|other| format!("node-{}:7000", other + 1)).collect();
             let addresses =
                 voters.iter().map(|voter| (id(*voter), super::network::Network::address(*voter, 0)));
             let mut timing = timing.clone();

@@ -66,6 +66,9 @@ pub fn run(seed: u64, options: Options) -> Report {
         recovered_after = recover(&mut world, &plan);
     }
     if recovered_after.is_some() {
+        // What was ordered in the last moments of the turmoil has its effect first.
+        world.run_until(world.now + plan.calm / 2);
+        recover(&mut world, &plan);
         keep_calm(&mut world, &plan);
     }
     Report {

@@ -115,6 +115,8 @@ pub struct World {
     pub(super) streams: Streams,
     pub(super) chaos: Option<Chaos>,
     pub(super) peaceful: bool,
+    /// Datagrams up to this number never arrive any more.
+    pub(super) forgotten: u64,
     pub(super) packet_number: u64,
     pub(super) delivered: BTreeSet<u64>,
     /// Sleeps end up to so many nanoseconds late.
@@ -168,6 +170,7 @@ impl World {
             },
             chaos: None,
             peaceful: false,
+            forgotten: 0,
             packet_number: 0,
             delivered: BTreeSet::new(),
             timer_lateness: 1_200_000,
@@ -233,7 +236,7 @@ impl World {
     fn happen(&mut self, what: Happening) {
         match what {
             Happening::Arrive { to, address, from, packet } => {
-                if self.hosts[to].setup.address == address {
+                if self.hosts[to].setup.address == address && packet.number > self.forgotten {
                     self.arrive(to, from, packet);
                 }
             }
