@@ -8,6 +8,7 @@ use super::disk::SimulatedDisk;
 use super::plan::Plan;
 use super::trace::TraceDepth;
 use super::world::World;
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
@@ -21,11 +22,13 @@ pub struct Options {
     pub seconds: Option<u64>,
     /// How much of the trace is kept.
     pub trace: TraceDepth,
+    /// A bug that is planted for this run, to see whether the judges find it.
+    pub plant: Option<Plant>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, seconds: None, trace: TraceDepth::Digest }
+        Self { nodes: None, seconds: None, trace: TraceDepth::Digest, plant: None }
     }
 }
 
@@ -56,6 +59,13 @@ pub struct Report {
 
 /// Runs `seed`.
 pub fn run(seed: u64, options: Options) -> Report {
+    plant::set(options.plant);
+    let report = run_planted(seed, options);
+    plant::set(None);
+    report
+}
+
+fn run_planted(seed: u64, options: Options) -> Report {
     let plan = Plan::of(seed, options.nodes, options.seconds);
     let mut world = build(seed, &plan, options.trace);
     world.run_until(plan.turmoil);
