@@ -51,4 +51,6 @@ pub mod election;
 pub mod membership;
 pub mod node;
 pub mod shell;
+#[cfg(feature = "simulation")]
+pub mod sim;
 pub mod vocabulary;

@@ -1,0 +1,102 @@
+//! What can be done to the world, by chance or by a script.
+
+use std::fmt;
+
+use super::disk::{DiskHealth, Tear};
+use super::network::{Blackout, Weather};
+
+/// What happens to the disk of a node that is restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// It is kept.
+    WithDisk,
+    /// It is emptied.
+    Wiped,
+    /// Its newest slot has rotted.
+    Damaged,
+}
+
+/// One thing that is done to the world. Nodes are named by index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The process is killed, and a write under way is cut short.
+    Crash(usize, Tear),
+    /// A process is started, unless one runs.
+    Start(usize, Restart),
+    /// The process stops handling anything.
+    Freeze(usize),
+    /// It goes on.
+    Thaw(usize),
+    /// The machine is suspended: frozen, and its voter clock stands still.
+    Suspend(usize),
+    /// It resumes.
+    Resume(usize),
+    /// Everything the process does takes up to so many nanoseconds; zero ends that.
+    Starve(usize, u64),
+    /// The process is told to leave.
+    Leave(usize),
+    /// The process is told to step down.
+    StepDown(usize),
+    /// The wall clock jumps by milliseconds.
+    JumpWall(usize, i64),
+    /// The holder and voter clocks change their rates, in millionths.
+    SetRates(usize, u64, u64),
+    /// The disk behaves differently.
+    SetDisk(usize, DiskHealth),
+    /// A one-way link carries nothing.
+    Cut(usize, usize),
+    /// A one-way link carries again.
+    Mend(usize, usize),
+    /// Only nodes of one group reach each other.
+    Partition(Vec<usize>),
+    /// All links carry again.
+    MendAll,
+    /// The links behave differently.
+    SetWeather(Weather),
+    /// Some or all datagrams are lost everywhere.
+    SetBlackout(Blackout),
+    /// Recorded datagrams are sent again: so many.
+    Replay(usize),
+    /// The process is killed and started at another address.
+    Move(usize),
+}
+
+impl Action {
+    /// The word under which it is counted.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Crash(_, Tear::Torn) => "crash with a torn write",
+            Self::Crash(..) => "crash",
+            Self::Start(_, Restart::WithDisk) => "start",
+            Self::Start(_, Restart::Wiped) => "start on a wiped disk",
+            Self::Start(_, Restart::Damaged) => "start on a damaged disk",
+            Self::Freeze(_) => "freeze",
+            Self::Thaw(_) => "thaw",
+            Self::Suspend(_) => "suspend",
+            Self::Resume(_) => "resume",
+            Self::Starve(_, 0) => "fed",
+            Self::Starve(..) => "starve",
+            Self::Leave(_) => "leave",
+            Self::StepDown(_) => "step down",
+            Self::JumpWall(..) => "wall clock jump",
+            Self::SetRates(..) => "clock rates",
+            Self::SetDisk(_, DiskHealth::Sound) => "disk mended",
+            Self::SetDisk(..) => "disk fault",
+            Self::Cut(..) => "one-way cut",
+            Self::Mend(..) => "mend",
+            Self::Partition(_) => "partition",
+            Self::MendAll => "mend all",
+            Self::SetWeather(_) => "weather",
+            Self::SetBlackout(Blackout::None) => "blackout over",
+            Self::SetBlackout(_) => "blackout",
+            Self::Replay(_) => "replay",
+            Self::Move(_) => "address change",
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{self:?}")
+    }
+}

@@ -1,0 +1,174 @@
+//! Faults at random, each with its end: what breaks is mended after a while, unless another
+//! fault comes first.
+
+use super::action::{Action, Restart};
+use super::clocks::{DRIFT_MAX, TRUE_RATE};
+use super::dice::Dice;
+use super::disk::{DiskHealth, Tear};
+use super::network::Blackout;
+use super::plan::FaultKind;
+use super::world::World;
+
+const MILLI: u64 = 1_000_000;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Chaos {
+    kinds: Vec<FaultKind>,
+    interval: u64,
+    lease: u64,
+    voters: Vec<usize>,
+}
+
+impl Chaos {
+    /// Faults of these kinds, about every `interval` nanoseconds. Their lengths are drawn in
+    /// proportion to `lease`; `voters` are the indices of the nodes that vote.
+    pub fn new(kinds: Vec<FaultKind>, interval: u64, lease: u64, voters: Vec<usize>) -> Self {
+        Self { kinds, interval, lease, voters }
+    }
+
+    /// When the next fault comes.
+    pub fn next_delay(&mut self, dice: &mut Dice) -> u64 {
+        dice.between(self.interval / 10, self.interval * 2)
+    }
+
+    /// One fault.
+    pub fn strike(&mut self, world: &mut World) {
+        if self.kinds.is_empty() {
+            return;
+        }
+        let kind = world.streams.chaos.pick(&self.kinds);
+        // The Goose is worth more attention than the others.
+        let mut target = world.streams.chaos.below(world.hosts.len());
+        if world.streams.chaos.coin() {
+            if let Some((goose, _)) = world.geese().first() {
+                target = *goose;
+            }
+        }
+        let length = self.length(&mut world.streams.chaos);
+        match kind {
+            FaultKind::Crash | FaultKind::TornWrite | FaultKind::LostRecord | FaultKind::Move => {
+                self.kill(world, kind, target, length);
+            }
+            FaultKind::Freeze => pair(world, length, Action::Freeze(target), Action::Thaw(target)),
+            FaultKind::Suspend => {
+                pair(world, length, Action::Suspend(target), Action::Resume(target));
+            }
+            FaultKind::Starve => {
+                let effort = world.streams.chaos.pick(&[2 * MILLI, 20 * MILLI, self.lease / 4]);
+                pair(world, length, Action::Starve(target, effort), Action::Starve(target, 0));
+            }
+            FaultKind::Leave => {
+                world.act(&Action::Leave(target));
+                world.plan(length * 2, Action::Start(target, Restart::WithDisk));
+            }
+            FaultKind::StepDown => world.act(&Action::StepDown(target)),
+            FaultKind::WallJump => {
+                let hours = world.streams.chaos.pick(&[-3_600_000, -50, 50, 3_600_000]);
+                world.act(&Action::JumpWall(target, hours));
+            }
+            FaultKind::Drift => self.drift(world, target),
+            FaultKind::DiskFault => {
+                let health = world.streams.chaos.pick(&[DiskHealth::Full, DiskHealth::Doubtful]);
+                let mended = Action::SetDisk(target, DiskHealth::Sound);
+                pair(world, length, Action::SetDisk(target, health), mended);
+            }
+            _ => self.disconnect(world, kind, target, length),
+        }
+    }
+
+    fn length(&self, dice: &mut Dice) -> u64 {
+        let times = dice.pick(&[(1, 4), (1, 1), (1, 1), (2, 1), (5, 1)]);
+        dice.between(MILLI, 2 * self.lease * times.0 / times.1)
+    }
+
+    fn kill(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
+        // A process without a disk forgets whenever it dies.
+        let forgets = kind == FaultKind::LostRecord || world.hosts[target].disk.is_ephemeral();
+        if forgets && !world.may_forget(target, &self.voters) {
+            return;
+        }
+        let dice = &mut world.streams.chaos;
+        match kind {
+            FaultKind::Move => return world.act(&Action::Move(target)),
+            FaultKind::Crash => {
+                let tear = dice.pick(&[Tear::Lost, Tear::Kept]);
+                world.act(&Action::Crash(target, tear));
+                world.plan(length, Action::Start(target, Restart::WithDisk));
+            }
+            FaultKind::TornWrite => {
+                let writer = (0..world.hosts.len()).find(|host| world.hosts[*host].disk.is_writing());
+                let target = writer.unwrap_or(target);
+                if !world.may_forget(target, &self.voters) {
+                    return;
+                }
+                world.hosts[target].fragile_until = world.now + length + 3 * self.lease;
+                world.act(&Action::Crash(target, Tear::Torn));
+                world.plan(length, Action::Start(target, Restart::WithDisk));
+            }
+            _ => {
+                let loss = dice.pick(&[Restart::Wiped, Restart::Damaged]);
+                world.hosts[target].fragile_until = world.now + length + 3 * self.lease;
+                world.act(&Action::Crash(target, Tear::Lost));
+                world.plan(length, Action::Start(target, loss));
+            }
+        }
+    }
+
+    fn drift(&self, world: &mut World, target: usize) {
+        let dice = &mut world.streams.chaos;
+        let rate = dice.pick(&[
+            TRUE_RATE - DRIFT_MAX,
+            TRUE_RATE + DRIFT_MAX,
+            dice.clone().between(TRUE_RATE - DRIFT_MAX, TRUE_RATE + DRIFT_MAX),
+        ]);
+        world.act(&Action::SetRates(target, rate, rate));
+    }
+
+    fn disconnect(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
+        let size = world.hosts.len();
+        let other = world.streams.chaos.below(size);
+        match kind {
+            FaultKind::OneWay if other != target => {
+                pair(world, length, Action::Cut(target, other), Action::Mend(target, other));
+            }
+            FaultKind::Partition => {
+                let groups = 2 + world.streams.chaos.below(2);
+                let side = (0..size).map(|_| world.streams.chaos.below(groups)).collect();
+                pair(world, length, Action::Partition(side), Action::MendAll);
+            }
+            FaultKind::Flapping if other != target => {
+                let mut at = 0;
+                for _ in 0..20 {
+                    at += world.streams.chaos.between(10 * MILLI, 500 * MILLI);
+                    world.plan(at, Action::Cut(target, other));
+                    at += world.streams.chaos.between(10 * MILLI, 500 * MILLI);
+                    world.plan(at, Action::Mend(target, other));
+                }
+            }
+            FaultKind::Blackout => {
+                let kinds = [Blackout::Gossip, Blackout::Election, Blackout::Total];
+                let blackout = Action::SetBlackout(world.streams.chaos.pick(&kinds));
+                pair(world, length, blackout, Action::SetBlackout(Blackout::None));
+            }
+            FaultKind::Replay => {
+                let count = 1 + world.streams.chaos.below(200);
+                world.act(&Action::Replay(count));
+            }
+            FaultKind::DeafOrMute => {
+                let deaf = world.streams.chaos.coin();
+                for other in (0..size).filter(|other| *other != target) {
+                    let (from, to) = if deaf { (other, target) } else { (target, other) };
+                    pair(world, length, Action::Cut(from, to), Action::Mend(from, to));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A fault now, and its end after a while.
+fn pair(world: &mut World, length: u64, fault: Action, end: Action) {
+    world.act(&fault);
+    world.plan(length, end);
+}

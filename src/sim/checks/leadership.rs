@@ -1,0 +1,163 @@
+//! I1 and I2: who is Goose when, and under which term.
+//!
+//! A process is Goose from the moment its lease is first shown until the lease ends by its
+//! own clock, frozen or not: a frozen process may have been about to act. So intervals of
+//! true time are compared, and two overlap exactly if one is shown while the other runs.
+
+use std::collections::BTreeMap;
+
+use super::{Invariant, Verdict, Violation};
+use crate::vocabulary::identity::Process;
+
+#[derive(Debug)]
+struct Reign {
+    term: u64,
+    /// The first instant at which it is over, if its clock goes on as it does.
+    end: u64,
+}
+
+#[derive(Debug)]
+struct Tenure {
+    holder: Process,
+    over: bool,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Leadership {
+    reigns: BTreeMap<Process, Reign>,
+    terms: BTreeMap<u64, Tenure>,
+}
+
+impl Leadership {
+    /// The lease of `process` as it stands at `at`: its term, and when it ends in true time.
+    ///
+    /// # Errors
+    /// The first promise it breaks.
+    pub fn observe(&mut self, at: u64, process: Process, lease: Option<(u64, u64)>) -> Verdict {
+        let Some((term, end)) = lease.filter(|(_, end)| *end > at) else {
+            self.ended(process);
+            return Ok(());
+        };
+        if let Some(last) = self.reigns.get(&process) {
+            if last.end <= at || last.term != term {
+                self.ended(process);
+            }
+        }
+        self.check_overlap(at, process, term)?;
+        if self.reigns.contains_key(&process) {
+            self.reigns.insert(process, Reign { term, end });
+            return Ok(());
+        }
+        self.check_term(at, process, term)?;
+        self.terms.insert(term, Tenure { holder: process, over: false });
+        self.reigns.insert(process, Reign { term, end });
+        Ok(())
+    }
+
+    /// The process is no longer Goose, or is no more.
+    pub fn ended(&mut self, process: Process) {
+        if let Some(reign) = self.reigns.remove(&process) {
+            if let Some(tenure) = self.terms.get_mut(&reign.term) {
+                tenure.over = true;
+            }
+        }
+    }
+
+    /// How many terms there have been.
+    pub fn terms(&self) -> usize {
+        self.terms.len()
+    }
+
+    fn check_overlap(&self, at: u64, process: Process, term: u64) -> Verdict {
+        let rival = self.reigns.iter().find(|(other, reign)| **other != process && reign.end > at);
+        let Some((other, reign)) = rival else { return Ok(()) };
+        let sentence = format!(
+            "{process} is Goose of term {term} while {other} is Goose of term {} for another {} µs",
+            reign.term,
+            (reign.end - at) / 1000
+        );
+        Err(Violation::new(at, Invariant::OneGoose, sentence))
+    }
+
+    fn check_term(&self, at: u64, process: Process, term: u64) -> Verdict {
+        let sentence = match (self.terms.get(&term), self.terms.last_key_value()) {
+            (Some(tenure), _) => format!(
+                "term {term} of {} {} and {process} begins it again",
+                tenure.holder,
+                if tenure.over { "was over" } else { "runs" },
+            ),
+            (None, Some((highest, _))) if *highest > term => {
+                format!("{process} begins term {term} after term {highest}")
+            }
+            _ => return Ok(()),
+        };
+        Err(Violation::new(at, Invariant::RisingTerms, sentence))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process;
+    use super::*;
+
+    fn broken(verdict: Verdict) -> Invariant {
+        verdict.unwrap_err().invariant
+    }
+
+    #[test]
+    fn one_goose_after_another_is_well() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((1, 100))).unwrap();
+        leadership.observe(50, process(1, 1), Some((1, 150))).unwrap();
+        leadership.observe(150, process(2, 1), Some((2, 300))).unwrap();
+        leadership.observe(160, process(1, 1), None).unwrap();
+        leadership.observe(200, process(2, 1), None).unwrap();
+        leadership.observe(210, process(1, 1), Some((5, 400))).unwrap();
+        assert_eq!(leadership.terms(), 3);
+    }
+
+    #[test]
+    fn two_geese_are_found_even_if_one_is_frozen() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((1, 100))).unwrap();
+        let verdict = leadership.observe(99, process(2, 1), Some((2, 300)));
+        assert_eq!(broken(verdict), Invariant::OneGoose);
+    }
+
+    #[test]
+    fn two_processes_of_one_id_are_two() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((1, 100))).unwrap();
+        let verdict = leadership.observe(50, process(1, 2), Some((2, 300)));
+        assert_eq!(broken(verdict), Invariant::OneGoose);
+    }
+
+    #[test]
+    fn a_dead_process_reigns_no_more() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((1, 100))).unwrap();
+        leadership.ended(process(1, 1));
+        leadership.observe(20, process(2, 1), Some((2, 300))).unwrap();
+    }
+
+    #[test]
+    fn a_lower_term_is_found() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+        let verdict = leadership.observe(100, process(2, 1), Some((6, 300)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
+    }
+
+    #[test]
+    fn a_term_has_one_interval_and_one_holder() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+        let verdict = leadership.observe(101, process(1, 1), Some((7, 300)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+        let verdict = leadership.observe(101, process(2, 1), Some((7, 300)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
+    }
+}

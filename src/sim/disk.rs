@@ -1,0 +1,236 @@
+//! One node's disk: two slots of real bytes, written in turn, slowly, and not always.
+//!
+//! A record counts only once its write has completed. A crash in between leaves nothing of it,
+//! all of it, or a torn slot: the front of the new bytes over the rest of the old.
+
+use super::dice::Dice;
+use crate::vocabulary::record::{Disk, Record, SLOT_SIZE, seal};
+
+/// How the disk behaves at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskHealth {
+    /// Writes succeed.
+    Sound,
+    /// Writes fail and leave nothing behind.
+    Full,
+    /// Writes are reported as failed, and every other one is durable nevertheless.
+    Doubtful,
+}
+
+/// What a crash does to a write under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tear {
+    /// Nothing of it arrives.
+    Lost,
+    /// All of it arrives.
+    Kept,
+    /// Some of it arrives.
+    Torn,
+}
+
+#[derive(Debug)]
+struct Write {
+    ticket: u64,
+    slot: usize,
+    generation: u64,
+    bytes: Vec<u8>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct SimulatedDisk {
+    slots: [Vec<u8>; 2],
+    generation: u64,
+    under_way: Option<Write>,
+    ephemeral: bool,
+    /// How it behaves at the moment.
+    pub health: DiskHealth,
+    durable: Option<Record>,
+}
+
+impl SimulatedDisk {
+    /// An empty disk, or none at all.
+    pub fn new(ephemeral: bool) -> Self {
+        Self {
+            slots: [vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]],
+            generation: 0,
+            under_way: None,
+            ephemeral,
+            health: DiskHealth::Sound,
+            durable: None,
+        }
+    }
+
+    /// Whether the node keeps no disk.
+    pub fn is_ephemeral(&self) -> bool {
+        self.ephemeral
+    }
+
+    /// What a node that starts now finds.
+    pub fn load(&mut self) -> Disk {
+        if self.ephemeral {
+            return Disk::Ephemeral;
+        }
+        let (disk, generation) = Disk::of_slots([&self.slots[0], &self.slots[1]]);
+        self.generation = generation;
+        self.under_way = None;
+        disk
+    }
+
+    /// The newest record that a crash at this moment would leave.
+    pub fn durable(&self) -> Option<&Record> {
+        self.durable.as_ref()
+    }
+
+    /// Whether a write is under way.
+    pub fn is_writing(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Starts a write; the caller decides when it completes.
+    ///
+    /// # Errors
+    /// If a write is under way already or the record does not fit.
+    pub fn begin(&mut self, ticket: u64, record: &Record) -> Result<(), String> {
+        if self.under_way.is_some() {
+            return Err("a second write was started before the first was answered".to_owned());
+        }
+        let generation = self.generation + 1;
+        let slot = usize::from(generation % 2 == 1);
+        let bytes = seal(record, generation).map_err(|error| error.to_string())?;
+        self.under_way = Some(Write { ticket, slot, generation, bytes });
+        Ok(())
+    }
+
+    /// Completes the write of `ticket` and says what the node is to be told; none if no such
+    /// write is under way (the process that started it is gone).
+    pub fn complete(&mut self, ticket: u64, dice: &mut Dice) -> Option<Result<(), String>> {
+        if self.under_way.as_ref()?.ticket != ticket {
+            return None;
+        }
+        let write = self.under_way.take()?;
+        match self.health {
+            DiskHealth::Full => return Some(Err("no space left on device".to_owned())),
+            DiskHealth::Doubtful => {
+                if dice.coin() {
+                    self.slots[write.slot] = write.bytes;
+                    self.refresh();
+                }
+                return Some(Err("input/output error".to_owned()));
+            }
+            DiskHealth::Sound => {}
+        }
+        self.slots[write.slot] = write.bytes;
+        self.generation = write.generation;
+        self.refresh();
+        Some(Ok(()))
+    }
+
+    /// The machine or the process dies.
+    pub fn crash(&mut self, tear: Tear, dice: &mut Dice) {
+        let Some(write) = self.under_way.take() else { return };
+        let kept = match tear {
+            Tear::Lost => 0,
+            Tear::Kept => SLOT_SIZE,
+            // Records are much shorter than a slot: tear within what is not zeros.
+            Tear::Torn => {
+                let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+                dice.below(used.max(1)) + 1
+            }
+        };
+        self.slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+        self.refresh();
+    }
+
+    /// Everything on it is gone.
+    pub fn wipe(&mut self) {
+        self.slots = [vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]];
+        self.generation = 0;
+        self.under_way = None;
+        self.durable = None;
+    }
+
+    /// Damages the newest slot, as a bad sector does.
+    pub fn damage(&mut self, dice: &mut Dice) {
+        let slot = usize::from(self.generation % 2 == 1);
+        let place = 24 + dice.below(64);
+        self.slots[slot][place] ^= 0x5a;
+        self.refresh();
+    }
+
+    fn refresh(&mut self) {
+        self.durable = match Disk::of_slots([&self.slots[0], &self.slots[1]]).0 {
+            Disk::Sound(record) | Disk::Damaged(Some(record)) => Some(record),
+            _ => None,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::configuration::ClusterName;
+    use crate::vocabulary::identity::NodeId;
+
+    fn record(last_start: u64) -> Record {
+        Record {
+            cluster: ClusterName::new("disk").unwrap(),
+            id: NodeId::new(1).unwrap(),
+            last_start,
+            genesis: None,
+            configuration: None,
+            addresses: Vec::new(),
+            vote: None,
+        }
+    }
+
+    fn store(disk: &mut SimulatedDisk, start: u64) -> Option<Result<(), String>> {
+        disk.begin(start, &record(start)).unwrap();
+        disk.complete(start, &mut Dice::new(start, "disk"))
+    }
+
+    #[test]
+    fn a_record_is_durable_on_completion_and_not_before() {
+        let mut disk = SimulatedDisk::new(false);
+        disk.begin(1, &record(5)).unwrap();
+        assert!(disk.durable().is_none());
+        assert!(disk.begin(2, &record(6)).is_err());
+        assert_eq!(disk.complete(1, &mut Dice::new(0, "")), Some(Ok(())));
+        assert_eq!(disk.load(), Disk::Sound(record(5)));
+        assert_eq!(disk.complete(1, &mut Dice::new(0, "")), None);
+    }
+
+    #[test]
+    fn a_crash_leaves_the_old_the_new_or_a_torn_slot() {
+        let mut dice = Dice::new(3, "crash");
+        for (tear, expected) in [
+            (Tear::Lost, Disk::Sound(record(2))),
+            (Tear::Kept, Disk::Sound(record(3))),
+            (Tear::Torn, Disk::Damaged(Some(record(2)))),
+        ] {
+            let mut disk = SimulatedDisk::new(false);
+            store(&mut disk, 1).unwrap().unwrap();
+            store(&mut disk, 2).unwrap().unwrap();
+            disk.begin(3, &record(3)).unwrap();
+            disk.crash(tear, &mut dice);
+            assert_eq!(disk.load(), expected, "{tear:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_keeps_nothing_and_a_doubtful_one_lies() {
+        let mut disk = SimulatedDisk::new(false);
+        store(&mut disk, 1).unwrap().unwrap();
+        disk.health = DiskHealth::Full;
+        assert!(store(&mut disk, 2).unwrap().is_err());
+        assert_eq!(disk.durable(), Some(&record(1)));
+        disk.health = DiskHealth::Doubtful;
+        let outcomes: Vec<_> = (3..20).map(|start| {
+            assert!(store(&mut disk, start).unwrap().is_err());
+            disk.durable().unwrap().last_start == start
+        }).collect();
+        assert!(outcomes.contains(&true) && outcomes.contains(&false));
+        disk.wipe();
+        assert_eq!(disk.load(), Disk::Empty);
+    }
+}

@@ -1,0 +1,247 @@
+//! What an [`Action`] does to the world.
+
+use std::rc::Rc;
+
+use super::action::{Action, Restart};
+use super::disk::{DiskHealth, Tear};
+use super::host::{Input, Running};
+use super::network::{Blackout, Network, Packet};
+use super::world::{Happening, Tale, World};
+use super::checks::Invariant;
+use crate::node::NodeCore;
+use crate::vocabulary::datagram;
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::message::{Message, Release};
+use crate::vocabulary::record::Disk;
+use crate::vocabulary::time::nanoseconds;
+
+/// A death is noticed, and a release sent for the dead, after so many nanoseconds.
+const KEEPER_DELAY: u64 = 1_200_000;
+
+impl World {
+    /// Does `action` now.
+    pub fn act(&mut self, action: &Action) {
+        if !self.is_possible(action) {
+            return;
+        }
+        self.coverage.count(action.name());
+        self.trace.note(self.now, || super::trace::Happened::Fault(action.to_string()));
+        self.tell(None, Tale::Action(action.clone()));
+        match action {
+            Action::Crash(host, tear) => self.crash(*host, *tear),
+            Action::Start(host, restart) => self.start(*host, *restart),
+            Action::Freeze(host) => self.hosts[*host].frozen = true,
+            Action::Thaw(host) => self.thaw(*host),
+            Action::Suspend(host) => self.suspend(*host),
+            Action::Resume(host) => self.thaw(*host),
+            Action::Starve(host, effort) => self.hosts[*host].starvation = *effort,
+            Action::Leave(host) => self.offer(*host, Input::Leave),
+            Action::StepDown(host) => {
+                self.offer(*host, Input::StepDown { to: None, hold: None });
+            }
+            Action::JumpWall(host, milliseconds) => {
+                self.hosts[*host].clocks.jump_wall(*milliseconds);
+            }
+            Action::SetRates(host, holder, voter) => {
+                self.hosts[*host].clocks.set_rates(self.now, *holder, *voter);
+                self.observe_anew(*host);
+            }
+            Action::SetDisk(host, health) => self.hosts[*host].disk.health = *health,
+            Action::Cut(from, to) => self.network.cut(*from, *to),
+            Action::Mend(from, to) => self.network.mend(*from, *to),
+            Action::Partition(groups) => self.network.partition(groups),
+            Action::MendAll => self.network.mend_all(),
+            Action::SetWeather(weather) => self.network.weather = *weather,
+            Action::SetBlackout(blackout) => self.network.blackout = *blackout,
+            Action::Replay(count) => self.replay(*count),
+            Action::Move(host) => self.move_house(*host),
+        }
+    }
+
+    /// Whether there is anything for it to act on.
+    fn is_possible(&self, action: &Action) -> bool {
+        let runs = |host: &usize| self.hosts[*host].running.is_some();
+        match action {
+            Action::Start(host, _) => !runs(host),
+            Action::Crash(host, _) | Action::Leave(host) | Action::StepDown(host) => runs(host),
+            Action::Freeze(host) | Action::Suspend(host) => !self.hosts[*host].frozen,
+            Action::Thaw(host) => {
+                self.hosts[*host].frozen && !self.hosts[*host].clocks.is_suspended()
+            }
+            Action::Resume(host) => self.hosts[*host].clocks.is_suspended(),
+            _ => true,
+        }
+    }
+
+    /// Ends every fault, and starts whatever does not run.
+    pub fn heal(&mut self) {
+        self.chaos = None;
+        self.peaceful = true;
+        self.forgotten = self.packet_number;
+        self.act(&Action::MendAll);
+        for index in 0..self.hosts.len() {
+            self.act(&Action::Resume(index));
+            self.act(&Action::Thaw(index));
+            self.act(&Action::SetDisk(index, DiskHealth::Sound));
+            self.act(&Action::Starve(index, 0));
+            self.act(&Action::Start(index, Restart::WithDisk));
+        }
+    }
+
+    fn start(&mut self, index: usize, restart: Restart) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        match restart {
+            Restart::WithDisk => {}
+            Restart::Wiped => host.disk.wipe(),
+            Restart::Damaged => host.disk.damage(&mut self.streams.disk),
+        }
+        let disk = host.disk.load();
+        let kept = match &disk {
+            Disk::Sound(record) => Some(record.vote.as_ref().map_or(0, |vote| vote.max_ballot)),
+            _ => None,
+        };
+        let lost = kept.is_none();
+        host.epoch += 1;
+        host.setup.entropy = self.streams.process.bytes();
+        if lost {
+            // A voter that lost its record must not be joined by others for a while.
+            host.fragile_until = now + 3 * nanoseconds(host.setup.timing.lease_max);
+        }
+        let core = match NodeCore::new(host.setup.clone(), disk, host.clocks.now(now)) {
+            Ok(core) => core,
+            Err(error) => {
+                let sentence = format!("node {} does not start: {error}", host.id);
+                return self.broken(Invariant::Contract, sentence);
+            }
+        };
+        let (id, process) = (host.id, core.process());
+        host.running = Some(Running {
+            core,
+            process,
+            inbox: Default::default(),
+            busy_until: now,
+            wake_at: u64::MAX,
+            restless: 0,
+            lease: None,
+            term: 0,
+            inspection: Default::default(),
+            envelopes: Default::default(),
+            ballot: 0,
+        });
+        let verdict = match kept {
+            Some(ballot) => self.voting.voter_starts(now, id, ballot),
+            None => {
+                self.voting.voter_wiped(id);
+                Ok(())
+            }
+        };
+        self.judge(verdict);
+        self.settle(index, None);
+    }
+
+    fn crash(&mut self, index: usize, tear: Tear) {
+        if self.hosts[index].keeper {
+            self.speak_for_the_dead(index);
+        }
+        self.end_process(index);
+        let host = &mut self.hosts[index];
+        host.disk.crash(tear, &mut self.streams.disk);
+        host.frozen = false;
+        if host.clocks.is_suspended() {
+            host.clocks.resume(self.now);
+        }
+    }
+
+    /// What the keeper does: tells the voters that this process will never act again.
+    fn speak_for_the_dead(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let Some(running) = &host.running else { return };
+        let (process, source) = (running.process, host.setup.address);
+        let release = Release { holder: process, ballot: running.ballot, all: true, nominee: None };
+        let message = Message::Release { sequence: u64::MAX / 2, release };
+        let envelopes: Vec<_> = running.envelopes.iter().map(|(to, h)| (*to, h.clone())).collect();
+        for (to, header) in envelopes {
+            let Ok(bytes) = datagram::encode(&header, &message) else { continue };
+            self.packet_number += 1;
+            let content = Some((header, message.clone()));
+            let packet = Rc::new(Packet { number: self.packet_number, datagram: bytes, content });
+            let address = self.hosts[to].setup.address;
+            let happening = Happening::Arrive { to, address, from: source, packet };
+            if !self.network.is_cut(index, to) && self.network.blackout == Blackout::None {
+                let travel = self.network.weather.delay.draw(&mut self.streams.network);
+                self.schedule(self.now + KEEPER_DELAY + travel, happening);
+            }
+        }
+        self.coverage.count("release by a keeper");
+    }
+
+    fn suspend(&mut self, index: usize) {
+        self.hosts[index].frozen = true;
+        self.hosts[index].clocks.suspend(self.now);
+        self.observe_anew(index);
+    }
+
+    fn thaw(&mut self, index: usize) {
+        let host = &mut self.hosts[index];
+        host.frozen = false;
+        if host.clocks.is_suspended() {
+            host.clocks.resume(self.now);
+        }
+        let epoch = host.epoch;
+        if let Some(running) = &mut host.running {
+            running.wake_at = u64::MAX;
+        }
+        self.observe_anew(index);
+        // Whether the timer or the socket comes first is anybody's guess.
+        if self.streams.process.coin() {
+            self.attend(index, epoch);
+            self.set_alarm(index);
+        } else {
+            self.set_alarm(index);
+            let delay = self.streams.process.between(0, 2_500_000);
+            self.schedule(self.now + delay, Happening::Attend { host: index, epoch });
+        }
+    }
+
+    fn replay(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(captured) = self.network.recall(&mut self.streams.network) else { return };
+            let address = self.hosts[captured.to].setup.address;
+            let (to, from, packet) = (captured.to, captured.from, captured.packet);
+            let delay = self.streams.network.between(0, 20_000_000);
+            let arrival = Happening::Arrive { to, address, from, packet };
+            self.schedule(self.now + delay, arrival);
+        }
+    }
+
+    fn move_house(&mut self, index: usize) {
+        let ran = self.hosts[index].running.is_some();
+        self.crash(index, Tear::Lost);
+        let host = &mut self.hosts[index];
+        host.address_version += 1;
+        host.setup.address = Network::address(index, host.address_version);
+        if ran {
+            self.start(index, Restart::WithDisk);
+        }
+    }
+
+    /// Whether voter `index` may lose its record now without leaving the promise: so many
+    /// others may be without theirs at a time that a majority always remembers.
+    pub fn may_forget(&self, index: usize, voters: &[usize]) -> bool {
+        let fragile = |other: &&usize| {
+            let host = &self.hosts[**other];
+            let never_ready = host.running.as_ref().is_none_or(|running| {
+                running.inspection.voter.as_ref().is_none_or(|voter| !voter.may_grant)
+            });
+            **other != index && (host.fragile_until > self.now || never_ready)
+        };
+        let forgetful = voters.iter().filter(fragile).count();
+        !voters.contains(&index) || forgetful < (voters.len() - 1) / 2
+    }
+
+    /// The process on a host, if one runs.
+    pub fn process_of(&self, index: usize) -> Option<Process> {
+        self.hosts[index].process()
+    }
+}

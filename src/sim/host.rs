@@ -1,0 +1,123 @@
+//! One machine of the simulated world: its clocks, its disk, and the process on it, if any.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::clocks::Clocks;
+use super::disk::SimulatedDisk;
+use super::network::{Delay, Packet};
+use crate::node::NodeCore;
+use crate::vocabulary::datagram::Header;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::setup::Setup;
+use crate::vocabulary::snapshot::Lease;
+
+/// So many datagrams wait in the socket of a process that does not read.
+pub const SOCKET_BUFFER: usize = 256;
+
+/// Something that waits to be handled by a process.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A datagram came.
+    Datagram {
+        /// From where.
+        from: SocketAddr,
+        /// What.
+        packet: Rc<Packet>,
+        /// Whether the same was delivered here before.
+        repeat: bool,
+    },
+    /// A write has completed.
+    Stored {
+        /// Which.
+        ticket: u64,
+        /// With what outcome.
+        outcome: Result<(), String>,
+    },
+    /// Names were looked up.
+    Resolved(Vec<SocketAddr>),
+    /// Somebody orders it to step down.
+    StepDown {
+        /// In whose favour.
+        to: Option<NodeId>,
+        /// For how long it holds back.
+        hold: Option<Duration>,
+    },
+    /// Somebody orders it to leave.
+    Leave,
+}
+
+/// A process while it runs.
+pub struct Running {
+    /// The node.
+    pub core: NodeCore,
+    /// Which process it is.
+    pub process: Process,
+    /// What waits.
+    pub inbox: VecDeque<Input>,
+    /// It handles nothing before this.
+    pub busy_until: u64,
+    /// When it is to be woken; never, if nothing is due.
+    pub wake_at: u64,
+    /// How often in a row a timer was due again at once.
+    pub restless: u32,
+    /// The lease it last showed.
+    pub lease: Option<Lease>,
+    /// The term it last showed.
+    pub term: u64,
+    /// Its insides when last looked at.
+    pub inspection: Inspection,
+    /// The newest envelope to every node, for whoever speaks for it after its death.
+    pub envelopes: BTreeMap<usize, Header>,
+    /// The highest ballot it asked for.
+    pub ballot: u64,
+}
+
+/// See the module.
+pub struct Host {
+    /// Who lives here.
+    pub id: NodeId,
+    /// What every process here is started with, apart from its entropy.
+    pub setup: Setup,
+    /// The clocks.
+    pub clocks: Clocks,
+    /// The disk.
+    pub disk: SimulatedDisk,
+    /// How long a write takes.
+    pub disk_delay: Delay,
+    /// The process, if one runs.
+    pub running: Option<Running>,
+    /// Counts the processes that were started here.
+    pub epoch: u32,
+    /// Stopped, or suspended.
+    pub frozen: bool,
+    /// If not zero, every input takes up to so many nanoseconds to handle.
+    pub starvation: u64,
+    /// Counts the addresses it has had.
+    pub address_version: u16,
+    /// Whether somebody speaks for a process that has died here.
+    pub keeper: bool,
+    /// True time until which another voter must not lose its record as well.
+    pub fragile_until: u64,
+}
+
+impl Host {
+    /// Whether a process runs and may handle something at `now`.
+    pub fn is_attentive(&self, now: u64) -> bool {
+        !self.frozen && self.running.as_ref().is_some_and(|running| running.busy_until <= now)
+    }
+
+    /// The process that runs here.
+    pub fn process(&self) -> Option<Process> {
+        self.running.as_ref().map(|running| running.process)
+    }
+
+    /// The lease it shows, if its own clock says that it still runs at `now`.
+    pub fn lease_at(&self, now: u64) -> Option<Lease> {
+        let lease = self.running.as_ref()?.core.lease()?;
+        (self.clocks.now(now).holder < lease.deadline).then_some(lease)
+    }
+}

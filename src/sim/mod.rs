@@ -1,0 +1,33 @@
+//! A second shell around the node: a whole cluster in one thread, in invented time.
+//!
+//! One seed decides everything: the size of the cluster, which faults there are, when each
+//! datagram arrives and when each clock is read. So a failure that takes a week to happen once
+//! happens here every time its seed is run.
+//!
+//! ```text
+//!   plan ──▶ world: a heap of events in true time ──▶ host: clocks, disk, NodeCore
+//!              ▲    │                                   │
+//!          chaos    └──▶ network: delay, loss, cuts ◀───┘
+//!                   └──▶ checks: judges in true time, which nodes cannot see
+//! ```
+//!
+//! Assumptions: the node is driven through its public functions only, exactly as the shell
+//! does; nothing here reads a clock of the operating system or draws ambient randomness; no
+//! order depends on a hash.
+
+pub mod action;
+pub mod chaos;
+pub mod checks;
+pub mod clocks;
+pub mod coverage;
+pub mod dice;
+pub mod disk;
+pub mod faults;
+pub mod host;
+pub mod network;
+pub mod plan;
+pub mod run;
+pub mod scenario;
+pub mod settle;
+pub mod trace;
+pub mod world;

@@ -1,0 +1,177 @@
+//! One seed, one run: turmoil, then peace, then judgement.
+
+use super::action::{Action, Restart};
+use super::chaos::Chaos;
+use super::checks::{Invariant, Violation};
+use super::coverage::Coverage;
+use super::disk::SimulatedDisk;
+use super::plan::Plan;
+use super::trace::TraceDepth;
+use super::world::World;
+use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::time::nanoseconds;
+
+const MILLI: u64 = 1_000_000;
+
+/// What replaces parts of what the seed says.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// So many nodes.
+    pub nodes: Option<usize>,
+    /// So many seconds of faults.
+    pub seconds: Option<u64>,
+    /// How much of the trace is kept.
+    pub trace: TraceDepth,
+    /// A bug that is planted for this run, to see whether the judges find it.
+    pub plant: Option<Plant>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: None, seconds: None, trace: TraceDepth::Digest, plant: None }
+    }
+}
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// How many events.
+    pub events: u64,
+    /// How long, in nanoseconds of true time.
+    pub virtual_time: u64,
+    /// How many terms.
+    pub terms: usize,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long after the last fault a Goose was known to all, in nanoseconds.
+    pub recovered_after: Option<u64>,
+    /// What was met.
+    pub coverage: Coverage,
+    /// The digest of everything that happened.
+    pub digest: u64,
+    /// What was broken first, if anything.
+    pub violation: Option<Violation>,
+    /// The lines of the trace that were kept.
+    pub trace: Vec<String>,
+}
+
+/// Runs `seed`.
+pub fn run(seed: u64, options: Options) -> Report {
+    plant::set(options.plant);
+    let report = run_planted(seed, options);
+    plant::set(None);
+    report
+}
+
+fn run_planted(seed: u64, options: Options) -> Report {
+    let plan = Plan::of(seed, options.nodes, options.seconds);
+    let mut world = build(seed, &plan, options.trace);
+    world.run_until(plan.turmoil);
+    let mut recovered_after = None;
+    if world.violation.is_none() {
+        world.network.weather = plan.fair;
+        world.heal();
+        recovered_after = recover(&mut world, &plan);
+    }
+    if recovered_after.is_some() {
+        // What was ordered in the last moments of the turmoil has its effect first.
+        world.run_until(world.now + plan.calm / 2);
+        recover(&mut world, &plan);
+        keep_calm(&mut world, &plan);
+    }
+    Report {
+        seed,
+        events: world.events,
+        virtual_time: world.now,
+        terms: world.terms(),
+        nodes: plan.setups.len(),
+        recovered_after,
+        digest: world.trace.digest(),
+        trace: world.trace_lines(),
+        coverage: std::mem::take(&mut world.coverage),
+        violation: world.violation.take(),
+    }
+}
+
+fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
+    let mut world = World::new(seed, plan.setups.clone(), plan.weather, depth);
+    world.timer_lateness = plan.timer_lateness;
+    world.set_rates(&plan.rates);
+    for (index, host) in world.hosts.iter_mut().enumerate() {
+        host.clocks.jump_wall(plan.wall_offsets[index]);
+        host.disk = SimulatedDisk::new(plan.ephemeral[index]);
+        host.disk_delay = plan.disk_delay;
+        host.keeper = plan.keepers;
+    }
+    for (index, start) in plan.starts.iter().enumerate() {
+        world.plan(*start, Action::Start(index, Restart::WithDisk));
+    }
+    let lease = nanoseconds(plan.setups[0].timing.lease);
+    let chaos =
+        Chaos::new(plan.kinds.clone(), plan.fault_interval, lease, plan.voters.clone());
+    world.unleash(chaos);
+    world
+}
+
+/// Demands exactly one Goose, known to all, within the bound.
+fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
+    let healed = world.now;
+    while world.violation.is_none() && world.now < healed + plan.patience {
+        world.run_until(world.now + 50 * MILLI);
+        // Whoever was about to leave comes back.
+        for index in 0..world.hosts.len() {
+            world.act(&Action::Start(index, Restart::WithDisk));
+        }
+        if agreed_term(world).is_some() {
+            return world.violation.is_none().then_some(world.now - healed);
+        }
+    }
+    if world.violation.is_none() {
+        let views: Vec<String> = world
+            .hosts
+            .iter()
+            .filter_map(|host| {
+                let snapshot = host.running.as_ref()?.core.snapshot();
+                let known = snapshot.goose.map(|known| (known.goose.process.id.number(), known.goose.term));
+                Some(format!("{} {:?} knows {known:?}", host.id, snapshot.phase))
+            })
+            .collect();
+        let sentence = format!(
+            "{} ms after the last fault: Geese {:?}; {}",
+            plan.patience / MILLI,
+            world.geese(),
+            views.join(", ")
+        );
+        world.broken(Invariant::Live, sentence);
+    }
+    None
+}
+
+/// The term of the one Goose that every running node knows.
+pub fn agreed_term(world: &World) -> Option<u64> {
+    let geese = world.geese();
+    let [(goose, term)] = geese.as_slice() else { return None };
+    let leader = world.hosts[*goose].process()?;
+    let knows = |host: &super::host::Host| {
+        let Some(running) = &host.running else { return true };
+        let known = running.core.snapshot().goose;
+        known.is_some_and(|known| known.goose.process == leader && known.goose.term == *term)
+    };
+    world.hosts.iter().all(knows).then_some(*term)
+}
+
+/// Demands that nothing changes while nothing happens.
+fn keep_calm(world: &mut World, plan: &Plan) {
+    let Some(term) = agreed_term(world) else { return };
+    let end = world.now + plan.calm;
+    while world.violation.is_none() && world.now < end {
+        world.run_until(world.now + 100 * MILLI);
+        let geese = world.geese();
+        if world.violation.is_none() && !matches!(geese.as_slice(), [(_, now)] if *now == term) {
+            let sentence = format!("nothing happened, and term {term} ended: {geese:?}");
+            world.broken(Invariant::Steady, sentence);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! After an input: carries out what the process wants done, and lets the judges look at it.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::checks::{Invariant, Sender, VoterState};
+use super::host::Host;
+use super::network::{Fate, Network, Packet};
+use super::trace::Happened;
+use super::world::{Happening, Tale, World};
+use crate::node::Output;
+use crate::vocabulary::datagram;
+use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::message::Message;
+use crate::vocabulary::record::Record;
+use crate::vocabulary::time::VoterTime;
+
+/// Looking up a name takes up to so many nanoseconds.
+const LOOKUP: u64 = 30_000_000;
+
+impl World {
+    /// Drains the outputs of a process, looks at it, and sets its alarm. `repeated` is the
+    /// datagram it handled, if it had handled the same before.
+    pub(super) fn settle(&mut self, index: usize, repeated: Option<&Packet>) {
+        self.observe(index, repeated);
+        while self.violation.is_none() {
+            let Some(running) = &mut self.hosts[index].running else { return };
+            let Some(output) = running.core.poll_output() else { break };
+            match output {
+                Output::Transmit { to, datagram } => self.transmit(index, to, datagram),
+                Output::Store { ticket, record } => self.store(index, ticket, &record),
+                Output::Resolve(names) => self.resolve(index, &names),
+                Output::Event(event) => self.told(index, event),
+            }
+        }
+        let host = &self.hosts[index];
+        let clock = host.clocks.now(self.now);
+        if host.running.as_ref().is_some_and(|running| running.core.has_left(clock)) {
+            self.coverage.count("left");
+            self.end_process(index);
+            return;
+        }
+        self.set_alarm(index);
+    }
+
+    /// The process is gone, for whatever reason.
+    pub(super) fn end_process(&mut self, index: usize) {
+        let Some(running) = self.hosts[index].running.take() else { return };
+        let process = running.process;
+        self.leadership.ended(process);
+        self.voting.holder_down(process);
+        self.voting.voter_down(process.id);
+        self.promises.process_ended(process);
+    }
+
+    fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
+        self.packet_number += 1;
+        let content = datagram::decode(&datagram).ok();
+        let packet = Rc::new(Packet { number: self.packet_number, datagram, content });
+        self.trace.mix_bytes(&packet.datagram);
+        self.judge_sent(from, to, &packet);
+        let source = self.hosts[from].setup.address;
+        self.send(from, source, to, packet);
+    }
+
+    /// Puts a datagram on the network.
+    pub(super) fn send(
+        &mut self,
+        from: usize,
+        source: SocketAddr,
+        address: SocketAddr,
+        packet: Rc<Packet>,
+    ) {
+        let Some(to) = Network::index_of(address).filter(|to| *to < self.hosts.len()) else {
+            self.coverage.count("datagram to nowhere");
+            return;
+        };
+        let fate = self.network.fate(from, to, &packet, &mut self.streams.network);
+        let lost = fate == Fate::Lost;
+        self.trace.note(self.now, || Happened::Sent { from, to, packet: Rc::clone(&packet), lost });
+        let (first, second) = match fate {
+            Fate::Lost => return self.coverage.count("lost datagram"),
+            Fate::Arrives(delay) => (delay, None),
+            Fate::Twice(first, second) => (first, Some(second)),
+        };
+        for delay in [Some(first), second].into_iter().flatten() {
+            let arrival =
+                Happening::Arrive { to, address, from: source, packet: Rc::clone(&packet) };
+            self.schedule(self.now + delay, arrival);
+        }
+    }
+
+    fn judge_sent(&mut self, from: usize, to: SocketAddr, packet: &Packet) {
+        let Some((header, message)) = &packet.content else {
+            let sentence = format!("node {} sent bytes it cannot decode", self.hosts[from].id);
+            return self.broken(Invariant::Contract, sentence);
+        };
+        if matches!(message, Message::Gossip(_)) {
+            return;
+        }
+        let now = self.now;
+        let host = &mut self.hosts[from];
+        let acting_term = host.lease_at(now).map(|lease| lease.term);
+        let holder_now = host.clocks.now(now).holder;
+        let Some(running) = &mut host.running else { return };
+        if let Some(to) = Network::index_of(to) {
+            if header.addressee.boot.is_some() {
+                running.envelopes.insert(to, header.clone());
+            }
+        }
+        if let Message::Acquire(acquire) = message {
+            running.ballot = running.ballot.max(acquire.ballot);
+        }
+        let sender = Sender {
+            process: running.process,
+            holder_now,
+            ephemeral: host.disk.is_ephemeral(),
+            durable: host.disk.durable().and_then(|record| record.vote.as_ref()),
+            acting_term,
+            claim_lease: host.setup.timing.claim_lease,
+        };
+        let verdict = self.promises.sent(now, sender, header, message);
+        self.judge(verdict);
+        if let Some(name) = counted_name(message) {
+            self.coverage.count(name);
+        }
+    }
+
+    fn store(&mut self, index: usize, ticket: u64, record: &Record) {
+        let host = &mut self.hosts[index];
+        let delay = host.disk_delay.draw(&mut self.streams.disk);
+        let epoch = host.epoch;
+        if let Err(error) = host.disk.begin(ticket, record) {
+            return self.broken(Invariant::Contract, error);
+        }
+        self.schedule(self.now + delay, Happening::Written { host: index, epoch, ticket });
+    }
+
+    fn resolve(&mut self, index: usize, names: &[String]) {
+        let find = |name: &String| {
+            let (node, _) = name.split_once(':')?;
+            let number: u64 = node.strip_prefix("node-")?.parse().ok()?;
+            let host = self.hosts.iter().find(|host| host.id.number() == number)?;
+            Some(host.setup.address)
+        };
+        let addresses = names.iter().filter_map(|name| name.parse().ok().or_else(|| find(name)));
+        let addresses = addresses.collect();
+        let epoch = self.hosts[index].epoch;
+        let delay = self.streams.process.between(0, LOOKUP);
+        let resolved = Happening::Resolved { host: index, epoch, addresses };
+        self.schedule(self.now + delay, resolved);
+    }
+
+    fn told(&mut self, index: usize, event: Event) {
+        if let Some(name) = event_name(&event) {
+            self.coverage.count(name);
+        }
+        self.trace.note(self.now, || Happened::Told { by: index, event: Box::new(event.clone()) });
+        if self.story.is_some() {
+            self.tell(Some(index), Tale::Event(event));
+        }
+    }
+
+    /// Shows the judges what a process is after an input.
+    pub(super) fn observe(&mut self, index: usize, repeated: Option<&Packet>) {
+        let now = self.now;
+        let host = &mut self.hosts[index];
+        let Some(running) = &mut host.running else { return };
+        let process = running.process;
+        let (lease, term) = (running.core.lease(), running.core.term());
+        if term != running.term {
+            running.term = term;
+            if let Err(violation) = self.promises.shows_term(now, process, term) {
+                self.violation.get_or_insert(violation);
+            }
+        }
+        if lease != running.lease {
+            running.lease = lease;
+            self.trace.mix(lease.map_or(0, |lease| lease.deadline.0));
+            self.observe_lease(index);
+        }
+        let Some(running) = &mut self.hosts[index].running else { return };
+        let inspection = running.core.inspect();
+        if inspection == running.inspection {
+            return;
+        }
+        let before = std::mem::replace(&mut running.inspection, inspection);
+        if let Some(packet) = repeated {
+            self.judge_repeat(index, packet, &before);
+        }
+        self.observe_votes(index);
+    }
+
+    /// Shows the judges a host whose clocks have just changed.
+    pub(super) fn observe_anew(&mut self, index: usize) {
+        self.observe_lease(index);
+        self.observe_votes(index);
+    }
+
+    fn observe_lease(&mut self, index: usize) {
+        let host = &self.hosts[index];
+        let Some(running) = &host.running else { return };
+        let lease = running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
+        let verdict = self.leadership.observe(self.now, running.process, lease);
+        self.judge(verdict);
+    }
+
+    fn observe_votes(&mut self, index: usize) {
+        let now = self.now;
+        let host = &self.hosts[index];
+        let Some(running) = &host.running else { return };
+        let (process, inspection) = (running.process, &running.inspection);
+        let deadline = host.lease_at(now).map(|lease| lease.deadline);
+        let acts = deadline.is_some() || inspection.is_claiming.is_some();
+        let counted = if acts { inspection.counted.as_slice() } else { &[] };
+        let honest = self.promises.counts(now, process, counted, deadline);
+        let ends = counted.iter().map(|(id, until)| (*id, host.clocks.holder_shows(*until)));
+        let owes = voter_state(host, inspection);
+        let kept = self.voting.observe(now, process, owes, ends.collect());
+        self.judge(honest.and(kept));
+    }
+
+    /// A repeated datagram must not have lengthened a grant to its sender.
+    fn judge_repeat(&mut self, index: usize, packet: &Packet, before: &Inspection) {
+        let Some((header, _)) = &packet.content else { return };
+        let Some(running) = &self.hosts[index].running else { return };
+        let end = |inspection: &Inspection| {
+            let grant = inspection.voter.as_ref().and_then(|voter| voter.grant);
+            grant.filter(|(holder, ..)| *holder == header.sender).map(|(_, _, end)| end)
+        };
+        let (old, new) = (end(before), end(&running.inspection));
+        if new > old {
+            let sentence = format!(
+                "a repeat of #{} of {} moved its grant from {old:?} to {new:?}",
+                packet.number, header.sender
+            );
+            self.broken(Invariant::NoReplay, sentence);
+        }
+    }
+}
+
+fn voter_state(host: &Host, inspection: &Inspection) -> Option<VoterState> {
+    let voter = inspection.voter.as_ref()?;
+    let end = |at: VoterTime| host.clocks.voter_shows(at);
+    let grant = |(holder, ballot, at): (Process, u64, VoterTime)| (holder, ballot, end(at));
+    Some(VoterState {
+        grant: voter.grant.map(grant),
+        quarantine_until: voter.quarantine_until.map(end),
+        max_ballot: voter.max_ballot,
+        durable_ballot: voter.durable_ballot,
+        may_grant: voter.may_grant,
+    })
+}
+
+fn counted_name(message: &Message) -> Option<&'static str> {
+    Some(match message {
+        Message::Acquire(acquire) if acquire.certificate.is_some() => "claim with a certificate",
+        Message::Grant(_) => "grant",
+        Message::Nak(_) => "refusal",
+        Message::Release { .. } => "release",
+        Message::Handover(_) => "handover sent",
+        Message::Vacant(_) => "vacancy notice",
+        Message::Welcome(_) => "welcome",
+        Message::Probe { .. } => "leader probe",
+        _ => return None,
+    })
+}
+
+fn event_name(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::BecameGoose { reason: ElectionReason::Elected, .. } => "elected",
+        Event::BecameGoose { reason: ElectionReason::HandedOver, .. } => "handed over",
+        Event::BecameDuck { reason: DemotionReason::LeaseLapsed { .. }, .. } => "lapsed",
+        Event::BecameDuck { reason: DemotionReason::Suspended, .. } => "demoted by suspend",
+        Event::Founded => "founded",
+        Event::Quarantined { .. } => "quarantine",
+        Event::Warning(Warning::RecordDamaged) => "damaged record",
+        Event::Warning(Warning::StoreFailed { .. }) => "store failure told",
+        Event::Warning(Warning::TwinVoter { .. }) => "twin voter told",
+        Event::Warning(Warning::DuplicateId { .. }) => "duplicate id told",
+        Event::Warning(Warning::Membership(_)) => "membership error told",
+        _ => return None,
+    })
+}

@@ -1,0 +1,132 @@
+//! Whole clusters in invented time, under random faults, before independent judges.
+//!
+//! `GAGGLE_SEED=123 cargo test --test simulation replay -- --nocapture` shows what happened in
+//! one seed; `GAGGLE_SEEDS=10000` tries more of them, `GAGGLE_START=5000` others.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use gaggle::sim::coverage::Coverage;
+use gaggle::sim::run::{Options, Report, run};
+use gaggle::sim::scenario::Scenario;
+use gaggle::sim::trace::TraceDepth;
+
+fn number(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Runs every seed and returns the lowest failing one, with what was met.
+fn run_all(start: u64, count: u64) -> (Option<Report>, Coverage) {
+    let next = AtomicU64::new(start);
+    let failed = AtomicBool::new(false);
+    let found: Mutex<(Option<Report>, Coverage)> = Mutex::default();
+    let work = || {
+        while !failed.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= start + count {
+                return;
+            }
+            let report = run(seed, Options::default());
+            let mut found = found.lock().expect("no thread has panicked");
+            found.1.add(&report.coverage);
+            if report.violation.is_some() {
+                failed.store(true, Ordering::Relaxed);
+                if found.0.as_ref().is_none_or(|first| first.seed > report.seed) {
+                    found.0 = Some(report);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads() {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().expect("no thread has panicked")
+}
+
+#[test]
+fn a_thousand_seeds_keep_every_promise() {
+    let (start, count) = (number("GAGGLE_START", 0), number("GAGGLE_SEEDS", 1000));
+    println!("seeds {start} to {}", start + count - 1);
+    let (failure, coverage) = run_all(start, count);
+    if let Some(report) = failure {
+        let violation = report.violation.expect("it failed");
+        panic!(
+            "seed {} broke a promise: {violation}\nreplay: GAGGLE_SEED={} cargo test --test \
+             simulation replay -- --nocapture",
+            report.seed, report.seed
+        );
+    }
+    if count >= 1000 {
+        for name in [
+            "crash", "crash with a torn write", "start on a wiped disk", "start on a damaged disk",
+            "freeze", "suspend", "starve", "leave", "stepped down", "wall clock jump",
+            "clock rates", "failed write", "one-way cut", "partition", "blackout", "replay",
+            "address change", "repeated datagram", "elected", "handed over", "lapsed",
+            "claim with a certificate", "release by a keeper", "quarantine", "founded",
+            "lost datagram",
+        ] {
+            assert!(coverage.of(name) > 0, "no run ever met: {name}\n{coverage:?}");
+        }
+    }
+}
+
+#[test]
+fn replay() {
+    let seed = number("GAGGLE_SEED", 1);
+    println!("seed {seed}");
+    let trace = if std::env::var_os("GAGGLE_TRACE").is_some_and(|depth| depth == "full") {
+        TraceDepth::Full
+    } else {
+        TraceDepth::Last(200)
+    };
+    let report = run(seed, Options { trace, ..Options::default() });
+    if std::env::var_os("GAGGLE_SEED").is_some() {
+        report.trace.iter().for_each(|line| println!("{line}"));
+    }
+    println!("{} nodes, {} events, {} terms", report.nodes, report.events, report.terms);
+    assert_eq!(report.violation, None);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..8 {
+        let options = Options { trace: TraceDepth::Full, ..Options::default() };
+        let (one, other) = (run(seed, options), run(seed, options));
+        assert_eq!(one.digest, other.digest, "seed {seed}");
+        assert_eq!(one.events, other.events, "seed {seed}");
+        assert_eq!(one.trace, other.trace, "seed {seed}");
+        // How much of the trace is kept changes nothing.
+        assert_eq!(run(seed, Options::default()).digest, one.digest, "seed {seed}");
+    }
+}
+
+#[test]
+fn different_seeds_give_different_traces() {
+    let digest = |seed| run(seed, Options::default()).digest;
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn a_story_of_an_election_and_a_frozen_goose() {
+    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(Duration::from_secs(2)), 3);
+    assert_eq!(story.goose(), Some((3, 1)));
+    story.freeze(3);
+    story.until(Duration::from_secs(2), "successor", &|story| {
+        story.goose().is_some_and(|(node, _)| node == 2)
+    });
+    story.thaw(3);
+    assert_eq!(story.until_agreed(Duration::from_secs(2)), 2);
+    let transcript = story.transcript();
+    println!("{transcript}");
+    assert!(transcript.contains("node 3 becomes Goose, term 1 (elected)"), "{transcript}");
+    assert!(transcript.contains("node 2 becomes Goose, term 2 (elected)"), "{transcript}");
+}
