@@ -87,6 +87,9 @@ pub(super) struct RunArguments {
     /// How much is logged
     #[arg(long, env = "GAGGLE_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
+    /// Start no keeper: a node that is killed then costs the others a lease
+    #[arg(long)]
+    pub(super) no_keeper: bool,
     /// Leave when standard input ends: a parent that dies takes the node along
     #[arg(long, hide = true)]
     pub(super) exit_with_stdin: bool,

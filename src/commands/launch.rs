@@ -7,7 +7,7 @@ use super::settings::{RunSettings, Storage};
 use crate::shell::handle::Handle;
 use crate::shell::http::{self, ServeError, ServerThread};
 use crate::shell::socket::{self, BindError};
-use crate::shell::start::{StartError, StartOptions, start};
+use crate::shell::start::{Confidant, StartError, StartOptions, start};
 use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
 use crate::vocabulary::record::Disk;
 
@@ -45,7 +45,10 @@ impl LaunchError {
 
 /// Launches the node that `settings` describe on the current runtime, and its HTTP server on
 /// a thread of its own.
-pub(super) fn launch(settings: RunSettings) -> Result<Launched, LaunchError> {
+pub(super) fn launch(
+    settings: RunSettings,
+    confidant: Option<Box<dyn Confidant>>,
+) -> Result<Launched, LaunchError> {
     let RunSettings { setup, listen, http, storage, admin_token, warnings: _ } = settings;
     let (disk, store): (Disk, Box<dyn Store>) = match storage {
         Storage::Folder(path) => {
@@ -58,7 +61,7 @@ pub(super) fn launch(settings: RunSettings) -> Result<Launched, LaunchError> {
     let listener = TcpListener::bind(http).map_err(|error| BindError::of(http, error))?;
     let mut options = http::Options::new(setup.timing.standby_interval);
     options.admin_token = admin_token;
-    let handle = start(StartOptions { setup, socket, disk, store })?;
+    let handle = start(StartOptions { setup, socket, disk, store, confidant })?;
     let http = http::spawn_thread(listener, handle.clone(), options)?;
     Ok(Launched { handle, http })
 }

@@ -101,6 +101,10 @@ impl CommandError {
 
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
+    // Before anything else: the keeper stays as small as a process can be.
+    if std::env::args_os().nth(1).is_some_and(|word| word == KEEPER) {
+        return keep();
+    }
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -120,6 +124,29 @@ pub fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// The hidden subcommand that a node starts as its keeper.
+const KEEPER: &str = "keeper";
+
+#[cfg(target_os = "linux")]
+fn keep() -> ExitCode {
+    match crate::shell::keeper::keep() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Its standard error leads nowhere when a node has started it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "gaggle: the keeper is started by a node, not by hand: {error}"
+            );
+            Exit::Usage.into()
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep() -> ExitCode {
+    Exit::Usage.into()
 }
 
 /// Whether anybody still reads standard output.

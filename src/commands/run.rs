@@ -18,6 +18,7 @@ use super::arguments::{LogFormat, LogLevel, RunArguments};
 use super::launch::{Launched, launch};
 use super::settings::{Environment, RunSettings, Storage};
 use super::{CommandError, Exit, runtime};
+use crate::shell::start::Confidant;
 
 /// Runs a node to its end.
 pub(super) fn run(arguments: &RunArguments) -> Result<Exit, CommandError> {
@@ -27,18 +28,42 @@ pub(super) fn run(arguments: &RunArguments) -> Result<Exit, CommandError> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    // Before the runtime: a process that has no threads yet is cheapest to start another from.
+    let confidant = if arguments.no_keeper { None } else { keeper() };
     let runtime = runtime()?;
-    let outcome = runtime.block_on(lived(settings, arguments.exit_with_stdin));
+    let outcome = runtime.block_on(lived(settings, confidant, arguments.exit_with_stdin));
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
     outcome
 }
 
-async fn lived(settings: RunSettings, exit_with_stdin: bool) -> Result<Exit, CommandError> {
+/// The helper that tells the voters when this process is dead.
+#[cfg(target_os = "linux")]
+fn keeper() -> Option<Box<dyn Confidant>> {
+    match crate::shell::keeper::Keeper::start() {
+        Ok(keeper) => Some(Box::new(keeper)),
+        Err(error) => {
+            tracing::warn!("no keeper: {error}. If this node is killed, that costs a lease");
+            None
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keeper() -> Option<Box<dyn Confidant>> {
+    tracing::info!("no keeper on this platform: if this node is killed, that costs a lease");
+    None
+}
+
+async fn lived(
+    settings: RunSettings,
+    confidant: Option<Box<dyn Confidant>>,
+    exit_with_stdin: bool,
+) -> Result<Exit, CommandError> {
     // Before the node starts, so that a signal never finds it without a handler.
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&settings);
-    let Launched { handle, http } = launch(settings)?;
+    let Launched { handle, http } = launch(settings, confidant)?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
     tokio::select! {

@@ -272,6 +272,11 @@ impl Election {
         Some(known)
     }
 
+    /// The voters' processes, as far as they are known.
+    pub fn voter_processes(&self) -> impl Iterator<Item = Process> {
+        self.contender.links.values().filter_map(link::Link::process)
+    }
+
     /// Each voter as this node sees it; addresses are for the caller to fill in.
     pub fn voter_views(&self) -> Vec<VoterView> {
         let view = |(id, link): (&NodeId, &link::Link)| VoterView {

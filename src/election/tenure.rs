@@ -369,7 +369,7 @@ impl Contender {
             Role::Claiming(claim) => Some((0, claim.ballot)),
             Role::Standby => None,
         };
-        let (term, ballot) = ended.unwrap_or((0, self.highest_ballot));
+        let (term, ballot) = ended.unwrap_or((0, 0));
         let was_goose = matches!(self.role, Role::Goose(_));
         if plant::is(Plant::ReleaseBeforeSteppingDown) && was_goose {
             self.release_while_acting(ballot, nominee, now, outbox);

@@ -6,6 +6,7 @@ use super::{NodeCore, Output};
 use crate::election::outbox::Outgoing;
 use crate::election::{STANDBYS, Sight};
 use crate::membership::MembershipOutput;
+use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::datagram::{self, Addressee, Header};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
@@ -134,9 +135,21 @@ impl NodeCore {
 
     /// Puts a message into an envelope and hands it out.
     pub(super) fn transmit(&mut self, to: Addressee, address: SocketAddr, message: &Message) {
+        match self.envelope(to, message) {
+            Some(datagram) => {
+                self.counters.datagrams_sent += 1;
+                self.counters.bytes_sent += datagram.len() as u64;
+                self.outputs.push_back(Output::Transmit { to: address, datagram });
+            }
+            None => self.counters.send_failures += 1,
+        }
+    }
+
+    /// A message in its envelope; none if it does not fit, which would be a bug of this node.
+    pub(super) fn envelope(&self, to: Addressee, message: &Message) -> Option<Vec<u8>> {
         let header = Header {
             cluster: self.cluster_digest,
-            genesis: self.genesis.as_ref().map_or(0, |genesis| genesis.digest()),
+            genesis: self.genesis.as_ref().map_or(0, VoterSet::digest),
             sender: self.me,
             addressee: to,
             configuration: self
@@ -145,14 +158,7 @@ impl NodeCore {
                 .map(|election| election.configuration().stamp())
                 .unwrap_or_default(),
         };
-        match datagram::encode(&header, message) {
-            Ok(datagram) => {
-                self.counters.datagrams_sent += 1;
-                self.counters.bytes_sent += datagram.len() as u64;
-                self.outputs.push_back(Output::Transmit { to: address, datagram });
-            }
-            Err(_) => self.counters.send_failures += 1,
-        }
+        datagram::encode(&header, message).ok()
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -23,6 +23,7 @@ mod join;
 mod keep;
 mod receive;
 mod start;
+mod testament;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -44,6 +45,8 @@ use addresses::Addresses;
 use join::Joining;
 use keep::Keeping;
 use receive::Doorkeeper;
+use testament::Heirs;
+pub use testament::Testament;
 
 /// A suspend is noticed when the holder clock gains this much on the voter clock.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
@@ -144,6 +147,7 @@ pub struct NodeCore {
     started: HolderTime,
     clock_offset: Option<u64>,
     leaving: Option<Leaving>,
+    heirs: Heirs,
 }
 
 #[derive(Debug)]

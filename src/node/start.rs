@@ -9,6 +9,7 @@ use super::addresses::Addresses;
 use super::join::Joining;
 use super::keep::Keeping;
 use super::receive::Doorkeeper;
+use super::testament::Heirs;
 use super::{NodeCore, StartError};
 use crate::election::voter::VoterPast;
 use crate::election::{Election, ElectionSetup};
@@ -84,6 +85,7 @@ impl NodeCore {
             started: now.holder,
             clock_offset: None,
             leaving: None,
+            heirs: Heirs::default(),
             setup,
         };
         node.past_and_election(genesis, configuration, disk, &mut random, now);

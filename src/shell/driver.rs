@@ -20,6 +20,7 @@ use super::clock::Clock;
 use super::handle::Shared;
 use super::journal;
 use super::socket::{RECEIVE_SIZE, try_receive};
+use super::start::Confidant;
 use super::store::{Stored, Writer};
 use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
 use crate::vocabulary::identity::NodeId;
@@ -57,6 +58,7 @@ pub(super) struct Driver {
     pub(super) resolved: (mpsc::Sender<Vec<SocketAddr>>, mpsc::Receiver<Vec<SocketAddr>>),
     pub(super) journal: journal::Journal,
     pub(super) published: Published,
+    pub(super) confidant: Option<Box<dyn Confidant>>,
 }
 
 /// What was last published, to see whether it changed.
@@ -73,6 +75,7 @@ impl Driver {
         let mut sleep: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
         loop {
             self.carry_out();
+            self.confide();
             let now = self.clock.now();
             if self.core.has_left(now) {
                 break;
@@ -140,6 +143,16 @@ impl Driver {
                     // Nobody may be listening.
                     let _ = self.shared.events.send(event);
                 }
+            }
+        }
+    }
+
+    /// Keeps the testament up to date, after everything more urgent.
+    fn confide(&mut self) {
+        if let Some(confidant) = &mut self.confidant {
+            match self.core.poll_testament() {
+                Some(testament) => confidant.feed(&testament),
+                None => confidant.flush(),
             }
         }
     }

@@ -9,6 +9,8 @@ pub mod handle;
 #[cfg(feature = "http")]
 pub mod http;
 mod journal;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+pub mod keeper;
 pub mod socket;
 pub mod start;
 pub mod store;

@@ -13,7 +13,7 @@ use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
 use super::journal::Journal;
 use super::store::{Store, Writer};
-use crate::node::NodeCore;
+use crate::node::{NodeCore, Testament};
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
 
@@ -32,6 +32,16 @@ pub struct StartOptions {
     pub disk: Disk,
     /// Where records go.
     pub store: Box<dyn Store>,
+    /// Who sends the testament when this process is dead, if anybody does.
+    pub confidant: Option<Box<dyn Confidant>>,
+}
+
+/// Somebody outside this process who sends its testament once it is certainly dead.
+pub trait Confidant: Send {
+    /// A new testament, which replaces the one before. Never blocks.
+    fn feed(&mut self, testament: &[Testament]);
+    /// Tries again what could not be handed over at once. Never blocks.
+    fn flush(&mut self);
 }
 
 /// Why a node did not start. Nothing was sent and nothing written.
@@ -51,7 +61,7 @@ pub enum StartError {
 /// # Errors
 /// As [`StartError`] says.
 pub fn start(options: StartOptions) -> Result<Handle, StartError> {
-    let StartOptions { setup, socket, disk, store } = options;
+    let StartOptions { setup, socket, disk, store, confidant } = options;
     socket.set_nonblocking(true)?;
     let socket = UdpSocket::from_std(socket)?;
     let clock = Clock;
@@ -75,6 +85,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         resolved: mpsc::channel(4),
         journal: Journal::default(),
         published: Published::default(),
+        confidant,
     };
     tokio::spawn(async move {
         driver.run().await;
