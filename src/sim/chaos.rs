@@ -16,6 +16,7 @@ const MILLI: u64 = 1_000_000;
 pub struct Chaos {
     kinds: Vec<FaultKind>,
     interval: u64,
+    quick: bool,
     lease: u64,
     voters: Vec<usize>,
 }
@@ -24,7 +25,9 @@ impl Chaos {
     /// Faults of these kinds, about every `interval` nanoseconds. Their lengths are drawn in
     /// proportion to `lease`; `voters` are the indices of the nodes that vote.
     pub fn new(kinds: Vec<FaultKind>, interval: u64, lease: u64, voters: Vec<usize>) -> Self {
-        Self { kinds, interval, lease, voters }
+        // Where faults follow each other quickly, each is short, or nothing would ever run.
+        let quick = interval < lease / 2;
+        Self { kinds, interval, quick, lease, voters }
     }
 
     /// When the next fault comes.
@@ -40,10 +43,10 @@ impl Chaos {
         let kind = world.streams.chaos.pick(&self.kinds);
         // The Goose is worth more attention than the others.
         let mut target = world.streams.chaos.below(world.hosts.len());
-        if world.streams.chaos.coin() {
-            if let Some((goose, _)) = world.geese().first() {
-                target = *goose;
-            }
+        if world.streams.chaos.coin()
+            && let Some((goose, _)) = world.geese().first()
+        {
+            target = *goose;
         }
         let length = self.length(&mut world.streams.chaos);
         match kind {
@@ -79,7 +82,8 @@ impl Chaos {
 
     fn length(&self, dice: &mut Dice) -> u64 {
         let times = dice.pick(&[(1, 4), (1, 1), (1, 1), (2, 1), (5, 1)]);
-        dice.between(MILLI, 2 * self.lease * times.0 / times.1)
+        let most = if self.quick { self.lease / 2 } else { 2 * self.lease * times.0 / times.1 };
+        dice.between(MILLI, most)
     }
 
     fn kill(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
@@ -90,7 +94,7 @@ impl Chaos {
         }
         let dice = &mut world.streams.chaos;
         match kind {
-            FaultKind::Move => return world.act(&Action::Move(target)),
+            FaultKind::Move => world.act(&Action::Move(target)),
             FaultKind::Crash => {
                 let tear = dice.pick(&[Tear::Lost, Tear::Kept]);
                 world.act(&Action::Crash(target, tear));
@@ -102,13 +106,13 @@ impl Chaos {
                 if !world.may_forget(target, &self.voters) {
                     return;
                 }
-                world.hosts[target].fragile_until = world.now + length + 3 * self.lease;
+                world.hosts[target].forget(world.now + length);
                 world.act(&Action::Crash(target, Tear::Torn));
                 world.plan(length, Action::Start(target, Restart::WithDisk));
             }
             _ => {
                 let loss = dice.pick(&[Restart::Wiped, Restart::Damaged]);
-                world.hosts[target].fragile_until = world.now + length + 3 * self.lease;
+                world.hosts[target].forget(world.now + length);
                 world.act(&Action::Crash(target, Tear::Lost));
                 world.plan(length, Action::Start(target, loss));
             }

@@ -13,7 +13,6 @@ use crate::vocabulary::datagram;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{Message, Release};
 use crate::vocabulary::record::Disk;
-use crate::vocabulary::time::nanoseconds;
 
 /// A death is noticed, and a release sent for the dead, after so many nanoseconds.
 const KEEPER_DELAY: u64 = 1_200_000;
@@ -101,12 +100,10 @@ impl World {
             Disk::Sound(record) => Some(record.vote.as_ref().map_or(0, |vote| vote.max_ballot)),
             _ => None,
         };
-        let lost = kept.is_none();
         host.epoch += 1;
         host.setup.entropy = self.streams.process.bytes();
-        if lost {
-            // A voter that lost its record must not be joined by others for a while.
-            host.fragile_until = now + 3 * nanoseconds(host.setup.timing.lease_max);
+        if kept.is_none() && host.epoch > 1 {
+            host.forget(now);
         }
         let core = match NodeCore::new(host.setup.clone(), disk, host.clocks.now(now)) {
             Ok(core) => core,
@@ -229,13 +226,8 @@ impl World {
     /// Whether voter `index` may lose its record now without leaving the promise: so many
     /// others may be without theirs at a time that a majority always remembers.
     pub fn may_forget(&self, index: usize, voters: &[usize]) -> bool {
-        let fragile = |other: &&usize| {
-            let host = &self.hosts[**other];
-            let never_ready = host.running.as_ref().is_none_or(|running| {
-                running.inspection.voter.as_ref().is_none_or(|voter| !voter.may_grant)
-            });
-            **other != index && (host.fragile_until > self.now || never_ready)
-        };
+        let fragile =
+            |other: &&usize| **other != index && self.hosts[**other].is_fragile(self.now);
         let forgetful = voters.iter().filter(fragile).count();
         !voters.contains(&index) || forgetful < (voters.len() - 1) / 2
     }

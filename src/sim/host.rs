@@ -14,6 +14,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Lease;
+use crate::vocabulary::time::nanoseconds;
 
 /// So many datagrams wait in the socket of a process that does not read.
 pub const SOCKET_BUFFER: usize = 256;
@@ -27,8 +28,6 @@ pub enum Input {
         from: SocketAddr,
         /// What.
         packet: Rc<Packet>,
-        /// Whether the same was delivered here before.
-        repeat: bool,
     },
     /// A write has completed.
     Stored {
@@ -100,6 +99,8 @@ pub struct Host {
     pub address_version: u16,
     /// Whether somebody speaks for a process that has died here.
     pub keeper: bool,
+    /// Whether it has ever lost its record.
+    pub forgot: bool,
     /// True time until which another voter must not lose its record as well.
     pub fragile_until: u64,
 }
@@ -108,6 +109,19 @@ impl Host {
     /// Whether a process runs and may handle something at `now`.
     pub fn is_attentive(&self, now: u64) -> bool {
         !self.frozen && self.running.as_ref().is_some_and(|running| running.busy_until <= now)
+    }
+
+    /// Its record is lost; the process that starts at `start` finds nothing sound.
+    pub fn forget(&mut self, start: u64) {
+        self.forgot = true;
+        self.fragile_until = start + 3 * nanoseconds(self.setup.timing.lease_max);
+    }
+
+    /// Whether it may not yet have made up for a loss of its record.
+    pub fn is_fragile(&self, now: u64) -> bool {
+        let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
+        let ready = voter.is_some_and(|voter| voter.may_grant);
+        self.fragile_until > now || self.forgot && !ready
     }
 
     /// The process that runs here.

@@ -77,6 +77,16 @@ pub const FAULT_KINDS: [FaultKind; 18] = [
     FaultKind::DeafOrMute,
 ];
 
+/// What befalls voters that die and forget.
+const BRITTLE: [FaultKind; 6] = [
+    FaultKind::Crash,
+    FaultKind::TornWrite,
+    FaultKind::LostRecord,
+    FaultKind::OneWay,
+    FaultKind::Partition,
+    FaultKind::DeafOrMute,
+];
+
 /// Everything that a seed decides before the first event.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -122,8 +132,17 @@ impl Plan {
         let size = nodes.unwrap_or(drawn).clamp(1, 64);
         let profile = dice.pick(&[Profile::Lan, Profile::Lan, Profile::Fast, Profile::Wan]);
         let timing = Timing::of(profile);
+        // Some runs are about one thing: voters that die and forget faster than they recover.
+        let brittle = dice.chance(200);
+        let choices = if brittle { &BRITTLE[..] } else { &FAULT_KINDS[..] };
+        let often = if brittle { 500 } else { 280 };
         let kinds: Vec<FaultKind> =
-            FAULT_KINDS.into_iter().filter(|_| dice.chance(280)).collect();
+            choices.iter().copied().filter(|_| dice.chance(often)).collect();
+        let interval = if brittle {
+            nanoseconds(timing.lease) * dice.between(1, 5) / 10
+        } else {
+            dice.pick(&[300, 800, 800, 2000]) * MILLI * if profile == Profile::Wan { 3 } else { 1 }
+        };
         let forgets = kinds.contains(&FaultKind::LostRecord)
             || kinds.contains(&FaultKind::TornWrite);
         let voters = draw_voters(size, &mut dice);
@@ -153,7 +172,7 @@ impl Plan {
             weather: draw_weather(lease, scale, &mut dice),
             fair: Weather::fair(300_000 * scale),
             kinds,
-            fault_interval: dice.pick(&[300, 800, 800, 2000]) * MILLI * scale,
+            fault_interval: interval,
             turmoil: seconds.map_or(12 * SECOND * scale, |seconds| seconds * SECOND),
             patience: 10 * lease + 12 * SECOND,
             calm: 4 * SECOND * scale,
@@ -186,7 +205,9 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
             let knows = votes || dice.coin();
             let address = super::network::Network::address(index, 0);
             // Names, which find a node wherever it has moved to. Nobody is its own seed.
-            let others = dice.shuffled(size).into_iter().filter(|other| *other != index);
+            // Who does not know the cluster asks a voter, which does.
+            let first = voters.iter().copied().filter(|_| !knows);
+            let others = first.chain(dice.shuffled(size)).filter(|other| *other != index);
             let seeds = others.take(2).map(|other| format!("node-{}:7000", other + 1)).collect();
             let addresses =
                 voters.iter().map(|voter| (id(*voter), super::network::Network::address(*voter, 0)));

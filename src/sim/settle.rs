@@ -105,10 +105,10 @@ impl World {
         let acting_term = host.lease_at(now).map(|lease| lease.term);
         let holder_now = host.clocks.now(now).holder;
         let Some(running) = &mut host.running else { return };
-        if let Some(to) = Network::index_of(to) {
-            if header.addressee.boot.is_some() {
-                running.envelopes.insert(to, header.clone());
-            }
+        if let Some(to) = Network::index_of(to)
+            && header.addressee.boot.is_some()
+        {
+            running.envelopes.insert(to, header.clone());
         }
         if let Message::Acquire(acquire) = message {
             running.ballot = running.ballot.max(acquire.ballot);
@@ -119,7 +119,8 @@ impl World {
             ephemeral: host.disk.is_ephemeral(),
             durable: host.disk.durable().and_then(|record| record.vote.as_ref()),
             acting_term,
-            claim_lease: host.setup.timing.claim_lease,
+            timing: &host.setup.timing,
+            voters: running.inspection.counted.len(),
         };
         let verdict = self.promises.sent(now, sender, header, message);
         self.judge(verdict);

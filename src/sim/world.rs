@@ -19,7 +19,6 @@ use super::host::{Host, Input, SOCKET_BUFFER};
 use super::network::{Captured, Delay, Network, Packet, Weather};
 use super::trace::{Happened, Trace, TraceDepth};
 use crate::vocabulary::event::Event;
-use crate::vocabulary::message::Message;
 use crate::vocabulary::setup::Setup;
 
 /// The wall clock at true time zero, in milliseconds: some day in 2026.
@@ -147,6 +146,7 @@ impl World {
                 starvation: 0,
                 address_version: 0,
                 keeper: false,
+                forgot: false,
                 fragile_until: 0,
             }
         };
@@ -267,13 +267,7 @@ impl World {
         if self.hosts[to].running.is_none() {
             return;
         }
-        let repeat = !packet.is_gossip() && !self.delivered.insert(packet.number);
-        if repeat {
-            self.coverage.count("repeated datagram");
-        } else if packet.number % 8 == 0 {
-            self.network.capture(Captured { to, from, packet: Rc::clone(&packet) });
-        }
-        self.offer(to, Input::Datagram { from, packet, repeat });
+        self.offer(to, Input::Datagram { from, packet });
     }
 
     fn written(&mut self, index: usize, epoch: u32, ticket: u64) {
@@ -338,9 +332,16 @@ impl World {
         let now = host.clocks.now(true_now);
         let mut repeated = None;
         match input {
-            Input::Datagram { from, packet, repeat } => {
-                if let Some((header, Message::Grant(grant))) = &packet.content {
-                    self.promises.grant_arrives(running.process, header.sender.id, grant);
+            Input::Datagram { from, packet } => {
+                let repeat = !packet.is_gossip() && !self.delivered.insert(packet.number);
+                if repeat {
+                    self.coverage.count("repeated datagram");
+                } else if packet.number.is_multiple_of(8) {
+                    self.network.capture(Captured { to: index, from, packet: Rc::clone(&packet) });
+                }
+                if let Some((header, message)) = &packet.content {
+                    let (process, voter) = (running.process, header.sender.id);
+                    self.promises.answer_arrives(now.holder, process, voter, message);
                 }
                 self.trace.mix_bytes(&packet.datagram);
                 self.trace

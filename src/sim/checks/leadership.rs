@@ -39,28 +39,26 @@ impl Leadership {
             self.ended(process);
             return Ok(());
         };
-        if let Some(last) = self.reigns.get(&process) {
-            if last.end <= at || last.term != term {
-                self.ended(process);
-            }
+        let goes_on = |last: &Reign| last.end > at && last.term == term;
+        let began = !self.reigns.get(&process).is_some_and(goes_on);
+        if began {
+            self.ended(process);
         }
         self.check_overlap(at, process, term)?;
-        if self.reigns.contains_key(&process) {
-            self.reigns.insert(process, Reign { term, end });
-            return Ok(());
+        if began {
+            self.check_term(at, process, term)?;
+            self.terms.insert(term, Tenure { holder: process, over: false });
         }
-        self.check_term(at, process, term)?;
-        self.terms.insert(term, Tenure { holder: process, over: false });
         self.reigns.insert(process, Reign { term, end });
         Ok(())
     }
 
     /// The process is no longer Goose, or is no more.
     pub fn ended(&mut self, process: Process) {
-        if let Some(reign) = self.reigns.remove(&process) {
-            if let Some(tenure) = self.terms.get_mut(&reign.term) {
-                tenure.over = true;
-            }
+        if let Some(reign) = self.reigns.remove(&process)
+            && let Some(tenure) = self.terms.get_mut(&reign.term)
+        {
+            tenure.over = true;
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Invariant {
     Live,
     /// I16: the term a node knows never falls.
     RisingView,
+    /// I17: a Goose that nobody confirms stops renewing.
+    DeafStops,
     /// I18: a claim blocks a voter for the claim's lease at most.
     ShortClaims,
     /// The contract between a node and whoever drives it.
@@ -63,6 +65,7 @@ impl fmt::Display for Invariant {
             Self::Steady => "I14, an undisturbed Goose stays",
             Self::Live => "I15, a Goose in time",
             Self::RisingView => "I16, rising view",
+            Self::DeafStops => "I17, a deaf Goose stops renewing",
             Self::ShortClaims => "I18, short claims",
             Self::Contract => "the node's contract",
         };

@@ -10,6 +10,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Release};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::{HolderTime, nanoseconds};
+use crate::vocabulary::timing::Timing;
 
 /// The most requests to one voter whose sending is remembered.
 const REQUESTS_MAX: usize = 256;
@@ -27,8 +28,10 @@ pub struct Sender<'a> {
     pub durable: Option<&'a Vote>,
     /// The term it still acts under, if it is Goose.
     pub acting_term: Option<u64>,
-    /// The longest lease it may claim with.
-    pub claim_lease: Duration,
+    /// The spans it keeps to.
+    pub timing: &'a Timing,
+    /// How many voters there are.
+    pub voters: usize,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct Trust {
     requests: VecDeque<Request>,
     /// Until when the grants that arrived may be counted.
     allowed: HolderTime,
+    /// When the last answer to a request came.
+    answered: HolderTime,
 }
 
 /// See the module.
@@ -71,9 +76,19 @@ impl Promises {
         }
     }
 
-    /// A grant of `voter` reaches `process`, before it is handled.
-    pub fn grant_arrives(&mut self, process: Process, voter: NodeId, grant: &Grant) {
+    /// A message of `voter` reaches `process` at `now`, before it is handled.
+    pub fn answer_arrives(
+        &mut self,
+        now: HolderTime,
+        process: Process,
+        voter: NodeId,
+        message: &Message,
+    ) {
         let Some(trust) = self.trusts.get_mut(&(process, voter)) else { return };
+        if !matches!(message, Message::Gossip(_)) {
+            trust.answered = now;
+        }
+        let Message::Grant(grant) = message else { return };
         let found = trust.requests.iter().find(|request| request.sequence == grant.sequence);
         let Some(request) = found else { return };
         let lease = grant.granted.min(request.lease);
@@ -169,6 +184,32 @@ impl Promises {
         Ok(())
     }
 
+    /// A Goose may renew only while it hears answers: two renewals beyond 2r are let pass.
+    fn check_heard(&self, at: u64, sender: Sender, acquire: &Acquire) -> Verdict {
+        let Some(term) = sender.acting_term else { return Ok(()) };
+        if acquire.kind != AcquireKind::Renew {
+            return Ok(());
+        }
+        let of_mine = self.trusts.iter().filter(|((holder, _), _)| *holder == sender.process);
+        let mut heard: Vec<HolderTime> = of_mine.map(|(_, trust)| trust.answered).collect();
+        heard.sort_unstable_by(|one, other| other.cmp(one));
+        // The voter in the same process, if there is one, needs no wire: it counts as heard.
+        let needed = (sender.voters / 2 + 1).saturating_sub(1);
+        let confirmed = match needed.checked_sub(1) {
+            Some(place) => heard.get(place).copied().unwrap_or_default(),
+            None => return Ok(()),
+        };
+        let silence = sender.holder_now.since(confirmed);
+        if silence <= sender.timing.renew_interval * 4 {
+            return Ok(());
+        }
+        let sentence = format!(
+            "{} renews term {term} and has not heard a majority for {silence:?}",
+            sender.process
+        );
+        Err(Violation::new(at, Invariant::DeafStops, sentence))
+    }
+
     fn sent_acquire(
         &mut self,
         at: u64,
@@ -176,10 +217,11 @@ impl Promises {
         header: &Header,
         acquire: &Acquire,
     ) -> Verdict {
-        if acquire.kind == AcquireKind::Claim && acquire.lease > sender.claim_lease {
+        if acquire.kind == AcquireKind::Claim && acquire.lease > sender.timing.claim_lease {
             let sentence = format!("{} claims for {:?}", sender.process, acquire.lease);
             return Err(Violation::new(at, Invariant::ShortClaims, sentence));
         }
+        self.check_heard(at, sender, acquire)?;
         if let Some(voter) = header.addressee.id {
             let trust = self.trusts.entry((sender.process, voter)).or_default();
             if trust.requests.len() == REQUESTS_MAX {
@@ -224,148 +266,5 @@ fn check_said(at: u64, sender: Sender, max_ballot: u64) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::process;
-    use super::*;
-    use crate::vocabulary::configuration::ConfigurationStamp;
-    use crate::vocabulary::datagram::Addressee;
-    use crate::vocabulary::message::{Founding, PollAck, Standing, VoterStatus};
-
-    const LEASE: Duration = Duration::from_millis(600);
-
-    fn header(from: Process, to: Process) -> Header {
-        let configuration = ConfigurationStamp::default();
-        let addressee = Addressee::process(to);
-        Header { cluster: 1, genesis: 1, sender: from, addressee, configuration }
-    }
-
-    fn vote(max_ballot: u64, max_holder: Option<Process>) -> Vote {
-        Vote { max_ballot, max_holder, max_lease_ever: LEASE, founding: Founding::Waited }
-    }
-
-    fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
-        let claim_lease = Duration::from_millis(150);
-        let (holder_now, ephemeral) = (HolderTime(0), false);
-        Sender { process, holder_now, ephemeral, durable, acting_term: None, claim_lease }
-    }
-
-    fn grant(ballot: u64, sequence: u64) -> Message {
-        Message::Grant(Grant { sequence, ballot, granted: LEASE, standby: None })
-    }
-
-    fn judge(promises: &mut Promises, durable: Option<&Vote>, message: &Message) -> Verdict {
-        let (voter, holder) = (process(9, 1), process(1, 1));
-        promises.sent(5, sender(voter, durable), &header(voter, holder), message)
-    }
-
-    fn broken(verdict: Verdict) -> Invariant {
-        verdict.unwrap_err().invariant
-    }
-
-    #[test]
-    fn a_grant_must_be_on_disk() {
-        let mut promises = Promises::default();
-        let sound = vote(4, Some(process(1, 1)));
-        judge(&mut promises, Some(&sound), &grant(4, 1)).unwrap();
-        for durable in [None, Some(vote(3, None)), Some(vote(4, Some(process(2, 1))))] {
-            let verdict = judge(&mut promises, durable.as_ref(), &grant(4, 2));
-            assert_eq!(broken(verdict), Invariant::DurableFirst);
-        }
-        let short = Vote { max_lease_ever: Duration::from_millis(150), ..sound };
-        let verdict = judge(&mut promises, Some(&short), &grant(4, 3));
-        assert_eq!(broken(verdict), Invariant::DurableFirst);
-    }
-
-    #[test]
-    fn a_request_granted_twice_is_found() {
-        let mut promises = Promises::default();
-        let sound = vote(4, Some(process(1, 1)));
-        judge(&mut promises, Some(&sound), &grant(4, 7)).unwrap();
-        let verdict = judge(&mut promises, Some(&sound), &grant(4, 7));
-        assert_eq!(broken(verdict), Invariant::NoReplay);
-    }
-
-    #[test]
-    fn a_status_must_not_run_ahead_of_the_disk() {
-        let status = VoterStatus {
-            sequence: 1,
-            standing: Standing::Vacant,
-            max_ballot: 5,
-            top_contender: None,
-            goose: None,
-        };
-        let mut promises = Promises::default();
-        let answer = Message::PollAck(PollAck { sequence: 1, status, founding: None });
-        judge(&mut promises, Some(&vote(5, None)), &answer).unwrap();
-        let verdict = judge(&mut promises, Some(&vote(4, None)), &answer);
-        assert_eq!(broken(verdict), Invariant::DurableFirst);
-    }
-
-    #[test]
-    fn a_release_by_an_acting_goose_is_found() {
-        let me = process(1, 1);
-        let release = Release { holder: me, ballot: 6, all: false, nominee: None };
-        let mut acting = sender(me, None);
-        acting.acting_term = Some(7);
-        let to = header(me, process(9, 1));
-        let mut promises = Promises::default();
-        promises.sent(1, acting, &to, &Message::Handover(release.clone())).unwrap();
-        acting.acting_term = Some(6);
-        let verdict = promises.sent(1, acting, &to, &Message::Handover(release));
-        assert_eq!(broken(verdict), Invariant::StopThenRelease);
-    }
-
-    fn acquire(kind: AcquireKind, sequence: u64) -> Message {
-        Message::Acquire(Acquire { kind, ballot: 1, sequence, lease: LEASE, certificate: None })
-    }
-
-    #[test]
-    fn a_claim_for_a_whole_lease_is_found() {
-        let me = process(1, 1);
-        let claim = acquire(AcquireKind::Claim, 1);
-        let verdict =
-            Promises::default().sent(1, sender(me, None), &header(me, process(9, 1)), &claim);
-        assert_eq!(broken(verdict), Invariant::ShortClaims);
-    }
-
-    #[test]
-    fn a_grant_counts_from_the_sending_of_its_own_request() {
-        let me = process(1, 1);
-        let voter = process(9, 1);
-        let mut promises = Promises::default();
-        for (sequence, sent) in [(1, 0), (2, 100_000_000)] {
-            let mut now = sender(me, None);
-            now.holder_now = HolderTime(sent);
-            let renewal = acquire(AcquireKind::Renew, sequence);
-            promises.sent(1, now, &header(me, voter), &renewal).unwrap();
-        }
-        let first = Grant { sequence: 1, ballot: 1, granted: LEASE, standby: None };
-        promises.grant_arrives(me, voter.id, &first);
-        let until = HolderTime(0).plus(crate::vocabulary::timing::counted(LEASE));
-        promises.counts(1, me, &[(voter.id, until)], Some(until)).unwrap();
-        let late = HolderTime(until.0 + 1);
-        let verdict = promises.counts(1, me, &[(voter.id, late)], None);
-        assert_eq!(broken(verdict), Invariant::HonestCount);
-    }
-
-    #[test]
-    fn a_lease_without_a_majority_is_found() {
-        let me = process(1, 1);
-        let others = [process(8, 1).id, process(9, 1).id];
-        let counted =
-            [(me.id, HolderTime(500)), (others[0], HolderTime(0)), (others[1], HolderTime(0))];
-        let promises = Promises::default();
-        promises.counts(1, me, &counted, None).unwrap();
-        let verdict = promises.counts(1, me, &counted, Some(HolderTime(1)));
-        assert_eq!(broken(verdict), Invariant::HonestCount);
-    }
-
-    #[test]
-    fn a_falling_view_is_found() {
-        let mut promises = Promises::default();
-        promises.shows_term(1, process(1, 1), 5).unwrap();
-        promises.shows_term(1, process(1, 2), 4).unwrap();
-        let verdict = promises.shows_term(1, process(1, 1), 4);
-        assert_eq!(broken(verdict), Invariant::RisingView);
-    }
-}
+#[path = "promises_tests.rs"]
+mod tests;
