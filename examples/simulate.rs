@@ -72,10 +72,10 @@ fn sweep(start: u64, count: u64, options: Options, take: impl FnMut(Report) -> b
                 return;
             }
             let report = run(seed, options);
-            if let Ok(mut take) = take.lock() {
-                if !take(report) {
-                    stop.store(true, Ordering::Relaxed);
-                }
+            if let Ok(mut take) = take.lock()
+                && !take(report)
+            {
+                stop.store(true, Ordering::Relaxed);
             }
         }
     };
@@ -166,8 +166,14 @@ fn sweep_all(start: u64, count: u64, options: Options) -> ExitCode {
         println!("{times:>12}  {name}");
     }
     recoveries.sort_unstable();
-    let place = |share: usize| recoveries.get(recoveries.len() * share / 100).map(|at| at / 1_000_000);
-    println!("recovery in ms: half {:?}, 99 % {:?}, all {:?}", place(50), place(99), recoveries.last().map(|at| at / 1_000_000));
+    let place =
+        |share: usize| recoveries.get(recoveries.len() * share / 100).map(|at| at / 1_000_000);
+    println!(
+        "recovery in ms: half {:?}, 99 % {:?}, all {:?}",
+        place(50),
+        place(99),
+        recoveries.last().map(|at| at / 1_000_000)
+    );
     let seconds = begun.elapsed().as_secs_f64();
     let rate = |total: u64| total as f64 / seconds;
     println!(

@@ -101,7 +101,8 @@ impl Chaos {
                 world.plan(length, Action::Start(target, Restart::WithDisk));
             }
             FaultKind::TornWrite => {
-                let writer = (0..world.hosts.len()).find(|host| world.hosts[*host].disk.is_writing());
+                let writer =
+                    (0..world.hosts.len()).find(|host| world.hosts[*host].disk.is_writing());
                 let target = writer.unwrap_or(target);
                 if !world.may_forget(target, &self.voters) {
                     return;

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::action::{Action, Restart};
+use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
 use super::host::{Input, Running};
 use super::network::{Blackout, Network, Packet};
 use super::world::{Happening, Tale, World};
-use super::checks::Invariant;
 use crate::node::NodeCore;
 use crate::vocabulary::datagram;
 use crate::vocabulary::identity::Process;
@@ -226,8 +226,7 @@ impl World {
     /// Whether voter `index` may lose its record now without leaving the promise: so many
     /// others may be without theirs at a time that a majority always remembers.
     pub fn may_forget(&self, index: usize, voters: &[usize]) -> bool {
-        let fragile =
-            |other: &&usize| **other != index && self.hosts[**other].is_fragile(self.now);
+        let fragile = |other: &&usize| **other != index && self.hosts[**other].is_fragile(self.now);
         let forgetful = voters.iter().filter(fragile).count();
         !voters.contains(&index) || forgetful < (voters.len() - 1) / 2
     }

@@ -200,8 +200,11 @@ impl Network {
     }
 
     fn delay(&self, dice: &mut Dice) -> u64 {
-        let straggle =
-            if dice.chance(self.weather.stragglers) { dice.between(0, self.weather.straggle) } else { 0 };
+        let straggle = if dice.chance(self.weather.stragglers) {
+            dice.between(0, self.weather.straggle)
+        } else {
+            0
+        };
         self.weather.delay.draw(dice) + straggle
     }
 
@@ -236,8 +239,7 @@ mod tests {
             addressee: Addressee { id: None, boot: None },
             configuration: ConfigurationStamp::default(),
         };
-        let message =
-            if gossip { Message::Gossip(vec![]) } else { Message::Probe { sequence: 1 } };
+        let message = if gossip { Message::Gossip(vec![]) } else { Message::Probe { sequence: 1 } };
         Packet { number: 1, datagram: vec![], content: Some((header, message)) }
     }
 

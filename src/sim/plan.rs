@@ -143,13 +143,14 @@ impl Plan {
         } else {
             dice.pick(&[300, 800, 800, 2000]) * MILLI * if profile == Profile::Wan { 3 } else { 1 }
         };
-        let forgets = kinds.contains(&FaultKind::LostRecord)
-            || kinds.contains(&FaultKind::TornWrite);
+        let forgets =
+            kinds.contains(&FaultKind::LostRecord) || kinds.contains(&FaultKind::TornWrite);
         let voters = draw_voters(size, &mut dice);
         let setups = draw_setups(size, &voters, &timing, &mut dice);
         let lease = nanoseconds(timing.lease);
         let scale = if profile == Profile::Wan { 3 } else { 1 };
-        let ephemeral = (0..size).map(|_| !forgets && voters.len() > 1 && dice.chance(20)).collect();
+        let ephemeral =
+            (0..size).map(|_| !forgets && voters.len() > 1 && dice.chance(20)).collect();
         let ephemeral: Vec<bool> = ephemeral;
         let stable_walls = forgets || ephemeral.contains(&true);
         let kinds: Vec<FaultKind> = kinds
@@ -209,11 +210,13 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
             let first = voters.iter().copied().filter(|_| !knows);
             let others = first.chain(dice.shuffled(size)).filter(|other| *other != index);
             let seeds = others.take(2).map(|other| format!("node-{}:7000", other + 1)).collect();
-            let addresses =
-                voters.iter().map(|voter| (id(*voter), super::network::Network::address(*voter, 0)));
+            let addresses = voters
+                .iter()
+                .map(|voter| (id(*voter), super::network::Network::address(*voter, 0)));
             let mut timing = timing.clone();
             if mixed && dice.coin() {
-                timing = timing.with_lease(std::time::Duration::from_millis(dice.between(300, 2000)));
+                timing =
+                    timing.with_lease(std::time::Duration::from_millis(dice.between(300, 2000)));
             }
             Setup {
                 cluster: ClusterName::new("simulated").unwrap_or_else(|_| unreachable!()),
@@ -244,7 +247,13 @@ fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)>
         .map(|index| match style {
             0 => (TRUE_RATE, TRUE_RATE),
             // Opposite ends of what is allowed.
-            1 => if index % 2 == 0 { (slow, slow) } else { (fast, fast) },
+            1 => {
+                if index % 2 == 0 {
+                    (slow, slow)
+                } else {
+                    (fast, fast)
+                }
+            }
             // Both clocks of a machine come from one crystal.
             2 => {
                 let rate = dice.between(slow, fast + 1);

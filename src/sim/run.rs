@@ -109,8 +109,7 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         world.plan(*start, Action::Start(index, Restart::WithDisk));
     }
     let lease = nanoseconds(plan.setups[0].timing.lease);
-    let chaos =
-        Chaos::new(plan.kinds.clone(), plan.fault_interval, lease, plan.voters.clone());
+    let chaos = Chaos::new(plan.kinds.clone(), plan.fault_interval, lease, plan.voters.clone());
     world.unleash(chaos);
     world
 }
@@ -134,7 +133,8 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
             .iter()
             .filter_map(|host| {
                 let snapshot = host.running.as_ref()?.core.snapshot();
-                let known = snapshot.goose.map(|known| (known.goose.process.id.number(), known.goose.term));
+                let known =
+                    snapshot.goose.map(|known| (known.goose.process.id.number(), known.goose.term));
                 Some(format!("{} {:?} knows {known:?}", host.id, snapshot.phase))
             })
             .collect();

@@ -203,7 +203,8 @@ impl World {
     fn observe_lease(&mut self, index: usize) {
         let host = &self.hosts[index];
         let Some(running) = &host.running else { return };
-        let lease = running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
+        let lease =
+            running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
         let verdict = self.leadership.observe(self.now, running.process, lease);
         self.judge(verdict);
     }

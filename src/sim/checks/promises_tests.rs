@@ -6,8 +6,8 @@ use super::super::process;
 use super::*;
 use crate::vocabulary::configuration::ConfigurationStamp;
 use crate::vocabulary::datagram::Addressee;
-use crate::vocabulary::timing::Profile;
 use crate::vocabulary::message::{Founding, PollAck, Standing, VoterStatus};
+use crate::vocabulary::timing::Profile;
 
 const LEASE: Duration = Duration::from_millis(600);
 
@@ -108,8 +108,7 @@ fn acquire(kind: AcquireKind, sequence: u64) -> Message {
 fn a_claim_for_a_whole_lease_is_found() {
     let me = process(1, 1);
     let claim = acquire(AcquireKind::Claim, 1);
-    let verdict =
-        Promises::default().sent(1, sender(me, None), &header(me, process(9, 1)), &claim);
+    let verdict = Promises::default().sent(1, sender(me, None), &header(me, process(9, 1)), &claim);
     assert_eq!(broken(verdict), Invariant::ShortClaims);
 }
 
@@ -158,7 +157,7 @@ fn a_deaf_goose_that_renews_is_found() {
     let me = process(1, 1);
     let voter = process(9, 1);
     let mut promises = Promises::default();
-    let mut at = |promises: &mut Promises, milliseconds: u64, sequence| {
+    let at = |promises: &mut Promises, milliseconds: u64, sequence| {
         let mut now = sender(me, None);
         now.acting_term = Some(1);
         now.holder_now = HolderTime(milliseconds * 1_000_000);
