@@ -132,7 +132,7 @@ impl NodeCore {
         answer.or_else(|| self.addresses.for_push(id, to.boot, gossip))
     }
 
-    /// Puts a message into an envelope and hands it out.
+    /// Puts a message into an envelope, seals it, and hands it out.
     pub(super) fn transmit(&mut self, to: Addressee, address: SocketAddr, message: &Message) {
         let header = Header {
             cluster: self.cluster_digest,
@@ -144,14 +144,23 @@ impl NodeCore {
                 .as_ref()
                 .map(|election| election.configuration().stamp())
                 .unwrap_or_default(),
+            token: self.proofs.token(address),
+            echo: self.proofs.echo(to),
         };
-        match datagram::encode(&header, message) {
-            Ok(datagram) => {
+        let sealed = datagram::encode(&header, message).ok().and_then(|mut datagram| {
+            self.proofs.pad(to, address, message, &mut datagram);
+            self.sealing.seal(datagram)
+        });
+        match sealed {
+            Some(datagram) if !self.proofs.allows(address, datagram.len()) => {
+                self.counters.answers_withheld += 1;
+            }
+            Some(datagram) => {
                 self.counters.datagrams_sent += 1;
                 self.counters.bytes_sent += datagram.len() as u64;
                 self.outputs.push_back(Output::Transmit { to: address, datagram });
             }
-            Err(_) => self.counters.send_failures += 1,
+            None => self.counters.send_failures += 1,
         }
     }
 

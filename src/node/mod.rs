@@ -21,7 +21,9 @@ mod addresses;
 mod flow;
 mod join;
 mod keep;
+mod proof;
 mod receive;
+mod sealing;
 mod start;
 
 use std::collections::VecDeque;
@@ -43,7 +45,9 @@ use crate::vocabulary::time::{HolderTime, Now};
 use addresses::Addresses;
 use join::Joining;
 use keep::Keeping;
+use proof::Proofs;
 use receive::Doorkeeper;
+use sealing::Sealing;
 
 /// A suspend is noticed when the holder clock gains this much on the voter clock.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
@@ -137,6 +141,8 @@ pub struct NodeCore {
     addresses: Addresses,
     keeping: Keeping,
     doorkeeper: Doorkeeper,
+    sealing: Sealing,
+    proofs: Proofs,
     outputs: VecDeque<Output>,
     counters: Counters,
     members: Arc<Vec<MemberView>>,
@@ -161,6 +167,7 @@ impl NodeCore {
             self.refuse(now, from, reject);
         }
         self.settle(now);
+        self.proofs.part();
     }
 
     /// Applies everything that is due at `now`; harmless if nothing is.
