@@ -415,10 +415,8 @@ mod tests {
     #[test]
     fn the_table_of_windows_is_bounded() {
         let mut windows = Windows::default();
-        let process = |start| Process {
-            id: NodeId::new(1).unwrap(),
-            boot: Boot { start, nonce: 0 },
-        };
+        let process =
+            |start| Process { id: NodeId::new(1).unwrap(), boot: Boot { start, nonce: 0 } };
         for start in 0..(PROCESSES_MAX as u64 + 10) {
             assert!(windows.admit(process(start), 5));
         }
