@@ -67,6 +67,7 @@ impl World {
             voter_addresses: voters.iter().map(|n| (id(*n), address(*n))).collect(),
             eligible: true,
             timing: Timing::of(Profile::Lan),
+            keys: None,
             entropy: [u8::try_from(number + self.sequence % 200).unwrap(); 32],
         };
         let disk = self.records.get(&number).cloned().map_or(Disk::Empty, Disk::Sound);

@@ -175,6 +175,13 @@ impl Membership {
         self.drain(now);
     }
 
+    /// Whether this packet is the first word of somebody who wants to join: the only one that
+    /// may be meant for an earlier identity of its receiver.
+    pub fn is_announcement(packet: &[u8]) -> bool {
+        let header = wire::decode_front::<foca::Header<MemberIdentity>>(packet);
+        header.is_ok_and(|(header, _)| header.message == foca::Message::Announce)
+    }
+
     /// Delivers every timer that is due, in order.
     pub fn handle_timeout(&mut self, now: HolderTime) {
         while let Some(timer) = self.timers.pop_due(now) {

@@ -54,14 +54,7 @@ pub struct Seeding {
 impl Seeding {
     /// Seeding that starts at once. `own` is never asked.
     pub fn new(seeds: &[String], own: SocketAddr, entropy: [u8; 32]) -> Self {
-        let mut literals = Vec::new();
-        let mut names = Vec::new();
-        for seed in seeds {
-            match seed.parse::<SocketAddr>() {
-                Ok(address) => literals.push(normalised(address)),
-                Err(_) => names.push(seed.clone()),
-            }
-        }
+        let (literals, names) = sorted(seeds);
         Self {
             literals,
             names,
@@ -113,14 +106,25 @@ impl Seeding {
         targets.dedup();
         targets.retain(|address| *address != self.own);
         for address in targets.into_iter().take(ASKED_MAX) {
-            let nonce = self.random.next_u64();
-            if self.questions.len() >= QUESTIONS_MAX {
-                self.questions.pop_front();
-            }
-            self.questions.push_back(nonce);
+            let nonce = self.question();
             outputs.push(SeedingOutput::Ask { address, nonce });
         }
         outputs
+    }
+
+    /// A new question: the nonce to be echoed.
+    pub fn question(&mut self) -> u64 {
+        let nonce = self.random.next_u64();
+        if self.questions.len() >= QUESTIONS_MAX {
+            self.questions.pop_front();
+        }
+        self.questions.push_back(nonce);
+        nonce
+    }
+
+    /// From the next attempt on these are asked in place of those of before.
+    pub fn replace(&mut self, seeds: &[String]) {
+        (self.literals, self.names) = sorted(seeds);
     }
 
     /// Names were looked up; the addresses are asked at the next [`Seeding::handle_timeout`].
@@ -139,6 +143,19 @@ impl Seeding {
             None => false,
         }
     }
+}
+
+/// Addresses, and names that must be looked up.
+fn sorted(seeds: &[String]) -> (Vec<SocketAddr>, Vec<String>) {
+    let mut literals = Vec::new();
+    let mut names = Vec::new();
+    for seed in seeds {
+        match seed.parse::<SocketAddr>() {
+            Ok(address) => literals.push(normalised(address)),
+            Err(_) => names.push(seed.clone()),
+        }
+    }
+    (literals, names)
 }
 
 #[cfg(test)]

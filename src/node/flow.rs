@@ -133,9 +133,12 @@ impl NodeCore {
         answer.or_else(|| self.addresses.for_push(id, to.boot, gossip))
     }
 
-    /// Puts a message into an envelope and hands it out.
+    /// Puts a message into an envelope, seals it, and hands it out.
     pub(super) fn transmit(&mut self, to: Addressee, address: SocketAddr, message: &Message) {
-        match self.envelope(to, message) {
+        match self.envelope(to, address, message) {
+            Some(datagram) if !self.proofs.allows(address, datagram.len()) => {
+                self.counters.answers_withheld += 1;
+            }
             Some(datagram) => {
                 self.counters.datagrams_sent += 1;
                 self.counters.bytes_sent += datagram.len() as u64;
@@ -145,8 +148,14 @@ impl NodeCore {
         }
     }
 
-    /// A message in its envelope; none if it does not fit, which would be a bug of this node.
-    pub(super) fn envelope(&self, to: Addressee, message: &Message) -> Option<Vec<u8>> {
+    /// A message in its envelope, sealed; none if it does not fit, which would be a bug of this
+    /// node.
+    pub(super) fn envelope(
+        &mut self,
+        to: Addressee,
+        address: SocketAddr,
+        message: &Message,
+    ) -> Option<Vec<u8>> {
         let header = Header {
             cluster: self.cluster_digest,
             genesis: self.genesis.as_ref().map_or(0, VoterSet::digest),
@@ -157,8 +166,12 @@ impl NodeCore {
                 .as_ref()
                 .map(|election| election.configuration().stamp())
                 .unwrap_or_default(),
+            token: self.proofs.token(address),
+            echo: self.proofs.echo(to),
         };
-        datagram::encode(&header, message).ok()
+        let mut datagram = datagram::encode(&header, message).ok()?;
+        self.proofs.pad(to, address, message, &mut datagram);
+        self.sealing.seal(datagram)
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -19,6 +19,8 @@ use crate::vocabulary::time::{HolderTime, Now};
 const JOIN_PADDING: usize = 400;
 /// A node whose seeds have been silent for this long says so, once.
 const SILENCE_NOTICED: Duration = Duration::from_secs(3);
+/// Whoever announces itself to an earlier process of this node is asked this often at most.
+const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
 /// How many random members are asked besides the seeds.
 const MEMBERS_ASKED: usize = 3;
 
@@ -29,6 +31,7 @@ pub(super) struct Joining {
     joined: bool,
     has_seeds: bool,
     silence_noticed_at: Option<HolderTime>,
+    asked_back: Option<HolderTime>,
 }
 
 impl Joining {
@@ -43,6 +46,7 @@ impl Joining {
             joined: false,
             has_seeds,
             silence_noticed_at: has_seeds.then_some(silence),
+            asked_back: None,
         }
     }
 
@@ -87,14 +91,35 @@ impl NodeCore {
         for output in self.seeding.handle_timeout(now.holder, needed, &known) {
             match output {
                 SeedingOutput::Resolve(names) => self.outputs.push_back(Output::Resolve(names)),
-                SeedingOutput::Ask { address, nonce } => {
-                    let join = Join { nonce, padding: vec![0; JOIN_PADDING] };
-                    let whoever = Addressee { id: None, boot: None };
-                    self.transmit(whoever, address, &Message::Join(join));
-                }
+                SeedingOutput::Ask { address, nonce } => self.ask(address, nonce),
             }
         }
         self.notice_joining(now);
+    }
+
+    fn ask(&mut self, address: SocketAddr, nonce: u64) {
+        let join = Join { nonce, padding: vec![0; JOIN_PADDING] };
+        let whoever = Addressee { id: None, boot: None };
+        self.transmit(whoever, address, &Message::Join(join));
+    }
+
+    /// Somebody announces itself to an earlier process of this node. Two halves of a cluster
+    /// may find each other again only so; but it may also be an old datagram of somebody who is
+    /// gone. Its answer to a fresh question tells.
+    pub(super) fn ask_back(&mut self, now: Now, from: SocketAddr) {
+        let asked = self.joining.asked_back;
+        let due = asked.is_none_or(|asked| now.holder.since(asked) >= ASK_BACK_INTERVAL);
+        if due && self.leaving.is_none() {
+            self.joining.asked_back = Some(now.holder);
+            let nonce = self.seeding.question();
+            self.ask(from, nonce);
+        }
+    }
+
+    /// From here on these seeds are asked, host names or addresses with ports.
+    pub fn replace_seeds(&mut self, seeds: &[String]) {
+        self.seeding.replace(seeds);
+        self.joining.has_seeds |= !seeds.is_empty();
     }
 
     fn known_voter_addresses(&self) -> Vec<SocketAddr> {

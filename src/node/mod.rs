@@ -21,7 +21,9 @@ mod addresses;
 mod flow;
 mod join;
 mod keep;
+mod proof;
 mod receive;
+mod sealing;
 mod start;
 mod testament;
 
@@ -44,7 +46,9 @@ use crate::vocabulary::time::{HolderTime, Now};
 use addresses::Addresses;
 use join::Joining;
 use keep::Keeping;
+use proof::Proofs;
 use receive::Doorkeeper;
+use sealing::Sealing;
 use testament::Heirs;
 pub use testament::Testament;
 
@@ -140,6 +144,8 @@ pub struct NodeCore {
     addresses: Addresses,
     keeping: Keeping,
     doorkeeper: Doorkeeper,
+    sealing: Sealing,
+    proofs: Proofs,
     outputs: VecDeque<Output>,
     counters: Counters,
     members: Arc<Vec<MemberView>>,
@@ -165,6 +171,7 @@ impl NodeCore {
             self.refuse(now, from, reject);
         }
         self.settle(now);
+        self.proofs.part();
     }
 
     /// Applies everything that is due at `now`; harmless if nothing is.

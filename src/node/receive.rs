@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::NodeCore;
+use crate::membership::Membership;
 use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
 use crate::vocabulary::message::{Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus};
+use crate::vocabulary::seal::{self, Opened};
 use crate::vocabulary::time::{HolderTime, Now};
 
 /// A warning of one kind is given this often at most.
@@ -52,7 +54,9 @@ impl NodeCore {
         datagram: &[u8],
     ) -> Result<(), Reject> {
         let from = normalised(from);
-        let (header, message) = datagram::decode(datagram)?;
+        let opened = seal::open(self.sealing.keys(), datagram)?;
+        let plain = opened.as_ref().map_or(datagram, Opened::plain);
+        let (header, message) = datagram::decode(plain)?;
         if header.sender == self.me {
             return Err(Reject::Echo);
         }
@@ -62,6 +66,8 @@ impl NodeCore {
         if !self.is_started() {
             return Err(Reject::NotReady);
         }
+        self.refuse_repeated(&header, &message, opened.as_ref())?;
+        self.proofs.meet(&header, from, datagram.len());
         let sender = header.sender;
         match &message {
             Message::Join(join) => {
@@ -78,6 +84,9 @@ impl NodeCore {
             return self.meet_namesake(now, from, sender, &message);
         }
         if let Err(reject) = self.check_addressee(&header, &message) {
+            if matches!(&message, Message::Gossip(packet) if Membership::is_announcement(packet)) {
+                self.ask_back(now, from);
+            }
             if let (Reject::WrongBoot, Message::Acquire(acquire)) = (reject, &message) {
                 // So that a Goose learns at once that its voter restarted.
                 let reason = NakReason::NewBoot { boot: self.me.boot };
@@ -88,6 +97,7 @@ impl NodeCore {
             return Err(reject);
         }
         self.addresses.came_from(sender, from);
+        let message = self.disarmed(&header, &message).unwrap_or(message);
         self.deliver(now, from, &header, &message)
     }
 
@@ -131,16 +141,15 @@ impl NodeCore {
     }
 
     /// Whether this process is meant. "Whoever you are now" is allowed where nothing relies on
-    /// which process answers; gossip has its own idea of who is addressed.
+    /// which process answers.
     fn check_addressee(&self, header: &Header, message: &Message) -> Result<(), Reject> {
         if header.addressee.id.is_some_and(|id| id != self.me.id) {
             return Err(Reject::WrongNode);
         }
-        let lenient = matches!(message, Message::Gossip(_));
         match header.addressee.boot {
-            Some(boot) if boot == self.me.boot || lenient => Ok(()),
+            Some(boot) if boot == self.me.boot => Ok(()),
             Some(_) => Err(Reject::WrongBoot),
-            None if lenient || matches!(message, Message::Poll(_)) => Ok(()),
+            None if matches!(message, Message::Poll(_)) => Ok(()),
             None => Err(Reject::Unexpected),
         }
     }
@@ -221,8 +230,13 @@ impl NodeCore {
         }
         let mendable =
             matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters | Reject::TooNew);
-        if mendable && self.doorkeeper.may_warn(reason.name(), now.holder) {
-            self.event(Event::Warning(Warning::Foreign { reason, address }));
+        let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
+        if (mendable || sealing) && self.doorkeeper.may_warn(reason.name(), now.holder) {
+            self.event(Event::Warning(if sealing {
+                Warning::Sealing { reason, address }
+            } else {
+                Warning::Foreign { reason, address }
+            }));
         }
     }
 }

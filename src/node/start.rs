@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::addresses::Addresses;
 use super::join::Joining;
 use super::keep::Keeping;
+use super::proof::Proofs;
 use super::receive::Doorkeeper;
+use super::sealing::Sealing;
 use super::testament::Heirs;
 use super::{NodeCore, StartError};
 use crate::election::voter::VoterPast;
@@ -78,6 +80,8 @@ impl NodeCore {
             addresses,
             keeping: Keeping::new(stored, ephemeral),
             doorkeeper: Doorkeeper::default(),
+            sealing: Sealing::new(&setup),
+            proofs: Proofs::new(&setup),
             outputs: VecDeque::new(),
             counters: Counters::default(),
             members: Arc::default(),

@@ -41,14 +41,19 @@ impl NodeCore {
             return None;
         }
         let release = Release { holder: self.me, ballot: 0, all: true, nominee: None };
-        let testament = voters.iter().filter_map(|(voter, address)| {
+        let mut testament = Vec::with_capacity(voters.len());
+        for (voter, address) in &voters {
             let message = Message::Release { sequence: 0, release: release.clone() };
-            let datagram = self.envelope(Addressee::process(*voter), &message)?;
-            Some(Testament { to: *address, datagram })
-        });
-        let testament = testament.collect();
+            let datagram = self.envelope(Addressee::process(*voter), *address, &message);
+            testament.extend(datagram.map(|datagram| Testament { to: *address, datagram }));
+        }
         self.heirs.voters = voters;
         Some(testament)
+    }
+
+    /// The testament is to be written anew: the keys changed.
+    pub(super) fn revoke_testament(&mut self) {
+        self.heirs.voters.clear();
     }
 
     fn other_voters(&self) -> Vec<(Process, SocketAddr)> {

@@ -1,9 +1,11 @@
 //! Events in plain words: one line of log for each.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::mem::{Discriminant, discriminant};
 use std::time::Duration;
 
+use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::snapshot::MemberState;
 use crate::vocabulary::time::HolderTime;
@@ -124,6 +126,7 @@ fn warned(warning: &Warning) -> String {
         Warning::Foreign { reason, address } => {
             format!("refused datagrams from {address}: {}", reason.name().replace('_', " "))
         }
+        Warning::Sealing { reason, address } => unsealable(*reason, *address),
         Warning::SeedsSilent => "no seed has answered yet; still trying. Check the --seed \
              addresses, the --cluster name, and that UDP gets through"
             .to_owned(),
@@ -134,4 +137,20 @@ fn warned(warning: &Warning) -> String {
         }
         Warning::Membership(error) => format!("gossip: {error}"),
     }
+}
+
+fn unsealable(reason: Reject, address: SocketAddr) -> String {
+    let what = match reason {
+        Reject::Unsealed => {
+            "is not sealed, but this node has a key: give that node the --key-file too"
+        }
+        Reject::Forged => {
+            "names a key of this node but was not sealed with it: it was forged or damaged on its way"
+        }
+        _ => {
+            "is sealed with a key that this node lacks: add that key to its --key-file, or give \
+             all nodes the same one"
+        }
+    };
+    format!("refused what came from {address}: it {what}")
 }

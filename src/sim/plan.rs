@@ -230,6 +230,7 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
                 eligible: index == voters[0] || !(witnesses && dice.chance(300)),
                 timing,
                 entropy: [0; 32],
+                keys: None,
             }
         })
         .collect()

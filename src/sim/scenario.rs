@@ -67,6 +67,7 @@ impl Scenario {
             eligible: true,
             timing: Timing::of(profile),
             entropy: [0; 32],
+            keys: None,
         };
         (1..=nodes).map(setup).collect()
     }

@@ -5,7 +5,7 @@
 //! process inside the allocator. Every function here treats its input as hostile data.
 
 use serde::{Serialize, de::DeserializeOwned};
-use siphasher::sip::SipHasher13;
+use siphasher::sip::{SipHasher13, SipHasher24};
 use std::hash::Hasher;
 
 /// No encoded value is larger than this many bytes, and no decoder allocates more.
@@ -68,6 +68,13 @@ pub fn stable_hash(domain: &[u8], bytes: &[u8]) -> u64 {
     let mut hasher = SipHasher13::new();
     hasher.write_u64(domain.len() as u64);
     hasher.write(domain);
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+/// A 64-bit hash that nobody can foretell who does not know `key` (SipHash-2-4).
+pub fn keyed_hash(key: &[u8; 16], bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(key);
     hasher.write(bytes);
     hasher.finish()
 }

@@ -8,6 +8,10 @@
 //!   2 B     1 B      Header, bincode                              bincode
 //! ```
 //!
+//! Zeros may follow the message: questions to strangers are padded, so that the answer is no
+//! larger than a small multiple of the question. With a key the whole is sealed
+//! ([`super::seal`]).
+//!
 //! Input is hostile: whatever does not decode is a [`Reject`], which the node counts and
 //! drops.
 
@@ -58,6 +62,10 @@ pub struct Header {
     pub addressee: Addressee,
     /// The voter configuration the sender acts under.
     pub configuration: ConfigurationStamp,
+    /// To be echoed by whoever receives this, as proof that it receives at its address.
+    pub token: u32,
+    /// The last token that the addressee sent; 0 if none is known.
+    pub echo: u32,
 }
 
 /// Why a datagram was dropped.
@@ -86,11 +94,19 @@ pub enum Reject {
     Unexpected,
     /// This node cannot handle it yet: it does not know its cluster.
     NotReady,
+    /// It came in plain, and this node has a key.
+    Unsealed,
+    /// Sealed with a key that this node lacks.
+    UnknownKey,
+    /// Sealed by somebody who names a key of ours without having it, or damaged.
+    Forged,
+    /// Sealed and sound, and taken in before; or too late to tell.
+    Replayed,
 }
 
 impl Reject {
     /// Every reason, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::Oversized,
         Self::NotGaggle,
         Self::TooNew,
@@ -102,6 +118,10 @@ impl Reject {
         Self::Echo,
         Self::Unexpected,
         Self::NotReady,
+        Self::Unsealed,
+        Self::UnknownKey,
+        Self::Forged,
+        Self::Replayed,
     ];
 
     /// The name under which it is counted.
@@ -118,6 +138,10 @@ impl Reject {
             Self::Echo => "echo",
             Self::Unexpected => "unexpected",
             Self::NotReady => "not_ready",
+            Self::Unsealed => "unsealed",
+            Self::UnknownKey => "unknown_key",
+            Self::Forged => "forged",
+            Self::Replayed => "replayed",
         }
     }
 }
@@ -168,6 +192,15 @@ pub fn decode(datagram: &[u8]) -> Result<(Header, Message), Reject> {
         return Err(Reject::TooNew);
     }
     let (header, used) = codec::decode_front::<Header>(rest).map_err(|_| Reject::Malformed)?;
-    let message = codec::decode_whole(&rest[used..]).map_err(|_| Reject::Malformed)?;
+    let rest = &rest[used..];
+    let (message, used) = codec::decode_front(rest).map_err(|_| Reject::Malformed)?;
+    if rest[used..].iter().any(|byte| *byte != 0) {
+        return Err(Reject::Malformed);
+    }
     Ok((header, message))
+}
+
+/// Whether these bytes claim to be a plain datagram of this protocol.
+pub fn is_plain(datagram: &[u8]) -> bool {
+    datagram.starts_with(&MAGIC) && datagram.get(2).is_some_and(|version| *version > 0)
 }

@@ -105,6 +105,14 @@ pub enum Warning {
         /// From where.
         address: SocketAddr,
     },
+    /// Datagrams are not sealed as this node seals its own, so it and their sender cannot
+    /// understand each other.
+    Sealing {
+        /// In which way.
+        reason: Reject,
+        /// From where.
+        address: SocketAddr,
+    },
     /// No seed has answered yet; the node keeps trying.
     SeedsSilent,
     /// This node founds a cluster of its own: nobody leads if it dies.

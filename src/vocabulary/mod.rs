@@ -13,6 +13,7 @@ pub mod inspection;
 pub mod message;
 pub mod plant;
 pub mod record;
+pub mod seal;
 pub mod setup;
 pub mod snapshot;
 pub mod time;

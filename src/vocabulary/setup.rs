@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::configuration::{ClusterName, VoterSet};
 use super::identity::NodeId;
+use super::seal::KeyRing;
 use super::timing::Timing;
 
 /// The most seeds a node keeps.
@@ -31,6 +32,8 @@ pub struct Setup {
     pub eligible: bool,
     /// The spans of the protocol.
     pub timing: Timing,
+    /// The keys with which every datagram is sealed and opened. None: all is plain.
+    pub keys: Option<KeyRing>,
     /// Where all randomness of the node comes from.
     pub entropy: [u8; 32],
 }

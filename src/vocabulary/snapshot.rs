@@ -146,6 +146,9 @@ pub struct Counters {
     pub bytes_sent: u64,
     /// Datagrams dropped, by reason, in the order of [`Reject::ALL`].
     pub rejected: [u64; Reject::ALL.len()],
+    /// Answers kept back because they were more than three times as large as the question, and
+    /// whoever asked has not shown that it receives at its address.
+    pub answers_withheld: u64,
     /// Datagrams that could not be encoded or that the operating system would not send.
     pub send_failures: u64,
     /// Records that could not be written.

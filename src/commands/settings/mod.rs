@@ -126,6 +126,7 @@ impl RunSettings {
             voter_addresses,
             eligible: !raw.never_goose,
             timing,
+            keys: None,
             entropy: environment.entropy,
         };
         Ok(Self { setup, listen, http, storage, admin_token, warnings })

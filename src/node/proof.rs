@@ -1,0 +1,169 @@
+//! Who receives at the address that its datagrams claim to come from.
+//!
+//! Source addresses are forged easily, and a node that answers a short question at length is
+//! a weapon against whoever is named as its source. So, as in QUIC (RFC 9000, 8.1): every
+//! datagram carries a token that depends on its destination, its receiver echoes the token of
+//! the last one, and whoever echoes no valid token gets at most three times as many bytes as
+//! it sent. Whoever knows no token yet pads what it sends, so that nothing honest is lost.
+//!
+//! Nothing is kept of strangers: a token is recomputed from a secret of this boot.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use super::NodeCore;
+use crate::membership::Membership;
+use crate::vocabulary::codec::keyed_hash;
+use crate::vocabulary::datagram::{Addressee, Header};
+use crate::vocabulary::identity::{Boot, NodeId};
+use crate::vocabulary::message::Message;
+use crate::vocabulary::setup::Setup;
+
+/// An answer to an unproven source is at most this many times as large as its question.
+const AMPLIFICATION_MAX: usize = 3;
+/// What is sent to a stranger is padded to this many bytes, before it is sealed: a third of
+/// the largest answer that gossip gives.
+const QUESTION_SIZE: usize = 450;
+/// The most nodes whose tokens are kept.
+const TOKENS_MAX: usize = 8192;
+
+/// Tokens given and taken.
+#[derive(Debug)]
+pub(super) struct Proofs {
+    secret: [u8; 16],
+    heard: BTreeMap<NodeId, (Boot, u32)>,
+    /// The unproven source whose datagram is being handled, and how many bytes it may get yet.
+    allowance: Option<(SocketAddr, usize)>,
+}
+
+impl Proofs {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let key = |half: u8| {
+            let mut text = setup.entropy.to_vec();
+            text.push(half);
+            keyed_hash(b"secret of tokens", &text).to_le_bytes()
+        };
+        let mut secret = [0; 16];
+        secret[..8].copy_from_slice(&key(0));
+        secret[8..].copy_from_slice(&key(1));
+        Self { secret, heard: BTreeMap::new(), allowance: None }
+    }
+
+    /// What to send to this address for it to echo. Never 0.
+    pub(super) fn token(&self, address: SocketAddr) -> u32 {
+        let mut bytes = [0; 18];
+        match address.ip() {
+            IpAddr::V4(ip) => bytes[..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => bytes[..16].copy_from_slice(&ip.octets()),
+        }
+        bytes[16..].copy_from_slice(&address.port().to_le_bytes());
+        let hash = keyed_hash(&self.secret, &bytes).to_le_bytes();
+        u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3]]).max(1)
+    }
+
+    /// The last token of whom this is for; 0 if none is known.
+    pub(super) fn echo(&self, to: Addressee) -> u32 {
+        let heard = to.id.and_then(|id| self.heard.get(&id));
+        let heard = heard.filter(|(boot, _)| to.boot.is_none_or(|meant| meant == *boot));
+        heard.map_or(0, |(_, token)| *token)
+    }
+
+    /// Notes what a datagram of `size` bytes shows of its sender.
+    pub(super) fn meet(&mut self, header: &Header, from: SocketAddr, size: usize) {
+        let proven = header.echo == self.token(from);
+        self.allowance = (!proven).then_some((from, size * AMPLIFICATION_MAX));
+        if header.token != 0 {
+            if self.heard.len() >= TOKENS_MAX {
+                // Whoever still speaks says its token again.
+                self.heard.clear();
+            }
+            self.heard.insert(header.sender.id, (header.sender.boot, header.token));
+        }
+    }
+
+    /// The datagram is handled, with all that followed from it.
+    pub(super) fn part(&mut self) {
+        self.allowance = None;
+    }
+
+    /// Whether an unproven source at this address is being answered.
+    fn is_answering(&self, address: SocketAddr) -> bool {
+        self.allowance.is_some_and(|(source, _)| source == address)
+    }
+
+    /// Whether so many bytes may be sent there.
+    pub(super) fn allows(&mut self, address: SocketAddr, size: usize) -> bool {
+        match &mut self.allowance {
+            Some((source, left)) if *source == address => match left.checked_sub(size) {
+                Some(rest) => {
+                    *left = rest;
+                    true
+                }
+                None => false,
+            },
+            _ => true,
+        }
+    }
+
+    /// Lengthens what goes to somebody who may not believe us yet.
+    pub(super) fn pad(
+        &self,
+        to: Addressee,
+        address: SocketAddr,
+        message: &Message,
+        datagram: &mut Vec<u8>,
+    ) {
+        // An announcement may meet a later process than the one that it is meant for.
+        let greets =
+            matches!(message, Message::Gossip(packet) if Membership::is_announcement(packet));
+        let unknown = self.echo(to) == 0 && !self.is_answering(address);
+        if (greets || unknown) && datagram.len() < QUESTION_SIZE {
+            datagram.resize(QUESTION_SIZE, 0);
+        }
+    }
+}
+
+impl NodeCore {
+    /// Whether the sender has received something of this boot, wherever it is.
+    pub(super) fn is_fresh(&self, header: &Header) -> bool {
+        let id = header.sender.id;
+        let answered = self.addresses.for_answer(header.sender);
+        let pushed = self.addresses.best(id, self.membership.address_of(id));
+        let mut places = [answered, pushed].into_iter().flatten();
+        places.any(|address| self.proofs.token(address) == header.echo)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proofs() -> Proofs {
+        Proofs { secret: [7; 16], heard: BTreeMap::new(), allowance: None }
+    }
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_token_belongs_to_one_address_and_one_boot() {
+        let (here, there) = (address("10.0.0.1:8000"), address("10.0.0.1:8001"));
+        assert_eq!(proofs().token(here), proofs().token(here));
+        assert_ne!(proofs().token(here), proofs().token(there));
+        let later = Proofs { secret: [8; 16], ..proofs() };
+        assert_ne!(proofs().token(here), later.token(here));
+    }
+
+    #[test]
+    fn an_allowance_is_used_up_and_concerns_one_address() {
+        let (asker, other) = (address("10.0.0.1:8000"), address("10.0.0.2:8000"));
+        let mut proofs = Proofs { allowance: Some((asker, 300)), ..proofs() };
+        assert!(proofs.allows(other, 1400));
+        assert!(!proofs.allows(asker, 301));
+        assert!(proofs.allows(asker, 200) && proofs.allows(asker, 100));
+        assert!(!proofs.allows(asker, 1));
+        proofs.part();
+        assert!(proofs.allows(asker, 1400));
+    }
+}
