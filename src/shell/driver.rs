@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::clock::Clock;
 use super::handle::Shared;
 use super::journal;
+use super::reload::Change;
 use super::socket::{RECEIVE_SIZE, try_receive};
 use super::store::{Stored, Writer};
 use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
@@ -43,6 +44,7 @@ pub(super) enum Order {
         reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
     },
     Leave,
+    Change(Change),
 }
 
 /// Everything the task owns.
@@ -120,6 +122,7 @@ impl Driver {
                 let _ = reply.send(outcome);
             }
             Order::Leave => self.core.leave(now),
+            Order::Change(change) => self.apply(change),
         }
     }
 

@@ -9,6 +9,7 @@ pub mod handle;
 #[cfg(feature = "http")]
 pub mod http;
 mod journal;
+mod reload;
 pub mod socket;
 pub mod start;
 pub mod store;
