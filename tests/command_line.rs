@@ -151,3 +151,94 @@ fn refused_settings_exit_with_2_and_open_nothing() {
         assert_eq!(code(&gaggle(nonsense)), 2, "{nonsense:?}");
     }
 }
+
+#[test]
+fn check_shows_what_run_would_do_and_where_it_is_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gaggle.toml");
+    std::fs::write(&file, "cluster = \"pond\"\nlease = \"1200ms\"\nephemeral = true\n").unwrap();
+    let key = folder.path().join("key");
+    assert_eq!(code(&gaggle(&["keygen", "--output", key.to_str().unwrap()])), 0);
+    let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
+    // The port is taken: nothing is opened.
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let words = ["check", &address, "--config", file, "--cluster", "lake", "--http", &address];
+    let shown = gaggle(&[&words[..], &["--key-file", key]].concat());
+    assert_eq!(code(&shown), 0, "{}", text(&shown.stderr));
+    let lines = text(&shown.stdout);
+    let line = |name: &str| {
+        let start = format!("{name} ");
+        let line = lines.lines().find(|line| line.starts_with(&start)).unwrap();
+        line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("cluster"), ["lake", "flag"]);
+    assert_eq!(line("lease"), ["1.2s", "file"]);
+    assert_eq!(line("state-dir"), ["none", "default"]);
+    assert_eq!(line("profile"), ["lan", "default"]);
+    assert_eq!(line("fail-over")[..2], ["within", "1.278s"]);
+    assert_eq!(line("rides")[..3], ["out", "3", "lost"]);
+    let secret = std::fs::read_to_string(key).unwrap();
+    assert!(!lines.contains(secret.trim()) && text(&shown.stderr).is_empty());
+
+    let shown = gaggle(&[&words[..], &["-o", "json"]].concat());
+    let json: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(json["settings"]["lease"]["from"], "file");
+    assert_eq!((&json["lost_renewals"], &json["fail_over_ms"]), (&3.into(), &1278.0.into()));
+
+    std::fs::write(file, "clutser = 1").unwrap();
+    let refused = gaggle(&words);
+    assert_eq!(code(&refused), 2);
+    assert!(text(&refused.stderr).contains("did you mean \"cluster\"?"), "{refused:?}");
+    assert_eq!(code(&gaggle(&["check", "--ephemeral", "--lease", "1ms"])), 2);
+}
+
+#[test]
+fn a_hang_up_reads_the_settings_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (config, key, log) = (path("gaggle.toml"), path("key"), path("log"));
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let write = |rest: &str| {
+        std::fs::write(&config, format!("key-file = '{key}'\n{rest}")).unwrap();
+    };
+    let secret = |digits: &str| std::fs::write(&key, digits.repeat(16)).unwrap();
+    secret("a1b2");
+    write("");
+    let mut node = Command::new(env!("CARGO_BIN_EXE_gaggle"))
+        .args(["run", &free(), "--http", &free(), "--ephemeral", "--config", &config])
+        // Its end takes the node along, however this test ends.
+        .arg("--exit-with-stdin")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let process = rustix::process::Pid::from_child(&node);
+    let awaited = |part: &str| {
+        for _ in 0..500 {
+            let lines = std::fs::read_to_string(&log).unwrap();
+            if lines.contains(part) {
+                return lines;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no \"{part}\" in {}", std::fs::read_to_string(&log).unwrap());
+    };
+    let hang_up = |expected: &str| {
+        rustix::process::kill_process(process, rustix::process::Signal::HUP).unwrap();
+        awaited(expected)
+    };
+    awaited("ask it: curl");
+    hang_up("nothing has changed");
+    secret("c3d4");
+    write("lease = '900ms'\nlog-level = 'warn'");
+    let lines = hang_up("lease changed, but needs a restart");
+    assert!(lines.contains("key-file, log-level changed") && !lines.contains("became Duck"));
+    write("leese = '900ms'");
+    hang_up("but nothing is changed: the configuration file");
+    write("lease = '900ms'");
+    hang_up("log-level changed");
+    rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+    assert!(node.wait().unwrap().success());
+}

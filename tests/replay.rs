@@ -1,5 +1,6 @@
 //! What an attacker can do who hears everything and sends it again, and what a stranger can
 //! draw out of a node. Five sealed nodes in a network of a few lines, time as a number.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -24,6 +24,10 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Start a node
     Run(Box<RunArguments>),
+    /// Show what `run` would start with, where each value is from, and what it is worth
+    Check(Box<CheckArguments>),
+    /// Make a new key for sealing what nodes say to each other
+    Keygen(KeygenArguments),
     /// Run a whole local cluster of real processes, with a live view
     Dev(DevArguments),
     /// Ask a node how it stands
@@ -36,6 +40,33 @@ pub(super) enum Command {
     StepDown(StepDownArguments),
     /// Tell a node to say goodbye and end
     Leave(LeaveArguments),
+}
+
+impl Command {
+    /// What `run` and `check` are told of the node.
+    pub(super) fn run_arguments_mut(&mut self) -> Option<&mut RunArguments> {
+        match self {
+            Self::Run(arguments) => Some(arguments),
+            Self::Check(arguments) => Some(&mut arguments.run),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArguments {
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+    /// How to show it
+    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    pub(super) output: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct KeygenArguments {
+    /// Write the key to a new file that only you can read, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    pub(super) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Args)]
@@ -78,6 +109,14 @@ pub(super) struct RunArguments {
     /// Keep nothing: every start waits as if the disk had been lost
     #[arg(long, env = "GAGGLE_EPHEMERAL", value_parser = FalseyValueParser::new(), conflicts_with = "state_dir")]
     pub(super) ephemeral: bool,
+    /// A file with the keys that seal what nodes say to each other, as `gaggle keygen` makes
+    /// them: the first seals, all open
+    #[arg(long, value_name = "FILE", env = "GAGGLE_KEY_FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// A TOML file with settings: keys are named like these flags, and ADDR:PORT is `listen`.
+    /// Flags and the environment are stronger
+    #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
+    pub(super) config: Option<PathBuf>,
     /// A file with the token that lets operators give orders from other machines
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
@@ -126,7 +165,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(super) enum LogLevel {
     Error,
     Warn,

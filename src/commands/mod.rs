@@ -7,17 +7,21 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::shell::http::client::ClientError;
-use arguments::{Arguments, Command};
+use arguments::Command;
+use sources::SourceError;
 
 mod arguments;
 mod ask;
+mod check;
 mod dev;
+mod keys;
 mod launch;
+mod log;
+mod reload;
 mod run;
 mod settings;
+mod sources;
 mod table;
 
 /// The exit codes, as they are documented.
@@ -43,6 +47,12 @@ enum CommandError {
     /// The flags make no sense. Nothing was opened.
     #[error(transparent)]
     Settings(#[from] settings::SettingsError),
+    /// Neither does what they are taken from.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A key could not be written.
+    #[error(transparent)]
+    Keys(#[from] keys::KeyFileError),
     /// The node could not be started; whatever was opened is closed again.
     #[error(transparent)]
     Launch(#[from] launch::LaunchError),
@@ -84,7 +94,7 @@ enum CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) => Exit::Usage,
+            Self::Settings(_) | Self::Source(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
@@ -105,15 +115,12 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == KEEPER) {
         return keep();
     }
-    let arguments = Arguments::parse();
-    let outcome = match arguments.command {
-        Command::Run(arguments) => run::run(&arguments),
-        Command::Dev(arguments) => dev::dev(&arguments),
-        Command::Status(arguments) => ask::status(&arguments),
-        Command::Members(arguments) => ask::members(&arguments),
-        Command::Goose(arguments) => ask::goose(&arguments),
-        Command::StepDown(arguments) => ask::step_down(&arguments),
-        Command::Leave(arguments) => ask::leave(&arguments),
+    let words: Vec<_> = std::env::args_os().collect();
+    let outcome = match sources::read(&words) {
+        Ok((arguments, origins)) => obey(&arguments.command, &origins),
+        // Help and version come this way too, and are no failures.
+        Err(SourceError::CommandLine(error)) => error.exit(),
+        Err(error) => Err(error.into()),
     };
     match outcome {
         Ok(exit) => exit.into(),
@@ -149,6 +156,20 @@ fn keep() -> ExitCode {
     Exit::Usage.into()
 }
 
+fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(arguments) => run::run(arguments, origins),
+        Command::Check(arguments) => check::check(arguments, origins),
+        Command::Keygen(arguments) => keys::keygen(arguments),
+        Command::Dev(arguments) => dev::dev(arguments),
+        Command::Status(arguments) => ask::status(arguments),
+        Command::Members(arguments) => ask::members(arguments),
+        Command::Goose(arguments) => ask::goose(arguments),
+        Command::StepDown(arguments) => ask::step_down(arguments),
+        Command::Leave(arguments) => ask::leave(arguments),
+    }
+}
+
 /// Whether anybody still reads standard output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Audience {
@@ -172,4 +193,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .enable_all()
         .build()
         .map_err(CommandError::Process)
+}
+
+/// Where all randomness comes from: the operating system.
+fn entropy() -> Result<[u8; 32], CommandError> {
+    use rand::TryRng;
+    let mut bytes = [0; 32];
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut bytes)
+        .map_err(|error| CommandError::Process(std::io::Error::other(error)))?;
+    Ok(bytes)
 }

@@ -14,24 +14,29 @@ use std::io::Read;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::arguments::{LogFormat, LogLevel, RunArguments};
+use super::arguments::RunArguments;
 use super::launch::{Launched, launch};
+use super::log::Log;
+use super::reload::Running;
 use super::settings::{Environment, RunSettings, Storage};
-use super::{CommandError, Exit, runtime};
+use super::sources::Origins;
+use super::{CommandError, Exit, entropy, runtime};
 use crate::shell::start::Confidant;
 
 /// Runs a node to its end.
-pub(super) fn run(arguments: &RunArguments) -> Result<Exit, CommandError> {
+pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {
     let environment = Environment::of_process(entropy()?);
     let settings = RunSettings::check(arguments, &environment)?;
-    start_log(arguments.log_format, arguments.log_level);
+    let log = Log::start(arguments.log_format, arguments.log_level);
+    let running = Running::new(log, arguments, &settings, origins);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     // Before the runtime: a process that has no threads yet is cheapest to start another from.
     let confidant = if arguments.no_keeper { None } else { keeper() };
     let runtime = runtime()?;
-    let outcome = runtime.block_on(lived(settings, confidant, arguments.exit_with_stdin));
+    let lived = lived(settings, confidant, running, arguments.exit_with_stdin);
+    let outcome = runtime.block_on(lived);
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
     outcome
@@ -58,6 +63,7 @@ fn keeper() -> Option<Box<dyn Confidant>> {
 async fn lived(
     settings: RunSettings,
     confidant: Option<Box<dyn Confidant>>,
+    mut running: Running,
     exit_with_stdin: bool,
 ) -> Result<Exit, CommandError> {
     // Before the node starts, so that a signal never finds it without a handler.
@@ -73,7 +79,7 @@ async fn lived(
             tracing::info!("the node has ended");
             return outcome.map(|()| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
-        (name, _) = signals.next() => {
+        (name, _) = signals.next_end(|| running.reload(&handle)) => {
             tracing::info!("{name} received: leaving; once more ends at once");
         }
         () = end_of_input => {
@@ -94,10 +100,11 @@ async fn lived(
     Ok(Exit::Done)
 }
 
-/// Both signals that end a node.
+/// The signals that end a node, and the one that makes it read its settings again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -105,15 +112,28 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    /// The next one's name and number.
-    async fn next(&mut self) -> (&'static str, i32) {
-        tokio::select! {
-            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
-            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+    /// The next one that ends the node; until then `reload` is called for every other.
+    async fn next_end(&mut self, mut reload: impl FnMut()) -> (&'static str, i32) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    return ("SIGTERM", SignalKind::terminate().as_raw_value());
+                }
+                _ = self.interrupt.recv() => {
+                    return ("SIGINT", SignalKind::interrupt().as_raw_value());
+                }
+                Some(()) = self.hang_up.recv() => reload(),
+            }
         }
+    }
+
+    /// The next one's name and number, when it is too late to read anything again.
+    async fn next(&mut self) -> (&'static str, i32) {
+        self.next_end(|| {}).await
     }
 }
 
@@ -146,35 +166,4 @@ fn greeting(settings: &RunSettings) -> String {
         "node {} of cluster \"{}\" on {} (UDP), {state}; ask it: curl http://{http}/",
         setup.id, setup.cluster, setup.address
     )
-}
-
-fn start_log(format: LogFormat, level: LogLevel) {
-    use std::io::IsTerminal;
-    let level = match level {
-        LogLevel::Error => tracing::Level::ERROR,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Trace => tracing::Level::TRACE,
-    };
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal() && !no_colour);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().init(),
-    }
-}
-
-/// Where all randomness of the node comes from: the operating system.
-fn entropy() -> Result<[u8; 32], CommandError> {
-    use rand::TryRng;
-    let mut bytes = [0; 32];
-    rand::rngs::SysRng
-        .try_fill_bytes(&mut bytes)
-        .map_err(|error| CommandError::Process(std::io::Error::other(error)))?;
-    Ok(bytes)
 }

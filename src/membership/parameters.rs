@@ -50,16 +50,15 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
             num_members: count(2),
         }),
         periodic_gossip: Some(PeriodicParams {
-            // News only: without any, nothing is sent.
-            frequency: (probe_period / 2).max(Duration::from_millis(200)),
+            frequency: probe_period.max(Duration::from_millis(200)),
             num_members: count(3),
         }),
     }
 }
 
-/// How long a suspect may defend itself: three probe periods, and more in a larger cluster,
+/// How long a suspect may defend itself: four probe periods, and more in a larger cluster,
 /// where both the accusation and the defence take longer to get around.
 fn suspicion(probe_period: Duration, members: usize) -> Duration {
     let digits = members.max(10).ilog10();
-    probe_period * 3 * digits.max(1)
+    probe_period * 4 * digits.max(1)
 }

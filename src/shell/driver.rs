@@ -19,6 +19,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use super::clock::Clock;
 use super::handle::Shared;
 use super::journal;
+use super::reload::Change;
 use super::socket::{RECEIVE_SIZE, try_receive};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
@@ -44,6 +45,7 @@ pub(super) enum Order {
         reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
     },
     Leave,
+    Change(Change),
 }
 
 /// Everything the task owns.
@@ -123,6 +125,7 @@ impl Driver {
                 let _ = reply.send(outcome);
             }
             Order::Leave => self.core.leave(now),
+            Order::Change(change) => self.apply(change),
         }
     }
 

@@ -1,8 +1,8 @@
 //! Events in plain words: one line of log for each.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::mem::{Discriminant, discriminant};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::vocabulary::datagram::Reject;

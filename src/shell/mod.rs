@@ -11,6 +11,7 @@ pub mod http;
 mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
+mod reload;
 pub mod socket;
 pub mod start;
 pub mod store;

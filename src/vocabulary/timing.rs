@@ -114,8 +114,8 @@ impl Timing {
                 deference: millis(30),
                 retransmit: millis(20),
                 lease_max: millis(600),
-                probe_period: millis(400),
-                probe_round_trip: millis(150),
+                probe_period: millis(200),
+                probe_round_trip: millis(80),
             },
             Profile::Fast => Self {
                 lease: millis(250),
@@ -125,8 +125,8 @@ impl Timing {
                 deference: millis(20),
                 retransmit: millis(10),
                 lease_max: millis(250),
-                probe_period: millis(400),
-                probe_round_trip: millis(150),
+                probe_period: millis(200),
+                probe_round_trip: millis(80),
             },
             Profile::Wan => Self {
                 lease: millis(3000),

@@ -82,4 +82,6 @@ pub(in crate::commands) enum SettingsError {
     TokenFile { file: PathBuf, source: std::io::Error },
     #[error("the admin token file {} holds no token: {reason}", file.display())]
     Token { file: PathBuf, reason: TokenError },
+    #[error(transparent)]
+    KeyFile(#[from] crate::commands::keys::KeyFileError),
 }

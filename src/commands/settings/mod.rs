@@ -6,9 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::arguments::RunArguments;
+use super::keys::read_keys;
 use crate::shell::http::admin::Token;
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
+use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::setup::{SEEDS_MAX, Setup};
 use crate::vocabulary::timing::Timing;
 
@@ -113,6 +115,7 @@ impl RunSettings {
             );
         }
         let admin_token = raw.admin_token_file.as_deref().map(read_token).transpose()?;
+        let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
         let http_ip = if http.ip().is_unspecified() { advertised.ip() } else { http.ip() };
         let (voters, voter_addresses) =
             voters.map_or((None, Vec::new()), |voters| (Some(voters.set), voters.addresses));
@@ -126,7 +129,7 @@ impl RunSettings {
             voter_addresses,
             eligible: !raw.never_goose,
             timing,
-            keys: None,
+            keys,
             entropy: environment.entropy,
         };
         Ok(Self { setup, listen, http, storage, admin_token, warnings })
@@ -263,6 +266,32 @@ fn storage(
     }
     let base = environment.state_folder().ok_or(SettingsError::NoStateFolder)?;
     Ok(Storage::Folder(base.join("gaggle").join(cluster.as_str()).join(id.to_string())))
+}
+
+/// The keys, or a warning of what their absence means.
+fn keys(
+    raw: &RunArguments,
+    own: &[SocketAddr],
+    seeds: &[String],
+    warnings: &mut Vec<String>,
+) -> Result<Option<KeyRing>, SettingsError> {
+    if let Some(file) = &raw.key_file {
+        let (keys, warning) = read_keys(file)?;
+        warnings.extend(warning);
+        return Ok(Some(keys));
+    }
+    let here = |text: &String| {
+        text.starts_with("localhost:")
+            || text.parse::<SocketAddr>().is_ok_and(|seed| is_loopback(seed.ip()))
+    };
+    if !own.iter().all(|address| is_loopback(address.ip())) || !seeds.iter().all(here) {
+        warnings.push(
+            "no --key-file: whoever can reach this port can disturb the cluster; make a key with \
+             `gaggle keygen` and give it to every node"
+                .to_owned(),
+        );
+    }
+    Ok(None)
 }
 
 /// The admin token in `file`.

@@ -1,0 +1,136 @@
+//! SIGHUP: everything is read again as it was at the start. Keys, seeds and the log level take
+//! effect; of the rest is said what waits for a restart. What is refused changes nothing.
+
+use super::CommandError;
+use super::arguments::{LogLevel, RunArguments};
+use super::check::{Setting, effective};
+use super::log::Log;
+use super::settings::{Environment, RunSettings};
+use super::sources::{self, Origins};
+use crate::shell::handle::Handle;
+use crate::vocabulary::seal::KeyRing;
+
+/// What takes effect without a restart.
+const AT_ONCE: [&str; 3] = ["seed", "key-file", "log-level"];
+
+/// What the node runs with.
+#[derive(Debug)]
+pub(super) struct Running {
+    log: Log,
+    log_level: LogLevel,
+    effective: Vec<Setting>,
+    keys: Option<KeyRing>,
+}
+
+/// What was read anew.
+struct Fresh {
+    settings: RunSettings,
+    effective: Vec<Setting>,
+    log_level: LogLevel,
+}
+
+impl Running {
+    pub(super) fn new(
+        log: Log,
+        raw: &RunArguments,
+        settings: &RunSettings,
+        origins: &Origins,
+    ) -> Self {
+        let effective = effective(raw, settings, origins);
+        Self { log, log_level: raw.log_level, effective, keys: settings.setup.keys.clone() }
+    }
+
+    /// Reads everything again and lets take effect what can.
+    pub(super) fn reload(&mut self, handle: &Handle) {
+        match fresh() {
+            Ok(fresh) => self.adopt(handle, fresh),
+            Err(error) => tracing::error!("SIGHUP received, but nothing is changed: {error}"),
+        }
+    }
+
+    fn adopt(&mut self, handle: &Handle, fresh: Fresh) {
+        for warning in &fresh.settings.warnings {
+            tracing::warn!("{warning}");
+        }
+        let keys = fresh.settings.setup.keys;
+        let (mut changed, mut later) = changes(&self.effective, &fresh.effective);
+        // The same file may hold other keys, in another order perhaps; without keys at all a
+        // running node would begin to speak openly, which nobody does by accident.
+        if keys != self.keys && keys.is_none() {
+            changed.retain(|name| *name != "key-file");
+            later.push("key-file");
+        }
+        if changed.is_empty() && later.is_empty() {
+            tracing::info!("SIGHUP received: nothing has changed");
+            return;
+        }
+        let done = match keys {
+            Some(keys) if self.keys.as_ref() != Some(&keys) => {
+                self.keys = Some(keys.clone());
+                handle.rotate_keys(keys)
+            }
+            _ => Ok(()),
+        };
+        let done = done.and_then(|()| handle.replace_seeds(fresh.settings.setup.seeds));
+        if let Err(error) = done {
+            tracing::error!("SIGHUP received, but {error}: send it again");
+            return;
+        }
+        // At whichever level of the two says more, or nobody would hear of the change.
+        self.log.set_level(fresh.log_level.max(self.log_level));
+        if !changed.is_empty() {
+            tracing::info!("SIGHUP received: {} changed", changed.join(", "));
+        }
+        if !later.is_empty() {
+            tracing::warn!("SIGHUP received: {} changed, but needs a restart", later.join(", "));
+        }
+        self.log.set_level(fresh.log_level);
+        self.log_level = fresh.log_level;
+        // What waits for a restart is still as it was, and is named again next time.
+        for setting in fresh.effective {
+            let known = self.effective.iter_mut().find(|known| known.name == setting.name);
+            if let Some(known) = known.filter(|known| changed.contains(&known.name)) {
+                *known = setting;
+            }
+        }
+    }
+}
+
+fn fresh() -> Result<Fresh, CommandError> {
+    let words: Vec<_> = std::env::args_os().collect();
+    let (mut arguments, origins) = sources::read(&words)?;
+    let raw = arguments.command.run_arguments_mut();
+    // This process was started by the same words.
+    let raw = raw.ok_or_else(|| CommandError::Process(std::io::Error::other("not a node")))?;
+    let settings = RunSettings::check(raw, &Environment::of_process([0; 32]))?;
+    let effective = effective(raw, &settings, &origins);
+    Ok(Fresh { settings, effective, log_level: raw.log_level })
+}
+
+/// The names of what changed: at once, and after a restart.
+fn changes(before: &[Setting], after: &[Setting]) -> (Vec<&'static str>, Vec<&'static str>) {
+    let differs = |setting: &&Setting| {
+        before.iter().any(|known| known.name == setting.name && known.value != setting.value)
+    };
+    let names = after.iter().filter(differs).map(|setting| setting.name);
+    names.partition(|name| AT_ONCE.contains(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::sources::Origin;
+
+    #[test]
+    fn what_changed_is_sorted_by_whether_it_waits() {
+        let setting =
+            |name, value: &str| Setting { name, value: value.to_owned(), origin: Origin::Flag };
+        let before = [setting("seed", "a:1"), setting("id", "1"), setting("lease", "1s")];
+        let mut after = before.clone();
+        assert_eq!(changes(&before, &after), (vec![], vec![]));
+        after[0].value = "b:1".to_owned();
+        after[1].value = "2".to_owned();
+        after[2].origin = Origin::File;
+        assert_eq!(changes(&before, &after), (vec!["seed"], vec!["id"]));
+    }
+}
