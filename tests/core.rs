@@ -108,9 +108,7 @@ impl World {
             let timer = self
                 .nodes
                 .iter()
-                .filter_map(|(number, node)| {
-                    Some((self.now + nanos(node.poll_timeout(now)?), *number))
-                })
+                .filter_map(|(number, node)| Some((self.now + nanos(node.poll_timeout(now)?), *number)))
                 .min();
             let next = mail.unwrap_or(u64::MAX).min(timer.map_or(u64::MAX, |(at, _)| at));
             if next > end {
