@@ -8,7 +8,7 @@
 #[allow(dead_code)]
 mod harness;
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::process::GAGGLE;
@@ -184,16 +184,16 @@ fn an_ordered_step_down_moves_the_goose() {
 fn gaggle(arguments: &[&str]) -> Output {
     let mut child = Command::new(GAGGLE)
         .args(arguments)
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
-        .unwrap();
-    let ended = poll_until(PATIENCE, || child.try_wait().unwrap());
+        .expect("the binary can be started");
+    let ended = poll_until(PATIENCE, || child.try_wait().expect("the process can be asked for"));
     if ended.is_none() {
         let _ = child.kill();
     }
     assert!(ended.is_some(), "{arguments:?} did not end");
-    child.wait_with_output().unwrap()
+    child.wait_with_output().expect("what it wrote can be read")
 }
 
 #[test]
