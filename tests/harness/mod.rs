@@ -1,0 +1,255 @@
+//! Clusters of real `gaggle run` processes on loopback, for the tests and the benchmark.
+//!
+//! ```text
+//! test ---- signals, starts ----> processes (state folders and logs in a temporary folder)
+//!   ^                                 ^
+//!   |  conditions, never times        | GET /v1/status, /goose: one thread per node, always
+//!   +---------- Watch <---------------+
+//! ```
+//!
+//! Nothing of the library is used here: the product is judged by what it shows to everybody.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use self::http::{Answer, Client};
+use self::process::{NodeProcess, Settings, free_port};
+use self::watch::{Leadership, Status, Watch};
+
+pub(crate) mod claims;
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod watch;
+
+/// How long a condition may take before a test fails: far longer than it ever should, since
+/// the machine may be busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Between two looks at a condition.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// Lines of each node's log that are shown when a test fails.
+const LOG_LINES: usize = 40;
+
+/// Looks at `condition` until it gives something, for `limit` at most.
+pub(crate) fn poll_until<T>(
+    limit: Duration,
+    mut condition: impl FnMut() -> Option<T>,
+) -> Option<T> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if Instant::now() > deadline {
+            return None;
+        }
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+}
+
+/// A cluster. Dropping it ends all its processes, stopped ones too.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    watch: Watch,
+    nodes: BTreeMap<u64, NodeProcess>,
+    voters: Vec<u64>,
+    folder: PathBuf,
+    /// Removes the folder; given up when a test fails, so that the logs stay.
+    temporary: Option<tempfile::TempDir>,
+}
+
+impl Cluster {
+    /// The nodes `ids`, of which `voters` vote. No process is started yet. Voters are told the
+    /// voters, all others their addresses as seeds.
+    pub(crate) fn new(ids: &[u64], voters: &[u64], watch: Watch) -> Self {
+        let temporary = tempfile::tempdir().expect("a temporary folder");
+        let folder = temporary.path().to_owned();
+        let mut cluster = Self {
+            watch,
+            nodes: BTreeMap::new(),
+            voters: voters.to_vec(),
+            folder,
+            temporary: Some(temporary),
+        };
+        let addresses: BTreeMap<u64, SocketAddr> =
+            ids.iter().map(|id| (*id, loopback(free_port()))).collect();
+        let of_voters = || voters.iter().map(|id| (id, addresses[id]));
+        let list: Vec<String> =
+            of_voters().map(|(id, address)| format!("{id}={address}")).collect();
+        for (id, address) in &addresses {
+            let arguments = if voters.contains(id) {
+                vec!["--voters".to_owned(), list.join(",")]
+            } else {
+                let seed = |(_, seed): (_, SocketAddr)| ["--seed".to_owned(), seed.to_string()];
+                of_voters().flat_map(seed).collect()
+            };
+            cluster.add(*id, *address, arguments);
+        }
+        cluster
+    }
+
+    /// One more node that knows nothing but the address of `seed`. Not started yet.
+    pub(crate) fn add_by_seed(&mut self, id: u64, seed: u64) {
+        let seed = self.node(seed).settings.address.to_string();
+        self.add(id, loopback(free_port()), vec!["--seed".to_owned(), seed]);
+    }
+
+    fn add(&mut self, id: u64, address: SocketAddr, arguments: Vec<String>) {
+        let http = loopback(free_port());
+        self.watch.add(id, http);
+        let settings = Settings { id, address, http, arguments };
+        self.nodes.insert(id, NodeProcess::new(settings, &self.folder));
+    }
+
+    pub(crate) fn node(&self, id: u64) -> &NodeProcess {
+        self.nodes.get(&id).expect("a node of the cluster")
+    }
+
+    fn node_mut(&mut self, id: u64) -> &mut NodeProcess {
+        self.nodes.get_mut(&id).expect("a node of the cluster")
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(crate) fn voters(&self) -> &[u64] {
+        &self.voters
+    }
+
+    /// All nodes, whether they run or not.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// The nodes whose processes live, stopped ones too.
+    pub(crate) fn running(&self) -> Vec<u64> {
+        let running = self.nodes.iter().filter(|(_, node)| node.is_running());
+        running.map(|(id, _)| *id).collect()
+    }
+
+    /// The running nodes without `left_out`.
+    pub(crate) fn others(&self, left_out: &[u64]) -> Vec<u64> {
+        self.running().into_iter().filter(|id| !left_out.contains(id)).collect()
+    }
+
+    /// Starts a node, on the state folder that it had before.
+    pub(crate) fn start(&mut self, id: u64) {
+        self.node_mut(id).start();
+    }
+
+    /// Starts all nodes that do not run, the highest first, each as soon as the one before
+    /// answers: the highest is there when the cluster is founded.
+    pub(crate) fn start_highest_first(&mut self) {
+        for id in self.ids().into_iter().rev() {
+            if !self.node(id).is_running() {
+                self.start(id);
+                self.wait_until(&format!("node {id} answers"), |cluster| cluster.status(id));
+            }
+        }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, id: u64) {
+        self.signal(id, Signal::KILL);
+        self.node_mut(id).wait();
+    }
+
+    /// SIGTERM, and the wait for the end that must follow.
+    pub(crate) fn terminate(&mut self, id: u64) -> ExitStatus {
+        self.signal(id, Signal::TERM);
+        let ended = poll_until(PATIENCE, || self.node_mut(id).try_wait());
+        ended.unwrap_or_else(|| panic!("node {id} did not end after SIGTERM\n{}", self.logs()))
+    }
+
+    /// SIGSTOP: frozen, while its kernel goes on accepting connections for it.
+    pub(crate) fn freeze(&self, id: u64) {
+        self.signal(id, Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&self, id: u64) {
+        self.signal(id, Signal::CONT);
+    }
+
+    /// Sends a signal and returns at once.
+    pub(crate) fn signal(&self, id: u64, signal: Signal) {
+        self.node(id).signal(signal);
+    }
+
+    /// Waits for the end of a node that was sent a signal.
+    pub(crate) fn wait(&mut self, id: u64) -> ExitStatus {
+        self.node_mut(id).wait()
+    }
+
+    /// What a node says of itself now.
+    pub(crate) fn status(&self, id: u64) -> Option<Status> {
+        self.get(id, "/v1/status").as_ref().and_then(Status::parse)
+    }
+
+    pub(crate) fn get(&self, id: u64, path: &str) -> Option<Answer> {
+        Client::new(self.node(id).settings.http).get(path)
+    }
+
+    /// Gives an order to a node and waits for it to be carried out.
+    pub(crate) fn order(&self, id: u64, path: &str) -> Option<Answer> {
+        Client::patient(self.node(id).settings.http, PATIENCE).post(path)
+    }
+
+    /// Waits for `condition`, and fails with the logs of all nodes if it takes too long.
+    pub(crate) fn wait_until<T>(
+        &self,
+        what: &str,
+        mut condition: impl FnMut(&Self) -> Option<T>,
+    ) -> T {
+        poll_until(PATIENCE, || condition(self))
+            .unwrap_or_else(|| panic!("not within {PATIENCE:?}: {what}\n{}", self.logs()))
+    }
+
+    /// Waits until all of `nodes` agree, from now on, on a Goose with a term above `term`.
+    pub(crate) fn wait_for_agreement(&self, nodes: &[u64], term: u64) -> Leadership {
+        let since = Instant::now();
+        self.wait_until(&format!("{nodes:?} agree on a Goose above term {term}"), |cluster| {
+            let leadership = cluster.watch.agreement(nodes, since)?;
+            (leadership.term > term).then_some(leadership)
+        })
+    }
+
+    /// Fails if two nodes were ever seen to be Goose at once.
+    pub(crate) fn assert_one_goose_at_a_time(&self) {
+        let faults = self.watch.faults();
+        assert!(faults.is_empty(), "two Geese at once: {faults:#?}\n{}", self.logs());
+    }
+
+    /// The last lines of every node's log.
+    pub(crate) fn logs(&self) -> String {
+        let mut logs = format!("logs and state: {}\n", self.folder.display());
+        for (id, node) in &self.nodes {
+            let log = node.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LOG_LINES)..];
+            logs.push_str(&format!("---- node {id}\n{}\n", last.join("\n")));
+        }
+        logs
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(temporary) = self.temporary.take()
+        {
+            let _ = temporary.keep();
+        }
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}

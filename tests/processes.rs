@@ -1,0 +1,237 @@
+//! Real processes, real signals, real sockets: what a user can see from outside, over HTTP and
+//! by exit codes. Waits for conditions and never for times.
+//!
+//! All the while every node is asked whether it is the Goose; see `harness::claims` for what
+//! proves two Geese at once.
+
+// The benchmark uses the rest.
+#[allow(dead_code)]
+mod harness;
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use harness::process::GAGGLE;
+use harness::watch::{Leadership, Watch};
+use harness::{Cluster, PATIENCE, poll_until};
+
+/// The lease of the default profile.
+const LEASE: Duration = Duration::from_millis(600);
+
+/// Often enough to see a lease that is claimed twice, seldom enough for a busy machine.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(4);
+
+fn watch() -> Watch {
+    Watch::new(SAMPLE_INTERVAL, true)
+}
+
+/// Three voters, 1 to 3, with `count` nodes in all; started, agreed and joined.
+fn running_cluster(count: u64) -> (Cluster, Leadership) {
+    let ids: Vec<u64> = (1..=count).collect();
+    let mut cluster = Cluster::new(&ids, &ids[..3], watch());
+    for id in ids.iter().rev() {
+        cluster.start(*id);
+    }
+    let leadership = cluster.wait_for_agreement(&ids, 0);
+    (cluster, leadership)
+}
+
+#[test]
+fn the_highest_that_is_there_leads_and_a_killed_goose_returns_as_a_duck() {
+    let ids = [1, 2, 3, 4, 5];
+    let mut cluster = Cluster::new(&ids, &[3, 4, 5], watch());
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    assert_eq!(first.goose, 5, "{}", cluster.logs());
+
+    cluster.kill(5);
+    let second = cluster.wait_for_agreement(&[1, 2, 3, 4], first.term);
+    assert_ne!(second.goose, 5);
+
+    cluster.start(5);
+    let third = cluster.wait_for_agreement(&ids, first.term);
+    assert_eq!(third, second, "a node that returns disturbs nobody\n{}", cluster.logs());
+    assert_eq!(cluster.get(5, "/goose").map(|answer| answer.code), Some(503));
+    assert_eq!(cluster.get(5, "/duck").map(|answer| answer.code), Some(200));
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_terminated_goose_hands_over_and_exits_with_zero() {
+    let (mut cluster, first) = running_cluster(5);
+    let status = cluster.terminate(first.goose);
+    assert_eq!(status.code(), Some(0), "{}", cluster.logs());
+    let second = cluster.wait_for_agreement(&cluster.running(), first.term);
+    assert_ne!(second.goose, first.goose);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_frozen_goose_wakes_as_a_duck() {
+    let (cluster, first) = running_cluster(5);
+    let others = cluster.others(&[first.goose]);
+    let frozen = Instant::now();
+    cluster.freeze(first.goose);
+    let second = cluster.wait_for_agreement(&others, first.term);
+    cluster
+        .wait_until("three leases have passed", |_| (frozen.elapsed() > 3 * LEASE).then_some(()));
+
+    // The watching thread's last request waits in the frozen node: it is answered first.
+    cluster.thaw(first.goose);
+    let answer =
+        cluster.wait_until("the thawed node answers", |cluster| cluster.get(first.goose, "/goose"));
+    assert_eq!(answer.code, 503, "its first answer is no\n{}", cluster.logs());
+
+    let third = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_eq!(third, second, "a node that wakes disturbs nobody\n{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_node_with_one_seed_becomes_a_duck_that_knows_the_goose() {
+    let (mut cluster, first) = running_cluster(5);
+    let seed = cluster.others(&[first.goose])[0];
+    cluster.add_by_seed(6, seed);
+    cluster.start(6);
+    let second = cluster.wait_for_agreement(&cluster.ids(), 0);
+    assert_eq!(second, first, "a node that joins disturbs nobody\n{}", cluster.logs());
+    let joined = cluster.wait_until("six members are alive in its view", |cluster| {
+        cluster.status(6).filter(|status| status.members.alive == 6)
+    });
+    assert!(!joined.is_goose());
+    let voters = joined.voters.expect("a joined node knows the voters");
+    assert_eq!((voters.ids, voters.is_voter), (vec![1, 2, 3], false));
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn without_a_majority_of_voters_nobody_leads() {
+    let (cluster, first) = running_cluster(5);
+    // The Goose keeps running: it must give up by itself.
+    let frozen: Vec<u64> =
+        cluster.voters().iter().copied().filter(|id| *id != first.goose).take(2).collect();
+    let others = cluster.others(&frozen);
+    for id in &frozen {
+        cluster.freeze(*id);
+    }
+    cluster.wait_until("no running node leads or knows a Goose", |cluster| {
+        let ducks = others.iter().all(|id| {
+            cluster.status(*id).is_some_and(|status| !status.is_goose() && status.goose.is_none())
+        });
+        ducks.then_some(())
+    });
+    for id in &frozen {
+        cluster.thaw(*id);
+    }
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert!(second.term > first.term);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn after_a_restart_of_all_the_term_is_higher() {
+    let (mut cluster, first) = running_cluster(5);
+    let ids = cluster.ids();
+    for id in &ids {
+        cluster.kill(*id);
+    }
+    for id in ids.iter().rev() {
+        cluster.start(*id);
+    }
+    let second = cluster.wait_for_agreement(&ids, first.term);
+    assert!(second.term > first.term);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_voter_that_restarts_does_not_change_the_term() {
+    let (mut cluster, first) = running_cluster(5);
+    for voter in cluster.voters().to_vec() {
+        if voter == first.goose {
+            continue;
+        }
+        cluster.kill(voter);
+        cluster.start(voter);
+        let since = Instant::now();
+        cluster.wait_until("the voter is reached again", |cluster| {
+            let status = cluster.watch().latest(first.goose, since)?;
+            let voters = status.voters?;
+            let returned = cluster.watch().latest(voter, since)?.goose.is_some();
+            (returned && voters.reachable.contains(&voter)).then_some(())
+        });
+    }
+    let second = cluster.wait_for_agreement(&cluster.ids(), 0);
+    assert_eq!(second, first, "{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn an_ordered_step_down_moves_the_goose() {
+    let (cluster, first) = running_cluster(3);
+    let duck = cluster.others(&[first.goose])[0];
+    let refused = cluster.order(duck, "/v1/step-down").expect("an answer");
+    assert_eq!(refused.code, 409, "only the Goose can step down");
+
+    let done = cluster.order(first.goose, "/v1/step-down").expect("an answer");
+    let body = String::from_utf8_lossy(&done.body).into_owned();
+    assert_eq!(done.code, 200, "{body}");
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_ne!(second.goose, first.goose, "{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+/// Runs the binary to its end.
+fn gaggle(arguments: &[&str]) -> Output {
+    let mut child = Command::new(GAGGLE)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let ended = poll_until(PATIENCE, || child.try_wait().expect("the process can be asked for"));
+    if ended.is_none() {
+        let _ = child.kill();
+    }
+    assert!(ended.is_some(), "{arguments:?} did not end");
+    child.wait_with_output().expect("what it wrote can be read")
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_one_line_that_says_why() {
+    let wrong: [&[&str]; 6] = [
+        &["run", "--no-such-flag"],
+        &["run", "not-an-address"],
+        &["run", "--id", "0"],
+        &["run", "--lease", "1ms"],
+        &["run", "127.0.0.1:12001", "--id", "7", "--voters", "127.0.0.1:12001"],
+        &["run", "--ephemeral", "--state-dir", "somewhere"],
+    ];
+    for arguments in wrong {
+        let output = gaggle(arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(!message.is_empty(), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named_and_is_exit_code_1() {
+    let mut cluster = Cluster::new(&[1], &[1], watch());
+    cluster.start(1);
+    cluster.wait_for_agreement(&[1], 0);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let settings = &cluster.node(1).settings;
+    let (taken, taken_http) = (settings.address.to_string(), settings.http.to_string());
+    let free = || format!("127.0.0.1:{}", harness::process::free_port());
+    for (address, http, named) in
+        [(taken.clone(), free(), taken), (free(), taken_http.clone(), taken_http)]
+    {
+        let output = gaggle(&["run", &address, "--http", &http, "--state-dir", state]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&named) && message.contains("in use"), "{message}");
+    }
+    cluster.assert_one_goose_at_a_time();
+}
