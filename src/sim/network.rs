@@ -238,6 +238,8 @@ mod tests {
             sender: Process { id, boot: Boot { start: 1, nonce: 1 } },
             addressee: Addressee { id: None, boot: None },
             configuration: ConfigurationStamp::default(),
+            token: 0,
+            echo: 0,
         };
         let message = if gossip { Message::Gossip(vec![]) } else { Message::Probe { sequence: 1 } };
         Packet { number: 1, datagram: vec![], content: Some((header, message)) }

@@ -190,7 +190,8 @@ impl Voter {
         now: Now,
         outbox: &mut Outbox,
     ) {
-        if self.is_mute() || self.is_virgin() {
+        // A release speaks for its sender alone; only a certificate speaks for another.
+        if self.is_mute() || self.is_virgin() || from != release.holder {
             return;
         }
         self.apply_release(release, now, outbox);
