@@ -186,7 +186,8 @@ impl Membership {
     pub fn handle_timeout(&mut self, now: HolderTime) {
         while let Some(timer) = self.timers.pop_due(now) {
             let isolated = mends::is_isolated(
-                self.foca.num_members(),
+                // By node: a member that moved may be in the library's list twice.
+                self.view.others().len(),
                 self.last_received,
                 self.timing.probe_period,
                 now,
@@ -245,6 +246,11 @@ impl Membership {
     /// Whether anybody knows this node under its present name (mend 4).
     pub fn is_connected(&self) -> bool {
         self.connected
+    }
+
+    /// Whether nothing at all was received for ten probe periods, though others should be there.
+    pub fn is_silent(&self, now: HolderTime) -> bool {
+        self.connected && now.since(self.last_received) > self.timing.probe_period * 10
     }
 
     /// Lets gossip spread who is Goose.

@@ -88,11 +88,9 @@ impl Seeding {
         self.needed = needed;
         let mut outputs = Vec::new();
         let fresh = std::mem::take(&mut self.resolved);
-        if !needed {
-            return outputs;
-        }
+        // What was looked up was wanted a moment ago, and is asked even if all is well by now.
         let mut targets = fresh;
-        if now >= self.next_attempt {
+        if needed && now >= self.next_attempt {
             targets.extend(self.literals.iter().chain(known));
             if !self.names.is_empty() {
                 outputs.push(SeedingOutput::Resolve(self.names.clone()));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngExt, SeedableRng};
 
 use super::{NodeCore, Output};
 use crate::membership::seeding::SeedingOutput;
@@ -21,6 +21,8 @@ const JOIN_PADDING: usize = 400;
 const SILENCE_NOTICED: Duration = Duration::from_secs(3);
 /// Whoever announces itself to an earlier process of this node is asked this often at most.
 const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
+/// A node that gossips and yet knows no Goose, or hears nothing, asks again this often.
+const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
 /// How many random members are asked besides the seeds.
 const MEMBERS_ASKED: usize = 3;
 
@@ -32,6 +34,7 @@ pub(super) struct Joining {
     has_seeds: bool,
     silence_noticed_at: Option<HolderTime>,
     asked_back: Option<HolderTime>,
+    next_doubt: HolderTime,
 }
 
 impl Joining {
@@ -47,6 +50,7 @@ impl Joining {
             has_seeds,
             silence_noticed_at: has_seeds.then_some(silence),
             asked_back: None,
+            next_doubt: now.plus(DOUBT_INTERVAL),
         }
     }
 
@@ -60,7 +64,7 @@ impl Joining {
     }
 
     pub(super) fn next_check(&self) -> Option<HolderTime> {
-        self.silence_noticed_at
+        self.silence_noticed_at.min(Some(self.next_doubt)).or(Some(self.next_doubt))
     }
 }
 
@@ -72,9 +76,24 @@ impl NodeCore {
         self.leaving.is_none() && (self.genesis.is_none() || !self.membership.is_connected())
     }
 
+    /// Whether it is time to ask although gossip is in touch with somebody. Two islands that
+    /// gossip happily, each with itself, never notice; but without the voters' island there is
+    /// no Goose, and whoever knows one says so in its welcome.
+    fn is_in_doubt(&mut self, now: HolderTime) -> bool {
+        if now < self.joining.next_doubt {
+            return false;
+        }
+        let jittered = DOUBT_INTERVAL.mul_f64(self.joining.random.random_range(0.75..1.25));
+        self.joining.next_doubt = now.plus(jittered);
+        let leaderless = self.election.as_ref().is_some_and(|it| it.goose().is_none());
+        self.leaving.is_none() && (leaderless || self.membership.is_silent(now))
+    }
+
     /// Asks for the way in, if it is needed and due.
     pub(super) fn seek(&mut self, now: Now) {
-        let needed = self.is_seeking();
+        // Asked first, for it also sets the time of the next doubt.
+        let in_doubt = self.is_in_doubt(now.holder);
+        let needed = in_doubt || self.is_seeking();
         let mut known = Vec::new();
         if needed {
             for (id, address) in &self.setup.voter_addresses {

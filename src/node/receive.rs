@@ -71,6 +71,10 @@ impl NodeCore {
         let sender = header.sender;
         match &message {
             Message::Join(join) => {
+                if self.genesis.is_none() && header.genesis != 0 {
+                    // Whoever asks knows more than this node does.
+                    self.ask_back(now, from);
+                }
                 self.check_genesis(&header, true)?;
                 return self.welcome(from, sender, join);
             }
