@@ -72,7 +72,7 @@ async fn lived(
     let Launched { handle, http } = launch(settings, confidant)?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
-    tokio::select! {
+    let mut signalled = tokio::select! {
         outcome = handle.ended() => {
             // Whoever ordered the leave over HTTP still waits for the answer.
             http.stop();
@@ -81,18 +81,30 @@ async fn lived(
         }
         (name, _) = signals.next_end(|| running.reload(&handle)) => {
             tracing::info!("{name} received: leaving; once more ends at once");
+            true
         }
         () = end_of_input => {
             tracing::info!("standard input has ended: leaving");
+            false
         }
-    }
-    tokio::select! {
-        outcome = handle.leave() => if let Err(error) = outcome {
-            tracing::warn!("could not say goodbye: {error}");
-        },
-        (name, number) = signals.next() => {
-            tracing::warn!("{name} received again: ending without goodbye");
-            std::process::exit(128 + number);
+    };
+    let mut goodbye = std::pin::pin!(handle.leave());
+    loop {
+        tokio::select! {
+            outcome = &mut goodbye => {
+                if let Err(error) = outcome {
+                    tracing::warn!("could not say goodbye: {error}");
+                }
+                break;
+            }
+            (name, number) = signals.next() => {
+                if signalled {
+                    tracing::warn!("{name} received again: ending without goodbye");
+                    std::process::exit(128 + number);
+                }
+                // The first one: the node is leaving already.
+                signalled = true;
+            }
         }
     }
     http.stop();
