@@ -1,0 +1,266 @@
+//! Five real nodes: real time, real UDP, real state folders. Each has a thread and a runtime of
+//! its own, so that a freeze stops everything of it at once and a kill leaves nothing behind.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as standard};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use gaggle::shell::handle::Handle;
+use gaggle::shell::socket;
+use gaggle::shell::start::{StartOptions, start};
+use gaggle::shell::store::{StateFolder, StoreError};
+use gaggle::vocabulary::event::Event;
+use gaggle::vocabulary::setup::Setup;
+use tokio::sync::{broadcast, mpsc};
+
+use super::links::{Dice, Links, NODES, Traffic};
+use super::recording::{Shared, lock};
+use super::relay::Relay;
+use super::world::{Failure, World, setup};
+
+/// The nodes are looked at this often.
+const LOOK_INTERVAL: Duration = Duration::from_micros(500);
+/// A killed node's lock on its folder is gone within this.
+const UNLOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a node's own thread is told.
+enum Command {
+    /// Block, runtime and all, until told otherwise.
+    Freeze(standard::Receiver<Wake>),
+    Kill,
+}
+
+/// What a frozen thread is told.
+enum Wake {
+    Thaw,
+    Kill,
+}
+
+struct NodeThread {
+    commands: mpsc::UnboundedSender<Command>,
+    ice: Option<standard::Sender<Wake>>,
+    thread: JoinHandle<()>,
+}
+
+/// What the sampler looks at.
+struct Watched {
+    handle: Handle,
+    events: broadcast::Receiver<Event>,
+}
+
+type Watch = Arc<Mutex<[Option<Watched>; NODES]>>;
+
+fn watched(watch: &Watch) -> MutexGuard<'_, [Option<Watched>; NODES]> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Five nodes, their network and the sampler.
+pub(crate) struct RealWorld {
+    origin: Instant,
+    nodes: [Option<NodeThread>; NODES],
+    relay: Relay,
+    watch: Watch,
+    sampler: Option<JoinHandle<()>>,
+    end: Arc<AtomicBool>,
+    dice: Dice,
+    folder: tempfile::TempDir,
+}
+
+impl RealWorld {
+    /// Starts everything. `seed` decides what the relay does to datagrams.
+    pub(crate) fn new(recording: Shared, seed: u64, origin: Instant) -> Result<Self, Failure> {
+        let entropy =
+            seed ^ u64::from(std::process::id()) ^ u64::from(origin.elapsed().subsec_nanos());
+        let mut world = Self {
+            origin,
+            nodes: Default::default(),
+            relay: Relay::start(seed)?,
+            watch: Watch::default(),
+            sampler: None,
+            end: Arc::default(),
+            dice: Dice::new(entropy),
+            folder: tempfile::Builder::new().prefix("gaggle-chaos-").tempdir()?,
+        };
+        for node in 1..=NODES {
+            world.restart(node)?;
+        }
+        let (watch, end) = (Arc::clone(&world.watch), Arc::clone(&world.end));
+        let sampler = thread::Builder::new().name("sampler".to_owned());
+        world.sampler = Some(sampler.spawn(move || sample(&watch, &recording, origin, &end))?);
+        Ok(world)
+    }
+}
+
+impl World for RealWorld {
+    fn now(&self) -> Duration {
+        self.origin.elapsed()
+    }
+
+    fn pass(&mut self, span: Duration) -> Result<(), Failure> {
+        thread::sleep(span);
+        // Nothing looks at the nodes any more, so nothing that was seen can be trusted.
+        let ended = self.sampler.as_ref().is_none_or(JoinHandle::is_finished);
+        if ended { Err("the sampler has ended".into()) } else { Ok(()) }
+    }
+
+    fn kill(&mut self, node: usize) -> Result<(), Failure> {
+        if let Some(NodeThread { commands, ice, thread }) = self.nodes[node - 1].take() {
+            // A thread that is gone already needs no telling.
+            let _ = commands.send(Command::Kill);
+            if let Some(ice) = ice {
+                let _ = ice.send(Wake::Kill);
+            }
+            thread.join().map_err(|_| format!("node {node} panicked"))?;
+        }
+        watched(&self.watch)[node - 1] = None;
+        self.relay.connect(node, None);
+        Ok(())
+    }
+
+    fn restart(&mut self, node: usize) -> Result<(), Failure> {
+        let setup = setup(node, self.relay.addresses(), self.dice.bytes())?;
+        let folder = self.folder.path().join(format!("node-{node}"));
+        let (commands, orders) = mpsc::unbounded_channel();
+        let (ready, started) = standard::channel();
+        let name = thread::Builder::new().name(format!("node-{node}"));
+        let thread = name.spawn(move || live(setup, folder, &ready, orders))?;
+        let (handle, bound) = started.recv().map_err(|_| format!("node {node} ended"))??;
+        self.relay.connect(node, Some(bound));
+        let events = handle.events();
+        watched(&self.watch)[node - 1] = Some(Watched { handle, events });
+        self.nodes[node - 1] = Some(NodeThread { commands, ice: None, thread });
+        Ok(())
+    }
+
+    fn freeze(&mut self, node: usize) {
+        if let Some(running) = &mut self.nodes[node - 1] {
+            let (ice, melted) = standard::channel();
+            running.ice = Some(ice);
+            // A thread that is gone is as still as can be.
+            let _ = running.commands.send(Command::Freeze(melted));
+        }
+    }
+
+    fn thaw(&mut self, node: usize) {
+        let ice = self.nodes[node - 1].as_mut().and_then(|running| running.ice.take());
+        if let Some(ice) = ice {
+            let _ = ice.send(Wake::Thaw);
+        }
+    }
+
+    fn set_links(&mut self, links: &Links) {
+        self.relay.set_links(links);
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.relay.traffic()
+    }
+}
+
+impl Drop for RealWorld {
+    fn drop(&mut self) {
+        self.end.store(true, Ordering::Relaxed);
+        if let Some(sampler) = self.sampler.take() {
+            // Its panic has been reported by `pass`.
+            let _ = sampler.join();
+        }
+        for node in 1..=NODES {
+            let _ = self.kill(node);
+        }
+    }
+}
+
+type Ready = standard::Sender<Result<(Handle, SocketAddr), Failure>>;
+
+/// One node's life, on its own thread.
+fn live(
+    setup: Setup,
+    folder: PathBuf,
+    ready: &Ready,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = ready.send(Err(error.into()));
+            return;
+        }
+    };
+    // Returning drops the runtime, and with it the node in mid-sentence.
+    runtime.block_on(async {
+        let started = begin(setup, folder);
+        let running = started.is_ok();
+        if ready.send(started).is_err() || !running {
+            return;
+        }
+        while let Some(command) = commands.recv().await {
+            match command {
+                Command::Kill => return,
+                Command::Freeze(melted) => match melted.recv() {
+                    Ok(Wake::Thaw) => {}
+                    Ok(Wake::Kill) | Err(_) => return,
+                },
+            }
+        }
+    });
+}
+
+fn begin(setup: Setup, folder: PathBuf) -> Result<(Handle, SocketAddr), Failure> {
+    let began = Instant::now();
+    let (store, disk) = loop {
+        match StateFolder::open(&folder) {
+            // The killed process' writing thread is about to let go of it.
+            Err(StoreError::Locked { .. }) if began.elapsed() < UNLOCK_PATIENCE => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            other => break other?,
+        }
+    };
+    let socket = socket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
+    let bound = socket.local_addr()?;
+    let options = StartOptions { setup, socket, disk, store: Box::new(store), confidant: None };
+    Ok((start(options)?, bound))
+}
+
+/// Looks at all nodes again and again, the frozen ones too: their lease is a deadline, and
+/// whoever asks compares it with the clock.
+fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) {
+    let mut last = origin.elapsed();
+    while !end.load(Ordering::Relaxed) {
+        let mut seen = Vec::with_capacity(NODES);
+        let mut heard = Vec::new();
+        // Held until all is recorded: nothing of a node is recorded once it was killed.
+        let mut nodes = watched(watch);
+        for (node, watched) in (1..).zip(nodes.iter_mut()) {
+            let Some(Watched { handle, events }) = watched else { continue };
+            let before = origin.elapsed();
+            let leads = handle.is_goose();
+            let after = origin.elapsed();
+            let lease = if leads { handle.snapshot().lease } else { None };
+            // The term is published a moment after the lease: then the next look tells.
+            if leads == lease.is_some() {
+                seen.push((node, lease.map(|lease| lease.term), before, after));
+            }
+            while let Ok(event) = events.try_recv() {
+                heard.push((node, event));
+            }
+        }
+        let now = origin.elapsed();
+        {
+            let mut recording = lock(recording);
+            for (node, term, before, after) in seen {
+                recording.observe(node, term, before, after);
+            }
+            for (node, event) in heard {
+                recording.hear(now, node, &event);
+            }
+            recording.longest_blink = recording.longest_blink.max(now.saturating_sub(last));
+        }
+        drop(nodes);
+        last = now;
+        thread::sleep(LOOK_INTERVAL);
+    }
+}

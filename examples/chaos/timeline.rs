@@ -1,0 +1,224 @@
+//! The timeline in characters: one lane a node, time running to the right.
+
+use std::time::Duration;
+
+use super::links::{NODES, VOTERS};
+use super::recording::{Act, Condition, Recording};
+
+/// What one character of a lane says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cell {
+    /// Not yet.
+    Blank,
+    Duck,
+    Goose,
+    Dead,
+    Frozen,
+}
+
+impl Cell {
+    pub(crate) fn character(self) -> char {
+        match self {
+            Self::Blank => ' ',
+            Self::Duck => '·',
+            Self::Goose => '█',
+            Self::Dead => 'x',
+            Self::Frozen => '~',
+        }
+    }
+}
+
+/// The stretch of time that is shown, and in how many columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+    pub(crate) columns: usize,
+}
+
+/// The width of what stands to the left of a lane.
+pub(crate) const LABEL_WIDTH: usize = 9;
+
+impl Window {
+    /// The column of a moment, clamped to the window.
+    fn column(self, at: Duration) -> usize {
+        let span = self.to.saturating_sub(self.from).as_micros().max(1);
+        let into = at.clamp(self.from, self.to).saturating_sub(self.from).as_micros();
+        let columns = self.columns as u128;
+        usize::try_from(into * columns / span).unwrap_or(self.columns)
+    }
+
+    /// When a column begins.
+    fn start_of(self, column: usize) -> Duration {
+        let span = self.to.saturating_sub(self.from).as_micros();
+        let into = span * column as u128 / (self.columns as u128).max(1);
+        self.from + Duration::from_micros(u64::try_from(into).unwrap_or(u64::MAX))
+    }
+
+    fn shows(self, from: Duration, to: Duration) -> bool {
+        from < self.to && to > self.from
+    }
+}
+
+/// One node's lane; `now` is where the recording ends.
+pub(crate) fn lane(recording: &Recording, node: usize, window: Window, now: Duration) -> Vec<Cell> {
+    let mut cells: Vec<Cell> = (0..window.columns)
+        .map(|column| if window.start_of(column) < now { Cell::Duck } else { Cell::Blank })
+        .collect();
+    let mut paint = |from: Duration, to: Duration, cell: Cell| {
+        if window.shows(from, to) {
+            let first = window.column(from);
+            // A column that is begun is filled: short stretches are seen.
+            let last = window.column(to.saturating_sub(Duration::from_micros(1)));
+            for painted in cells.iter_mut().take(last + 1).skip(first) {
+                *painted = cell;
+            }
+        }
+    };
+    for spell in recording.spells.iter().filter(|spell| spell.node == node) {
+        let cell = match spell.condition {
+            Condition::Dead => Cell::Dead,
+            Condition::Frozen => Cell::Frozen,
+        };
+        paint(spell.from, spell.to.unwrap_or(now), cell);
+    }
+    for tenure in recording.tenures.iter().filter(|tenure| tenure.node == node) {
+        paint(tenure.from, tenure.to, Cell::Goose);
+    }
+    cells
+}
+
+/// What stands to the left of a lane.
+pub(crate) fn lane_label(node: usize) -> String {
+    let role = if node <= VOTERS { "votes" } else { "" };
+    format!(" {node} {role:<5} ")
+}
+
+/// Labelled stretches in one row, such as acts and faults, in the order of their beginnings. A
+/// label may run on behind its stretch as far as nothing else begins there.
+fn row(stretches: &[(String, Duration, Duration)], window: Window, fill: char) -> String {
+    let mut row = vec![' '; window.columns];
+    for (label, from, to) in stretches {
+        if !window.shows(*from, *to) {
+            continue;
+        }
+        let first = window.column(*from).min(window.columns.saturating_sub(1));
+        let last = window.column(*to).clamp(first + 1, window.columns);
+        row[first..].fill(' ');
+        row[first..last].fill(fill);
+        for (place, character) in row[first..].iter_mut().zip(format!("|{label}").chars()) {
+            *place = character;
+        }
+    }
+    row.into_iter().collect()
+}
+
+/// The acts along the top: their names, or their numbers where a name has no room.
+pub(crate) fn act_row(recording: &Recording, window: Window, now: Duration) -> String {
+    let fits = |act: &Act| {
+        let Some(to) = act.to else { return true };
+        window.column(to) - window.column(act.from) > act.name.len()
+            || !window.shows(act.from, to)
+            || act.from < window.from
+    };
+    let all_fit = recording.acts.iter().all(fits);
+    let label = |(number, act): (usize, &Act)| {
+        let label = if all_fit { act.name.clone() } else { number.to_string() };
+        (label, act.from, act.to.unwrap_or(now))
+    };
+    let acts: Vec<_> = (1..).zip(&recording.acts).map(label).collect();
+    format!("{:<LABEL_WIDTH$}{}", " act", row(&acts, window, ' '))
+}
+
+/// The faults of the network below the acts.
+pub(crate) fn fault_row(recording: &Recording, window: Window, now: Duration) -> String {
+    let faults = recording.faults.iter();
+    let faults: Vec<_> =
+        faults.map(|fault| (fault.label.clone(), fault.from, fault.to.unwrap_or(now))).collect();
+    format!("{:<LABEL_WIDTH$}{}", " network", row(&faults, window, '-'))
+}
+
+/// Seconds below the lanes.
+pub(crate) fn axis(window: Window) -> String {
+    let mut row = vec![' '; window.columns + 8];
+    let span = window.to.saturating_sub(window.from).as_secs().max(1);
+    let room = u64::try_from(window.columns).unwrap_or(1) / 8;
+    let steps = [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800];
+    let step = steps.into_iter().find(|step| span / step <= room).unwrap_or(3600);
+    let first = window.from.as_millis().div_ceil(u128::from(step) * 1000);
+    for tick in first.. {
+        let at = u64::try_from(tick).unwrap_or(u64::MAX).saturating_mul(step);
+        if Duration::from_secs(at) >= window.to {
+            break;
+        }
+        let column = window.column(Duration::from_secs(at));
+        for (place, character) in row[column..].iter_mut().zip(format!("'{at} s").chars()) {
+            *place = character;
+        }
+    }
+    let row: String = row.into_iter().take(window.columns).collect();
+    format!("{:<LABEL_WIDTH$}{row}", "")
+}
+
+/// The legend.
+pub(crate) const LEGEND: &str = " █ Goose   · Duck   x dead   ~ frozen";
+
+/// The whole run in 79 columns, without colour.
+pub(crate) fn overview(recording: &Recording, end: Duration) -> Vec<String> {
+    let window = Window { from: Duration::ZERO, to: end, columns: 79 - LABEL_WIDTH };
+    let mut lines = vec![act_row(recording, window, end), fault_row(recording, window, end)];
+    for node in (1..=NODES).rev() {
+        let cells = lane(recording, node, window, end);
+        let cells: String = cells.into_iter().map(Cell::character).collect();
+        lines.push(format!("{}{cells}", lane_label(node)));
+    }
+    lines.push(axis(window));
+    lines.push(LEGEND.to_owned());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recording::{Spell, Tenure};
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_lane_shows_role_and_suffering_up_to_now() {
+        let recording = Recording {
+            tenures: vec![Tenure { node: 3, term: 1, from: at(1), to: at(4) }],
+            spells: vec![Spell {
+                node: 3,
+                condition: Condition::Frozen,
+                from: at(3),
+                to: Some(at(6)),
+            }],
+            ..Recording::default()
+        };
+        let window = Window { from: at(0), to: at(10), columns: 10 };
+        let text = |node| -> String {
+            lane(&recording, node, window, at(8)).into_iter().map(Cell::character).collect()
+        };
+        assert_eq!(text(3), "·███~~··  ");
+        assert_eq!(text(2), "········  ");
+    }
+
+    #[test]
+    fn rows_are_as_wide_as_the_window_and_labels_never_hide_a_beginning() {
+        let window = Window { from: at(0), to: at(10), columns: 20 };
+        let stretches =
+            [("split", at(1), at(3)), ("storm", at(5), at(20)), ("late", at(30), at(40))];
+        assert_eq!(row(&stretches, window, '-'), "  |spl    |storm----");
+        assert_eq!(axis(window).chars().count(), LABEL_WIDTH + 20);
+    }
+
+    #[test]
+    fn no_line_of_the_overview_is_wider_than_a_terminal() {
+        for line in overview(&Recording::default(), at(40)) {
+            assert!(line.chars().count() < 80, "{line}");
+        }
+    }
+}

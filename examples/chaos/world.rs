@@ -1,0 +1,65 @@
+//! What the stage needs of the nodes, whether they run in real time or in virtual time.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::timing::{Profile, Timing};
+
+use super::links::{Links, NODES, Traffic, VOTERS};
+
+/// Why the demonstration cannot go on: nothing to do with the election.
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// Five nodes and the network between them.
+pub(crate) trait World {
+    /// The time since the start.
+    fn now(&self) -> Duration;
+    /// Lets time pass.
+    fn pass(&mut self, span: Duration) -> Result<(), Failure>;
+    /// Ends a node at once; nobody is told.
+    fn kill(&mut self, node: usize) -> Result<(), Failure>;
+    /// Starts a killed node on what its disk remembers.
+    fn restart(&mut self, node: usize) -> Result<(), Failure>;
+    /// Stops a node in its tracks.
+    fn freeze(&mut self, node: usize);
+    /// Lets a frozen node go on.
+    fn thaw(&mut self, node: usize);
+    /// Changes the network.
+    fn set_links(&mut self, links: &Links);
+    /// What became of the datagrams so far.
+    fn traffic(&self) -> Traffic;
+}
+
+/// What node `node` is started with; `addresses` are where others reach each node.
+pub(crate) fn setup(
+    node: usize,
+    addresses: &[SocketAddr],
+    entropy: [u8; 32],
+) -> Result<Setup, Failure> {
+    let id = |node: usize| NodeId::new(u64::try_from(node).unwrap_or(0));
+    let voters: Vec<NodeId> = (1..=VOTERS).map(id).collect::<Result<_, _>>()?;
+    let address_of = |node: usize| addresses[node - 1];
+    let seeds = (1..=NODES).filter(|seed| *seed != node).take(VOTERS);
+    Ok(Setup {
+        cluster: ClusterName::new("chaos")?,
+        id: id(node)?,
+        address: address_of(node),
+        http: None,
+        seeds: seeds.map(|seed| address_of(seed).to_string()).collect(),
+        voter_addresses: if node <= VOTERS {
+            voters.iter().zip(1..).map(|(id, voter)| (*id, address_of(voter))).collect()
+        } else {
+            Vec::new()
+        },
+        // The others learn from a seed who votes.
+        voters: if node <= VOTERS { Some(VoterSet::new(voters)?) } else { None },
+        eligible: true,
+        keys: None,
+        timing: Timing::of(Profile::Lan),
+        entropy,
+    })
+}
