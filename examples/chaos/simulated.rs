@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use gaggle::node::{NodeCore, Output};
 use gaggle::vocabulary::record::{Disk, Record};
+use gaggle::vocabulary::snapshot::Lease;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 
 use super::links::{Dice, Links, NODES, Traffic};
@@ -138,17 +139,27 @@ impl SimulatedWorld {
         leases.map(|lease| lease.deadline.0).filter(|deadline| *deadline > self.now).min()
     }
 
-    /// Looks at every node. `until`: what was true up to this moment; otherwise what is true
-    /// from this moment on.
-    fn observe(&self, until: bool) {
+    /// Whoever led up to this moment led until it, should it end now.
+    fn extend(&self) {
+        let now = self.now();
+        let mut recording = lock(&self.recording);
+        for (node, term) in recording.geese() {
+            let lease = self.nodes.get(&node).and_then(NodeCore::lease);
+            let holds = |lease: Lease| lease.term == term && self.now <= lease.deadline.0;
+            if lease.is_some_and(holds) {
+                recording.observe(node, Some(term), now, now);
+            }
+        }
+    }
+
+    /// Looks at every node: what is true from this moment on.
+    fn observe(&self) {
         let now = self.now();
         let mut recording = lock(&self.recording);
         for (node, core) in &self.nodes {
-            let valid = |deadline: u64| self.now < deadline || (until && self.now == deadline);
-            let lease = core.lease().filter(|lease| valid(lease.deadline.0));
+            let lease = core.lease().filter(|lease| self.now < lease.deadline.0);
             recording.observe(*node, lease.map(|lease| lease.term), now, now);
         }
-        recording.traffic = self.traffic;
     }
 }
 
@@ -165,9 +176,9 @@ impl World for SimulatedWorld {
             let due = [mail, timer.map(|(at, _)| at), self.next_expiry()];
             let next = due.into_iter().flatten().min().unwrap_or(u64::MAX).max(self.now);
             self.now = next.min(end);
-            self.observe(true);
+            self.extend();
             if next > end {
-                self.observe(false);
+                self.observe();
                 return Ok(());
             }
             if mail.is_some_and(|at| at <= next) {
@@ -183,7 +194,7 @@ impl World for SimulatedWorld {
                 }
                 self.drain(node);
             }
-            self.observe(false);
+            self.observe();
         }
     }
 

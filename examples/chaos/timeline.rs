@@ -140,7 +140,7 @@ pub(crate) fn fault_row(recording: &Recording, window: Window, now: Duration) ->
 
 /// Seconds below the lanes.
 pub(crate) fn axis(window: Window) -> String {
-    let mut row = vec![' '; window.columns + 8];
+    let mut row = vec![' '; window.columns];
     let span = window.to.saturating_sub(window.from).as_secs().max(1);
     let room = u64::try_from(window.columns).unwrap_or(1) / 8;
     let steps = [1, 2, 5, 10, 20, 60, 120, 300, 600, 1800];
@@ -151,12 +151,15 @@ pub(crate) fn axis(window: Window) -> String {
         if Duration::from_secs(at) >= window.to {
             break;
         }
-        let column = window.column(Duration::from_secs(at));
-        for (place, character) in row[column..].iter_mut().zip(format!("'{at} s").chars()) {
+        let (column, label) = (window.column(Duration::from_secs(at)), format!("'{at} s"));
+        if column + label.len() > window.columns {
+            break;
+        }
+        for (place, character) in row[column..].iter_mut().zip(label.chars()) {
             *place = character;
         }
     }
-    let row: String = row.into_iter().take(window.columns).collect();
+    let row: String = row.into_iter().collect();
     format!("{:<LABEL_WIDTH$}{row}", "")
 }
 

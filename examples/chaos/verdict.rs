@@ -74,6 +74,16 @@ impl Verdict {
         lines.push(format!("With one Goose   {}", share(self.with_one)));
         lines.push(format!("With none        {}", share(self.with_none)));
         lines.push(format!("With two         {}", share(self.with_more)));
+        let recoveries = recording
+            .acts
+            .iter()
+            .filter_map(|act| Some(act.recovered_at?.saturating_sub(act.healed_at?)));
+        if let Some(slowest) = recoveries.max() {
+            lines.push(format!(
+                "Slowest recovery {:>9} s  from healing to one Goose",
+                seconds(slowest)
+            ));
+        }
         let traffic = recording.traffic;
         lines.push(format!(
             "Datagrams        {} delivered, {} cut, {} lost, {} doubled",
@@ -104,7 +114,7 @@ impl Passage {
             Self::Lost => "nobody followed".to_owned(),
             Self::Passed { from, to, since_fault, vacancy, tenures } => {
                 let passed = format!(
-                    "{from} → {to}   {:>5} ms after the fault, {:>5} ms without a Goose",
+                    "{from} → {to}: {:>5} ms after the fault, {:>5} ms without a Goose",
                     since_fault.as_millis(),
                     vacancy.as_millis()
                 );
