@@ -191,16 +191,10 @@ mod tests {
 
     #[test]
     fn a_lane_shows_role_and_suffering_up_to_now() {
-        let recording = Recording {
-            tenures: vec![Tenure { node: 3, term: 1, from: at(1), to: at(4) }],
-            spells: vec![Spell {
-                node: 3,
-                condition: Condition::Frozen,
-                from: at(3),
-                to: Some(at(6)),
-            }],
-            ..Recording::default()
-        };
+        let mut recording = Recording::default();
+        recording.tenures.push(Tenure { node: 3, term: 1, from: at(1), to: at(4) });
+        let (condition, to) = (Condition::Frozen, Some(at(6)));
+        recording.spells.push(Spell { node: 3, condition, from: at(3), to });
         let window = Window { from: at(0), to: at(10), columns: 10 };
         let text = |node| -> String {
             lane(&recording, node, window, at(8)).into_iter().map(Cell::character).collect()
@@ -212,9 +206,9 @@ mod tests {
     #[test]
     fn rows_are_as_wide_as_the_window_and_labels_never_hide_a_beginning() {
         let window = Window { from: at(0), to: at(10), columns: 20 };
-        let stretches =
-            [("split", at(1), at(3)), ("storm", at(5), at(20)), ("late", at(30), at(40))];
-        assert_eq!(row(&stretches, window, '-'), "  |spl    |storm----");
+        let stretch = |label: &str, from, to| (label.to_owned(), at(from), at(to));
+        let stretches = [stretch("split", 1, 3), stretch("storm", 5, 20), stretch("late", 30, 40)];
+        assert_eq!(row(&stretches, window, '-'), "  |split  |storm----");
         assert_eq!(axis(window).chars().count(), LABEL_WIDTH + 20);
     }
 

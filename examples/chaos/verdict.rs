@@ -198,7 +198,8 @@ mod tests {
     }
 
     fn judged(tenures: Vec<Tenure>) -> Verdict {
-        let recording = Recording { tenures, ..Recording::default() };
+        let mut recording = Recording::default();
+        recording.tenures.extend(tenures);
         Verdict::of(&recording, Duration::from_millis(100))
     }
 
