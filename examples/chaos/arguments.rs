@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::acts::SCRIPT;
 
 pub(crate) const HELP: &str = "\
-The partition demo: five real nodes, real time, real UDP, and a saboteur in the middle.
-One Goose at most, whatever happens; this program watches, draws and judges it.
+The partition demo: five real nodes, real time, real UDP, and a saboteur between
+them. One Goose at most, whatever happens: this program watches, draws, judges.
 
 Usage: cargo run --release --example chaos -- [options]
 
@@ -15,20 +15,23 @@ Usage: cargo run --release --example chaos -- [options]
   --quick           shorter pauses between faults
   --random          play random faults instead of the script
   --minutes M       how long a random run takes (default 1)
-  --seed N          what all chance is drawn from (default: from the clock, and printed)
-  --simulated       virtual time: the same play at once, the same every time for one seed
+  --seed N          what all chance is drawn from (default: from the clock)
+  --simulated       virtual time: at once, and for one seed always the same
   --svg FILE        write the whole run as a picture
   --help            this text
 
-In a terminal a timeline runs along; into a pipe go plain lines. NO_COLOR is respected.
+In a terminal a timeline runs along; into a pipe go plain lines. NO_COLOR is
+respected.
 
-Nodes 1, 2 and 3 vote. Every datagram passes a relay that delays, drops, doubles and cuts
-each direction of each link by itself. `Killed` is gone without a goodbye and comes back on
-its state folder; `frozen` is a thread that stands still. (A killed node here has no keeper:
-the binary's nodes have one, and fail over from a crash in milliseconds.)
+Nodes 1, 2 and 3 vote. Every datagram passes a relay that delays, drops, doubles
+and cuts each direction of each link by itself. A killed node is gone without a
+goodbye and comes back on its state folder; a frozen one is a thread that stands
+still. (A killed node here has no keeper: the binary's nodes have one, and fail
+over from a crash in milliseconds.)
 
-Exit status: 0 if the promise was kept; 1 if there ever were two Geese, a term did not rise,
-or no Goose came back within five seconds of healing; 2 if the demo could not be run.";
+Exit status: 0 if the promise was kept; 1 if there ever were two Geese, a term
+did not rise, or no Goose came back within five seconds of healing; 2 if the
+demo could not be run.";
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
