@@ -87,6 +87,10 @@ impl Driver {
             self.wait(&mut buffer, sleep.as_mut()).await;
         }
         self.publish(true);
+        // The state folder is unlocked once the writing thread is done: whoever waits for the
+        // end of this node may start the next one in the same folder.
+        drop(self.writer);
+        while self.stored.recv().await.is_some() {}
     }
 
     /// Waits for one input and hands it to the core.
@@ -96,12 +100,13 @@ impl Driver {
             Some(Stored { ticket, outcome }) = self.stored.recv() => {
                 self.core.handle_stored(self.clock.now(), ticket, outcome);
             }
-            Ok(()) = self.socket.readable() => self.receive(buffer),
-            () = sleep => self.core.handle_timeout(self.clock.now()),
+            // Few and bounded, so before the socket: a flood would put them off for ever.
             Some(order) = self.orders.recv() => self.obey(order),
             Some(addresses) = self.resolved.1.recv() => {
                 self.core.handle_resolved(self.clock.now(), &addresses);
             }
+            Ok(()) = self.socket.readable() => self.receive(buffer),
+            () = sleep => self.core.handle_timeout(self.clock.now()),
         }
     }
 

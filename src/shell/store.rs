@@ -188,6 +188,9 @@ impl Writer {
                         break;
                     }
                 }
+                // In this order: the end of the answers says that the store is closed.
+                drop(store);
+                drop(done);
             },
         )?;
         Ok((Self { jobs }, outcomes))
@@ -267,5 +270,53 @@ mod tests {
         fs::write(&path, "in the way").unwrap();
         let error = StateFolder::open(&path).unwrap_err().to_string();
         assert!(error.contains("state") && error.contains("--state-dir"), "{error}");
+    }
+
+    #[test]
+    fn a_slot_that_became_empty_counts_as_damage() {
+        for wiped in [0, SLOT_SIZE as u64] {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut store, _) = StateFolder::open(folder.path()).unwrap();
+            for start in 1..=3 {
+                store.store(&record(start)).unwrap();
+            }
+            drop(store);
+            let path = folder.path().join(RECORD_FILE);
+            let file = OpenOptions::new().write(true).open(&path).unwrap();
+            file.write_all_at(&[0; SLOT_SIZE], wiped).unwrap();
+            let (_, disk) = StateFolder::open(folder.path()).unwrap();
+            assert!(matches!(disk, Disk::Damaged(Some(_))), "{disk:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_repeated_in_the_same_slot() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = StateFolder::open(folder.path()).unwrap();
+        store.store(&record(1)).unwrap();
+        store.store(&record(2)).unwrap();
+        let path = folder.path().join(RECORD_FILE);
+        let sound = fs::read(&path).unwrap()[..SLOT_SIZE].to_vec();
+        let writable = std::mem::replace(&mut store.file, File::open(&path).unwrap());
+        for _ in 0..3 {
+            assert!(store.store(&record(3)).unwrap_err().contains("record"));
+        }
+        store.file = writable;
+        store.store(&record(4)).unwrap();
+        drop(store);
+        assert_eq!(fs::read(&path).unwrap()[..SLOT_SIZE], sound);
+        let (_, disk) = StateFolder::open(folder.path()).unwrap();
+        assert_eq!(disk, Disk::Sound(record(4)));
+    }
+
+    #[test]
+    fn the_end_of_the_answers_says_that_the_folder_is_unlocked() {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..20 {
+            let (store, _) = StateFolder::open(folder.path()).unwrap();
+            let (writer, mut stored) = Writer::start(Box::new(store)).unwrap();
+            drop(writer);
+            assert!(stored.blocking_recv().is_none());
+        }
     }
 }

@@ -89,6 +89,10 @@ impl Disk {
             }
         }
         let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
+        // From the second write on both slots are in use: an empty one was wiped or cut off,
+        // and may have held the newest record. (A lone first record cannot be told from a lost
+        // second one.)
+        damaged |= generation >= 2 && slots.iter().any(|slot| matches!(open(slot), Slot::Empty));
         let record = newest.map(|(_, record)| record);
         let disk = match (damaged, record) {
             (true, record) => Self::Damaged(record),
