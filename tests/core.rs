@@ -65,6 +65,7 @@ impl World {
             voters: (!voters.is_empty())
                 .then(|| VoterSet::new(voters.iter().map(|n| id(*n)).collect()).unwrap()),
             voter_addresses: voters.iter().map(|n| (id(*n), address(*n))).collect(),
+            preempt: None,
             eligible: true,
             timing: Timing::of(Profile::Lan),
             keys: None,

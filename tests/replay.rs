@@ -92,6 +92,7 @@ impl World {
             seeds: vec![address(1).to_string(), address(2).to_string()],
             voters: Some(VoterSet::new(VOTERS.map(id).to_vec()).unwrap()),
             voter_addresses: VOTERS.iter().map(|n| (id(*n), address(*n))).collect(),
+            preempt: None,
             eligible: true,
             timing: Timing::of(Profile::Lan),
             keys: keys.cloned(),

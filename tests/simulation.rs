@@ -12,6 +12,7 @@ use gaggle::sim::run::{Options, Report, run};
 use gaggle::sim::scenario::Scenario;
 use gaggle::sim::trace::TraceDepth;
 use gaggle::vocabulary::plant::Plant;
+use gaggle::vocabulary::timing::Profile;
 
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
@@ -181,4 +182,55 @@ fn a_story_of_an_election_and_a_frozen_goose() {
     println!("{transcript}");
     assert!(transcript.contains("node 3 becomes Goose, term 1 (elected)"), "{transcript}");
     assert!(transcript.contains("node 2 becomes Goose, term 2 (elected)"), "{transcript}");
+}
+
+/// A cluster of three that was founded with preemption.
+fn preempting() -> Scenario {
+    let mut setups = Scenario::setups(3, &[1, 2, 3], Profile::Lan);
+    for setup in &mut setups {
+        setup.preempt = Some(true);
+    }
+    Scenario::with_setups(1, setups)
+}
+
+fn leads(node: u64) -> impl Fn(&Scenario) -> bool {
+    move |story| story.goose().is_some_and(|(goose, _)| goose == node)
+}
+
+#[test]
+fn a_higher_node_that_has_come_to_stay_is_handed_the_lease_once() {
+    let mut story = preempting();
+    story.start(&[1, 2]);
+    assert_eq!(story.until_agreed(Duration::from_secs(4)), 2);
+    story.start(&[3]);
+    story.run(4_000);
+    assert!(leads(2)(&story), "not before it has stayed for 5 s\n{}", story.transcript());
+    story.until(Duration::from_secs(3), "the higher node leads", &leads(3));
+    assert_eq!(story.until_agreed(Duration::from_secs(1)), 3);
+    let term = story.goose().map(|(_, term)| term);
+    story.run(60_000);
+    assert_eq!(story.goose(), term.map(|term| (3, term)), "{}", story.transcript());
+}
+
+/// Scenario 40: every hand-over to a node that comes and goes makes the next one later.
+#[test]
+fn a_flapping_higher_node_is_trusted_less_each_time() {
+    let mut story = preempting();
+    story.start(&[1, 2]);
+    story.until_agreed(Duration::from_secs(4));
+    for patience in [5, 10, 20, 40] {
+        story.start(&[3]);
+        story.run(patience * 1000 - 1000);
+        assert!(leads(2)(&story), "patience of {patience} s\n{}", story.transcript());
+        story.until(Duration::from_secs(3), "the higher node leads", &leads(3));
+        story.crash(3);
+        story.until(Duration::from_secs(3), "the lower node leads again", &leads(2));
+    }
+}
+
+#[test]
+fn planted_impatience_is_found() {
+    let options = Options { plant: Some(Plant::PreemptionWithoutPatience), ..Options::default() };
+    let found = (0..300).find(|seed| run(*seed, options).violation.is_some());
+    assert!(found.is_some(), "PreemptionWithoutPatience was not found");
 }

@@ -197,6 +197,7 @@ impl Recording {
                     DemotionReason::Suspended => "the machine was suspended".to_owned(),
                     DemotionReason::SteppedDown => "it was told to step down".to_owned(),
                     DemotionReason::Leaving => "it is leaving".to_owned(),
+                    DemotionReason::Preempted { by } => format!("node {by} is higher"),
                 };
                 self.note(at, Subject::Duck, format!("node {node} on losing term {term}: {text}"));
             }

@@ -57,6 +57,7 @@ pub(crate) fn setup(
         },
         // The others learn from a seed who votes.
         voters: if node <= VOTERS { Some(VoterSet::new(voters)?) } else { None },
+        preempt: None,
         eligible: true,
         keys: None,
         timing: Timing::of(Profile::Lan),

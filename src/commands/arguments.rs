@@ -99,6 +99,11 @@ pub(super) struct RunArguments {
     /// Timings for a kind of network
     #[arg(long, env = "GAGGLE_PROFILE", default_value = "lan")]
     pub(super) profile: ProfileName,
+    /// Hand the lease to a higher node once it has been there for 5 s. Settled when the cluster is
+    /// founded, for all nodes alike [default: the Goose stays until it goes]
+    #[arg(long, value_name = "BOOL", env = "GAGGLE_PREEMPT", num_args = 0..=1,
+          default_missing_value = "true", require_equals = true)]
+    pub(super) preempt: Option<bool>,
     /// Vote and gossip, but never become Goose
     #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = FalseyValueParser::new())]
     pub(super) never_goose: bool,

@@ -59,6 +59,9 @@ pub(super) fn effective(
     let keys = setup.keys.as_ref().map_or_else(none, |keys| {
         format!("{} (keys {})", path(&raw.key_file), keys.hints().join(", "))
     });
+    // Without a word the record or the cluster decides; a cluster founded now goes without.
+    let founds = setup.voters.is_some() || setup.seeds.is_empty();
+    let said = if founds { "false" } else { "as the cluster" }.to_owned();
     let all = [
         ("cluster", setup.cluster.to_string()),
         ("id", setup.id.to_string()),
@@ -69,6 +72,7 @@ pub(super) fn effective(
         ("voters", list(voters.unwrap_or_default())),
         ("profile", format!("{:?}", raw.profile).to_lowercase()),
         ("lease", format!("{:?}", setup.timing.lease)),
+        ("preempt", setup.preempt.map_or_else(|| said, |said| said.to_string())),
         ("never-goose", (!setup.eligible).to_string()),
         ("state-dir", state),
         ("ephemeral", (settings.storage == Storage::Ephemeral).to_string()),

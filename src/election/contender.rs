@@ -19,6 +19,7 @@ use rand::{RngExt, SeedableRng};
 
 use super::link::Link;
 use super::outbox::Outbox;
+use super::preemption::Preemption;
 use super::tenure::Tenure;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, Process};
@@ -90,6 +91,9 @@ pub struct Contender {
     random: ChaCha8Rng,
     /// This boot has said goodbye: it never contends again.
     pub(crate) retired: bool,
+    /// Whether it hands over to a higher node that has come to stay.
+    pub(crate) preempts: bool,
+    pub(crate) preemption: Preemption,
 }
 
 impl Contender {
@@ -120,6 +124,8 @@ impl Contender {
             was_held: false,
             random: ChaCha8Rng::seed_from_u64(me.boot.nonce),
             retired: false,
+            preempts: false,
+            preemption: Preemption::default(),
         }
     }
 

@@ -18,6 +18,7 @@ mod founding;
 mod ledger;
 mod link;
 pub mod outbox;
+pub(crate) mod preemption;
 mod tenure;
 mod view;
 pub mod voter;
@@ -26,7 +27,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::vocabulary::configuration::Configuration;
-use crate::vocabulary::event::Event;
+use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, VoterInspection};
 use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
@@ -116,6 +117,7 @@ impl Election {
         });
         let mut contender = Contender::new(me, voters, &timing, eligible, now.holder);
         contender.number_from(setup.first_sequence);
+        contender.preempts = configuration.preempt;
         Self {
             me,
             address: setup.address,
@@ -217,7 +219,8 @@ impl Election {
         self.expire(now);
         let nominee = nominee.or_else(|| self.contender.best_standby());
         let hold = hold.unwrap_or(self.timing.lease * 4);
-        let term = self.contender.step_down(nominee, hold, leaving, now.holder, &mut self.outbox);
+        let reason = if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
+        let term = self.contender.step_down(nominee, hold, reason, now.holder, &mut self.outbox);
         self.advance(now);
         term.map(|term| (term, nominee))
     }

@@ -102,6 +102,10 @@ impl Contender {
         if now < tenure.next_renewal {
             return;
         }
+        if tenure.established && self.yield_to_higher(now, outbox) {
+            return;
+        }
+        let Role::Goose(tenure) = &mut self.role else { return };
         // A Goose that is not heard back from must not go on locking the voters.
         let deaf =
             now.since(tenure.confirmed) > 2 * renew_interval && !plant::is(Plant::DeafGooseRenews);
@@ -115,6 +119,24 @@ impl Contender {
                 self.renew(voter, now, outbox);
             }
         }
+    }
+
+    /// Hands over to a higher node that has come to stay, in a cluster that wants it so. Returns
+    /// whether it did.
+    fn yield_to_higher(&mut self, now: HolderTime, outbox: &mut Outbox) -> bool {
+        if !self.preempts {
+            return false;
+        }
+        let granting = self.links.values().filter(|link| link.counted_until() > now);
+        let said: Vec<(Process, Duration)> = granting.filter_map(Link::standby).collect();
+        let successor = self.preemption.successor(self.me.id, self.majority(), &said, now);
+        let Some(nominee) = successor else { return false };
+        self.preemption.note(nominee.id, now);
+        // If it fails to take over, this node comes back soon: the nominee's time is W_d.
+        let hold = self.timing.deference * 2;
+        let reason = DemotionReason::Preempted { by: nominee.id };
+        self.step_down(Some(nominee), hold, reason, now, outbox);
+        true
     }
 
     fn probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
@@ -360,10 +382,11 @@ impl Contender {
         &mut self,
         nominee: Option<Process>,
         hold: Duration,
-        leaving: bool,
+        reason: DemotionReason,
         now: HolderTime,
         outbox: &mut Outbox,
     ) -> Option<u64> {
+        let leaving = reason == DemotionReason::Leaving;
         let ended = match &self.role {
             Role::Goose(tenure) => Some((tenure.term, tenure.ballot)),
             Role::Claiming(claim) => Some((0, claim.ballot)),
@@ -380,8 +403,6 @@ impl Contender {
         self.retired |= leaving;
         if was_goose {
             self.barrier = now;
-            let reason =
-                if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
             outbox.event(Event::BecameDuck { term, reason });
         }
         if ended.is_some() || leaving {

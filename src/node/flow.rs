@@ -6,7 +6,7 @@ use super::{NodeCore, Output};
 use crate::election::outbox::Outgoing;
 use crate::election::{STANDBYS, Sight};
 use crate::membership::MembershipOutput;
-use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::datagram::{self, Addressee, Header};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
@@ -158,7 +158,7 @@ impl NodeCore {
     ) -> Option<Vec<u8>> {
         let header = Header {
             cluster: self.cluster_digest,
-            genesis: self.genesis.as_ref().map_or(0, VoterSet::digest),
+            genesis: self.genesis.as_ref().map_or(0, Genesis::digest),
             sender: self.me,
             addressee: to,
             configuration: self

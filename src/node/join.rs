@@ -230,6 +230,11 @@ impl NodeCore {
             Some(_) => {}
             None => {
                 let configuration = welcome.configuration.clone();
+                let told = self.setup.preempt;
+                if told.is_some_and(|told| told != configuration.preempt) {
+                    let cluster = configuration.preempt;
+                    self.event(Event::Warning(Warning::PreemptDiffers { cluster }));
+                }
                 self.begin_election(welcome.genesis.clone(), configuration, now);
             }
         }

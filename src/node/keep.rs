@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{NodeCore, Output};
 use crate::election::voter::VoterPast;
-use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::record::Record;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -59,7 +59,7 @@ impl Keeping {
     }
 
     /// The voter set is known.
-    pub(super) fn found(&mut self, genesis: VoterSet, configuration: Configuration) {
+    pub(super) fn found(&mut self, genesis: Genesis, configuration: Configuration) {
         self.record.genesis = Some(genesis);
         self.record.configuration = Some(configuration);
         self.dirty = true;

@@ -35,7 +35,7 @@ use std::time::Duration;
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::membership::seeding::Seeding;
-use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::configuration::{Genesis, VoterSet};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
@@ -73,6 +73,17 @@ pub enum StartError {
         recorded: VoterSet,
         /// Given.
         given: VoterSet,
+    },
+    /// The record says otherwise of preemption.
+    #[error(
+        "the record on disk says that this cluster runs {} --preempt, which was settled when it \
+         was founded: say --preempt={recorded} or leave it out, or start with an empty \
+         --state-dir to found another cluster",
+        if *recorded { "with" } else { "without" }
+    )]
+    PreemptDiffers {
+        /// On disk.
+        recorded: bool,
     },
     /// The record belongs to another node or another cluster.
     #[error(
@@ -135,7 +146,7 @@ pub struct NodeCore {
     setup: Setup,
     me: Process,
     cluster_digest: u64,
-    genesis: Option<VoterSet>,
+    genesis: Option<Genesis>,
     /// None until the voter set is known.
     election: Option<Election>,
     membership: Membership,

@@ -18,7 +18,7 @@ use crate::election::{Election, ElectionSetup};
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
-use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Boot, Process};
 use crate::vocabulary::record::{Disk, Record};
@@ -102,7 +102,7 @@ impl NodeCore {
 
     fn past_and_election(
         &mut self,
-        genesis: Option<VoterSet>,
+        genesis: Option<Genesis>,
         configuration: Option<Configuration>,
         disk: Disk,
         random: &mut ChaCha8Rng,
@@ -124,7 +124,7 @@ impl NodeCore {
     /// The voter set is known: the election begins.
     pub(super) fn begin_election(
         &mut self,
-        genesis: VoterSet,
+        genesis: Genesis,
         configuration: Configuration,
         now: Now,
     ) {
@@ -147,16 +147,17 @@ impl NodeCore {
     }
 }
 
-/// The voter set that the settings alone give.
-fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<VoterSet> {
-    if setup.voters.is_some() {
-        return setup.voters.clone();
-    }
-    if setup.seeds.is_empty() {
+/// The cluster that the settings alone found.
+fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<Genesis> {
+    let voters = if setup.voters.is_some() {
+        setup.voters.clone()
+    } else if setup.seeds.is_empty() {
         warnings.push(Warning::SingleVoter);
-        return VoterSet::new(vec![setup.id]).ok();
-    }
-    None
+        VoterSet::new(vec![setup.id]).ok()
+    } else {
+        None
+    };
+    voters.map(|voters| Genesis { voters, preempt: setup.preempt.unwrap_or(false) })
 }
 
 fn check_record(setup: &Setup, record: Option<&Record>) -> Result<(), StartError> {
@@ -166,10 +167,16 @@ fn check_record(setup: &Setup, record: Option<&Record>) -> Result<(), StartError
         return Err(StartError::NotOurs { cluster, id: record.id });
     }
     let recorded = record.configuration.as_ref().map(|configuration| &configuration.voters);
-    let known = [record.genesis.as_ref(), recorded];
-    match (&setup.voters, recorded.or(record.genesis.as_ref())) {
-        (Some(given), Some(recorded)) if !known.contains(&Some(given)) => {
-            Err(StartError::VotersDiffer { recorded: recorded.clone(), given: given.clone() })
+    let founded = record.genesis.as_ref().map(|genesis| &genesis.voters);
+    if let (Some(given), Some(newest)) = (&setup.voters, recorded.or(founded))
+        && ![founded, recorded].contains(&Some(given))
+    {
+        let (recorded, given) = (newest.clone(), given.clone());
+        return Err(StartError::VotersDiffer { recorded, given });
+    }
+    match (setup.preempt, &record.configuration) {
+        (Some(given), Some(Configuration { preempt: recorded, .. })) if given != *recorded => {
+            Err(StartError::PreemptDiffers { recorded: *recorded })
         }
         _ => Ok(()),
     }

@@ -102,6 +102,9 @@ fn demoted(reason: &DemotionReason) -> String {
         DemotionReason::Suspended => "the machine was suspended".to_owned(),
         DemotionReason::SteppedDown => "it was told to step down".to_owned(),
         DemotionReason::Leaving => "it is leaving".to_owned(),
+        DemotionReason::Preempted { by } => {
+            format!("node {by} is higher and has come to stay (--preempt)")
+        }
     }
 }
 
@@ -123,9 +126,24 @@ fn warned(warning: &Warning) -> String {
             "another process at {address} votes under this node's id: this one has stopped voting. \
              Stop one of the two and restart the other"
         ),
+        Warning::Foreign { reason: Reject::ForeignVoters, address } => format!(
+            "refused what came from {address}: a cluster of the same name that was founded with \
+             other --voters or another --preempt. Give every node the same, or each cluster its \
+             own --cluster name"
+        ),
+        Warning::Foreign { reason: Reject::ForeignCluster, address } => format!(
+            "refused what came from {address}: it belongs to another --cluster than this node. \
+             Correct the name there or here, or the --seed that leads there"
+        ),
         Warning::Foreign { reason, address } => {
             format!("refused datagrams from {address}: {}", reason.name().replace('_', " "))
         }
+        Warning::PreemptDiffers { cluster } => format!(
+            "this node was started with --preempt={}, but the cluster was founded {} --preempt, \
+             and that holds: correct this node's settings",
+            !cluster,
+            if *cluster { "with" } else { "without" }
+        ),
         Warning::Sealing { reason, address } => unsealable(*reason, *address),
         Warning::SeedsSilent => "no seed has answered yet; still trying. Check the --seed \
              addresses, the --cluster name, and that UDP gets through"

@@ -116,6 +116,7 @@ impl World {
         host.running = Some(Running {
             core,
             process,
+            born: now,
             inbox: Default::default(),
             busy_until: now,
             wake_at: u64::MAX,

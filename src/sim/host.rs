@@ -55,6 +55,8 @@ pub struct Running {
     pub core: NodeCore,
     /// Which process it is.
     pub process: Process,
+    /// True time at which it started.
+    pub born: u64,
     /// What waits.
     pub inbox: VecDeque<Input>,
     /// It handles nothing before this.

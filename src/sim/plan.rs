@@ -98,6 +98,8 @@ pub struct Plan {
     pub voters: Vec<usize>,
     /// Which keep no disk.
     pub ephemeral: Vec<bool>,
+    /// Whether a Goose yields to a higher node that has come to stay.
+    pub preempt: bool,
     /// Whether a release is sent for those that die.
     pub keepers: bool,
     /// The rates of the holder and voter clock of each, in millionths.
@@ -146,7 +148,12 @@ impl Plan {
         let forgets =
             kinds.contains(&FaultKind::LostRecord) || kinds.contains(&FaultKind::TornWrite);
         let voters = draw_voters(size, &mut dice);
-        let setups = draw_setups(size, &voters, &timing, &mut dice);
+        let mut setups = draw_setups(size, &voters, &timing, &mut dice);
+        // Drawn from a stream of its own: it was added when seeds already meant something.
+        let preempt = Dice::new(seed, "preempt").chance(80);
+        for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
+            setup.preempt = Some(preempt);
+        }
         let lease = nanoseconds(timing.lease);
         let scale = if profile == Profile::Wan { 3 } else { 1 };
         let ephemeral =
@@ -165,6 +172,7 @@ impl Plan {
             starts: draw_starts(size, lease, &mut dice),
             voters,
             ephemeral,
+            preempt,
             keepers: dice.coin(),
             rates: draw_rates(size, profile, &mut dice),
             wall_offsets: (0..size).map(|_| wall_offset(&mut dice)).collect(),
@@ -225,6 +233,7 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
                 http: None,
                 seeds,
                 voters: knows.then(|| set.clone()),
+                preempt: None,
                 voter_addresses: if knows { addresses.collect() } else { Vec::new() },
                 // Somebody must be able to lead.
                 eligible: index == voters[0] || !(witnesses && dice.chance(300)),

@@ -8,7 +8,9 @@ use super::disk::SimulatedDisk;
 use super::plan::Plan;
 use super::trace::TraceDepth;
 use super::world::World;
+use crate::election::preemption::PATIENCE_MAX;
 use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
@@ -79,6 +81,9 @@ fn run_planted(seed: u64, options: Options) -> Report {
         // What was ordered in the last moments of the turmoil has its effect first.
         world.run_until(world.now + plan.calm / 2);
         recover(&mut world, &plan);
+        if plan.preempt {
+            await_highest(&mut world, &plan);
+        }
         keep_calm(&mut world, &plan);
     }
     Report {
@@ -147,6 +152,25 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
         world.broken(Invariant::Live, sentence);
     }
     None
+}
+
+/// Demands that the highest node that may lead is Goose in the end, where that is wanted.
+fn await_highest(world: &mut World, plan: &Plan) {
+    // What was tried in vain during the turmoil makes the Goose more patient.
+    let end = world.now + plan.patience + nanoseconds(PATIENCE_MAX);
+    let eligible = |setup: &&Setup| setup.eligible;
+    let highest = plan.setups.iter().filter(eligible).map(|setup| setup.id).max();
+    while world.violation.is_none() && world.now < end {
+        let leader = world.geese().first().map(|(index, _)| world.hosts[*index].id);
+        if leader == highest && agreed_term(world).is_some() {
+            return;
+        }
+        world.run_until(world.now + 200 * MILLI);
+    }
+    if world.violation.is_none() {
+        let sentence = format!("node {highest:?} is the highest, and not Goose in the end");
+        world.broken(Invariant::PatientPreemption, sentence);
+    }
 }
 
 /// The term of the one Goose that every running node knows.

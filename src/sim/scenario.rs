@@ -64,6 +64,7 @@ impl Scenario {
             seeds: (1..=nodes).filter(|n| *n != number).map(|n| format!("node-{n}:7000")).collect(),
             voters: Some(set.clone()),
             voter_addresses: addresses.clone(),
+            preempt: None,
             eligible: true,
             timing: Timing::of(profile),
             entropy: [0; 32],
@@ -257,6 +258,7 @@ fn words(event: &Event) -> Option<String> {
                 DemotionReason::Suspended => "suspended".to_owned(),
                 DemotionReason::SteppedDown => "stepped down".to_owned(),
                 DemotionReason::Leaving => "leaving".to_owned(),
+                DemotionReason::Preempted { by } => format!("preempted by {by}"),
             };
             format!("becomes a Duck, term {term} ends ({why})")
         }

@@ -8,14 +8,15 @@ use super::host::Host;
 use super::network::{Fate, Network, Packet};
 use super::trace::Happened;
 use super::world::{Happening, Tale, World};
+use crate::election::preemption::PATIENCE;
 use crate::node::Output;
 use crate::vocabulary::datagram;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
-use crate::vocabulary::identity::Process;
+use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::record::Record;
-use crate::vocabulary::time::VoterTime;
+use crate::vocabulary::time::{VoterTime, nanoseconds};
 
 /// Looking up a name takes up to so many nanoseconds.
 const LOOKUP: u64 = 30_000_000;
@@ -158,9 +159,31 @@ impl World {
         if let Some(name) = event_name(&event) {
             self.coverage.count(name);
         }
+        if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
+            self.judge_preemption(index, *by);
+        }
         self.trace.note(self.now, || Happened::Told { by: index, event: Box::new(event.clone()) });
         if self.story.is_some() {
             self.tell(Some(index), Tale::Event(event));
+        }
+    }
+
+    /// A Goose has just yielded to `by`.
+    fn judge_preemption(&mut self, index: usize, by: NodeId) {
+        let host = &self.hosts[index];
+        let wanted = self.hosts.iter().any(|host| host.setup.preempt == Some(true));
+        let successor = self.hosts.iter().find(|host| host.id == by);
+        let born = successor.and_then(|host| host.running.as_ref()).map(|running| running.born);
+        // The voters' clocks may be fast.
+        let patience = nanoseconds(PATIENCE) * 99 / 100;
+        let stayed = born.is_some_and(|born| self.now >= born + patience);
+        // Whoever has died meanwhile may have stayed before.
+        if !wanted || by <= host.id || born.is_some() && !stayed {
+            let sentence = format!(
+                "node {} yielded to node {by}, there since {born:?}; preemption {wanted}",
+                host.id
+            );
+            self.broken(Invariant::PatientPreemption, sentence);
         }
     }
 
@@ -276,6 +299,7 @@ fn event_name(event: &Event) -> Option<&'static str> {
         Event::BecameGoose { reason: ElectionReason::HandedOver, .. } => "handed over",
         Event::BecameDuck { reason: DemotionReason::LeaseLapsed { .. }, .. } => "lapsed",
         Event::BecameDuck { reason: DemotionReason::Suspended, .. } => "demoted by suspend",
+        Event::BecameDuck { reason: DemotionReason::Preempted { .. }, .. } => "preempted",
         Event::Founded => "founded",
         Event::Quarantined { .. } => "quarantine",
         Event::Warning(Warning::RecordDamaged) => "damaged record",

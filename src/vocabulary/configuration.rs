@@ -72,13 +72,6 @@ impl VoterSet {
     pub fn len(&self) -> usize {
         self.0.len()
     }
-
-    /// A stable digest of the set.
-    pub fn digest(&self) -> u64 {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|id| id.number().to_be_bytes()).collect();
-        // 0 means "not known yet" on the wire.
-        stable_hash(b"voter set", &bytes).max(1)
-    }
 }
 
 impl TryFrom<Vec<NodeId>> for VoterSet {
@@ -104,8 +97,39 @@ impl fmt::Display for VoterSet {
     }
 }
 
-/// The voter set in force, ordered by (ballot, version). The genesis configuration is
-/// (0, 1).
+/// What a cluster is founded with. Two clusters of one name that were founded differently never
+/// mix: every datagram names the digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Genesis {
+    /// Who votes.
+    pub voters: VoterSet,
+    /// Whether the Goose hands over to a higher node that has come to stay.
+    pub preempt: bool,
+}
+
+impl Genesis {
+    /// A stable digest; never 0, which means "not known yet" on the wire.
+    pub fn digest(&self) -> u64 {
+        digest(&self.voters, self.preempt)
+    }
+}
+
+impl fmt::Display for Genesis {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let preempt = if self.preempt { " and --preempt" } else { "" };
+        write!(formatter, "{}{preempt}", self.voters)
+    }
+}
+
+fn digest(voters: &VoterSet, preempt: bool) -> u64 {
+    let mut bytes: Vec<u8> = voters.ids().iter().flat_map(|id| id.number().to_be_bytes()).collect();
+    if preempt {
+        bytes.push(1);
+    }
+    stable_hash(b"voter set", &bytes).max(1)
+}
+
+/// What is in force, ordered by (ballot, version). The genesis configuration is (0, 1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Configuration {
     /// The ballot of the Goose that last rewrote it; 0 at genesis.
@@ -114,12 +138,15 @@ pub struct Configuration {
     pub version: u64,
     /// Who votes.
     pub voters: VoterSet,
+    /// See [`Genesis::preempt`].
+    pub preempt: bool,
 }
 
 impl Configuration {
     /// The configuration a cluster is founded with.
-    pub fn genesis(voters: VoterSet) -> Self {
-        Self { ballot: 0, version: 1, voters }
+    pub fn genesis(genesis: Genesis) -> Self {
+        let Genesis { voters, preempt } = genesis;
+        Self { ballot: 0, version: 1, voters, preempt }
     }
 
     /// What every datagram says of the sender's configuration.
@@ -127,19 +154,19 @@ impl Configuration {
         ConfigurationStamp {
             ballot: self.ballot,
             version: self.version,
-            digest: self.voters.digest(),
+            digest: digest(&self.voters, self.preempt),
         }
     }
 }
 
-/// A configuration by name: its order and a digest of its voters. `digest` 0: none known.
+/// A configuration by name: its order and a digest of what it says. `digest` 0: none known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ConfigurationStamp {
     /// See [`Configuration::ballot`].
     pub ballot: u64,
     /// See [`Configuration::version`].
     pub version: u64,
-    /// Digest of the voters; 0 when the sender knows no configuration yet.
+    /// Digest of the voters and of preemption; 0 when the sender knows no configuration yet.
     pub digest: u64,
 }
 

@@ -76,6 +76,11 @@ pub enum DemotionReason {
     SteppedDown,
     /// It is shutting down.
     Leaving,
+    /// The cluster prefers a higher node, which has come to stay.
+    Preempted {
+        /// Who was handed the lease.
+        by: NodeId,
+    },
 }
 
 /// Something that is wrong, and that people have to mend.
@@ -112,6 +117,12 @@ pub enum Warning {
         reason: Reject,
         /// From where.
         address: SocketAddr,
+    },
+    /// The cluster was founded otherwise than this node was told of preemption. What the cluster
+    /// was founded with holds.
+    PreemptDiffers {
+        /// Whether the cluster preempts.
+        cluster: bool,
     },
     /// No seed has answered yet; the node keeps trying.
     SeedsSilent,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::{Configuration, VoterSet};
+use super::configuration::{Configuration, Genesis};
 use super::identity::{Boot, NodeId, Process};
 
 /// One datagram's content.
@@ -78,9 +78,9 @@ pub struct Welcome {
     pub nonce: u64,
     /// The identity under which the answering node gossips, encoded by the membership layer.
     pub member: Vec<u8>,
-    /// The voter set the cluster was founded with.
-    pub genesis: VoterSet,
-    /// The voter set now.
+    /// What the cluster was founded with.
+    pub genesis: Genesis,
+    /// What is in force now.
     pub configuration: Configuration,
     /// Where the voters are, as far as the answering node knows.
     pub voters: Vec<(NodeId, SocketAddr)>,

@@ -62,11 +62,13 @@ pub enum Plant {
     DuplicateLengthensGrant,
     /// A deaf Goose goes on renewing.
     DeafGooseRenews,
+    /// A higher node is handed the lease as soon as it is there.
+    PreemptionWithoutPatience,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -94,6 +96,7 @@ impl Plant {
         Self::DeadContenderDeferredTo,
         Self::DuplicateLengthensGrant,
         Self::DeafGooseRenews,
+        Self::PreemptionWithoutPatience,
     ];
 }
 

@@ -16,14 +16,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::configuration::{ClusterName, Configuration, VoterSet};
+use super::configuration::{ClusterName, Configuration, Genesis};
 use super::identity::{NodeId, Process};
 use super::message::Founding;
 
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE01";
+const MAGIC: [u8; 8] = *b"GAGGLE02";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,9 +34,9 @@ pub struct Record {
     pub id: NodeId,
     /// The start number of the newest boot.
     pub last_start: u64,
-    /// The voter set the cluster was founded with, once known.
-    pub genesis: Option<VoterSet>,
-    /// The voter set in force, once known.
+    /// What the cluster was founded with, once known.
+    pub genesis: Option<Genesis>,
+    /// What is in force, once known.
     pub configuration: Option<Configuration>,
     /// Where the voters were last seen: a restart needs no seed.
     pub addresses: Vec<(NodeId, SocketAddr)>,

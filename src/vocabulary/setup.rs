@@ -26,6 +26,9 @@ pub struct Setup {
     /// The voter set to found the cluster with. None: learn it from a seed, or, without a
     /// seed, found a cluster of this node alone.
     pub voters: Option<VoterSet>,
+    /// Whether the Goose of this cluster hands over to a higher node that has come to stay. None:
+    /// not said, so what the cluster was founded with holds.
+    pub preempt: Option<bool>,
     /// Addresses of voters that were given by address.
     pub voter_addresses: Vec<(NodeId, SocketAddr)>,
     /// Whether this node may become Goose.

@@ -126,6 +126,7 @@ impl RunSettings {
             http: Some(SocketAddr::new(http_ip, http.port())),
             seeds,
             voters,
+            preempt: raw.preempt,
             voter_addresses,
             eligible: !raw.never_goose,
             timing,

@@ -196,6 +196,8 @@ pub struct VotersView {
     pub ballot: u64,
     /// How many make a majority.
     pub majority: usize,
+    /// Whether the Goose yields to a higher node that has come to stay.
+    pub preempt: bool,
     /// Lowest id first.
     pub voters: Vec<VoterView>,
 }
@@ -333,6 +335,7 @@ impl Moment<'_> {
             version: known.configuration.version,
             ballot: known.configuration.ballot,
             majority: known.configuration.voters.majority(),
+            preempt: known.configuration.preempt,
             voters: known.voters.iter().map(view).collect(),
         })
     }

@@ -38,6 +38,8 @@ pub enum Invariant {
     HonestCount,
     /// I14: an incumbent whom nothing disturbs stays.
     Steady,
+    /// A Goose yields to a higher node only where that is wanted, and only if it has stayed.
+    PatientPreemption,
     /// I15: a Goose within the bound, known to all.
     Live,
     /// I16: the term a node knows never falls.
@@ -63,6 +65,7 @@ impl fmt::Display for Invariant {
             Self::NoReplay => "I9, replays lengthen nothing",
             Self::HonestCount => "C2/C3, honest count",
             Self::Steady => "I14, an undisturbed Goose stays",
+            Self::PatientPreemption => "patient preemption",
             Self::Live => "I15, a Goose in time",
             Self::RisingView => "I16, rising view",
             Self::DeafStops => "I17, a deaf Goose stops renewing",

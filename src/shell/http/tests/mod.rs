@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::node::{StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
-use crate::vocabulary::configuration::{ClusterName, Configuration, VoterSet};
+use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::{
@@ -67,7 +67,7 @@ fn duck() -> Snapshot {
         term: 11,
         goose: None,
         voters: Some(VotersView {
-            configuration: Configuration::genesis(voters),
+            configuration: Configuration::genesis(Genesis { voters, preempt: false }),
             voters: vec![voter(1, None), voter(2, Some(4_900)), voter(3, None)],
         }),
         members: Arc::new(vec![

@@ -180,7 +180,7 @@ fn members_and_voters_have_the_promised_shape() {
     assert_eq!(members["members"][2]["role"], "duck");
     let voters = document(&get(&goose(), 5_000, "/v1/voters"));
     let expected = json!({
-        "version": 1, "ballot": 0, "majority": 2, "voters": [
+        "version": 1, "ballot": 0, "majority": 2, "preempt": false, "voters": [
             {"id": 1, "addr": "127.0.0.1:8000", "reachable": false, "answered_ms": null,
              "granting": false},
             {"id": 2, "addr": "127.0.0.1:8001", "reachable": true, "answered_ms": 100,
