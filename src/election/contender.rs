@@ -14,9 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
-
+use super::chance::Chance;
 use super::link::Link;
 use super::outbox::Outbox;
 use super::tenure::Tenure;
@@ -38,7 +36,7 @@ const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const RELEASES_MAX: u32 = 10;
 
 /// An attempt to win an election.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub(crate) ballot: u64,
     pub(crate) deadline: HolderTime,
@@ -50,7 +48,7 @@ pub(crate) struct Claim {
 }
 
 /// What a contender is at the moment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     Standby,
     Claiming(Claim),
@@ -58,7 +56,7 @@ pub(crate) enum Role {
 }
 
 /// A release on its way to the voters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Farewell {
     pub(crate) release: Release,
     pub(crate) unacknowledged: BTreeMap<NodeId, u64>,
@@ -67,7 +65,7 @@ pub(crate) struct Farewell {
 }
 
 /// One contender's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Contender {
     pub(crate) me: Process,
     pub(crate) timing: Timing,
@@ -87,7 +85,7 @@ pub struct Contender {
     pub(crate) farewell: Option<Farewell>,
     was_connected: bool,
     was_held: bool,
-    random: ChaCha8Rng,
+    chance: Chance,
     /// This boot has said goodbye: it never contends again.
     pub(crate) retired: bool,
 }
@@ -118,7 +116,7 @@ impl Contender {
             farewell: None,
             was_connected: false,
             was_held: false,
-            random: ChaCha8Rng::seed_from_u64(me.boot.nonce),
+            chance: Chance::new(me.boot.nonce),
             retired: false,
         }
     }
@@ -443,7 +441,7 @@ impl Contender {
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
         // Random, so that contenders which split a vote once do not split it again and again.
-        let backoff = backoff.mul_f64(self.random.random_range(0.5..2.0));
+        let backoff = backoff.mul_f64(self.chance.factor());
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;
         self.take_heart();

@@ -25,7 +25,7 @@ struct Entry {
 }
 
 /// Who might lead, and who is being waited for.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Deference {
     contenders: BTreeMap<NodeId, Entry>,
     freshness: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct Deference {
     first: Option<First>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum First {
     Due,
     Until(VoterTime),

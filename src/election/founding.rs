@@ -13,12 +13,12 @@ use crate::vocabulary::message::Founding;
 use crate::vocabulary::plant::{self, Plant};
 
 /// What a virgin voter has heard of the others, in answers to polls of its own boot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Roll {
     heard: BTreeMap<NodeId, Heard>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Heard {
     boot: Boot,
     status_sequence: u64,

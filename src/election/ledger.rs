@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::vocabulary::record::Vote;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     vote: Vote,
     revision: u64,

@@ -22,7 +22,7 @@ struct Request {
 }
 
 /// One voter, as a contender sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Link {
     id: NodeId,
     boot: Option<Boot>,

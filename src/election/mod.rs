@@ -12,6 +12,7 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
+mod chance;
 pub mod contender;
 mod deference;
 mod founding;
@@ -84,7 +85,7 @@ pub struct ElectionSetup {
 }
 
 /// One node's part in the election.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Election {
     me: Process,
     address: SocketAddr,

@@ -25,7 +25,7 @@ pub enum Outgoing {
 
 /// A queue of what is to be done. Messages to oneself are kept apart: the contender of a node
 /// talks to the voter of the same node in the same words as to any other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     me: Process,
     outgoing: VecDeque<Outgoing>,

@@ -35,7 +35,7 @@ use crate::vocabulary::time::{Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
 
 /// How far the voter is from granting.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Phase {
     Virgin {
         nonce: u64,
@@ -67,7 +67,7 @@ pub(crate) struct HeldGrant {
 }
 
 /// A grant that leaves as soon as its record is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Reservation {
     holder: Process,
     ballot: u64,
@@ -76,7 +76,7 @@ struct Reservation {
     revision: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Vacancy {
     notices: u32,
     next_notice: VoterTime,
@@ -97,7 +97,7 @@ pub enum VoterPast {
 }
 
 /// One voter's state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Voter {
     me: Process,
     voters: VoterSet,
