@@ -328,6 +328,11 @@ impl Contender {
         if !matches!(self.role, Role::Standby) || !self.may_contend(now) {
             return;
         }
+        // Notices of vacancy do not show that requests arrive. A claim that no majority hears
+        // wins nothing, and locks the voters that do hear it, again and again.
+        if !self.is_quorum_connected(now) {
+            return;
+        }
         self.certificate.take_if(|(_, until)| *until <= now);
         let certificate = self.certificate.as_ref().map(|(release, _)| release);
         // A round is as old as its oldest answer that is still believed.
@@ -337,13 +342,18 @@ impl Contender {
         };
         let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(age)));
         let since = since.max(HolderTime(self.barrier.0.saturating_add(1)));
+        let deference = crate::vocabulary::time::nanoseconds(self.timing.deference);
+        let lately = HolderTime(now.0.saturating_sub(deference));
         let mut free = 0;
         let mut preferred = None;
         for link in self.links.values() {
             let Some(status) = link.standing(since) else { continue };
             if Self::is_free(status, certificate) {
                 free += 1;
-                preferred = preferred.or(status.top_contender);
+                // A voter waits for anybody for one W_d. A word that is older says nothing
+                // of now; it may come from a voter that is heard and does not hear.
+                let still = link.standing(lately).and_then(|status| status.top_contender);
+                preferred = preferred.or(still);
             }
         }
         if free < self.majority() {

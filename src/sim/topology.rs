@@ -1,16 +1,22 @@
 //! Every way in which three contenders can reach three voters, and who leads then.
 //!
-//! Each of the nine pairs has two links, one for each direction, so a topology is 18 bits. The
-//! voters are never-goose nodes of their own and reach each other. The election is the real
-//! one; delays are constant, nothing is lost but on cut links, and every clock is right.
+//! The three voters (1, 2, 3) and the three contenders (11, 12, 13) are six different nodes:
+//! the voters are never-goose, so that no contender has a vote of its own that it always
+//! reaches. Each of the nine pairs has two links, one for each direction, so a topology is 18
+//! bits. Voters reach each other, and so do contenders; in a succession, so did the Goose that
+//! died. The election is the real one; delays are constant (0.5 ms one way, 0.1 ms for a
+//! write), nothing is lost but on cut links, and every clock is right.
 //!
-//! What must be, from [`BOUND`] after the vacancy until the end:
+//! A Goose is **possible** if some contender has two-way links to a majority of the voters,
+//! which is to 2 of the 3. The **right winner** is the highest such contender. What must be:
 //!
-//! * never two Geese, at any instant of the whole run;
-//! * a Goose, if some contender has two-way links to a majority of the voters;
-//! * the *highest* such contender, and always the same one, in the same term. At zero loss
-//!   deference is no mere best effort: whoever reaches a majority has shown it by then. A
-//!   higher contender whose links are too few or one-way must not stand in the way.
+//! * never two Geese, at any instant of the whole run, and no term for two of them;
+//! * if a Goose is possible, one at every instant from [`BOUND`] after the vacancy on (a
+//!   *missing* Goose otherwise); if none is possible, none ever after;
+//! * the right winner, and nobody else. At zero loss deference is no mere best effort: whoever
+//!   reaches a majority has shown it by then, and is waited for. A higher contender whose links
+//!   are too few or one-way must not stand in the way;
+//! * always in the same term (*unrest* otherwise).
 //!
 //! Not modelled here: loss, clock errors, restarts, gossip that is wrong or late (every voter
 //! and contender has all contenders in sight), and topologies that change on the way.
