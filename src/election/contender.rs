@@ -36,7 +36,7 @@ const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const RELEASES_MAX: u32 = 10;
 
 /// An attempt to win an election.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Claim {
     pub(crate) ballot: u64,
     pub(crate) deadline: HolderTime,
@@ -48,7 +48,7 @@ pub(crate) struct Claim {
 }
 
 /// What a contender is at the moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
     Standby,
     Claiming(Claim),
@@ -56,7 +56,7 @@ pub(crate) enum Role {
 }
 
 /// A release on its way to the voters.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Farewell {
     pub(crate) release: Release,
     pub(crate) unacknowledged: BTreeMap<NodeId, u64>,
@@ -65,7 +65,7 @@ pub(crate) struct Farewell {
 }
 
 /// One contender's state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Contender {
     pub(crate) me: Process,
     pub(crate) timing: Timing,
@@ -499,6 +499,21 @@ impl Contender {
             if farewell.unacknowledged.is_empty() {
                 self.farewell = None;
             }
+        }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Contender {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
+        let counter = super::fingerprint::Counter::Requests(self.me);
+        visit(counter, &mut self.sequence);
+        for link in self.links.values_mut() {
+            link.numbers(self.me, visit);
+        }
+        for sequence in self.farewell.iter_mut().flat_map(|last| last.unacknowledged.values_mut()) {
+            visit(counter, sequence);
         }
     }
 }

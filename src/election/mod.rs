@@ -15,6 +15,8 @@
 mod chance;
 pub mod contender;
 mod deference;
+#[cfg(feature = "simulation")]
+pub mod fingerprint;
 mod founding;
 mod ledger;
 mod link;
@@ -51,7 +53,7 @@ const OWN_MESSAGES_MAX: usize = 256;
 
 /// What membership contributes: hints about who is around. The election is safe whatever they
 /// say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Sight {
     /// The highest eligible nodes, highest first, this node included: a few dozen at most.
     pub eligible: Vec<Process>,
@@ -85,7 +87,7 @@ pub struct ElectionSetup {
 }
 
 /// One node's part in the election.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Election {
     me: Process,
     address: SocketAddr,

@@ -25,6 +25,7 @@ pub mod disk;
 pub mod electorate;
 pub mod faults;
 pub mod host;
+pub mod model;
 pub mod network;
 pub mod plan;
 pub mod run;
