@@ -3,18 +3,26 @@
 //!
 //! ```text
 //! cargo run --release --example model                                the large plays
-//! cargo run --release --example model -- --play succession --states 1000000
+//! cargo run --release --example model -- --small                     those of the tests
+//! cargo run --release --example model -- --seconds 60                at most a minute each
+//! cargo run --release --example model -- --play wipe --bound waits=5 --bound crashes=2
+//! cargo run --release --example model -- --play wipe --plant NoFloorAfterWipe
 //! cargo run --release --example model -- --play founding --walk 60   random walks, seconds
 //! ```
+//!
+//! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, letters. Without a limit
+//! of time or states, everything within them is gone through. Progress goes to stderr.
 //!
 //! A play is a beginning and the faults that may happen (`tests/checker/plays.rs`). Exits with
 //! 1 if a promise is broken; the steps that lead there are printed.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gaggle::sim::model::Break;
 use gaggle::vocabulary::plant::Plant;
+use stateright::report::{ReportData, ReportDiscovery, Reporter};
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 #[path = "../tests/checker/mod.rs"]
@@ -22,7 +30,8 @@ mod checker;
 use checker::Electing;
 use checker::plays::{Play, plays};
 
-const USAGE: &str = "model [--play NAME] [--states MOST] [--walk SECONDS] [--seed SEED]";
+const USAGE: &str = "model [--small] [--play NAME] [--bound NAME=NUMBER]... [--plant BUG] \
+                     [--states MOST] [--seconds MOST] [--walk SECONDS [--seed SEED]]";
 
 #[derive(Default)]
 struct Arguments {
@@ -84,8 +93,43 @@ fn check(play: &Play, arguments: &Arguments) -> bool {
                 Some(seconds) => builder.timeout(Duration::from_secs(seconds)),
                 None => builder,
             };
-            report(&builder.spawn_dfs().join(), started)
+            let checker = builder.spawn_dfs().join_and_report(&mut Progress);
+            let out_of_time =
+                arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
+            let enough = arguments.states.is_some_and(|most| checker.state_count() >= most);
+            let exhausted = !out_of_time && !enough;
+            println!("  {}", if exhausted { "exhausted" } else { "NOT exhausted" });
+            report(&checker, started)
         }
+    }
+}
+
+/// A line every five seconds, so that a long run is seen to move.
+struct Progress;
+
+impl Reporter<Electing> for Progress {
+    fn report_checking(&mut self, data: ReportData) {
+        if !data.done {
+            eprintln!(
+                "  {:>6} s: {} states, {} of them different, {} steps deep",
+                data.duration.as_secs(),
+                data.total_states,
+                data.unique_states,
+                data.max_depth
+            );
+        }
+    }
+
+    fn report_discoveries(
+        &mut self,
+        _model: &Electing,
+        _discoveries: BTreeMap<&'static str, ReportDiscovery<Electing>>,
+    ) {
+        // They are told in words afterwards.
+    }
+
+    fn delay(&self) -> Duration {
+        Duration::from_secs(5)
     }
 }
 

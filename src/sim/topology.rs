@@ -125,7 +125,7 @@ impl Topology {
 }
 
 enum Arrival {
-    Message { from: Process, to: Addressee, message: Message },
+    Message { from: Process, to: Addressee, message: Box<Message> },
     Stored { revision: u64 },
 }
 
@@ -204,7 +204,11 @@ impl Field {
                     let arrow = if reaches { "─▶" } else { "─✗" };
                     self.note(|| format!("{number} {arrow} {to_number}  {message:?}"));
                     if reaches {
-                        self.schedule(DELAY, to_number, Arrival::Message { from: me, to, message });
+                        self.schedule(
+                            DELAY,
+                            to_number,
+                            Arrival::Message { from: me, to, message: Box::new(message) },
+                        );
                     }
                 }
                 Some(Outgoing::Persist) => {

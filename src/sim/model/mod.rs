@@ -25,14 +25,29 @@
 //!   some node and not between. The margin of a lease is 20 ms and all spans of the model's
 //!   timing are multiples of 50 ms, so what is missed lies well inside.
 //! * More than the given number of letters under way (the newest is lost then), of repeats,
-//!   crashes, and steps of time. Announcements are always lost, which are advice only, and so are polls of
-//!   founded never-goose nodes.
+//!   crashes, and steps of time. Announcements are always lost, which are advice only, and so
+//!   are polls of founded never-goose nodes.
+//! * In stories of exchanges ([`burst`]): orders within one exchange, letters of the others to
+//!   each other meanwhile, and late letters beyond [`Bounds::holds`].
 //! * Membership (everybody sees everybody), several configurations, suspend, wall clocks that
 //!   jump, twins, and nodes that do not vote.
 //! * Luck: the backoff after a failed claim is drawn from a stream that the boot names.
 //!
 //! States are told apart by [`World::fingerprint`]: clock readings count relative to now, so
-//! what happens later is the same state; request numbers and ballots count as they are.
+//! what happens later is the same state, and numbers that are only compared count by their
+//! rank. Ballots count as they are: a claim adds one to the highest, so that gaps matter.
+//!
+//! # What must hold
+//!
+//! [`Broken`] lists it, in every state: I1, I2, I3, I5 and I6 are judged from outside, in true
+//! time and by what is on the disk; I4, I5 and I8 are assertions of the code itself, and one
+//! that fails is a finding like any other.
+//!
+//! # Bounds
+//!
+//! There is no limit of depth: waits, crashes and all the rest are counted, part of the state,
+//! and limited, and that makes the space finite. `tests/checker/plays.rs` names the plays with
+//! their bounds; `examples/model.rs` runs them and others.
 
 pub mod action;
 pub mod breaks;
