@@ -98,13 +98,20 @@ fn check(play: &Play, arguments: &Arguments) -> bool {
                 arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
             let enough = arguments.states.is_some_and(|most| checker.state_count() >= most);
             let exhausted = !out_of_time && !enough;
-            println!("  {}", if exhausted { "exhausted" } else { "NOT exhausted" });
+            println!(
+                "  {}",
+                if exhausted {
+                    "gone through, but for what follows a broken promise"
+                } else {
+                    "NOT exhausted"
+                }
+            );
             report(&checker, started)
         }
     }
 }
 
-/// A line every five seconds, so that a long run is seen to move.
+/// A line a second, so that a long run is seen to move.
 struct Progress;
 
 impl Reporter<Electing> for Progress {
@@ -129,7 +136,7 @@ impl Reporter<Electing> for Progress {
     }
 
     fn delay(&self) -> Duration {
-        Duration::from_secs(5)
+        Duration::from_secs(1)
     }
 }
 
