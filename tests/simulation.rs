@@ -99,8 +99,9 @@ fn a_thousand_seeds_keep_every_promise() {
     }
 }
 
-/// The planted bugs that chance finds within a hundred seeds. The others need a story of their
-/// own.
+/// The planted bugs that chance finds, most of them within thirty seeds. The rarest is one
+/// ballot given to two holders: two claims with the same number must meet. The others need a
+/// story of their own.
 const FOUND_BY_CHANCE: [Plant; 17] = [
     Plant::GrantCountedFromReceipt,
     Plant::NoDriftMargin,
@@ -125,7 +126,7 @@ const FOUND_BY_CHANCE: [Plant; 17] = [
 fn planted_bugs_are_found() {
     for plant in FOUND_BY_CHANCE {
         let options = Options { plant: Some(plant), ..Options::default() };
-        let found = (0..200).find(|seed| run(*seed, options).violation.is_some());
+        let found = (0..600).find(|seed| run(*seed, options).violation.is_some());
         assert!(found.is_some(), "{plant:?} was not found");
     }
 }

@@ -14,9 +14,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rand::rngs::ChaCha8Rng;
-use rand::{RngExt, SeedableRng};
-
+use super::chance::Chance;
 use super::link::Link;
 use super::outbox::Outbox;
 use super::preemption::Preemption;
@@ -39,7 +37,7 @@ const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
 pub(crate) const RELEASES_MAX: u32 = 10;
 
 /// An attempt to win an election.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Claim {
     pub(crate) ballot: u64,
     pub(crate) deadline: HolderTime,
@@ -51,7 +49,7 @@ pub(crate) struct Claim {
 }
 
 /// What a contender is at the moment.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) enum Role {
     Standby,
     Claiming(Claim),
@@ -59,7 +57,7 @@ pub(crate) enum Role {
 }
 
 /// A release on its way to the voters.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Farewell {
     pub(crate) release: Release,
     pub(crate) unacknowledged: BTreeMap<NodeId, u64>,
@@ -68,7 +66,7 @@ pub(crate) struct Farewell {
 }
 
 /// One contender's state.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Contender {
     pub(crate) me: Process,
     pub(crate) timing: Timing,
@@ -88,7 +86,7 @@ pub struct Contender {
     pub(crate) farewell: Option<Farewell>,
     was_connected: bool,
     was_held: bool,
-    random: ChaCha8Rng,
+    chance: Chance,
     /// This boot has said goodbye: it never contends again.
     pub(crate) retired: bool,
     /// Whether it hands over to a higher node that has come to stay.
@@ -122,7 +120,7 @@ impl Contender {
             farewell: None,
             was_connected: false,
             was_held: false,
-            random: ChaCha8Rng::seed_from_u64(me.boot.nonce),
+            chance: Chance::new(me.boot.nonce),
             retired: false,
             preempts: false,
             preemption: Preemption::default(),
@@ -336,6 +334,11 @@ impl Contender {
         if !matches!(self.role, Role::Standby) || !self.may_contend(now) {
             return;
         }
+        // Notices of vacancy do not show that requests arrive. A claim that no majority hears
+        // wins nothing, and locks the voters that do hear it, again and again.
+        if !self.is_quorum_connected(now) {
+            return;
+        }
         self.certificate.take_if(|(_, until)| *until <= now);
         let certificate = self.certificate.as_ref().map(|(release, _)| release);
         // A round is as old as its oldest answer that is still believed.
@@ -345,13 +348,18 @@ impl Contender {
         };
         let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(age)));
         let since = since.max(HolderTime(self.barrier.0.saturating_add(1)));
+        let deference = crate::vocabulary::time::nanoseconds(self.timing.deference);
+        let lately = HolderTime(now.0.saturating_sub(deference));
         let mut free = 0;
         let mut preferred = None;
         for link in self.links.values() {
             let Some(status) = link.standing(since) else { continue };
             if Self::is_free(status, certificate) {
                 free += 1;
-                preferred = preferred.or(status.top_contender);
+                // A voter waits for anybody for one W_d. A word that is older says nothing
+                // of now; it may come from a voter that is heard and does not hear.
+                let still = link.standing(lately).and_then(|status| status.top_contender);
+                preferred = preferred.or(still);
             }
         }
         if free < self.majority() {
@@ -449,7 +457,7 @@ impl Contender {
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
         // Random, so that contenders which split a vote once do not split it again and again.
-        let backoff = backoff.mul_f64(self.random.random_range(0.5..2.0));
+        let backoff = backoff.mul_f64(self.chance.factor());
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;
         self.take_heart();
@@ -497,6 +505,21 @@ impl Contender {
             if farewell.unacknowledged.is_empty() {
                 self.farewell = None;
             }
+        }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Contender {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
+        let counter = super::fingerprint::Counter::Requests(self.me);
+        visit(counter, &mut self.sequence);
+        for link in self.links.values_mut() {
+            link.numbers(self.me, visit);
+        }
+        for sequence in self.farewell.iter_mut().flat_map(|last| last.unacknowledged.values_mut()) {
+            visit(counter, sequence);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::vocabulary::time::VoterTime;
 /// The most contenders that a voter keeps in mind.
 pub(crate) const CONTENDERS_MAX: usize = 16;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Entry {
     process: Process,
     heard: VoterTime,
@@ -25,7 +25,7 @@ struct Entry {
 }
 
 /// Who might lead, and who is being waited for.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Deference {
     contenders: BTreeMap<NodeId, Entry>,
     freshness: Duration,
@@ -37,7 +37,7 @@ pub(crate) struct Deference {
     first: Option<First>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum First {
     Due,
     Until(VoterTime),

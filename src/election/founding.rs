@@ -13,12 +13,12 @@ use crate::vocabulary::message::Founding;
 use crate::vocabulary::plant::{self, Plant};
 
 /// What a virgin voter has heard of the others, in answers to polls of its own boot.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Roll {
     heard: BTreeMap<NodeId, Heard>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Heard {
     boot: Boot,
     status_sequence: u64,
@@ -83,6 +83,18 @@ impl Roll {
         }
         let complete = map.len() == voters.len() || plant::is(Plant::FoundedOnMajority);
         complete.then(|| map.into_iter().collect())
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Roll {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
+        for (id, heard) in &mut self.heard {
+            let voter = crate::vocabulary::identity::Process { id: *id, boot: heard.boot };
+            let counter = super::fingerprint::Counter::Statuses(voter);
+            visit(counter, &mut heard.status_sequence);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::vocabulary::record::Vote;
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Ledger {
     vote: Vote,
     revision: u64,
@@ -62,5 +62,15 @@ impl Ledger {
         while let Some((_, ballot)) = self.under_way.pop_front_if(|(at, _)| *at <= revision) {
             self.durable_ballot = self.durable_ballot.max(ballot);
         }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Ledger {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, visit: &mut dyn FnMut(&mut u64)) {
+        visit(&mut self.revision);
+        visit(&mut self.durable_revision);
+        self.under_way.iter_mut().for_each(|(revision, _)| visit(revision));
     }
 }

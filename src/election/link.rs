@@ -13,7 +13,7 @@ use crate::vocabulary::timing::counted;
 /// answers up to 320 ms late still count.
 const REQUESTS_MAX: usize = 32;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Request {
     sequence: u64,
     sent: HolderTime,
@@ -22,7 +22,7 @@ struct Request {
 }
 
 /// One voter, as a contender sees it.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Link {
     id: NodeId,
     boot: Option<Boot>,
@@ -186,5 +186,29 @@ impl Link {
     pub(crate) fn standing(&self, since: HolderTime) -> Option<&VoterStatus> {
         let (status, received) = self.status.as_ref()?;
         (*received >= since).then_some(status)
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Link {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, me: Process, visit: &mut super::fingerprint::Visitor<'_>) {
+        use super::fingerprint::Counter;
+        let requests = Counter::Requests(me);
+        self.requests.iter_mut().for_each(|request| visit(requests, &mut request.sequence));
+        if let Some((sequence, _)) = &mut self.open_poll {
+            visit(requests, sequence);
+        }
+        if let Some(voter) = self.process() {
+            visit(Counter::Statuses(voter), &mut self.status_sequence);
+            if let Some((status, _)) = &mut self.status {
+                visit(Counter::Statuses(voter), &mut status.sequence);
+            }
+        }
+    }
+
+    /// See [`super::Election::forget_requests`].
+    pub(crate) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
+        self.requests.retain(|request| awaited(request.sequence));
     }
 }

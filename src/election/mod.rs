@@ -12,8 +12,11 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
+mod chance;
 pub mod contender;
 mod deference;
+#[cfg(feature = "simulation")]
+pub mod fingerprint;
 mod founding;
 mod ledger;
 mod link;
@@ -51,7 +54,7 @@ const OWN_MESSAGES_MAX: usize = 256;
 
 /// What membership contributes: hints about who is around. The election is safe whatever they
 /// say.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub struct Sight {
     /// The highest eligible nodes, highest first, this node included: a few dozen at most.
     pub eligible: Vec<Process>,
@@ -85,7 +88,7 @@ pub struct ElectionSetup {
 }
 
 /// One node's part in the election.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Election {
     me: Process,
     address: SocketAddr,

@@ -1,6 +1,7 @@
 //! What the election wants done, in order.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::event::Event;
@@ -25,11 +26,20 @@ pub enum Outgoing {
 
 /// A queue of what is to be done. Messages to oneself are kept apart: the contender of a node
 /// talks to the voter of the same node in the same words as to any other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     me: Process,
     outgoing: VecDeque<Outgoing>,
     own: VecDeque<Message>,
+}
+
+impl Hash for Outbox {
+    /// What is to be done is taken out after every input, so its number says enough.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.me.hash(state);
+        self.outgoing.len().hash(state);
+        self.own.hash(state);
+    }
 }
 
 impl Outbox {

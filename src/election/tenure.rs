@@ -19,7 +19,7 @@ const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
 const DUPLICATE_HOLD: Duration = Duration::from_secs(5);
 
 /// A tenure: from the grants of a majority to the lapse of the lease.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Tenure {
     /// The ballot that won. It names the tenure for ever.
     pub(crate) term: u64,

@@ -12,7 +12,7 @@ use crate::vocabulary::time::HolderTime;
 pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(15);
 
 /// The advisory view. Its term never falls while the process lives.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct View {
     term: u64,
     known: Option<KnownGoose>,

@@ -34,7 +34,7 @@ pub const PROTOCOL_VERSION: u8 = 1;
 const MAGIC: [u8; 2] = *b"Gg";
 
 /// To whom a datagram is addressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Addressee {
     /// The node; none in a [`Message::Join`] to a seed, which is known by address only.
     pub id: Option<NodeId>,

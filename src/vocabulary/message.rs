@@ -12,7 +12,7 @@ use super::configuration::{Configuration, Genesis};
 use super::identity::{Boot, NodeId, Process};
 
 /// One datagram's content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Message {
     /// A packet of the membership layer, opaque here.
     Gossip(Vec<u8>),
@@ -62,7 +62,7 @@ pub enum Message {
 }
 
 /// See [`Message::Join`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Join {
     /// Echoed by the answer, so that a forged answer does not count.
     pub nonce: u64,
@@ -72,7 +72,7 @@ pub struct Join {
 }
 
 /// See [`Message::Welcome`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Welcome {
     /// Of the [`Join`] that this answers.
     pub nonce: u64,
@@ -89,7 +89,7 @@ pub struct Welcome {
 }
 
 /// See [`Message::Poll`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Poll {
     /// The poller's request number; only rises within a boot.
     pub sequence: u64,
@@ -103,7 +103,7 @@ pub struct Poll {
 }
 
 /// See [`Message::PollAck`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PollAck {
     /// Of the [`Poll`] that this answers.
     pub sequence: u64,
@@ -114,7 +114,7 @@ pub struct PollAck {
 }
 
 /// A voter's word on itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct VoterStatus {
     /// Rises with every status this boot of the voter says; receivers ignore an older one, or
     /// a late answer would erase a newer notice of vacancy.
@@ -130,7 +130,7 @@ pub struct VoterStatus {
 }
 
 /// Whether a voter's vote is free. All but `Vacant` count as taken.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// It has never been founded and grants nothing yet.
     Virgin,
@@ -157,7 +157,7 @@ pub enum Standing {
 }
 
 /// How a voter stands with the founding of its cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Founding {
     /// It started on an empty disk and has not heard every other voter yet.
     Virgin {
@@ -171,7 +171,7 @@ pub enum Founding {
 }
 
 /// Whether an [`Acquire`] opens a tenure or extends one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AcquireKind {
     /// A contender claims.
     Claim,
@@ -180,7 +180,7 @@ pub enum AcquireKind {
 }
 
 /// See [`Message::Acquire`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acquire {
     /// Claim or renewal.
     pub kind: AcquireKind,
@@ -195,7 +195,7 @@ pub struct Acquire {
 }
 
 /// See [`Message::Grant`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// Of the [`Acquire`] that this answers.
     pub sequence: u64,
@@ -208,7 +208,7 @@ pub struct Grant {
 }
 
 /// See [`Message::Nak`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Nak {
     /// Of the [`Acquire`] that this answers.
     pub sequence: u64,
@@ -219,7 +219,7 @@ pub struct Nak {
 }
 
 /// Why a voter does not grant.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum NakReason {
     /// Another process holds a live grant.
     Held {
@@ -262,7 +262,7 @@ pub enum NakReason {
 
 /// A holder's word that it acts no more: a voter that knows this may grant to another at
 /// once. It names the exact process and ballot, so that a late copy releases nothing newer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Release {
     /// Whose grants.
     pub holder: Process,
@@ -275,7 +275,7 @@ pub struct Release {
 }
 
 /// A tenure, as it is told to others. Advice: the lease is what makes it true.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Goose {
     /// The ballot at which the tenure began, for ever this tenure's name.
     pub term: u64,

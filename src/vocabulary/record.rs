@@ -45,7 +45,7 @@ pub struct Record {
 }
 
 /// What a voter must not forget.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Vote {
     /// The highest ballot granted, released or learned. Never falls.
     pub max_ballot: u64,

@@ -77,7 +77,7 @@ impl Snapshot {
 }
 
 /// A Goose that this node knows of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownGoose {
     /// Who, and since which term.
     pub goose: Goose,

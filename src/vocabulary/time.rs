@@ -11,14 +11,15 @@
 //! Neither is ever sent to another node: spans are. [`WallTime`] orders the starts of one
 //! node and sets the floor of a lost ballot; it is never compared between nodes.
 
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 /// A reading of the holder clock: nanoseconds, suspend included, never slewed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HolderTime(pub u64);
 
 /// A reading of the voter clock: nanoseconds, suspend excluded, never slewed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct VoterTime(pub u64);
 
 /// A reading of the wall clock: milliseconds since 1970.
@@ -47,7 +48,15 @@ pub fn milliseconds(span: Duration) -> u64 {
 }
 
 macro_rules! clock_reading {
-    ($reading:ident) => {
+    ($reading:ident, $tag:literal) => {
+        impl Hash for $reading {
+            /// As a tagged 128-bit number, so that a hasher can tell times from other numbers
+            /// and the two clocks from each other.
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write_u128($tag << 64 | u128::from(self.0));
+            }
+        }
+
         impl $reading {
             /// A time that never comes.
             pub const NEVER: Self = Self(u64::MAX);
@@ -67,5 +76,5 @@ macro_rules! clock_reading {
     };
 }
 
-clock_reading!(HolderTime);
-clock_reading!(VoterTime);
+clock_reading!(HolderTime, 1_u128);
+clock_reading!(VoterTime, 2_u128);

@@ -46,7 +46,7 @@ pub enum Profile {
 }
 
 /// All spans that the election and the membership run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     /// L: the lease a Goose asks for.
     pub lease: Duration,

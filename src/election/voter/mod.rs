@@ -35,7 +35,7 @@ use crate::vocabulary::time::{Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
 
 /// How far the voter is from granting.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 enum Phase {
     Virgin {
         nonce: u64,
@@ -59,7 +59,7 @@ enum Phase {
     Silenced,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HeldGrant {
     pub(crate) holder: Process,
     pub(crate) ballot: u64,
@@ -67,7 +67,7 @@ pub(crate) struct HeldGrant {
 }
 
 /// A grant that leaves as soon as its record is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Reservation {
     holder: Process,
     ballot: u64,
@@ -76,7 +76,7 @@ struct Reservation {
     revision: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 struct Vacancy {
     notices: u32,
     next_notice: VoterTime,
@@ -97,7 +97,7 @@ pub enum VoterPast {
 }
 
 /// One voter's state.
-#[derive(Debug)]
+#[derive(Clone, Debug, Hash)]
 pub struct Voter {
     me: Process,
     voters: VoterSet,
@@ -330,6 +330,48 @@ impl Voter {
         if let Some(until) = self.quarantine_until() {
             let milliseconds = crate::vocabulary::time::milliseconds(until.since(now));
             outbox.event(Event::Quarantined { milliseconds });
+        }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Voter {
+    /// See [`super::Election::numbers`].
+    pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
+        use super::fingerprint::Counter;
+        let revisions = Counter::Revisions(self.me);
+        self.ledger.numbers(&mut |number| visit(revisions, number));
+        if let Phase::Virgin { revision, .. }
+        | Phase::Founding { revision, .. }
+        | Phase::Flooring { revision } = &mut self.phase
+        {
+            visit(revisions, revision);
+        }
+        if let Some(held) = &mut self.reservation {
+            visit(revisions, &mut held.revision);
+        }
+        for (revision, ..) in &mut self.acknowledgements {
+            visit(revisions, revision);
+        }
+        // Which process was idle longest matters to a full table only.
+        self.sequence_clock = 0;
+        for (process, (sequence, clock)) in &mut self.sequences {
+            visit(Counter::Requests(*process), sequence);
+            *clock = 0;
+        }
+        visit(Counter::Statuses(self.me), &mut self.status_sequence);
+        self.roll.numbers(visit);
+        self.owed_answers(visit);
+    }
+
+    /// See [`super::Election::owed_answers`].
+    pub(crate) fn owed_answers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
+        use super::fingerprint::Counter;
+        if let Some(held) = &mut self.reservation {
+            visit(Counter::Requests(held.holder), &mut held.sequence);
+        }
+        for (_, to, sequence) in &mut self.acknowledgements {
+            visit(Counter::Requests(*to), sequence);
         }
     }
 }

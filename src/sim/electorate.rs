@@ -1,0 +1,84 @@
+//! Elections as bare values: what the node puts around them, and no more.
+//!
+//! For the checks that go through *every* case of something and so cannot afford whole nodes.
+//! There is no membership here (who is in sight is told by hand), no bytes and no addresses:
+//! a message is handed over as a value, under the one rule of the envelope that the election
+//! relies on, which is for whom it is meant.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use crate::election::voter::VoterPast;
+use crate::election::{Election, ElectionSetup};
+use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::datagram::Addressee;
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::message::{Message, Nak, NakReason};
+use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
+use crate::vocabulary::timing::Timing;
+
+/// All clocks of a world whose true time is `nanoseconds`, with a wall clock that began at
+/// `wall` milliseconds.
+pub fn clocks(nanoseconds: u64, wall: u64) -> Now {
+    Now {
+        holder: HolderTime(nanoseconds),
+        voter: VoterTime(nanoseconds),
+        wall: WallTime(wall + nanoseconds / 1_000_000),
+    }
+}
+
+/// The `start`-th process of node `id`.
+pub fn process(id: NodeId, start: u64) -> Process {
+    Process { id, boot: Boot { start, nonce: id.number() * 1000 + start } }
+}
+
+/// An election of `me`, by the genesis configuration of `voters`.
+pub fn election(
+    me: Process,
+    voters: &VoterSet,
+    timing: &Timing,
+    eligible: bool,
+    past: VoterPast,
+    now: Now,
+) -> Election {
+    let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+    let configuration = Configuration::genesis(voters.clone());
+    let timing = timing.clone();
+    let setup = ElectionSetup {
+        me,
+        address,
+        http: None,
+        configuration,
+        timing,
+        eligible,
+        past,
+        damaged: false,
+        first_sequence: 0,
+    };
+    Election::new(setup, now)
+}
+
+/// Hands a message over to `me`, as the envelope allows: to exactly this process, or, in a
+/// Poll, to whichever process of the node lives. Returns the answer that the envelope itself
+/// gives: a request for a grant that was meant for an earlier process is told so.
+pub fn hand_over(
+    election: &mut Election,
+    me: Process,
+    now: Now,
+    from: Process,
+    to: Addressee,
+    message: &Message,
+) -> Option<Message> {
+    match to.boot {
+        Some(boot) if boot == me.boot => {}
+        None if matches!(message, Message::Poll(_)) => {}
+        Some(_) => {
+            let Message::Acquire(acquire) = message else { return None };
+            let reason = NakReason::NewBoot { boot: me.boot };
+            let (sequence, ballot) = (acquire.sequence, acquire.ballot);
+            return Some(Message::Nak(Nak { sequence, ballot, reason }));
+        }
+        None => return None,
+    }
+    election.handle_message(now, from, message);
+    None
+}

@@ -1,0 +1,193 @@
+//! Coarse steps: one node does something, and all that follows happens at once over the links
+//! that are up in that moment.
+//!
+//! A story of a founding, a wiped disk and two elections is some sixty letters, too many to go
+//! through in every order. As bursts it is ten steps: in each the checker chooses whose timer
+//! comes and which of that node's links carry letters, each direction for itself. What meets a
+//! link that is down is lost or, within [`Bounds::holds`], stays under way to arrive at any
+//! later step. The others' letters to each other are lost meanwhile.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::Bounds;
+use super::action::Action;
+use super::world::{Letter, World};
+use crate::vocabulary::time::nanoseconds;
+
+/// No cascade of letters is longer than this.
+const LETTERS_MAX: usize = 64;
+
+/// Which links of one node carry letters in this step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Links {
+    /// Bit 2·p: the node reaches the node at place p. Bit 2·p + 1: the other way.
+    pub up: u8,
+    /// Whether what meets a link that is down stays under way.
+    pub hold: bool,
+}
+
+impl Links {
+    /// Every link of one of `nodes` nodes.
+    fn all(nodes: usize) -> Self {
+        Self { up: u8::try_from((1_u32 << (2 * nodes)) - 1).unwrap_or(u8::MAX), hold: false }
+    }
+
+    fn carries(self, active: usize, from: usize, to: usize) -> bool {
+        let bit = if from == active { 2 * to } else { 2 * from + 1 };
+        self.up >> bit & 1 == 1
+    }
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |way: usize| {
+            let up = (0..4).filter(move |place| self.up >> (2 * place + way) & 1 == 1);
+            up.map(|place| (place + 1).to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let rest = if self.hold { "stays under way" } else { "is lost" };
+        write!(out, "reaching [{}], hearing [{}], the rest {rest}", of(0), of(1))
+    }
+}
+
+impl World {
+    /// Every coarse step that may be next.
+    pub(super) fn bursts(&self, bounds: &Bounds, actions: &mut Vec<Action>) {
+        let may_hold = self.spent.holds < bounds.holds;
+        let none = |hold| Links { up: 0, hold };
+        let all = Links::all(self.nodes.len());
+        for letter in 0..self.letters.len() {
+            actions.push(Action::Arrive(letter, all));
+            actions.push(Action::Arrive(letter, none(false)));
+        }
+        for (place, node) in self.nodes.iter().enumerate() {
+            if node.is_gone {
+                continue;
+            }
+            if self.spent.waits < bounds.waits {
+                self.each_links(place, may_hold, |links| actions.push(Action::Burst(place, links)));
+            }
+            if self.spent.step_downs < bounds.step_downs && self.leads(place) {
+                self.each_links(place, may_hold, |links| {
+                    actions.push(Action::HandOver(place, links));
+                });
+            }
+            let writing = node.pending.is_some();
+            if writing {
+                actions.push(Action::Settle(place, all));
+                actions.push(Action::Settle(place, none(false)));
+                if may_hold {
+                    actions.push(Action::Settle(place, none(true)));
+                }
+                if self.spent.failures < bounds.failures {
+                    actions.push(Action::Fail(place));
+                }
+            }
+            if self.spent.crashes < bounds.crashes {
+                actions.push(Action::Crash { node: place, written: false });
+                if writing {
+                    actions.push(Action::Crash { node: place, written: true });
+                }
+                if self.spent.wipes < bounds.wipes {
+                    actions.push(Action::Wipe(place));
+                }
+            }
+        }
+        if self.spent.waits < bounds.waits {
+            actions.push(Action::Pass);
+        }
+    }
+
+    /// Every choice of links of one node. To be heard back, one must have been heard: an answer
+    /// alone comes only to what was asked in another step.
+    fn each_links(&self, place: usize, may_hold: bool, mut each: impl FnMut(Links)) {
+        let others: Vec<usize> = (0..self.nodes.len())
+            .filter(|other| *other != place && !self.nodes[*other].is_gone)
+            .collect();
+        let choices = 3_u32.pow(u32::try_from(others.len()).unwrap_or(0));
+        for choice in 0..choices {
+            let mut up = 0;
+            let mut rest = choice;
+            for other in &others {
+                up |= [0, 0b01, 0b11][(rest % 3) as usize] << (2 * other);
+                rest /= 3;
+            }
+            each(Links { up, hold: false });
+            if may_hold && up != Links::all(self.nodes.len()).up {
+                each(Links { up, hold: true });
+            }
+        }
+    }
+
+    /// One coarse step.
+    pub(super) fn burst(&mut self, bounds: &Bounds, action: Action) {
+        // Only what stays under way is limited, not what comes and goes.
+        let roomy = Bounds { letters: LETTERS_MAX, ..bounds.clone() };
+        match action {
+            Action::Burst(node, links) => {
+                self.spent.waits += 1;
+                let older = std::mem::take(&mut self.letters);
+                self.wait(&roomy, node);
+                self.cascade(&roomy, bounds.letters, node, links, older);
+            }
+            Action::Arrive(letter, links) => {
+                let letter = self.letters.remove(letter);
+                let older = std::mem::take(&mut self.letters);
+                if let Some(node) = self.deliver(&roomy, &letter) {
+                    self.cascade(&roomy, bounds.letters, node, links, older);
+                } else {
+                    self.letters = older;
+                }
+            }
+            Action::Settle(node, links) => {
+                let older = std::mem::take(&mut self.letters);
+                self.write(&roomy, node);
+                self.cascade(&roomy, bounds.letters, node, links, older);
+            }
+            Action::HandOver(node, links) => {
+                self.spent.step_downs += 1;
+                let older = std::mem::take(&mut self.letters);
+                self.step_down(&roomy, node, self.successor(node), false);
+                self.cascade(&roomy, bounds.letters, node, links, older);
+            }
+            Action::Pass => {
+                self.spent.waits += 1;
+                self.time += nanoseconds(super::timing().lease_max) * 1_000 / 1_005 + 2_000;
+                self.judge(bounds);
+            }
+            _ => {}
+        }
+    }
+
+    /// Delivers what is new over the links that are up, and what comes of it, to the end.
+    fn cascade(
+        &mut self,
+        roomy: &Bounds,
+        room: usize,
+        active: usize,
+        links: Links,
+        mut under_way: Vec<Arc<Letter>>,
+    ) {
+        let mut held = false;
+        for _ in 0..LETTERS_MAX {
+            if self.letters.is_empty() {
+                break;
+            }
+            let letter = self.letters.remove(0);
+            let from = self.nodes.iter().position(|node| node.me.id == letter.from.id);
+            let to = self.addressee(&letter);
+            let (Some(from), Some(to)) = (from, to) else { continue };
+            if from != active && to != active {
+                continue;
+            }
+            if links.carries(active, from, to) {
+                self.deliver(roomy, &letter);
+            } else if links.hold && under_way.len() < room {
+                under_way.push(letter);
+                held = true;
+            }
+        }
+        self.spent.holds += u32::from(held);
+        self.letters = under_way;
+    }
+}

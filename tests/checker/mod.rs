@@ -1,0 +1,94 @@
+//! The model of the election, in the terms of the model checker.
+
+pub(crate) mod plays;
+
+use std::hash::{Hash, Hasher};
+
+use gaggle::sim::model::{Action, Bounds, Broken, World};
+use stateright::{Model, Property};
+
+/// All that may happen within the bounds.
+#[derive(Clone)]
+pub(crate) struct Electing(pub(crate) Bounds);
+
+/// A state, told from others by its fingerprint.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    pub(crate) world: World,
+    fingerprint: u64,
+}
+
+impl State {
+    fn new(world: World, bounds: &Bounds) -> Self {
+        let fingerprint = world.fingerprint(bounds.broken);
+        Self { world, fingerprint }
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint
+    }
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.fingerprint);
+    }
+}
+
+impl Model for Electing {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        vec![State::new(World::opening(&self.0), &self.0)]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.world.broken().is_none() {
+            state.world.actions(&self.0, actions);
+        }
+    }
+
+    fn next_state(&self, state: &State, action: Action) -> Option<State> {
+        Some(State::new(state.world.after(&self.0, action), &self.0))
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        /// One property for each promise: conditions are plain functions, without captures.
+        fn kept<const PLACE: usize>() -> Property<Electing> {
+            let (_, promise) = Broken::ALL[PLACE];
+            Property::<Electing>::always(promise, |_, state| {
+                state.world.broken() != Some(Broken::ALL[PLACE].0)
+            })
+        }
+        vec![
+            kept::<0>(),
+            kept::<1>(),
+            kept::<2>(),
+            kept::<3>(),
+            kept::<4>(),
+            kept::<5>(),
+            Property::<Self>::sometimes("somebody leads", |_, state| state.world.geese() == 1),
+            Property::<Self>::sometimes("a second tenure begins", |_, state| {
+                state.world.tenures() > 1
+            }),
+            Property::<Self>::sometimes("somebody leads after a crash", |_, state| {
+                state.world.spent().crashes > 0 && state.world.geese() == 1
+            }),
+            Property::<Self>::sometimes("every voter may grant", |_, state| {
+                state.world.is_founded()
+            }),
+        ]
+    }
+}
+
+/// Prints the steps of a path, each with what it acted on.
+pub(crate) fn tell(model: &Electing, path: stateright::Path<State, Action>) {
+    for (number, (state, action)) in path.into_vec().into_iter().enumerate() {
+        if let Some(action) = action {
+            println!("    {number:>3}  {}", state.world.tell(&model.0, action));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The real election under a model checker, within small bounds. Larger ones:
+//! `cargo run --release --example model`.
+
+use std::time::Duration;
+
+use gaggle::sim::model::{Bounds, Break};
+use gaggle::vocabulary::plant::Plant;
+use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
+
+mod checker;
+use checker::Electing;
+use checker::plays::{Play, plays};
+
+fn of(name: &str) -> Play {
+    plays().into_iter().find(|play| play.name == name).expect("a play of that name")
+}
+
+/// Goes through everything within the bounds, and returns the promises that were broken.
+fn broken_promises(bounds: Bounds) -> Vec<&'static str> {
+    let checker = Electing(bounds).checker().finish_when(HasDiscoveries::AnyFailures);
+    broken(&checker.threads(2).spawn_dfs().join())
+}
+
+fn broken(checker: &impl Checker<Electing>) -> Vec<&'static str> {
+    let promises = checker.model().properties();
+    let always = |name: &str| {
+        let named = promises.iter().find(|property| property.name == name);
+        named.is_some_and(|property| property.expectation == stateright::Expectation::Always)
+    };
+    let found = checker.discoveries();
+    for (name, path) in found.iter().filter(|(name, _)| always(name)) {
+        println!("BROKEN: {name}");
+        checker::tell(checker.model(), path.clone());
+    }
+    found.into_keys().filter(|name| always(name)).collect()
+}
+
+#[test]
+fn every_promise_is_kept_in_every_small_play() {
+    for play in plays() {
+        let name = play.name;
+        let bounds = play.small.describe();
+        let broken = broken_promises(play.small);
+        assert_eq!(broken, Vec::<&str>::new(), "{name}: {bounds}");
+    }
+}
+
+/// A planted bug, and where the checker meets it.
+fn planted(name: &str, plant: Plant, change: impl FnOnce(&mut Bounds)) -> Vec<&'static str> {
+    let mut bounds = of(name).small;
+    bounds.broken = Break::Planted(plant);
+    change(&mut bounds);
+    broken_promises(bounds)
+}
+
+#[test]
+fn founding_on_a_majority_is_found() {
+    let broken = planted("wipe", Plant::FoundedOnMajority, |bounds| bounds.waits = 2);
+    assert!(!broken.is_empty());
+}
+
+#[test]
+fn a_lost_record_that_starts_from_nought_is_found() {
+    let broken = planted("wipe", Plant::NoFloorAfterWipe, |bounds| bounds.waits = 8);
+    assert_eq!(broken, ["every term is above all earlier ones"]);
+}
+
+#[test]
+fn a_longer_renewal_that_is_not_recorded_is_found() {
+    let broken = planted("mixed leases", Plant::LongerRenewalNotRecorded, |_| {});
+    assert_eq!(broken, ["a grant that is sent is durable"]);
+}
+
+#[test]
+fn a_restarted_voter_that_does_not_wait_is_found() {
+    let broken = planted("restarts", Plant::NoQuarantine, |bounds| bounds.waits = 2);
+    assert!(!broken.is_empty());
+}
+
+#[test]
+fn a_grant_before_the_write_is_found() {
+    let broken = planted("disks", Plant::BallotNotPersisted, |bounds| bounds.waits = 1);
+    assert!(!broken.is_empty());
+}
+
+/// Too deep to go through everything: a walk at random, always the same one.
+#[test]
+fn a_waiting_voter_that_lets_anybody_renew_is_found() {
+    let bounds = Bounds {
+        broken: Break::Planted(Plant::QuarantinedVoterRenewsAnybody),
+        waits: 15,
+        crashes: 2,
+        holds: 2,
+        letters: 3,
+        ..of("restarts").small
+    };
+    let checker = Electing(bounds).checker().finish_when(HasDiscoveries::AnyFailures);
+    let checker = checker.timeout(Duration::from_secs(60)).target_max_depth(200);
+    let checker = checker.spawn_simulation(7, UniformChooser).join();
+    assert_eq!(broken(&checker), ["a counted grant is outlasted by the voter's"]);
+}
