@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::inspection::{Inspection, VoterInspection};
+use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
 use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
@@ -203,6 +203,11 @@ impl Election {
         let proof = self.dispatch(now, from, message);
         self.advance(now);
         proof
+    }
+
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        self.voter.as_ref().map(Voter::tables).unwrap_or_default()
     }
 
     /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns

@@ -25,6 +25,7 @@ mod proof;
 mod receive;
 mod sealing;
 mod start;
+mod tables;
 mod testament;
 
 use std::collections::VecDeque;
@@ -297,6 +298,11 @@ impl NodeCore {
     /// The highest term this node knows of.
     pub fn term(&self) -> u64 {
         self.election.as_ref().map_or(0, Election::term)
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Rises with every change of role, Goose, voters or members.

@@ -132,10 +132,11 @@ fn open_record(folder: &Path, path: &Path) -> io::Result<(File, Vec<u8>)> {
 
 impl Store for StateFolder {
     fn store(&mut self, record: &Record) -> Result<(), String> {
-        let generation = self.generation + 1;
         let explain = |error: &dyn std::fmt::Display| {
             format!("cannot write {}: {error}", self.path.display())
         };
+        let generation = record::next_generation(self.generation)
+            .ok_or_else(|| explain(&"its generation is the last: it was not written by a node"))?;
         let slot = record::seal(record, generation).map_err(|error| explain(&error))?;
         let offset = if generation.is_multiple_of(2) { 0 } else { SLOT_SIZE as u64 };
         self.file.write_all_at(&slot, offset).map_err(|error| explain(&error))?;
