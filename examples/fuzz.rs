@@ -110,6 +110,7 @@ fn fire(arguments: &Arguments) -> Result<ExitCode, String> {
         let tally = campaign.tally.clone();
         if let Some(found) = failure.take() {
             stop.store(true, Ordering::Relaxed);
+            eprintln!("\nan input of {} bytes broke a promise: reducing it", found.input.len());
             failure = Some(campaign.reduce(found));
         }
         let mut outcome = outcome.lock().map_err(|error| error.to_string())?;

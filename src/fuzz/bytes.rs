@@ -54,6 +54,7 @@ impl<'a> Reader<'a> {
             byte @ 80..=95 => around.wrapping_sub(u64::from(byte - 79)),
             byte @ 96..=127 => u64::from(byte - 96),
             128..=239 => around,
+            240..=247 => u64::from(self.byte()) << (self.byte() % 64),
             _ => self.take(8).iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
         }
     }
@@ -146,7 +147,8 @@ pub(super) fn mutate(
     dictionary: &[&[u8]],
     size_max: usize,
 ) {
-    for _ in 0..=dice.below(8).min(dice.below(8)) {
+    let more = if dice.coin() { 0 } else { dice.below(7) };
+    for _ in 0..=more {
         let at = dice.below(bytes.len() + 1);
         let length = 1 + dice.below(16.min(bytes.len().max(1)));
         let end = (at + length).min(bytes.len());

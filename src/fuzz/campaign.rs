@@ -11,7 +11,7 @@ use crate::sim::dice::Dice;
 /// The most inputs that one campaign keeps in memory.
 const CORPUS_MAX: usize = 4096;
 /// A failing input is made smaller in so many attempts at most.
-const ATTEMPTS_MAX: usize = 4000;
+const ATTEMPTS_MAX: usize = 2000;
 
 /// An input that broke a promise.
 #[derive(Clone, Debug)]
@@ -102,7 +102,7 @@ impl Campaign {
 
     fn invent(&mut self) -> Vec<u8> {
         let size_max = self.target.size_max();
-        if self.corpus.is_empty() || self.dice.chance(150) {
+        if self.corpus.is_empty() || self.dice.chance(self.target.fresh()) {
             let length = 1 + self.dice.below(size_max);
             return (0..length).map(|_| random(&mut self.dice)).collect();
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::bytes::{Reader, spoil};
 use super::forge::Forger;
-use super::pond::{Pond, Subject, address, strange_address};
+use super::pond::{Done, Pond, Subject, address, strange_address};
 use super::{Tally, Target, ensure};
 use crate::election::BALLOT_MAX;
 use crate::node::NodeCore;
@@ -26,6 +26,9 @@ use crate::vocabulary::timing::{LEASE_CEILING, counted};
 const AMPLIFICATION_MAX: usize = 3;
 /// One datagram leads to no more than this at once.
 const OUTPUTS_MAX: usize = 400;
+/// What a node of four sends in 300 ms of peace is far less; more is two nodes that answer
+/// each other without end.
+const STORM: u64 = 300;
 /// Sizes of tables are looked at after so many datagrams.
 const LOOK_INTERVAL: u64 = 16;
 
@@ -49,7 +52,14 @@ impl Target for Datagrams {
         while !reader.is_empty() {
             session.step(&mut reader, tally)?;
         }
-        session.pond.advance(Duration::from_millis(300))
+        *tally.layers.entry("0 sent by the cluster itself").or_default() += session.pond.mailed();
+        let sent = session.pond.subject().counters().datagrams_sent;
+        session.pond.done = Done::default();
+        session.pond.advance(Duration::from_millis(300))?;
+        let sent = session.pond.subject().counters().datagrams_sent - sent;
+        tally.met("sent afterwards", u64::from(sent.max(1).ilog2()));
+        let kinds = &session.pond.done.kinds;
+        ensure(sent <= STORM, || format!("left alone, it sends {sent} in 300 ms: {kinds:?}"))
     }
 
     fn seeds(&self) -> Vec<Vec<u8>> {
@@ -62,7 +72,11 @@ impl Target for Datagrams {
     }
 
     fn size_max(&self) -> usize {
-        2048
+        12_000
+    }
+
+    fn fresh(&self) -> u32 {
+        950
     }
 }
 
@@ -112,8 +126,14 @@ impl Before {
 impl Session {
     fn step(&mut self, reader: &mut Reader<'_>, tally: &mut Tally) -> Result<(), String> {
         let (what, who, how) = (reader.byte(), reader.byte(), reader.byte());
-        let pause = [0, 0, 50, 200, 1_000, 3_000, 20_000, 130_000][usize::from(how & 7)];
-        self.pond.advance(Duration::from_micros(pause))?;
+        // Mostly less than a datagram is under way, so that there are some to be caught.
+        let pause = match how & 7 {
+            7 => reader.pick(&[1_000, 1_000, 2_000, 2_000, 5_000, 5_000, 20_000, 150_000]),
+            short => [0, 0, 20, 50, 100, 200, 500][usize::from(short)],
+        };
+        if pause > 0 {
+            self.pond.advance(Duration::from_micros(pause))?;
+        }
 
         let source = self.source(who, reader);
         let (from, plain, number) = self.base(what, source, reader);
@@ -121,8 +141,8 @@ impl Session {
         if who >> 3 & 3 > 0 {
             plain = self.readdressed(&plain, from, who >> 3 & 3, source).unwrap_or(plain);
         }
-        let front = if what & 8 > 0 { 0 } else { message_start(&plain).unwrap_or(0) };
-        for _ in 0..how >> 3 & 3 {
+        let front = if what & 0x28 == 0x28 { 0 } else { message_start(&plain).unwrap_or(0) };
+        for _ in 0..[0, 1, 1, 2][usize::from(how >> 3 & 3)] {
             let other = self.pond.captured.back().map(|letter| letter.plain.clone());
             spoil(reader, &mut plain, front, &other.unwrap_or_default());
         }
@@ -184,7 +204,7 @@ impl Session {
                 (from, plain, number)
             }
             _ => {
-                let length = usize::from(reader.byte());
+                let length = usize::from(reader.byte() & 31);
                 let mut plain = reader.take(length).to_vec();
                 if what & 4 > 0 {
                     plain.splice(0..0, *b"Gg\x01");

@@ -42,7 +42,7 @@ impl Forger<'_> {
         let sequence = reader.number(question);
         let ballot = self.ballot(reader);
         match kind {
-            0 => Message::Gossip(reader.take(64).to_vec()),
+            0 => Message::Gossip(reader.take(24).to_vec()),
             1 => {
                 let length = usize::from(reader.pick(&[0_u16, 399, 400, 900]));
                 Message::Join(Join { nonce: sequence, padding: vec![reader.byte(); length] })
@@ -160,7 +160,7 @@ impl Forger<'_> {
         match reader.byte() % 3 {
             0 => Founding::Virgin { nonce: reader.number(1) },
             1 => {
-                let count = usize::from(reader.byte() % 20);
+                let count = reader.pick(&[0_usize, 2, 3, 15, 20]);
                 let pair = |_| (self.process(reader).id, reader.number(1));
                 Founding::Founded((0..count).map(pair).collect())
             }
@@ -196,7 +196,7 @@ impl Forger<'_> {
             configuration.version = reader.number(1);
             configuration.ballot = self.ballot(reader);
         }
-        let voters = (0..reader.byte() % 32).map(|_| {
+        let voters = (0..reader.pick(&[0_u8, 1, 3, 15, 32])).map(|_| {
             let place = address(reader.number(1));
             (self.process(reader).id, place)
         });

@@ -58,6 +58,11 @@ pub trait Target {
         &[]
     }
 
+    /// How many inputs in a thousand are made of nothing but chance.
+    fn fresh(&self) -> u32 {
+        100
+    }
+
     /// The longest input that is worth trying, in bytes.
     fn size_max(&self) -> usize;
 }

@@ -9,7 +9,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ensure;
+use crate::membership::identity::MemberIdentity;
 use crate::node::{NodeCore, Output};
+use crate::vocabulary::codec;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
 use crate::vocabulary::identity::NodeId;
@@ -85,6 +87,8 @@ pub struct Pond {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Done {
     pub(super) outputs: usize,
+    /// How many messages of each kind, gossip by its own kinds.
+    pub(super) kinds: BTreeMap<String, u64>,
     /// Bytes by destination.
     pub(super) sent: Vec<(SocketAddr, usize)>,
 }
@@ -98,6 +102,18 @@ pub(super) fn address(number: u64) -> SocketAddr {
 /// Where a stranger is.
 pub(super) fn strange_address(number: u8) -> SocketAddr {
     SocketAddr::from(([10, 66, 0, number], 8000))
+}
+
+/// The kind of a message in a word or two.
+fn kind(message: &Message) -> String {
+    let shown = match message {
+        Message::Gossip(packet) => {
+            let header = codec::decode_front::<foca::Header<MemberIdentity>>(packet);
+            header.map_or_else(|_| "Gossip".to_owned(), |(header, _)| format!("{:?}", header.message))
+        }
+        other => format!("{other:?}"),
+    };
+    shown.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 fn index_of(address: SocketAddr) -> Option<usize> {
@@ -139,13 +155,17 @@ impl Pond {
             }
             Subject::Stranger => pond.mail.clear(),
             _ => {
-                for _ in 0..100 {
-                    pond.advance(Duration::from_millis(20)).ok()?;
-                    if pond.now > 1_400_000_000 && pond.subject().term() > 0 {
+                let ready = |pond: &Self| match subject {
+                    Subject::Goose => pond.subject().lease().is_some(),
+                    _ => pond.subject().term() > 0,
+                };
+                for _ in 0..400 {
+                    if ready(&pond) {
                         break;
                     }
+                    pond.advance(Duration::from_millis(5)).ok()?;
                 }
-                (pond.subject().term() > 0).then_some(())?;
+                ready(&pond).then_some(())?;
             }
         }
         Some(pond)
@@ -173,6 +193,11 @@ impl Pond {
         self.nodes.push(NodeCore::new(setup, Disk::Empty, self.now()).ok()?);
         self.drain(self.nodes.len() - 1);
         Some(())
+    }
+
+    /// How many datagrams the cluster has put into the mail.
+    pub(super) fn mailed(&self) -> u64 {
+        self.nodes.iter().map(|node| node.counters().datagrams_sent).sum()
     }
 
     /// The node under fire.
@@ -337,6 +362,7 @@ impl Pond {
 
     /// What the subject says must be backed by what it has written.
     fn listen(&mut self, to: SocketAddr, header: Header, message: Message) {
+        *self.done.kinds.entry(kind(&message)).or_default() += 1;
         if let Message::Grant(grant) = &message {
             let vote = self.durable.as_ref().and_then(|record| record.vote.as_ref());
             let holder = vote.and_then(|vote| vote.max_holder);
