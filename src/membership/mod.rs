@@ -133,6 +133,7 @@ pub struct Membership {
     next_refresh: HolderTime,
     last_rebuild: HolderTime,
     connected: bool,
+    notices: mends::Notices,
     last_received: HolderTime,
     next_error: HolderTime,
     scaled_for: u32,
@@ -163,6 +164,7 @@ impl Membership {
             next_refresh: HolderTime::NEVER,
             last_rebuild: HolderTime(0),
             connected: false,
+            notices: mends::Notices::default(),
             last_received: HolderTime(0),
             next_error: HolderTime(0),
             scaled_for: 1,
@@ -332,6 +334,9 @@ impl Membership {
     /// Takes over what the library left in its runtime.
     fn drain(&mut self, now: HolderTime) {
         while let Some((to, packet)) = self.runtime.to_send() {
+            if !self.notices.permit(to.process.id, &packet, now) {
+                continue;
+            }
             self.outputs.push_back(MembershipOutput::Send {
                 to: to.process,
                 address: to.address,
