@@ -121,7 +121,8 @@ fn fire(arguments: &Arguments) -> Result<ExitCode, String> {
     };
     std::thread::scope(|scope| {
         let work = &work;
-        let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
+        let workers: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || work(thread))).collect();
         show_progress(&done, iterations, &|| workers.iter().all(|worker| worker.is_finished()));
         workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a thread died")?)
     })?;
@@ -203,11 +204,9 @@ fn one(target: &str, hex: &str) -> Result<ExitCode, String> {
 fn main() -> ExitCode {
     // A panic is reported as what it is: a failure with its input.
     std::panic::set_hook(Box::new(|_| {}));
-    let outcome = Arguments::parse().and_then(|arguments| {
-        match arguments.options.get("--input") {
-            Some(hex) => one(&arguments.target, hex),
-            None => fire(&arguments),
-        }
+    let outcome = Arguments::parse().and_then(|arguments| match arguments.options.get("--input") {
+        Some(hex) => one(&arguments.target, hex),
+        None => fire(&arguments),
     });
     outcome.unwrap_or_else(|error| {
         eprintln!("{error}");

@@ -179,7 +179,15 @@ impl Election {
         self.advance(now);
     }
 
-    /// Whether this node stopped voting because of a twin.
+    /// Nothing can be made durable any more, so nothing can be granted.
+    pub fn handle_store_lost(&mut self, now: Now) {
+        if let Some(voter) = &mut self.voter {
+            voter.silence();
+        }
+        self.advance(now);
+    }
+
+    /// Whether this node stopped voting because of a twin or of its store.
     pub fn is_silenced(&self) -> bool {
         self.voter.as_ref().is_some_and(Voter::is_silenced)
     }

@@ -293,8 +293,9 @@ impl Session {
             datagram::decode(opened.as_ref().map_or(datagram, seal::Opened::plain)).ok()
         });
         let token = self.pond.said.get(&from).map(|(header, _)| header.token);
-        let proven =
-            content.as_ref().is_some_and(|(header, _)| Some(header.echo) == token && token.is_some());
+        let proven = content
+            .as_ref()
+            .is_some_and(|(header, _)| Some(header.echo) == token && token.is_some());
         self.pond.inject(from, datagram)?;
         let after = Before::of(self.pond.subject());
         let reason = refusal(&before, &after);

@@ -148,9 +148,8 @@ impl Target for Connections {
         })?;
         tally.met("status", u64::from(status));
         tally.met("orders", obeyed.min(2));
-        let known = [
-            200, 204, 400, 403, 404, 405, 408, 409, 413, 414, 431, 503, 505, 100, 417, 501,
-        ];
+        let known =
+            [200, 204, 400, 403, 404, 405, 408, 409, 413, 414, 431, 503, 505, 100, 417, 501];
         ensure(known.contains(&status), || format!("an answer of {status}"))?;
         if status != 400 && status != 431 && status != 414 {
             tally.passed("2 understood");
@@ -184,14 +183,44 @@ impl Target for Connections {
 
     fn dictionary(&self) -> &'static [&'static [u8]] {
         &[
-            b"\r\n", b"\r\n\r\n", b"GET ", b"POST ", b"HEAD ", b"OPTIONS ", b" HTTP/1.1\r\n",
-            b" HTTP/1.0\r\n", b"/goose", b"/duck", b"/livez", b"/readyz?goose", b"/v1/status",
-            b"/v1/goose", b"/v1/members", b"/v1/voters", b"/v1/step-down", b"/v1/leave", b"/",
-            b"Host: localhost\r\n", b"Content-Length: ", b"Transfer-Encoding: chunked\r\n",
-            b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"Upgrade: h2c\r\n",
-            b"Authorization: Bearer ", b"Origin: null\r\n", b"Accept: text/html;q=0\r\n",
-            b"{\"to\":", b"\"hold_ms\":", b"18446744073709551616", b"1e400", b"ffffffffffffffff\r\n",
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"%00", b"..", b"http://a:1/goose", b"*",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"GET ",
+            b"POST ",
+            b"HEAD ",
+            b"OPTIONS ",
+            b" HTTP/1.1\r\n",
+            b" HTTP/1.0\r\n",
+            b"/goose",
+            b"/duck",
+            b"/livez",
+            b"/readyz?goose",
+            b"/v1/status",
+            b"/v1/goose",
+            b"/v1/members",
+            b"/v1/voters",
+            b"/v1/step-down",
+            b"/v1/leave",
+            b"/",
+            b"Host: localhost\r\n",
+            b"Content-Length: ",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Expect: 100-continue\r\n",
+            b"Connection: close\r\n",
+            b"Upgrade: h2c\r\n",
+            b"Authorization: Bearer ",
+            b"Origin: null\r\n",
+            b"Accept: text/html;q=0\r\n",
+            b"{\"to\":",
+            b"\"hold_ms\":",
+            b"18446744073709551616",
+            b"1e400",
+            b"ffffffffffffffff\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            b"%00",
+            b"..",
+            b"http://a:1/goose",
+            b"*",
             b"Sec-Fetch-Site: cross-site\r\n",
         ]
     }

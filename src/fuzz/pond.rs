@@ -109,7 +109,8 @@ fn kind(message: &Message) -> String {
     let shown = match message {
         Message::Gossip(packet) => {
             let header = codec::decode_front::<foca::Header<MemberIdentity>>(packet);
-            header.map_or_else(|_| "Gossip".to_owned(), |(header, _)| format!("{:?}", header.message))
+            header
+                .map_or_else(|_| "Gossip".to_owned(), |(header, _)| format!("{:?}", header.message))
         }
         other => format!("{other:?}"),
     };
@@ -253,9 +254,7 @@ impl Pond {
     fn opened(&self, from: SocketAddr, datagram: &[u8]) -> Option<Letter> {
         let opened = seal::open(self.keys.as_ref(), datagram).ok()?;
         Some(match opened {
-            Some(opened) => {
-                Letter { from, plain: opened.plain().to_vec(), number: opened.number }
-            }
+            Some(opened) => Letter { from, plain: opened.plain().to_vec(), number: opened.number },
             None => Letter { from, plain: datagram.to_vec(), number: 0 },
         })
     }

@@ -45,9 +45,7 @@ impl Target for Settings {
                 one_line(&refusal)
             }
             Judged::Accepted(setup) => {
-                for layer in
-                    ["1 command line understood", "2 file understood", "3 accepted"]
-                {
+                for layer in ["1 command line understood", "2 file understood", "3 accepted"] {
                     tally.passed(layer);
                 }
                 tally.met("accepted", setup.seeds.len() as u64);
@@ -80,13 +78,56 @@ impl Target for Settings {
 
     fn dictionary(&self) -> &'static [&'static [u8]] {
         &[
-            b"\0--", b"=", b"\n", b"'", b"\"\"\"", b"[", b"]", b"{", b"}", b"listen", b"cluster",
-            b"seed", b"voters", b"id", b"advertise", b"http", b"lease", b"profile", b"ephemeral",
-            b"state-dir", b"key-file", b"admin-token-file", b"log-level", b"log-format",
-            b"no-keeper", b"never-goose", b"true", b"false", b"0.0.0.0:0", b"[::]:1", b":65535",
-            b"127.0.0.1:8000", b"255.255.255.255:1", b"224.0.0.1:5", b"::ffff:10.0.0.1", b"1e309",
-            b"18446744073709551615", b"-1", b"9007199254740992", b"584y", b"0ns", b"10s", b"151ms",
-            b"\\u0000", b"\\n", b"\xe2\x80\xae", b"1979-05-27T07:32:00Z", b"inf", b"nan", b",",
+            b"\0--",
+            b"=",
+            b"\n",
+            b"'",
+            b"\"\"\"",
+            b"[",
+            b"]",
+            b"{",
+            b"}",
+            b"listen",
+            b"cluster",
+            b"seed",
+            b"voters",
+            b"id",
+            b"advertise",
+            b"http",
+            b"lease",
+            b"profile",
+            b"ephemeral",
+            b"state-dir",
+            b"key-file",
+            b"admin-token-file",
+            b"log-level",
+            b"log-format",
+            b"no-keeper",
+            b"never-goose",
+            b"true",
+            b"false",
+            b"0.0.0.0:0",
+            b"[::]:1",
+            b":65535",
+            b"127.0.0.1:8000",
+            b"255.255.255.255:1",
+            b"224.0.0.1:5",
+            b"::ffff:10.0.0.1",
+            b"1e309",
+            b"18446744073709551615",
+            b"-1",
+            b"9007199254740992",
+            b"584y",
+            b"0ns",
+            b"10s",
+            b"151ms",
+            b"\\u0000",
+            b"\\n",
+            b"\xe2\x80\xae",
+            b"1979-05-27T07:32:00Z",
+            b"inf",
+            b"nan",
+            b",",
         ]
     }
 

@@ -326,6 +326,7 @@ impl NodeCore {
             members: Arc::clone(&self.members),
             counters: self.counters.clone(),
             started: self.started,
+            store_lost: self.has_lost_store(),
         }
     }
 

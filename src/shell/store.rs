@@ -157,6 +157,11 @@ impl Store for NoStore {
     }
 }
 
+/// The thread that writes records is gone, which is a bug of its store: nothing can be made
+/// durable any more.
+#[derive(Debug)]
+pub(super) struct StoreLost;
+
 /// What became of one write.
 #[derive(Debug)]
 pub(super) struct Stored {
@@ -164,7 +169,7 @@ pub(super) struct Stored {
     pub(super) outcome: Result<(), String>,
 }
 
-/// The writing thread. It ends when this is dropped.
+/// The writing thread. Its answers end when it does. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: standard::SyncSender<(u64, Box<Record>)>,
@@ -197,10 +202,12 @@ impl Writer {
         Ok((Self { jobs }, outcomes))
     }
 
-    /// Hands a record over. If the thread is gone the answer never comes, and nothing that
-    /// waits for it is ever said: safe, and the driver's end is reported elsewhere.
-    pub(super) fn write(&self, ticket: u64, record: Box<Record>) {
-        let _ = self.jobs.try_send((ticket, record));
+    /// Hands a record over.
+    ///
+    /// # Errors
+    /// If the thread is gone: the answer would never come.
+    pub(super) fn write(&self, ticket: u64, record: Box<Record>) -> Result<(), StoreLost> {
+        self.jobs.try_send((ticket, record)).map_err(|_| StoreLost)
     }
 }
 
