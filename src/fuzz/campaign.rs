@@ -10,6 +10,8 @@ use crate::sim::dice::Dice;
 
 /// The most inputs that one campaign keeps in memory.
 const CORPUS_MAX: usize = 4096;
+/// The most things that it remembers to have met.
+const SEEN_MAX: usize = 1 << 16;
 /// A failing input is made smaller in so many attempts at most.
 const ATTEMPTS_MAX: usize = 2000;
 
@@ -95,7 +97,9 @@ impl Campaign {
                 self.corpus.swap_remove(old);
             }
             self.corpus.push(input.clone());
-            self.found.push(input);
+            if self.found.len() < CORPUS_MAX {
+                self.found.push(input);
+            }
         }
         Ok(())
     }
@@ -124,7 +128,7 @@ impl Campaign {
             Ok(Ok(())) => {
                 let mut new = false;
                 for what in &self.tally.met {
-                    new |= self.seen.insert(*what);
+                    new |= self.seen.len() < SEEN_MAX && self.seen.insert(*what);
                 }
                 return Ok(new);
             }
