@@ -48,6 +48,8 @@
 #[cfg(feature = "cli")]
 pub mod commands;
 pub mod election;
+#[cfg(feature = "simulation")]
+pub mod fuzz;
 pub mod membership;
 pub mod node;
 pub mod shell;

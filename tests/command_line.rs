@@ -61,6 +61,7 @@ fn served(goose: bool) -> ServerThread {
         members: Arc::new(Vec::new()),
         counters: Counters::default(),
         started: HolderTime(0),
+        store_lost: false,
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options::new(Duration::from_millis(200));

@@ -127,9 +127,62 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let exit = error.exit();
             // If even this cannot be written, the exit code still speaks.
-            let _ = writeln!(std::io::stderr(), "gaggle: {error}");
+            let _ = writeln!(std::io::stderr(), "gaggle: {}", one_line(&error.to_string()));
             exit.into()
         }
+    }
+}
+
+/// A refusal as people read it: on one line, whatever it quotes, and no longer than a few
+/// lines of a terminal. What a file holds must not move somebody's cursor.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for letter in text.chars() {
+        if line.len() >= LINE_SIZE_MAX {
+            line.push_str(" ...");
+            break;
+        }
+        if letter.is_control() {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line
+}
+
+/// See [`one_line`], in bytes.
+const LINE_SIZE_MAX: usize = 1000;
+
+/// How far settings got that were made up by a fuzzer.
+#[cfg(feature = "simulation")]
+pub(crate) enum Judged {
+    /// The command line makes no sense; its parser says so on as many lines as it likes.
+    CommandLine,
+    /// The file makes no sense, in these words.
+    File(String),
+    /// Understood, and refused in these words.
+    Refused(String),
+    /// A node may be started with this.
+    Accepted(Box<crate::vocabulary::setup::Setup>),
+}
+
+/// Judges settings as `run` does: the words of a command line, and the text of a
+/// configuration file.
+#[cfg(feature = "simulation")]
+pub(crate) fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
+    let mut arguments = match sources::read_with(words, text) {
+        Ok((arguments, _)) => arguments,
+        Err(SourceError::CommandLine(_)) => return Judged::CommandLine,
+        Err(error) => return Judged::File(one_line(&error.to_string())),
+    };
+    let Some(run) = arguments.command.run_arguments_mut() else { return Judged::CommandLine };
+    let home = std::path::PathBuf::from("/home/nobody");
+    let environment =
+        settings::Environment { state_home: None, home: Some(home), entropy: [0; 32] };
+    match settings::RunSettings::check(run, &environment) {
+        Ok(settings) => Judged::Accepted(Box::new(settings.setup)),
+        Err(error) => Judged::Refused(one_line(&error.to_string())),
     }
 }
 

@@ -94,12 +94,34 @@ pub(super) enum ConfigFileError {
 /// Reads the command line `words`, the environment, and the file that they name.
 pub(super) fn read(words: &[OsString]) -> Result<(Arguments, Origins), SourceError> {
     let first = Arguments::command().try_get_matches_from(words)?;
-    let name = first.subcommand_name().unwrap_or_default();
     let file = match first.subcommand() {
         Some(("run" | "check", given)) => given.get_one::<PathBuf>("config").cloned(),
         _ => None,
     };
     let values = file.as_deref().map(values).transpose()?.unwrap_or_default();
+    merged(words, &first, file, values)
+}
+
+/// As [`read`], with the text of the file that `--config` would name.
+#[cfg(feature = "simulation")]
+pub(super) fn read_with(
+    words: &[OsString],
+    text: &str,
+) -> Result<(Arguments, Origins), SourceError> {
+    let first = Arguments::command().try_get_matches_from(words)?;
+    let file = PathBuf::from("gaggle.toml");
+    let values = parse(&file, text)?;
+    merged(words, &first, Some(file), values)
+}
+
+/// Puts the file's values in the place of the defaults, and parses the command line again.
+fn merged(
+    words: &[OsString],
+    first: &ArgMatches,
+    file: Option<PathBuf>,
+    values: BTreeMap<String, Vec<String>>,
+) -> Result<(Arguments, Origins), SourceError> {
+    let name = first.subcommand_name().unwrap_or_default();
     let mut command = Arguments::command();
     for (key, texts) in &values {
         let identifier = identifier(key);

@@ -26,6 +26,10 @@ struct Heard {
 }
 
 impl Roll {
+    pub(crate) fn len(&self) -> usize {
+        self.heard.len()
+    }
+
     /// Notes what voter `id` says. Older answers of the same process, and answers of earlier
     /// processes, are ignored. Bounded: callers pass voters only.
     pub(crate) fn hear(

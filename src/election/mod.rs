@@ -32,7 +32,7 @@ use std::time::Duration;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::inspection::{Inspection, VoterInspection};
+use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
 use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
@@ -184,7 +184,15 @@ impl Election {
         self.advance(now);
     }
 
-    /// Whether this node stopped voting because of a twin.
+    /// Nothing can be made durable any more, so nothing can be granted.
+    pub fn handle_store_lost(&mut self, now: Now) {
+        if let Some(voter) = &mut self.voter {
+            voter.silence();
+        }
+        self.advance(now);
+    }
+
+    /// Whether this node stopped voting because of a twin or of its store.
     pub fn is_silenced(&self) -> bool {
         self.voter.as_ref().is_some_and(Voter::is_silenced)
     }
@@ -208,6 +216,11 @@ impl Election {
         let proof = self.dispatch(now, from, message);
         self.advance(now);
         proof
+    }
+
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        self.voter.as_ref().map(Voter::tables).unwrap_or_default()
     }
 
     /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns

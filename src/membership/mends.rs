@@ -13,12 +13,50 @@
 //!    never come. Mended by the watchdog: [`super::Membership::is_connected`] says whether
 //!    anybody knows us, and while nobody does the node asks its seeds again, for ever.
 
+//! 5. **Mutual death notices.** Whoever hears from a member that it holds for dead tells it so,
+//!    and that notice is answered with another one if the other side thinks the same of us. Two
+//!    nodes whose knowledge of each other's address names a later process (a forged or very old
+//!    one) then exchange notices as fast as the network carries them, for a day. Mended by
+//!    [`Notices`]: a node is told of its death ten times a second at most.
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use foca::{Member, State, Timer};
 
 use super::identity::MemberIdentity;
+use crate::vocabulary::codec as wire;
+use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::HolderTime;
+
+/// A node is told that it is held for dead this often at most.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(100);
+/// So many nodes' last notices are remembered.
+const NOTICES_MAX: usize = 1024;
+
+/// Mend 5: whom a notice of its death was sent to lately.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    sent: BTreeMap<NodeId, HolderTime>,
+}
+
+impl Notices {
+    /// Whether a packet to `to` may be sent: any but one more notice of its death.
+    pub(super) fn permit(&mut self, to: NodeId, packet: &[u8], now: HolderTime) -> bool {
+        let header = wire::decode_front::<foca::Header<MemberIdentity>>(packet);
+        if !header.is_ok_and(|(header, _)| header.message == foca::Message::TurnUndead) {
+            return true;
+        }
+        if self.sent.get(&to).is_some_and(|sent| now.since(*sent) < NOTICE_INTERVAL) {
+            return false;
+        }
+        if self.sent.len() >= NOTICES_MAX {
+            self.sent.clear();
+        }
+        self.sent.insert(to, now);
+        true
+    }
+}
 
 /// Mend 1: whether the suspicion behind this timer still stands.
 pub(super) fn is_still_suspected<'a>(

@@ -28,6 +28,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::vocabulary::codec::{self as wire, CodecError};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
@@ -43,6 +44,10 @@ const REFRESH: Duration = Duration::from_millis(500);
 const REBUILD_LEAST: Duration = Duration::from_millis(100);
 /// Up to this many members the view is rebuilt at every change.
 const SMALL: usize = 64;
+/// The most members, dead ones included: several times the largest cluster that is meant.
+const MEMBERS_MAX: usize = 8192;
+/// Each member has a timer or two, and the library a few of its own.
+const TIMERS_MAX: usize = 4 * MEMBERS_MAX;
 /// An error is reported this often at most.
 const ERROR_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -128,6 +133,7 @@ pub struct Membership {
     next_refresh: HolderTime,
     last_rebuild: HolderTime,
     connected: bool,
+    notices: mends::Notices,
     last_received: HolderTime,
     next_error: HolderTime,
     scaled_for: u32,
@@ -158,6 +164,7 @@ impl Membership {
             next_refresh: HolderTime::NEVER,
             last_rebuild: HolderTime(0),
             connected: false,
+            notices: mends::Notices::default(),
             last_received: HolderTime(0),
             next_error: HolderTime(0),
             scaled_for: 1,
@@ -315,9 +322,21 @@ impl Membership {
         }
     }
 
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        let known = self.foca.iter_membership_state().count();
+        vec![
+            TableSize { name: "members", size: known, size_max: MEMBERS_MAX },
+            TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
+        ]
+    }
+
     /// Takes over what the library left in its runtime.
     fn drain(&mut self, now: HolderTime) {
         while let Some((to, packet)) = self.runtime.to_send() {
+            if !self.notices.permit(to.process.id, &packet, now) {
+                continue;
+            }
             self.outputs.push_back(MembershipOutput::Send {
                 to: to.process,
                 address: to.address,

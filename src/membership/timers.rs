@@ -24,6 +24,10 @@ impl Timers {
         self.pending.insert((deadline, rank(&timer), self.inserted), timer);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
     pub(super) fn next_deadline(&self) -> HolderTime {
         self.pending.first_key_value().map_or(HolderTime::NEVER, |((deadline, ..), _)| *deadline)
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::inspection::TableSize;
 
 /// The most nodes whose addresses are kept; far more than voters and standbys.
 const ADDRESSES_MAX: usize = 1024;
@@ -27,6 +28,10 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
+    pub(super) fn table(&self) -> TableSize {
+        TableSize { name: "addresses", size: self.entries.len(), size_max: ADDRESSES_MAX }
+    }
+
     fn entry(&mut self, id: NodeId) -> Option<&mut Entry> {
         if self.entries.len() >= ADDRESSES_MAX && !self.entries.contains_key(&id) {
             // Whoever was never configured or proven is found again by gossip.

@@ -26,6 +26,7 @@ pub(super) struct Keeping {
     under_way: Option<UnderWay>,
     retry_at: Option<HolderTime>,
     started: bool,
+    lost: bool,
     past: Option<(VoterPast, bool, u32)>,
 }
 
@@ -45,6 +46,7 @@ impl Keeping {
             under_way: None,
             retry_at: None,
             started: false,
+            lost: false,
             past: None,
         }
     }
@@ -70,7 +72,7 @@ impl Keeping {
     }
 
     pub(super) fn retry_at(&self) -> Option<HolderTime> {
-        self.retry_at.filter(|_| self.dirty && self.under_way.is_none())
+        self.retry_at.filter(|_| self.dirty && self.under_way.is_none() && !self.lost)
     }
 }
 
@@ -101,6 +103,27 @@ impl NodeCore {
         self.settle(now);
     }
 
+    /// Nothing can be made durable any more. What was granted stands until it runs out, and
+    /// nothing is granted again.
+    pub fn handle_store_lost(&mut self, now: Now) {
+        self.enter(now);
+        if !self.keeping.lost {
+            self.keeping.lost = true;
+            self.keeping.under_way = None;
+            self.index += 1;
+            self.event(Event::Warning(Warning::StoreLost));
+            if let Some(election) = &mut self.election {
+                election.handle_store_lost(now);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Whether nothing can be made durable any more.
+    pub(super) fn has_lost_store(&self) -> bool {
+        self.keeping.lost
+    }
+
     fn stored(&mut self, now: Now, vote_revision: u64) {
         self.keeping.retry_at = None;
         if !self.keeping.started {
@@ -117,7 +140,7 @@ impl NodeCore {
     pub(super) fn keep(&mut self, now: Now) -> bool {
         let keeping = &mut self.keeping;
         let waiting = keeping.retry_at.is_some_and(|at| now.holder < at);
-        if !keeping.dirty || keeping.under_way.is_some() || waiting {
+        if !keeping.dirty || keeping.under_way.is_some() || waiting || keeping.lost {
             return false;
         }
         keeping.dirty = false;

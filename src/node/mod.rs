@@ -25,6 +25,7 @@ mod proof;
 mod receive;
 mod sealing;
 mod start;
+mod tables;
 mod testament;
 
 use std::collections::VecDeque;
@@ -310,6 +311,11 @@ impl NodeCore {
         self.election.as_ref().map_or(0, Election::term)
     }
 
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Rises with every change of role, Goose, voters or members.
     pub fn index(&self) -> u64 {
         self.index
@@ -331,6 +337,7 @@ impl NodeCore {
             members: Arc::clone(&self.members),
             counters: self.counters.clone(),
             started: self.started,
+            store_lost: self.has_lost_store(),
         }
     }
 

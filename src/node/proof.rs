@@ -16,6 +16,7 @@ use crate::membership::Membership;
 use crate::vocabulary::codec::keyed_hash;
 use crate::vocabulary::datagram::{Addressee, Header};
 use crate::vocabulary::identity::{Boot, NodeId};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::setup::Setup;
 
@@ -47,6 +48,10 @@ impl Proofs {
         secret[..8].copy_from_slice(&key(0));
         secret[8..].copy_from_slice(&key(1));
         Self { secret, heard: BTreeMap::new(), allowance: None }
+    }
+
+    pub(super) fn table(&self) -> TableSize {
+        TableSize { name: "tokens", size: self.heard.len(), size_max: TOKENS_MAX }
     }
 
     /// What to send to this address for it to echo. Never 0.

@@ -12,6 +12,7 @@ use rand::{Rng, SeedableRng};
 
 use super::NodeCore;
 use crate::vocabulary::datagram::{DATAGRAM_SIZE_MAX, Header, Reject};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Message, Poll};
 use crate::vocabulary::seal::{KeyRing, NONCE_SIZE, Opened, Windows};
 use crate::vocabulary::setup::Setup;
@@ -40,6 +41,10 @@ impl Sealing {
 
     pub(super) fn keys(&self) -> Option<&KeyRing> {
         self.keys.as_ref()
+    }
+
+    pub(super) fn table(&self) -> TableSize {
+        self.windows.table()
     }
 
     /// What goes out in place of `plain`; none if it would be too long.

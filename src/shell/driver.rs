@@ -61,6 +61,8 @@ pub(super) struct Driver {
     pub(super) journal: journal::Journal,
     pub(super) published: Published,
     pub(super) confidant: Option<Box<dyn Confidant>>,
+    /// The writing thread has died, and the core knows.
+    pub(super) store_lost: bool,
 }
 
 /// What was last published, to see whether it changed.
@@ -97,9 +99,13 @@ impl Driver {
     async fn wait(&mut self, buffer: &mut [u8; RECEIVE_SIZE], sleep: Pin<&mut Sleep>) {
         tokio::select! {
             biased;
-            Some(Stored { ticket, outcome }) = self.stored.recv() => {
-                self.core.handle_stored(self.clock.now(), ticket, outcome);
-            }
+            stored = self.stored.recv(), if !self.store_lost => match stored {
+                Some(Stored { ticket, outcome }) => {
+                    self.core.handle_stored(self.clock.now(), ticket, outcome);
+                }
+                // It lives as long as the writer here does, unless it has died.
+                None => self.lose_store(),
+            },
             // Few and bounded, so before the socket: a flood would put them off for ever.
             Some(order) = self.orders.recv() => self.obey(order),
             Some(addresses) = self.resolved.1.recv() => {
@@ -118,6 +124,11 @@ impl Driver {
         }
         // A flood must not put off what is due.
         self.core.handle_timeout(self.clock.now());
+    }
+
+    fn lose_store(&mut self) {
+        self.store_lost = true;
+        self.core.handle_store_lost(self.clock.now());
     }
 
     fn obey(&mut self, order: Order) {
@@ -144,7 +155,11 @@ impl Driver {
                         self.core.handle_send_failure();
                     }
                 }
-                Output::Store { ticket, record } => self.writer.write(ticket, record),
+                Output::Store { ticket, record } => {
+                    if self.writer.write(ticket, record).is_err() {
+                        self.lose_store();
+                    }
+                }
                 Output::Resolve(names) => self.resolve(names),
                 Output::Event(event) => {
                     self.journal.log(&event, self.clock.holder());

@@ -113,6 +113,9 @@ fn warned(warning: &Warning) -> String {
         Warning::StoreFailed { error } => {
             format!("{error}: as a voter, this node grants nothing until it can write again")
         }
+        Warning::StoreLost => "what writes this node's record has died, which is a bug: it grants \
+             nothing any more. Restart the node, and please report the lines above"
+            .to_owned(),
         Warning::RecordDamaged => "the record on disk is damaged: waiting as if it had been lost, \
              and starting above every ballot that can be learned"
             .to_owned(),

@@ -86,6 +86,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         journal: Journal::default(),
         published: Published::default(),
         confidant,
+        store_lost: false,
     };
     tokio::spawn(async move {
         driver.run().await;

@@ -132,10 +132,11 @@ fn open_record(folder: &Path, path: &Path) -> io::Result<(File, Vec<u8>)> {
 
 impl Store for StateFolder {
     fn store(&mut self, record: &Record) -> Result<(), String> {
-        let generation = self.generation + 1;
         let explain = |error: &dyn std::fmt::Display| {
             format!("cannot write {}: {error}", self.path.display())
         };
+        let generation = record::next_generation(self.generation)
+            .ok_or_else(|| explain(&"its generation is the last: it was not written by a node"))?;
         let slot = record::seal(record, generation).map_err(|error| explain(&error))?;
         let offset = if generation.is_multiple_of(2) { 0 } else { SLOT_SIZE as u64 };
         self.file.write_all_at(&slot, offset).map_err(|error| explain(&error))?;
@@ -156,6 +157,11 @@ impl Store for NoStore {
     }
 }
 
+/// The thread that writes records is gone, which is a bug of its store: nothing can be made
+/// durable any more.
+#[derive(Debug)]
+pub(super) struct StoreLost;
+
 /// What became of one write.
 #[derive(Debug)]
 pub(super) struct Stored {
@@ -163,7 +169,7 @@ pub(super) struct Stored {
     pub(super) outcome: Result<(), String>,
 }
 
-/// The writing thread. It ends when this is dropped.
+/// The writing thread. Its answers end when it does. It ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct Writer {
     jobs: standard::SyncSender<(u64, Box<Record>)>,
@@ -196,10 +202,12 @@ impl Writer {
         Ok((Self { jobs }, outcomes))
     }
 
-    /// Hands a record over. If the thread is gone the answer never comes, and nothing that
-    /// waits for it is ever said: safe, and the driver's end is reported elsewhere.
-    pub(super) fn write(&self, ticket: u64, record: Box<Record>) {
-        let _ = self.jobs.try_send((ticket, record));
+    /// Hands a record over.
+    ///
+    /// # Errors
+    /// If the thread is gone: the answer would never come.
+    pub(super) fn write(&self, ticket: u64, record: Box<Record>) -> Result<(), StoreLost> {
+        self.jobs.try_send((ticket, record)).map_err(|_| StoreLost)
     }
 }
 

@@ -15,6 +15,8 @@ pub enum DiskHealth {
     Full,
     /// Writes are reported as failed, and every other one is durable nevertheless.
     Doubtful,
+    /// Writes fail half-way: the front of the new bytes is over the old ones.
+    Short,
 }
 
 /// What a crash does to a write under way.
@@ -111,6 +113,12 @@ impl SimulatedDisk {
         let write = self.under_way.take()?;
         match self.health {
             DiskHealth::Full => return Some(Err("no space left on device".to_owned())),
+            DiskHealth::Short => {
+                let kept = 8 + dice.below(64);
+                self.slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+                self.refresh();
+                return Some(Err("short write".to_owned()));
+            }
             DiskHealth::Doubtful => {
                 if dice.coin() {
                     self.slots[write.slot] = write.bytes;

@@ -91,6 +91,8 @@ pub enum Warning {
         /// What the store said.
         error: String,
     },
+    /// The thread that writes records has died: as a voter, this node has stopped voting.
+    StoreLost,
     /// What was found on disk could not be read; the node waits as if it had lost it.
     RecordDamaged,
     /// Another live process uses this node's id.

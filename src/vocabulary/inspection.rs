@@ -14,6 +14,17 @@ pub struct Inspection {
     pub is_claiming: Option<u64>,
 }
 
+/// How full a table is that strangers could fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSize {
+    /// Which table.
+    pub name: &'static str,
+    /// How many entries it has.
+    pub size: usize,
+    /// How many it may have at most.
+    pub size_max: usize,
+}
+
 /// What a checker may see of a voter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VoterInspection {

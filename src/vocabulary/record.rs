@@ -103,6 +103,12 @@ impl Disk {
     }
 }
 
+/// The generation of the write that follows `generation`; none after the last, which no disk
+/// lives to see and only a made-up record names.
+pub fn next_generation(generation: u64) -> Option<u64> {
+    generation.checked_add(1)
+}
+
 enum Slot {
     Empty,
     Damaged,

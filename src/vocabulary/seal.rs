@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 
 use super::datagram::{DATAGRAM_SIZE_MAX, Reject};
 use super::identity::Process;
+use super::inspection::TableSize;
 
 /// The length of a key, in bytes.
 pub const KEY_SIZE: usize = 32;
@@ -296,6 +297,11 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// How many processes are remembered.
+    pub fn table(&self) -> TableSize {
+        TableSize { name: "windows", size: self.windows.len(), size_max: PROCESSES_MAX }
+    }
+
     /// Whether this process's datagram of this number is new; from then on it is not. Call it
     /// for opened datagrams only: a forger could use up numbers that are still to come.
     pub fn admit(&mut self, process: Process, number: u64) -> bool {

@@ -41,6 +41,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// When this process started.
     pub started: HolderTime,
+    /// Nothing can be made durable any more: only a restart helps.
+    pub store_lost: bool,
 }
 
 /// How far a node has come.

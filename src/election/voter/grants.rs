@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::{HeldGrant, Phase, Reservation, Voter};
+use crate::election::deference::CONTENDERS_MAX;
 use crate::election::outbox::Outbox;
+use crate::vocabulary::configuration::VOTERS_MAX;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{Now, VoterTime};
@@ -57,6 +60,18 @@ impl Voter {
             }
         }
         true
+    }
+
+    /// Every table whose entries come from others, with its bound.
+    pub(crate) fn tables(&self) -> Vec<TableSize> {
+        let table = |name, size, size_max| TableSize { name, size, size_max };
+        vec![
+            table("request numbers", self.sequences.len(), SEQUENCES_MAX + 1),
+            table("dead processes", self.tombstones.len(), TOMBSTONES_MAX),
+            table("acknowledgements", self.acknowledgements.len(), ACKNOWLEDGEMENTS_MAX),
+            table("contenders", self.deference.known().count(), CONTENDERS_MAX),
+            table("voters heard", self.roll.len(), VOTERS_MAX),
+        ]
     }
 
     fn judge(

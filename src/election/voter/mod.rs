@@ -55,7 +55,8 @@ enum Phase {
         revision: u64,
     },
     Ready,
-    /// Another live process votes under this id: saying nothing is all that is safe.
+    /// Another live process votes under this id, or nothing can be stored any more: saying
+    /// nothing is all that is safe.
     Silenced,
 }
 
@@ -212,7 +213,7 @@ impl Voter {
         matches!(self.phase, Phase::Ready)
     }
 
-    /// Stops voting for good: another live process votes under this id.
+    /// Stops voting for good: another live process votes under this id, or the store is lost.
     pub(crate) fn silence(&mut self) {
         if !matches!(self.phase, Phase::Silenced) {
             self.phase = Phase::Silenced;

@@ -20,8 +20,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -54,9 +53,11 @@ pub(super) struct Connection<V> {
 
 impl<V: NodeView> Connection<V> {
     /// Serves `stream` to its end.
-    pub(super) async fn run(self, stream: TcpStream, mut closing: watch::Receiver<bool>) {
-        // Answers are small and complete: waiting to send them together gains nothing.
-        let _ = stream.set_nodelay(true);
+    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        stream: S,
+        mut closing: watch::Receiver<bool>,
+    ) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -213,7 +214,7 @@ fn written_out(response: &Response<Bytes>) -> Vec<u8> {
 
 /// Ends our side and throws away what still comes from the other, so that the last answer is
 /// not lost to a reset.
-async fn linger(mut stream: TcpStream) {
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     if stream.shutdown().await.is_err() {
         return;
     }

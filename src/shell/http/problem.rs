@@ -36,6 +36,7 @@ pub(crate) enum Kind {
     Forbidden,
     NoGoose,
     NotReady,
+    NotAlive,
     NotTheGoose,
     NoSuchStandby,
     Unavailable,
@@ -55,7 +56,9 @@ impl Kind {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NoGoose | Self::NotReady | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoGoose | Self::NotReady | Self::NotAlive | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::NotTheGoose | Self::NoSuchStandby => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -75,6 +78,7 @@ impl Kind {
             Self::Forbidden => "forbidden",
             Self::NoGoose => "no-goose",
             Self::NotReady => "not-ready",
+            Self::NotAlive => "not-alive",
             Self::NotTheGoose => "not-the-goose",
             Self::NoSuchStandby => "no-such-standby",
             Self::Unavailable => "unavailable",
@@ -95,6 +99,7 @@ impl Kind {
             Self::Forbidden => "Only an operator may do this",
             Self::NoGoose => "No Goose is known",
             Self::NotReady => "The node is not ready",
+            Self::NotAlive => "The node cannot go on",
             Self::NotTheGoose => "This node is not the Goose",
             Self::NoSuchStandby => "The node asked for cannot take over",
             Self::Unavailable => "The node takes no orders now",

@@ -12,23 +12,22 @@ use std::task::{Context, Poll};
 
 use hyper::StatusCode;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-/// A TCP stream that holds a bare refusal back.
+/// A stream that holds a bare refusal back.
 #[derive(Debug)]
-pub(super) struct Stream {
-    inner: TcpStream,
+pub(super) struct Stream<S> {
+    inner: S,
     refusal: Option<StatusCode>,
 }
 
-impl Stream {
+impl<S> Stream<S> {
     /// Around `inner`.
-    pub(super) fn new(inner: TcpStream) -> Self {
+    pub(super) fn new(inner: S) -> Self {
         Self { inner, refusal: None }
     }
 
     /// The stream itself, and the status of the refusal that was held back.
-    pub(super) fn into_parts(self) -> (TcpStream, Option<StatusCode>) {
+    pub(super) fn into_parts(self) -> (S, Option<StatusCode>) {
         (self.inner, self.refusal)
     }
 }
@@ -47,7 +46,7 @@ fn bare_refusal(bytes: &[u8]) -> Option<(usize, StatusCode)> {
     (empty && blank + 4 == head.len()).then_some((start, status))
 }
 
-impl AsyncRead for Stream {
+impl<S: AsyncRead + Unpin> AsyncRead for Stream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -57,7 +56,7 @@ impl AsyncRead for Stream {
     }
 }
 
-impl AsyncWrite for Stream {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Stream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

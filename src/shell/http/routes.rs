@@ -104,7 +104,7 @@ fn read(request: Request<'_>, path: &str, moment: &Moment<'_>) -> Response<Bytes
         "/" => front,
         "/goose" | "/leader" | "/primary" => is_goose,
         "/duck" | "/replica" => is_duck,
-        "/livez" => |_, _| text(StatusCode::OK, "ok\n"),
+        "/livez" => alive,
         "/readyz" => ready,
         "/v1/status" => |_, moment| json(&moment.status()),
         "/v1/goose" => |_, moment| moment.goose().map_or_else(no_goose, |view| json(&view)),
@@ -175,6 +175,15 @@ fn is_duck(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     let duck = Role::of(moment.snapshot, moment.now) == Role::Duck;
     let healthy = duck && moment.snapshot.phase == Phase::Serving;
     word(if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
+}
+
+fn alive(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    if moment.snapshot.store_lost {
+        return Kind::NotAlive
+            .with("what writes this node's record has died: restart it")
+            .response();
+    }
+    text(StatusCode::OK, "ok\n")
 }
 
 fn ready(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
@@ -73,6 +74,18 @@ pub async fn serve<V: NodeView>(
     Ok(())
 }
 
+/// Serves one connection that was accepted elsewhere, to its end.
+pub async fn serve_connection<S, V>(stream: S, peer: IpAddr, view: V, options: Arc<Options>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    V: NodeView,
+{
+    // Nobody closes it from here: the limits in `options` do.
+    let (_open, closing) = watch::channel(false);
+    let connection = Connection { view, options, peer, busy: Arc::default() };
+    connection.run(stream, closing).await;
+}
+
 /// The connections there are, oldest first.
 #[derive(Default)]
 struct Table {
@@ -96,6 +109,8 @@ impl Table {
         self.next += 1;
         let busy = Arc::new(AtomicBool::new(false));
         let connection = Connection { view, options, peer, busy: Arc::clone(&busy) };
+        // Answers are small and complete: waiting to send them together gains nothing.
+        let _ = stream.set_nodelay(true);
         let abort = self.tasks.spawn(async move {
             connection.run(stream, closing).await;
             number

@@ -77,6 +77,7 @@ fn duck() -> Snapshot {
         ]),
         counters: Counters::default(),
         started: at(1_000),
+        store_lost: false,
     }
 }
 

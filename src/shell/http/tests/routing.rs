@@ -109,6 +109,8 @@ fn a_duck_that_does_not_take_part_is_not_healthy() {
         assert_eq!(status(&snapshot, 5_000, "/duck"), 503, "{phase:?}");
         assert_eq!(status(&snapshot, 5_000, "/readyz"), 503, "{phase:?}");
         assert_eq!(status(&snapshot, 5_000, "/livez"), 200, "{phase:?}");
+        let lost = Snapshot { store_lost: true, ..snapshot };
+        assert_eq!(status(&lost, 5_000, "/livez"), 503, "{phase:?}");
     }
 }
 
