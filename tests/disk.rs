@@ -151,6 +151,7 @@ fn single(store: &Sick) -> Handle {
         http: None,
         seeds: Vec::new(),
         voters: Some(VoterSet::new(vec![id]).unwrap()),
+        preempt: None,
         voter_addresses: Vec::new(),
         eligible: true,
         timing: Timing::of(Profile::Lan),

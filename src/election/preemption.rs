@@ -27,7 +27,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 const TRIED_MAX: usize = 16;
 
 /// Whom this process handed over to, how often, and when last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Preemption {
     tried: BTreeMap<NodeId, (u32, HolderTime)>,
 }

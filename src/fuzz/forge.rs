@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::bytes::Reader;
 use super::pond::{Pond, address};
-use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
@@ -190,7 +190,8 @@ impl Forger<'_> {
         let only = || VoterSet::new(vec![self.sender.id]);
         let genesis = VoterSet::new(ids).or_else(|_| only());
         // One id always makes a set.
-        let Ok(genesis) = genesis else { unreachable!("a set of one") };
+        let Ok(voters) = genesis else { unreachable!("a set of one") };
+        let genesis = Genesis { voters, preempt: reader.byte() & 7 == 0 };
         let mut configuration = Configuration::genesis(genesis.clone());
         if reader.byte() & 3 == 0 {
             configuration.version = reader.number(1);

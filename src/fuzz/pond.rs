@@ -185,6 +185,7 @@ impl Pond {
             http: None,
             seeds: (1..=3).filter(|n| *n != number).map(|n| address(n).to_string()).collect(),
             voters: if votes { Some(VoterSet::new(voters).ok()?) } else { None },
+            preempt: None,
             voter_addresses: Vec::new(),
             eligible: votes,
             timing: Timing::of(Profile::Lan),

@@ -10,7 +10,7 @@ use super::bytes::{Reader, spoil};
 use super::{Tally, Target, ensure};
 use crate::node::{NodeCore, Output, StartError};
 use crate::vocabulary::codec;
-use crate::vocabulary::configuration::{ClusterName, Configuration, VoterSet};
+use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Founding;
 use crate::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
@@ -120,7 +120,8 @@ fn id(number: u64) -> NodeId {
 fn record(reader: &mut Reader<'_>) -> Record {
     let flags = reader.byte();
     let voters = if flags & 1 > 0 { vec![id(1)] } else { vec![id(1), id(2), id(3)] };
-    let genesis = VoterSet::new(voters).ok().filter(|_| flags & 2 == 0);
+    let voters = VoterSet::new(voters).ok().filter(|_| flags & 2 == 0);
+    let genesis = voters.map(|voters| Genesis { voters, preempt: flags & 64 > 0 });
     let configuration = genesis.clone().map(Configuration::genesis).map(|mut configuration| {
         configuration.version = reader.number(1);
         configuration.ballot = reader.number(0);
@@ -192,6 +193,7 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
         http: None,
         seeds,
         voters: None,
+        preempt: None,
         voter_addresses: Vec::new(),
         eligible: mode & 2 == 0,
         timing: Timing::of(Profile::Lan),
@@ -209,7 +211,11 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
     };
     let mut node = match NodeCore::new(setup, disk, now) {
         Ok(node) => node,
-        Err(StartError::NotOurs { .. } | StartError::VotersDiffer { .. }) => {
+        Err(
+            StartError::NotOurs { .. }
+            | StartError::VotersDiffer { .. }
+            | StartError::PreemptDiffers { .. },
+        ) => {
             tally.passed("refused at the start");
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::election::voter::VoterPast;
 use crate::election::{Election, ElectionSetup};
-use crate::vocabulary::configuration::{Configuration, VoterSet};
+use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{Message, Nak, NakReason};
@@ -41,7 +41,7 @@ pub fn election(
     now: Now,
 ) -> Election {
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
-    let configuration = Configuration::genesis(voters.clone());
+    let configuration = Configuration::genesis(Genesis { voters: voters.clone(), preempt: false });
     let timing = timing.clone();
     let setup = ElectionSetup {
         me,
