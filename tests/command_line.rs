@@ -187,6 +187,14 @@ fn check_shows_what_run_would_do_and_where_it_is_from() {
     assert_eq!(json["settings"]["lease"]["from"], "file");
     assert_eq!((&json["lost_renewals"], &json["fail_over_ms"]), (&3.into(), &1278.0.into()));
 
+    // A flag with or without a value, before an address too.
+    for (flag, expected) in [("--preempt", "true"), ("--preempt=no", "false")] {
+        let shown = text(&gaggle(&["check", flag, &address, "--ephemeral"]).stdout);
+        let line = shown.lines().find(|line| line.starts_with("preempt ")).unwrap();
+        assert_eq!(line.split_whitespace().collect::<Vec<_>>()[1..], [expected, "flag"]);
+        assert!(shown.contains(&address), "{shown}");
+    }
+
     std::fs::write(file, "clutser = 1").unwrap();
     let refused = gaggle(&words);
     assert_eq!(code(&refused), 2);
@@ -236,8 +244,10 @@ fn a_hang_up_reads_the_settings_again() {
     write("lease = '900ms'\nlog-level = 'warn'");
     let lines = hang_up("lease changed, but needs a restart");
     assert!(lines.contains("key-file, log-level changed") && !lines.contains("became Duck"));
-    write("leese = '900ms'");
-    hang_up("but nothing is changed: the configuration file");
+    write("\"lee\\nse\" = '900ms'");
+    let lines = hang_up("but nothing is changed: the configuration file");
+    let refusal = lines.lines().find(|line| line.contains("nothing is changed")).unwrap();
+    assert!(refusal.contains(r"lee\nse") && refusal.contains("did you mean"), "{refusal}");
     write("lease = '900ms'");
     hang_up("log-level changed");
     rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();

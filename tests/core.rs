@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gaggle::node::{NodeCore, Output};
+use gaggle::node::{NodeCore, Output, StartError};
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
@@ -25,6 +25,8 @@ struct World {
     records: BTreeMap<u64, Record>,
     mail: BTreeMap<(u64, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     log: Vec<String>,
+    /// What each node is told of preemption.
+    preempt: BTreeMap<u64, bool>,
 }
 
 fn id(number: u64) -> NodeId {
@@ -44,6 +46,7 @@ impl World {
             records: BTreeMap::new(),
             mail: BTreeMap::new(),
             log: Vec::new(),
+            preempt: BTreeMap::new(),
         }
     }
 
@@ -56,6 +59,10 @@ impl World {
     }
 
     fn start(&mut self, number: u64, voters: &[u64]) {
+        self.try_start(number, voters).unwrap();
+    }
+
+    fn try_start(&mut self, number: u64, voters: &[u64]) -> Result<(), StartError> {
         let setup = Setup {
             cluster: ClusterName::new("test").unwrap(),
             id: id(number),
@@ -65,16 +72,17 @@ impl World {
             voters: (!voters.is_empty())
                 .then(|| VoterSet::new(voters.iter().map(|n| id(*n)).collect()).unwrap()),
             voter_addresses: voters.iter().map(|n| (id(*n), address(*n))).collect(),
-            preempt: None,
+            preempt: self.preempt.get(&number).copied(),
             eligible: true,
             timing: Timing::of(Profile::Lan),
             keys: None,
             entropy: [u8::try_from(number + self.sequence % 200).unwrap(); 32],
         };
         let disk = self.records.get(&number).cloned().map_or(Disk::Empty, Disk::Sound);
-        let node = NodeCore::new(setup, disk, self.now()).unwrap();
+        let node = NodeCore::new(setup, disk, self.now())?;
         self.nodes.insert(number, node);
         self.drain(number);
+        Ok(())
     }
 
     fn drain(&mut self, number: u64) {
@@ -196,4 +204,40 @@ fn a_joiner_needs_only_a_seed_and_becomes_a_duck() {
     world.nodes.remove(&3);
     world.run_for(Duration::from_millis(700));
     assert_eq!(world.geese(), [9], "{}", world.log.join("\n"));
+}
+
+#[test]
+fn preemption_is_settled_at_the_founding() {
+    let mut world = World::new();
+    for number in [1, 2, 3] {
+        world.preempt.insert(number, true);
+        world.start(number, &[1, 2, 3]);
+    }
+    world.run_for(Duration::from_millis(200));
+    assert_eq!(world.geese(), [3], "{}", world.log.join("\n"));
+
+    // Whoever joins with another opinion is told, and goes along.
+    world.preempt.insert(9, false);
+    world.start(9, &[]);
+    world.run_for(Duration::from_millis(500));
+    let log = world.log.join("\n");
+    assert!(log.contains("node 9: Warning(PreemptDiffers { cluster: true })"), "{log}");
+    assert_eq!(world.nodes[&9].term(), 1);
+
+    // A voter whose record says otherwise does not start; one that says nothing does.
+    world.nodes.remove(&1);
+    world.preempt.insert(1, false);
+    let refused = world.try_start(1, &[1, 2, 3]).unwrap_err();
+    assert_eq!(refused, StartError::PreemptDiffers { recorded: true });
+    world.preempt.remove(&1);
+    world.start(1, &[1, 2, 3]);
+
+    // The same voters without preemption are another cluster.
+    world.records.remove(&2);
+    world.nodes.remove(&2);
+    world.preempt.insert(2, false);
+    world.start(2, &[1, 2, 3]);
+    world.run_for(Duration::from_secs(1));
+    let log = world.log.join("\n");
+    assert!(log.contains("Foreign { reason: ForeignVoters"), "{log}");
 }

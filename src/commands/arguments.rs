@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{BoolishValueParser, FalseyValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shell::http::client::NodeUrl;
@@ -102,7 +102,8 @@ pub(super) struct RunArguments {
     /// Hand the lease to a higher node once it has been there for 5 s. Settled when the cluster is
     /// founded, for all nodes alike [default: the Goose stays until it goes]
     #[arg(long, value_name = "BOOL", env = "GAGGLE_PREEMPT", num_args = 0..=1,
-          default_missing_value = "true", require_equals = true)]
+          default_missing_value = "true", require_equals = true,
+          value_parser = BoolishValueParser::new())]
     pub(super) preempt: Option<bool>,
     /// Vote and gossip, but never become Goose
     #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = FalseyValueParser::new())]

@@ -1,12 +1,12 @@
 //! SIGHUP: everything is read again as it was at the start. Keys, seeds and the log level take
 //! effect; of the rest is said what waits for a restart. What is refused changes nothing.
 
-use super::CommandError;
 use super::arguments::{LogLevel, RunArguments};
 use super::check::{Setting, effective};
 use super::log::Log;
 use super::settings::{Environment, RunSettings};
 use super::sources::{self, Origins};
+use super::{CommandError, one_line};
 use crate::shell::handle::Handle;
 use crate::vocabulary::seal::KeyRing;
 
@@ -44,7 +44,10 @@ impl Running {
     pub(super) fn reload(&mut self, handle: &Handle) {
         match fresh() {
             Ok(fresh) => self.adopt(handle, fresh),
-            Err(error) => tracing::error!("SIGHUP received, but nothing is changed: {error}"),
+            Err(error) => {
+                let reason = one_line(&error.to_string());
+                tracing::error!("SIGHUP received, but nothing is changed: {reason}");
+            }
         }
     }
 

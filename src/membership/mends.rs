@@ -12,11 +12,10 @@
 //! 4. **Disconnection.** After a rename or an idle spell the library waits for packets that
 //!    never come. Mended by the watchdog: [`super::Membership::is_connected`] says whether
 //!    anybody knows us, and while nobody does the node asks its seeds again, for ever.
-
 //! 5. **Mutual death notices.** Whoever hears from a member that it holds for dead tells it so,
 //!    and that notice is answered with another one if the other side thinks the same of us. Two
 //!    nodes whose knowledge of each other's address names a later process (a forged or very old
-//!    one) then exchange notices as fast as the network carries them, for a day. Mended by
+//!    one) then exchange notices as fast as the network carries them. Mended by
 //!    [`Notices`]: a node is told of its death ten times a second at most.
 
 use std::collections::BTreeMap;
@@ -92,5 +91,51 @@ pub(super) fn permits<'a>(
             !isolated && is_still_suspected(member_id, *incarnation, members)
         }
         _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::identity::{Boot, Process};
+
+    fn identity(number: u64) -> MemberIdentity {
+        let id = NodeId::new(number).unwrap();
+        let process = Process { id, boot: Boot { start: 1, nonce: 1 } };
+        MemberIdentity::new(process, "127.0.0.1:8000".parse().unwrap(), true)
+    }
+
+    fn packet(message: foca::Message<MemberIdentity>) -> Vec<u8> {
+        let (src, dst) = (identity(1), identity(2));
+        let mut bytes = Vec::new();
+        wire::encode_into(&foca::Header { src, src_incarnation: 0, dst, message }, &mut bytes)
+            .unwrap();
+        bytes
+    }
+
+    fn at(milliseconds: u64) -> HolderTime {
+        HolderTime(milliseconds * 1_000_000)
+    }
+
+    #[test]
+    fn a_node_is_told_of_its_death_ten_times_a_second_and_of_all_else_at_once() {
+        let mut notices = Notices::default();
+        let (two, three) = (identity(2).process.id, identity(3).process.id);
+        let (death, other) = (packet(foca::Message::TurnUndead), packet(foca::Message::Broadcast));
+        assert!(notices.permit(two, &death, at(0)));
+        assert!(!notices.permit(two, &death, at(99)));
+        assert!(notices.permit(two, &other, at(99)));
+        assert!(notices.permit(three, &death, at(99)), "another node");
+        assert!(notices.permit(two, &death, at(100)));
+    }
+
+    #[test]
+    fn what_is_remembered_of_notices_is_bounded() {
+        let mut notices = Notices::default();
+        let death = packet(foca::Message::TurnUndead);
+        for number in 1..5000 {
+            notices.permit(NodeId::new(number).unwrap(), &death, at(number));
+            assert!(notices.sent.len() <= NOTICES_MAX);
+        }
     }
 }

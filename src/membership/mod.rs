@@ -44,7 +44,8 @@ const REFRESH: Duration = Duration::from_millis(500);
 const REBUILD_LEAST: Duration = Duration::from_millis(100);
 /// Up to this many members the view is rebuilt at every change.
 const SMALL: usize = 64;
-/// The most members, dead ones included: several times the largest cluster that is meant.
+/// What a checker takes for too many members, dead ones included: several times the largest
+/// cluster that is meant. Nothing enforces it: the library keeps whatever gossip names.
 const MEMBERS_MAX: usize = 8192;
 /// Each member has a timer or two, and the library a few of its own.
 const TIMERS_MAX: usize = 4 * MEMBERS_MAX;

@@ -114,13 +114,6 @@ impl Genesis {
     }
 }
 
-impl fmt::Display for Genesis {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let preempt = if self.preempt { " and --preempt" } else { "" };
-        write!(formatter, "{}{preempt}", self.voters)
-    }
-}
-
 fn digest(voters: &VoterSet, preempt: bool) -> u64 {
     let mut bytes: Vec<u8> = voters.ids().iter().flat_map(|id| id.number().to_be_bytes()).collect();
     if preempt {

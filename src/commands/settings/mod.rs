@@ -2,6 +2,7 @@
 //! be judged without opening anything is judged here, so that a refused configuration leaves
 //! nothing behind.
 
+use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,9 @@ mod voters;
 
 pub(super) use error::SettingsError;
 use voters::Voters;
+
+/// A file that is longer holds no token.
+const TOKEN_FILE_SIZE_MAX: u64 = 16 * 1024;
 
 /// HTTP is served this far above the gossip port, unless told otherwise.
 pub(super) const HTTP_PORT_OFFSET: u16 = 1000;
@@ -300,7 +304,13 @@ fn keys(
 /// # Errors
 /// If the file cannot be read or holds no token.
 pub(super) fn read_token(file: &Path) -> Result<Token, SettingsError> {
-    let text = std::fs::read_to_string(file)
-        .map_err(|source| SettingsError::TokenFile { file: file.to_owned(), source })?;
+    let failure = |source| SettingsError::TokenFile { file: file.to_owned(), source };
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(failure)?;
+    opened.take(TOKEN_FILE_SIZE_MAX + 1).read_to_string(&mut text).map_err(failure)?;
+    if text.len() as u64 > TOKEN_FILE_SIZE_MAX {
+        let reason = format!("it is longer than {TOKEN_FILE_SIZE_MAX} bytes");
+        return Err(failure(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason)));
+    }
     Token::new(&text).map_err(|reason| SettingsError::Token { file: file.to_owned(), reason })
 }

@@ -196,4 +196,6 @@ fn names_and_tokens_are_checked() {
     assert!(refusal(&named).starts_with("--cluster: \"../pond\" is no cluster name"));
     let absent = RunArguments { admin_token_file: Some("/nowhere/token".into()), ..raw() };
     assert!(refusal(&absent).starts_with("the admin token file /nowhere/token cannot be read"));
+    let endless = RunArguments { admin_token_file: Some("/dev/zero".into()), ..raw() };
+    assert!(refusal(&endless).ends_with("cannot be read: it is longer than 16384 bytes"));
 }

@@ -34,7 +34,9 @@ mod server;
 mod tests;
 pub mod views;
 
-pub use server::{ServerThread, serve, serve_connection, spawn_thread};
+#[cfg(feature = "simulation")]
+pub use server::serve_connection;
+pub use server::{ServerThread, serve, spawn_thread};
 
 /// What the server needs of a node: to look at it, and to pass orders on.
 pub trait NodeView: Clone + Send + Sync + 'static {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "simulation")]
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -74,7 +75,8 @@ pub async fn serve<V: NodeView>(
     Ok(())
 }
 
-/// Serves one connection that was accepted elsewhere, to its end.
+/// Serves one connection that was accepted elsewhere, to its end: a fuzzer's.
+#[cfg(feature = "simulation")]
 pub async fn serve_connection<S, V>(stream: S, peer: IpAddr, view: V, options: Arc<Options>)
 where
     S: AsyncRead + AsyncWrite + Unpin,

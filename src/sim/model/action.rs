@@ -92,18 +92,24 @@ impl World {
                     actions.push(Action::Fail(place));
                 }
             }
-            if self.spent.crashes < bounds.crashes {
-                actions.push(Action::Crash { node: place, written: false });
-                if writing {
-                    actions.push(Action::Crash { node: place, written: true });
-                }
-                if self.spent.wipes < bounds.wipes {
-                    actions.push(Action::Wipe(place));
-                }
-            }
+            self.crashes(place, bounds, actions);
             if self.spent.step_downs < bounds.step_downs && self.leads(place) {
                 self.step_downs(place, actions);
             }
+        }
+    }
+
+    /// How a process may end: before its write or after it, or with its disk emptied.
+    pub(super) fn crashes(&self, place: usize, bounds: &Bounds, actions: &mut Vec<Action>) {
+        if self.spent.crashes >= bounds.crashes {
+            return;
+        }
+        actions.push(Action::Crash { node: place, written: false });
+        if self.nodes[place].pending.is_some() {
+            actions.push(Action::Crash { node: place, written: true });
+        }
+        if self.spent.wipes < bounds.wipes {
+            actions.push(Action::Wipe(place));
         }
     }
 

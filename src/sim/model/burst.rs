@@ -83,15 +83,7 @@ impl World {
                     actions.push(Action::Fail(place));
                 }
             }
-            if self.spent.crashes < bounds.crashes {
-                actions.push(Action::Crash { node: place, written: false });
-                if writing {
-                    actions.push(Action::Crash { node: place, written: true });
-                }
-                if self.spent.wipes < bounds.wipes {
-                    actions.push(Action::Wipe(place));
-                }
-            }
+            self.crashes(place, bounds, actions);
         }
         if self.spent.waits < bounds.waits {
             actions.push(Action::Pass);
