@@ -202,7 +202,7 @@ impl Recording {
                 self.note(at, Subject::Duck, format!("node {node} on losing term {term}: {text}"));
             }
             // Two clusters never meet here, and silent seeds are what cuts are for.
-            Event::Warning(Warning::SeedsSilent | Warning::Foreign { .. }) => {}
+            Event::Warning(Warning::SeedsSilent { .. } | Warning::Foreign { .. }) => {}
             Event::Warning(warning) => {
                 self.note(at, Subject::Alarm, format!("node {node} warns: {warning:?}"));
             }

@@ -4,7 +4,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, FalseyValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shell::http::client::NodeUrl;
@@ -103,17 +102,17 @@ pub(super) struct RunArguments {
     /// founded, for all nodes alike [default: the Goose stays until it goes]
     #[arg(long, value_name = "BOOL", env = "GAGGLE_PREEMPT", num_args = 0..=1,
           default_missing_value = "true", require_equals = true,
-          value_parser = BoolishValueParser::new())]
+          value_parser = truth)]
     pub(super) preempt: Option<bool>,
     /// Vote and gossip, but never become Goose
-    #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = truth)]
     pub(super) never_goose: bool,
     /// Where to keep what must survive a restart
     /// [default: gaggle/CLUSTER/ID under the user's state directory]
     #[arg(long, value_name = "DIR", env = "GAGGLE_STATE_DIR")]
     pub(super) state_dir: Option<PathBuf>,
     /// Keep nothing: every start waits as if the disk had been lost
-    #[arg(long, env = "GAGGLE_EPHEMERAL", value_parser = FalseyValueParser::new(), conflicts_with = "state_dir")]
+    #[arg(long, env = "GAGGLE_EPHEMERAL", value_parser = truth)]
     pub(super) ephemeral: bool,
     /// A file with the keys that seal what nodes say to each other, as `gaggle keygen` makes
     /// them: the first seals, all open
@@ -133,7 +132,7 @@ pub(super) struct RunArguments {
     #[arg(long, env = "GAGGLE_LOG_LEVEL", default_value = "info")]
     pub(super) log_level: LogLevel,
     /// Start no keeper: a node that is killed then costs the others a lease
-    #[arg(long)]
+    #[arg(long, env = "GAGGLE_NO_KEEPER", value_parser = truth)]
     pub(super) no_keeper: bool,
     /// Leave when standard input ends: a parent that dies takes the node along
     #[arg(long, hide = true)]
@@ -249,7 +248,16 @@ pub(super) struct LeaveArguments {
 }
 
 /// A duration as people write it.
-fn duration(text: &str) -> Result<Duration, String> {
+fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text)
-        .map_err(|error| format!("{error}; write it like 600ms, 3s or 1m30s"))
+        .map_err(|_| "this is no span of time: write it like 600ms, 3s or 1m30s")
+}
+
+/// Yes or no as people write it, and nothing else: a mistyped "false" must not mean yes.
+fn truth(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" | "y" | "t" => Ok(true),
+        "false" | "no" | "off" | "0" | "n" | "f" => Ok(false),
+        _ => Err("this is neither yes nor no: write true or false"),
+    }
 }

@@ -2,14 +2,17 @@
 //! nothing but the files that settings name.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::arguments::{CheckArguments, OutputFormat, RunArguments};
 use super::settings::{Environment, RunSettings, Storage};
 use super::sources::{Origin, Origins};
-use super::{CommandError, Exit, print};
+use super::{CommandError, Exit, one_line, print};
 use crate::vocabulary::endurance::Surroundings;
+use crate::vocabulary::time::milliseconds;
+use crate::vocabulary::timing::counted;
 
 /// One effective setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +27,12 @@ pub(super) struct Setting {
 
 /// Shows the effective settings, or why they are refused.
 pub(super) fn check(arguments: &CheckArguments, origins: &Origins) -> Result<Exit, CommandError> {
-    let settings = RunSettings::check(&arguments.run, &Environment::of_process([0; 32]))?;
+    let settings = RunSettings::check(&arguments.run, &Environment::of_process([0; 32]))
+        .map_err(|error| CommandError::settings(error, origins))?;
     let shown = effective(&arguments.run, &settings, origins);
     for warning in &settings.warnings {
         // What is printed below does not depend on whether anybody reads this.
-        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        let _ = writeln!(std::io::stderr(), "warning: {}", one_line(warning));
     }
     let text = match arguments.output {
         OutputFormat::Table => table(&arguments.run, &settings, &shown),
@@ -80,8 +84,15 @@ pub(super) fn effective(
         ("admin-token-file", path(&raw.admin_token_file)),
         ("log-format", format!("{:?}", raw.log_format).to_lowercase()),
         ("log-level", format!("{:?}", raw.log_level).to_lowercase()),
+        ("no-keeper", raw.no_keeper.to_string()),
+        ("config", path(&raw.config)),
     ];
-    let setting = |(name, value)| Setting { name, value, origin: origins.of(name) };
+    // What a file says must not move somebody's cursor.
+    let setting = |(name, value): (_, String)| {
+        // The voters' addresses serve as seeds.
+        let source = if name == "seed" && raw.seeds.is_empty() { "voters" } else { name };
+        Setting { name, value: one_line(&value), origin: origins.of(source) }
+    };
     all.into_iter().map(setting).collect()
 }
 
@@ -95,11 +106,14 @@ fn table(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Strin
     }
     let surroundings = Surroundings::of(raw.profile.into());
     let timing = &settings.setup.timing;
-    let bound = timing.fail_over_bound(surroundings);
+    let bound = ceiling(timing.fail_over_bound(surroundings));
     let (round_trip, sync) = (surroundings.round_trip, surroundings.sync);
     text += &format!(
-        "\nfail-over  within {bound:?} of a freeze or a cut (assumed: round trips of \
-         {round_trip:?}, {sync:?} to write a grant)\n"
+        "\nlease      counts for {:?}, renewed every {:?}\n\
+         fail-over  within {bound:?} of a freeze or a cut (assumed: round trips of \
+         {round_trip:?}, {sync:?} to write a grant)\n",
+        floor(counted(timing.lease)),
+        floor(timing.renew_interval),
     );
     let endurance = timing.endurance(surroundings);
     text += &endurance.map_or_else(
@@ -107,24 +121,37 @@ fn table(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Strin
         |endurance| {
             format!(
                 "rides out  {} lost renewals in a row and a stall of {:?} on top\n",
-                endurance.lost_renewals, endurance.stall
+                endurance.lost_renewals,
+                floor(endurance.stall)
             )
         },
     );
     text
 }
 
+/// In whole milliseconds, never more than it is.
+fn floor(span: Duration) -> Duration {
+    Duration::from_millis(milliseconds(span))
+}
+
+/// In whole milliseconds, never less than it is.
+fn ceiling(span: Duration) -> Duration {
+    floor(span + Duration::from_nanos(999_999))
+}
+
 fn json(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Value {
     let surroundings = Surroundings::of(raw.profile.into());
     let timing = &settings.setup.timing;
     let endurance = timing.endurance(surroundings);
-    let milliseconds = |span: std::time::Duration| span.as_secs_f64() * 1000.0;
+    let milliseconds = |span: Duration| span.as_secs_f64() * 1000.0;
     let entries = shown.iter().map(|setting| {
         let Setting { name, value, origin } = setting;
         ((*name).to_owned(), json!({"value": value, "from": origin.to_string()}))
     });
     json!({
         "settings": entries.collect::<serde_json::Map<String, Value>>(),
+        "counted_ms": milliseconds(counted(timing.lease)),
+        "renew_ms": milliseconds(timing.renew_interval),
         "fail_over_ms": milliseconds(timing.fail_over_bound(surroundings)),
         "lost_renewals": endurance.map_or(0, |endurance| endurance.lost_renewals),
         "stall_ms": endurance.map_or(0.0, |endurance| milliseconds(endurance.stall)),

@@ -22,7 +22,7 @@ const FILE_SIZE_MAX: u64 = 16 * 1024;
 pub(super) enum KeyFileError {
     #[error("the key file {} cannot be read: {source}: make one with `gaggle keygen --output {}`", file.display(), file.display())]
     Read { file: PathBuf, source: std::io::Error },
-    #[error("the key file {} is no key file: it is longer than {FILE_SIZE_MAX} bytes", file.display())]
+    #[error("the key file {} is no key file: it is longer than {FILE_SIZE_MAX} bytes: name one that `gaggle keygen` made", file.display())]
     TooLong { file: PathBuf },
     #[error(
         "the key file {}, line {line}: this is no key: write {KEY_SIZE} bytes in base64 or \

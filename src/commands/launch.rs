@@ -1,12 +1,15 @@
-//! From checked settings to a running node: the state folder first, then the ports, then the
-//! node, then HTTP. What was opened is closed again when a later step fails.
+//! From checked settings to a running node: the state folder first, and whether its record goes
+//! with the settings; then the ports, then the node, then HTTP. What was opened is closed again
+//! when a later step fails.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use super::settings::{RunSettings, Storage};
+use crate::node;
 use crate::shell::handle::Handle;
 use crate::shell::http::{self, ServeError, ServerThread};
-use crate::shell::socket::{self, BindError};
+use crate::shell::socket::{self, BindError, Purpose};
 use crate::shell::start::{Confidant, StartError, StartOptions, start};
 use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
 use crate::vocabulary::record::Disk;
@@ -28,7 +31,10 @@ pub(super) enum LaunchError {
     /// A port is taken or not ours.
     #[error(transparent)]
     Bind(#[from] BindError),
-    /// The record on disk does not go with the settings.
+    /// The record on disk does not go with the settings. No port was opened.
+    #[error("the state folder {}: {reason}", folder.display())]
+    Record { folder: PathBuf, reason: node::StartError },
+    /// The operating system refused something.
     #[error(transparent)]
     Start(#[from] StartError),
     /// No HTTP.
@@ -39,7 +45,7 @@ pub(super) enum LaunchError {
 impl LaunchError {
     /// Whether the settings are to blame.
     pub(super) fn is_configuration(&self) -> bool {
-        matches!(self, Self::Start(StartError::Record(_)))
+        matches!(self, Self::Record { .. })
     }
 }
 
@@ -53,12 +59,15 @@ pub(super) fn launch(
     let (disk, store): (Disk, Box<dyn Store>) = match storage {
         Storage::Folder(path) => {
             let (folder, disk) = StateFolder::open(&path)?;
+            node::check_record(&setup, &disk)
+                .map_err(|reason| LaunchError::Record { folder: path, reason })?;
             (disk, Box::new(folder))
         }
         Storage::Ephemeral => (Disk::Ephemeral, Box::new(NoStore)),
     };
     let socket = socket::bind(listen)?;
-    let listener = TcpListener::bind(http).map_err(|error| BindError::of(http, error))?;
+    let listener =
+        TcpListener::bind(http).map_err(|error| BindError::of(Purpose::Http, http, error))?;
     let mut options = http::Options::new(setup.timing.standby_interval);
     options.admin_token = admin_token;
     let handle = start(StartOptions { setup, socket, disk, store, confidant })?;

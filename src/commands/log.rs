@@ -4,6 +4,7 @@
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -26,8 +27,14 @@ impl Log {
             .with_target(false)
             .with_ansi(std::io::stderr().is_terminal() && !no_colour);
         let lines = match format {
-            LogFormat::Text => lines.boxed(),
-            LogFormat::Json => lines.json().boxed(),
+            // What the other fields say stands in the message, too.
+            LogFormat::Text => lines
+                .fmt_fields(debug_fn(|writer, field, value| match field.name() {
+                    "message" => write!(writer, "{value:?}"),
+                    _ => Ok(()),
+                }))
+                .boxed(),
+            LogFormat::Json => lines.json().flatten_event(true).boxed(),
         };
         tracing_subscriber::registry().with(filter).with(lines).init();
         Self { level }

@@ -45,8 +45,12 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
     /// The flags make no sense. Nothing was opened.
-    #[error(transparent)]
-    Settings(#[from] settings::SettingsError),
+    #[error("{error}{hidden}")]
+    Settings {
+        error: settings::SettingsError,
+        /// Where they were set, if that was not on the command line.
+        hidden: String,
+    },
     /// Neither does what they are taken from.
     #[error(transparent)]
     Source(#[from] SourceError),
@@ -91,10 +95,22 @@ enum CommandError {
     Process(#[source] std::io::Error),
 }
 
+impl From<settings::SettingsError> for CommandError {
+    fn from(error: settings::SettingsError) -> Self {
+        Self::Settings { error, hidden: String::new() }
+    }
+}
+
 impl CommandError {
+    /// Settings that are refused, with where they are from.
+    fn settings(error: settings::SettingsError, origins: &sources::Origins) -> Self {
+        let hidden = origins.hidden(error.keys());
+        Self::Settings { error, hidden }
+    }
+
     fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Source(_) => Exit::Usage,
+            Self::Settings { .. } | Self::Source(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
@@ -179,7 +195,7 @@ pub(crate) fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
     let Some(run) = arguments.command.run_arguments_mut() else { return Judged::CommandLine };
     let home = std::path::PathBuf::from("/home/nobody");
     let environment =
-        settings::Environment { state_home: None, home: Some(home), entropy: [0; 32] };
+        settings::Environment { home: Some(home), ..settings::Environment::default() };
     match settings::RunSettings::check(run, &environment) {
         Ok(settings) => Judged::Accepted(Box::new(settings.setup)),
         Err(error) => Judged::Refused(one_line(&error.to_string())),

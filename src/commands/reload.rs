@@ -8,6 +8,7 @@ use super::settings::{Environment, RunSettings};
 use super::sources::{self, Origins};
 use super::{CommandError, one_line};
 use crate::shell::handle::Handle;
+use crate::shell::http::admin::Token;
 use crate::vocabulary::seal::KeyRing;
 
 /// What takes effect without a restart.
@@ -20,6 +21,7 @@ pub(super) struct Running {
     log_level: LogLevel,
     effective: Vec<Setting>,
     keys: Option<KeyRing>,
+    admin_token: Option<Token>,
 }
 
 /// What was read anew.
@@ -37,7 +39,9 @@ impl Running {
         origins: &Origins,
     ) -> Self {
         let effective = effective(raw, settings, origins);
-        Self { log, log_level: raw.log_level, effective, keys: settings.setup.keys.clone() }
+        let keys = settings.setup.keys.clone();
+        let admin_token = settings.admin_token.clone();
+        Self { log, log_level: raw.log_level, effective, keys, admin_token }
     }
 
     /// Reads everything again and lets take effect what can.
@@ -53,7 +57,7 @@ impl Running {
 
     fn adopt(&mut self, handle: &Handle, fresh: Fresh) {
         for warning in &fresh.settings.warnings {
-            tracing::warn!("{warning}");
+            tracing::warn!("{}", one_line(warning));
         }
         let keys = fresh.settings.setup.keys;
         let (mut changed, mut later) = changes(&self.effective, &fresh.effective);
@@ -62,6 +66,13 @@ impl Running {
         if keys != self.keys && keys.is_none() {
             changed.retain(|name| *name != "key-file");
             later.push("key-file");
+        }
+        // The same file may hold another token, too.
+        let token = "admin-token-file";
+        let secret = |token: &Option<Token>| token.as_ref().map(|it| it.reveal().to_owned());
+        let differs = secret(&fresh.settings.admin_token) != secret(&self.admin_token);
+        if differs && !later.contains(&token) {
+            later.push(token);
         }
         if changed.is_empty() && later.is_empty() {
             tracing::info!("SIGHUP received: nothing has changed");
@@ -105,7 +116,8 @@ fn fresh() -> Result<Fresh, CommandError> {
     let raw = arguments.command.run_arguments_mut();
     // This process was started by the same words.
     let raw = raw.ok_or_else(|| CommandError::Process(std::io::Error::other("not a node")))?;
-    let settings = RunSettings::check(raw, &Environment::of_process([0; 32]))?;
+    let settings = RunSettings::check(raw, &Environment::of_process([0; 32]))
+        .map_err(|error| CommandError::settings(error, &origins))?;
     let effective = effective(raw, &settings, &origins);
     Ok(Fresh { settings, effective, log_level: raw.log_level })
 }

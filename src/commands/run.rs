@@ -20,17 +20,18 @@ use super::log::Log;
 use super::reload::Running;
 use super::settings::{Environment, RunSettings, Storage};
 use super::sources::Origins;
-use super::{CommandError, Exit, entropy, runtime};
+use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::start::Confidant;
 
 /// Runs a node to its end.
 pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {
     let environment = Environment::of_process(entropy()?);
-    let settings = RunSettings::check(arguments, &environment)?;
+    let settings = RunSettings::check(arguments, &environment)
+        .map_err(|error| CommandError::settings(error, origins))?;
     let log = Log::start(arguments.log_format, arguments.log_level);
     let running = Running::new(log, arguments, &settings, origins);
     for warning in &settings.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has no threads yet is cheapest to start another from.
     let confidant = if arguments.no_keeper { None } else { keeper() };
@@ -174,8 +175,9 @@ fn greeting(settings: &RunSettings) -> String {
         Storage::Ephemeral => "no state kept".to_owned(),
     };
     let http = setup.http.unwrap_or(settings.http);
-    format!(
+    let greeting = format!(
         "node {} of cluster \"{}\" on {} (UDP), {state}; ask it: curl http://{http}/",
         setup.id, setup.cluster, setup.address
-    )
+    );
+    one_line(&greeting)
 }

@@ -125,6 +125,11 @@ impl Seeding {
         (self.literals, self.names) = sorted(seeds);
     }
 
+    /// Who is asked, as it was given.
+    pub fn seeds(&self) -> Vec<String> {
+        self.literals.iter().map(ToString::to_string).chain(self.names.iter().cloned()).collect()
+    }
+
     /// Names were looked up; the addresses are asked at the next [`Seeding::handle_timeout`].
     pub fn handle_resolved(&mut self, addresses: &[SocketAddr]) {
         let room = ASKED_MAX.saturating_sub(self.resolved.len());

@@ -171,7 +171,8 @@ impl NodeCore {
         }
         let silent = self.joining.silence_noticed_at.take_if(|at| *at <= now.holder).is_some();
         if silent && !self.joining.joined {
-            self.event(Event::Warning(Warning::SeedsSilent));
+            let seeds = self.seeding.seeds();
+            self.event(Event::Warning(Warning::SeedsSilent { seeds }));
         }
     }
 

@@ -50,6 +50,7 @@ use keep::Keeping;
 use proof::Proofs;
 use receive::Doorkeeper;
 use sealing::Sealing;
+pub use start::check_record;
 use testament::Heirs;
 pub use testament::Testament;
 
@@ -88,13 +89,19 @@ pub enum StartError {
     },
     /// The record belongs to another node or another cluster.
     #[error(
-        "the record on disk belongs to node {id} of cluster \"{cluster}\": give its own --state-dir to each node"
+        "the record on disk belongs to node {id} of cluster \"{cluster}\", but this is node {own} \
+         of cluster \"{own_cluster}\": give each node its own --state-dir, or correct --id or \
+         --cluster"
     )]
     NotOurs {
         /// The recorded cluster's name.
         cluster: String,
         /// The recorded id.
         id: NodeId,
+        /// This cluster's name.
+        own_cluster: String,
+        /// This node.
+        own: NodeId,
     },
 }
 
@@ -299,6 +306,11 @@ impl NodeCore {
     /// This process.
     pub fn process(&self) -> Process {
         self.me
+    }
+
+    /// Where others reach it, as it says itself.
+    pub fn address(&self) -> SocketAddr {
+        self.setup.address
     }
 
     /// The lease this node counts on, if any; it is Goose while the deadline is ahead.

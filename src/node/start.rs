@@ -32,11 +32,8 @@ impl NodeCore {
     /// # Errors
     /// As [`StartError`] says.
     pub fn new(setup: Setup, disk: Disk, now: Now) -> Result<Self, StartError> {
-        let record = match &disk {
-            Disk::Sound(record) | Disk::Damaged(Some(record)) => Some(record),
-            _ => None,
-        };
-        check_record(&setup, record)?;
+        check_record(&setup, &disk)?;
+        let record = recorded(&disk);
         let mut random = ChaCha8Rng::from_seed(setup.entropy);
         let last_start = record.map_or(0, |record| record.last_start);
         let start = last_start.saturating_add(1).max(now.wall.0);
@@ -160,11 +157,23 @@ fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<Genesis> {
     voters.map(|voters| Genesis { voters, preempt: setup.preempt.unwrap_or(false) })
 }
 
-fn check_record(setup: &Setup, record: Option<&Record>) -> Result<(), StartError> {
-    let Some(record) = record else { return Ok(()) };
+fn recorded(disk: &Disk) -> Option<&Record> {
+    match disk {
+        Disk::Sound(record) | Disk::Damaged(Some(record)) => Some(record),
+        _ => None,
+    }
+}
+
+/// Whether a node may be started on what `disk` remembers. [`NodeCore::new`] asks the same;
+/// whoever asks before can refuse before a port is opened.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub fn check_record(setup: &Setup, disk: &Disk) -> Result<(), StartError> {
+    let Some(record) = recorded(disk) else { return Ok(()) };
     if record.cluster != setup.cluster || record.id != setup.id {
-        let cluster = record.cluster.to_string();
-        return Err(StartError::NotOurs { cluster, id: record.id });
+        let (cluster, own_cluster) = (record.cluster.to_string(), setup.cluster.to_string());
+        return Err(StartError::NotOurs { cluster, id: record.id, own_cluster, own: setup.id });
     }
     let recorded = record.configuration.as_ref().map(|configuration| &configuration.voters);
     let founded = record.genesis.as_ref().map(|genesis| &genesis.voters);

@@ -36,6 +36,9 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
 /// With nothing scheduled the driver still looks at the clock this often.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Seeds' names, and what was found behind each.
+pub(super) type LookedUp = Vec<(String, journal::Found)>;
+
 /// An order from outside.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -57,7 +60,7 @@ pub(super) struct Driver {
     pub(super) orders: mpsc::Receiver<Order>,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Clock,
-    pub(super) resolved: (mpsc::Sender<Vec<SocketAddr>>, mpsc::Receiver<Vec<SocketAddr>>),
+    pub(super) resolved: (mpsc::Sender<LookedUp>, mpsc::Receiver<LookedUp>),
     pub(super) journal: journal::Journal,
     pub(super) published: Published,
     pub(super) confidant: Option<Box<dyn Confidant>>,
@@ -108,9 +111,7 @@ impl Driver {
             },
             // Few and bounded, so before the socket: a flood would put them off for ever.
             Some(order) = self.orders.recv() => self.obey(order),
-            Some(addresses) = self.resolved.1.recv() => {
-                self.core.handle_resolved(self.clock.now(), &addresses);
-            }
+            Some(names) = self.resolved.1.recv() => self.take_names(&names),
             Ok(()) = self.socket.readable() => self.receive(buffer),
             () = sleep => self.core.handle_timeout(self.clock.now()),
         }
@@ -193,15 +194,28 @@ impl Driver {
         }
     }
 
+    fn take_names(&mut self, names: &LookedUp) {
+        let own = self.core.address();
+        for (name, found) in names {
+            self.journal.looked_up(name, found, own);
+        }
+        let found = names.iter().filter_map(|(_, found)| found.as_ref().ok());
+        let addresses: Vec<SocketAddr> = found.flatten().copied().collect();
+        self.core.handle_resolved(self.clock.now(), &addresses);
+    }
+
     fn resolve(&self, names: Vec<String>) {
         let answers = self.resolved.0.clone();
         let look_up: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
             let mut found = Vec::new();
             for name in names {
                 let looked_up = timeout(RESOLVE_PATIENCE, tokio::net::lookup_host(&name)).await;
-                if let Ok(Ok(addresses)) = looked_up {
-                    found.extend(addresses.take(16));
-                }
+                let addresses = match looked_up {
+                    Ok(Ok(addresses)) => Ok(addresses.take(16).collect()),
+                    Ok(Err(error)) => Err(error.to_string()),
+                    Err(_) => Err(format!("no answer within {RESOLVE_PATIENCE:?}")),
+                };
+                found.push((name.clone(), addresses));
             }
             // A full queue means that earlier answers are waiting already.
             let _ = answers.try_send(found);

@@ -1,23 +1,43 @@
 //! Events in plain words: one line of log for each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::{Discriminant, discriminant};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::snapshot::MemberState;
 use crate::vocabulary::time::HolderTime;
 
 /// A warning of one kind is logged this often at most.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
+/// So many seeds are named in one line.
+const NAMED_MAX: usize = 5;
+
 /// Writes events to the log, and keeps repeated warnings from flooding it.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    warned: Vec<(Discriminant<Warning>, HolderTime)>,
+    own: Option<NodeId>,
+    goose: Option<(NodeId, u64)>,
+    warned: Vec<(Kind, HolderTime)>,
     suppressed: BTreeMap<usize, u64>,
+    /// Seeds whose names could not be looked up, or lead elsewhere: as many as there are seeds.
+    astray: BTreeSet<String>,
+}
+
+/// What counts as the same warning over again.
+type Kind = (Discriminant<Warning>, Option<Reject>);
+
+fn kind(warning: &Warning) -> Kind {
+    let reason = match warning {
+        Warning::Foreign { reason, .. } | Warning::Sealing { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    (discriminant(warning), reason)
 }
 
 impl Journal {
@@ -25,13 +45,16 @@ impl Journal {
     pub(super) fn log(&mut self, event: &Event, now: HolderTime) {
         match event {
             Event::BecameGoose { term, reason } => {
-                tracing::info!(term, "became Goose of term {term}: {}", elected(*reason));
+                let reason = elected(*reason);
+                tracing::info!(term, reason, "became Goose of term {term}: {reason}");
             }
             Event::BecameDuck { term, reason } => {
-                tracing::info!(term, "became Duck, term {term} is over: {}", demoted(reason));
+                let reason = demoted(reason);
+                tracing::info!(term, reason, "became Duck, term {term} is over: {reason}");
             }
             Event::GooseChanged(Some(goose)) => {
                 let (id, term) = (goose.process.id, goose.term);
+                self.goose = Some((id, term));
                 tracing::info!(
                     term,
                     goose = id.number(),
@@ -39,8 +62,20 @@ impl Journal {
                     goose.address
                 );
             }
+            Event::GooseChanged(None) => match self.goose.take() {
+                Some((id, term)) => tracing::info!(
+                    term,
+                    goose = id.number(),
+                    reason = "gone or silent",
+                    "no Goose is known: node {id}, of term {term}, has gone or is silent"
+                ),
+                None => tracing::info!("no Goose is known"),
+            },
             Event::Warning(warning) => self.warn(warning, now),
             other => {
+                if let Event::Started { process } = other {
+                    self.own = Some(process.id);
+                }
                 if let Some(text) = words(other) {
                     tracing::info!("{text}");
                 }
@@ -49,7 +84,7 @@ impl Journal {
     }
 
     fn warn(&mut self, warning: &Warning, now: HolderTime) {
-        let kind = discriminant(warning);
+        let kind = kind(warning);
         let position = self.warned.iter().position(|(known, _)| *known == kind);
         let position = position.unwrap_or_else(|| {
             self.warned.push((kind, HolderTime(0)));
@@ -61,9 +96,26 @@ impl Journal {
             return;
         }
         *last = now;
+        let text = warned(warning, self.own);
         match self.suppressed.remove(&position) {
-            Some(times) => tracing::warn!("{} (and {times} times more)", warned(warning)),
-            None => tracing::warn!("{}", warned(warning)),
+            Some(times) => tracing::warn!("{text} (and {times} times more)"),
+            None => tracing::warn!("{text}"),
+        }
+    }
+
+    /// A seed's name was looked up: what came of it, for a node that others reach at `own`. Says
+    /// what is wrong with a name once, until it is right.
+    pub(super) fn looked_up(&mut self, name: &str, found: &Found, own: SocketAddr) {
+        match astray(name, found, own) {
+            Some(text) if self.astray.len() < SEEDS_MAX || self.astray.contains(name) => {
+                if self.astray.insert(name.to_owned()) {
+                    tracing::warn!("{text}");
+                }
+            }
+            Some(_) => {}
+            None => {
+                self.astray.remove(name);
+            }
         }
     }
 }
@@ -72,7 +124,6 @@ fn words(event: &Event) -> Option<String> {
     Some(match event {
         Event::Started { process } => format!("node {} started, boot {}", process.id, process.boot),
         Event::Joined => "joined the cluster".to_owned(),
-        Event::GooseChanged(None) => "no Goose is known".to_owned(),
         Event::MemberChanged { id, address, state } => match state {
             MemberState::Alive => format!("node {id} at {address} is here"),
             MemberState::Suspect => format!("node {id} at {address} does not answer"),
@@ -108,26 +159,61 @@ fn demoted(reason: &DemotionReason) -> String {
     }
 }
 
-fn warned(warning: &Warning) -> String {
+/// The addresses behind a seed's name, or why there are none.
+pub(super) type Found = Result<Vec<SocketAddr>, String>;
+
+fn astray(name: &str, found: &Found, own: SocketAddr) -> Option<String> {
+    match found {
+        Err(reason) => Some(format!(
+            "the seed {name} cannot be looked up: {reason}. Still trying; correct its --seed if the \
+             name is wrong"
+        )),
+        Ok(addresses) if addresses.is_empty() => Some(format!(
+            "the seed {name} has no address. Still trying; correct its --seed if the name is wrong"
+        )),
+        Ok(addresses) => {
+            let elsewhere = addresses.iter().find(|it| !it.ip().to_canonical().is_loopback())?;
+            let all = addresses.iter().all(|it| !it.ip().to_canonical().is_loopback());
+            (all && own.ip().is_loopback()).then(|| {
+                format!(
+                    "the seed {name} is {elsewhere}, another machine, but this node would be \
+                     reached at {own}, on this machine only: listen on an address that it can \
+                     reach, or add --advertise ADDR:PORT"
+                )
+            })
+        }
+    }
+}
+
+fn warned(warning: &Warning, own: Option<NodeId>) -> String {
+    let id = own.map_or_else(String::new, |own| format!(" {own}"));
     match warning {
         Warning::StoreFailed { error } => {
-            format!("{error}: as a voter, this node grants nothing until it can write again")
+            format!(
+                "{error}: as a voter, this node grants nothing until it can write again. Make \
+                 room there or mend the disk"
+            )
         }
         Warning::StoreLost => "what writes this node's record has died, which is a bug: it grants \
              nothing any more. Restart the node, and please report the lines above"
             .to_owned(),
         Warning::RecordDamaged => "the record on disk is damaged: waiting as if it had been lost, \
-             and starting above every ballot that can be learned"
+             and starting above every ballot that can be learned. Nothing has to be done, unless \
+             it happens again: then look to the disk"
             .to_owned(),
         Warning::DuplicateId { address: Some(address) } => {
-            format!("another process at {address} uses this node's id: stop one of the two")
+            format!(
+                "another process at {address} uses this node's id{id}, too: stop one of the two, \
+                 or give it another --id"
+            )
         }
-        Warning::DuplicateId { address: None } => {
-            "another process with this node's id holds the lease: stop one of the two".to_owned()
-        }
+        Warning::DuplicateId { address: None } => format!(
+            "another process with this node's id{id} holds the lease: stop one of the two, or give \
+             it another --id"
+        ),
         Warning::TwinVoter { address } => format!(
-            "another process at {address} votes under this node's id: this one has stopped voting. \
-             Stop one of the two and restart the other"
+            "another process at {address} votes under this node's id{id}, too: this one has stopped \
+             voting. Stop one of the two and restart the other"
         ),
         Warning::Foreign { reason: Reject::ForeignVoters, address } => format!(
             "refused what came from {address}: a cluster of the same name that was founded with \
@@ -137,6 +223,10 @@ fn warned(warning: &Warning) -> String {
         Warning::Foreign { reason: Reject::ForeignCluster, address } => format!(
             "refused what came from {address}: it belongs to another --cluster than this node. \
              Correct the name there or here, or the --seed that leads there"
+        ),
+        Warning::Foreign { reason: Reject::TooNew, address } => format!(
+            "refused what came from {address}: it speaks a later version of the protocol than this \
+             node. Update this node"
         ),
         Warning::Foreign { reason, address } => {
             format!("refused datagrams from {address}: {}", reason.name().replace('_', " "))
@@ -148,15 +238,27 @@ fn warned(warning: &Warning) -> String {
             if *cluster { "with" } else { "without" }
         ),
         Warning::Sealing { reason, address } => unsealable(*reason, *address),
-        Warning::SeedsSilent => "no seed has answered yet; still trying. Check the --seed \
-             addresses, the --cluster name, and that UDP gets through"
-            .to_owned(),
+        Warning::SeedsSilent { seeds } => format!(
+            "nobody has answered yet at {}: still trying, for as long as it takes. If it stays so, \
+             check that a node runs there and that UDP gets through, and that --cluster, --voters \
+             and --preempt are the same there: a cluster that was founded otherwise does not answer",
+            named(seeds)
+        ),
         Warning::SingleVoter => {
             "no --seed and no --voters: this node founds a cluster of its own, \
              and nobody leads if it dies"
                 .to_owned()
         }
         Warning::Membership(error) => format!("gossip: {error}"),
+    }
+}
+
+/// A few of `seeds`, and how many more there are.
+fn named(seeds: &[String]) -> String {
+    let named = seeds.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match seeds.len().saturating_sub(NAMED_MAX) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
@@ -174,4 +276,56 @@ fn unsealable(reason: Reject, address: SocketAddr) -> String {
         }
     };
     format!("refused what came from {address}: it {what}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_leads_astray_is_explained() {
+        let here: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        let there: SocketAddr = "10.0.0.5:8000".parse().unwrap();
+        let text = |found: Found, own| astray("goose.example:8000", &found, own);
+        assert_eq!(text(Ok(vec![there]), "10.0.0.1:8000".parse().unwrap()), None);
+        assert_eq!(text(Ok(vec![here, there]), here), None, "one of them may do");
+        let expected = "the seed goose.example:8000 is 10.0.0.5:8000, another machine, but this node \
+                        would be reached at 127.0.0.1:8000, on this machine only: listen on an \
+                        address that it can reach, or add --advertise ADDR:PORT";
+        assert_eq!(text(Ok(vec![there]), here).as_deref(), Some(expected));
+        assert!(text(Err("no such name".to_owned()), here).unwrap().contains(": no such name. "));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_said_once_until_it_is_right() {
+        let own: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        let mut journal = Journal::default();
+        let wrong = Err("no such name".to_owned());
+        journal.looked_up("a:1", &wrong, own);
+        assert!(journal.astray.contains("a:1"));
+        journal.looked_up("a:1", &Ok(vec![own]), own);
+        assert!(journal.astray.is_empty());
+        for number in 0..200 {
+            journal.looked_up(&format!("{number}:1"), &wrong, own);
+        }
+        assert_eq!(journal.astray.len(), SEEDS_MAX);
+    }
+
+    #[test]
+    fn two_faults_of_one_kind_are_two_warnings() {
+        let address: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        let mut journal = Journal::default();
+        let now = HolderTime(1);
+        for reason in [Reject::ForeignCluster, Reject::ForeignVoters, Reject::ForeignVoters] {
+            journal.warn(&Warning::Foreign { reason, address }, now);
+        }
+        assert_eq!((journal.warned.len(), journal.suppressed.len()), (2, 1));
+    }
+
+    #[test]
+    fn of_many_seeds_a_few_are_named() {
+        let seeds: Vec<String> = (1..=7).map(|number| format!("{number}:1")).collect();
+        assert_eq!(named(&seeds), "1:1, 2:1, 3:1, 4:1, 5:1 and 2 more");
+        assert_eq!(named(&seeds[..1]), "1:1");
+    }
 }

@@ -14,24 +14,81 @@ const BUFFER_SIZE: usize = 4 * 1024 * 1024;
 /// One more than the largest datagram, so that a larger one is seen to be too large.
 pub(super) const RECEIVE_SIZE: usize = DATAGRAM_SIZE_MAX + 1;
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Gossip and election, over UDP.
+    Gossip,
+    /// HTTP, over TCP.
+    Http,
+}
+
+impl Purpose {
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Gossip => "ADDR:PORT",
+            Self::Http => "--http ADDR:PORT",
+        }
+    }
+}
+
+impl std::fmt::Display for Purpose {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Gossip => "gossip, over UDP",
+            Self::Http => "HTTP, over TCP",
+        })
+    }
+}
+
 /// Why the address cannot be used. No socket is left open.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else has it.
     #[error(
-        "{0} is in use: another node may be running there. Give another address, or stop that node"
+        "{address} is in use ({purpose}): another node or program has it. Stop that one, or give \
+         another {}",
+        purpose.setting()
     )]
-    InUse(SocketAddr),
+    InUse {
+        /// Which address.
+        address: SocketAddr,
+        /// What for.
+        purpose: Purpose,
+    },
     /// It is no address of this machine.
     #[error(
-        "{0} is no address of this machine: give one that is, and --advertise the address others see"
+        "{address} is no address of this machine ({purpose}): give an {} that is, and --advertise \
+         the address that others see",
+        purpose.setting()
     )]
-    NotHere(SocketAddr),
+    NotHere {
+        /// Which address.
+        address: SocketAddr,
+        /// What for.
+        purpose: Purpose,
+    },
+    /// It takes rights that this process lacks.
+    #[error(
+        "{address} may not be opened by this user ({purpose}): {source}. Give an {} with a port \
+         from 1024 on, or the right to open lower ones",
+        purpose.setting()
+    )]
+    Forbidden {
+        /// Which address.
+        address: SocketAddr,
+        /// What for.
+        purpose: Purpose,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// Something else.
-    #[error("cannot open {address}: {source}")]
+    #[error("cannot open {address} ({purpose}): {source}. Give another {}", purpose.setting())]
     Other {
         /// Which address.
         address: SocketAddr,
+        /// What for.
+        purpose: Purpose,
         /// What the operating system said.
         source: io::Error,
     },
@@ -39,11 +96,12 @@ pub enum BindError {
 
 impl BindError {
     /// Sorts an operating-system error by what a person can do about it.
-    pub fn of(address: SocketAddr, source: io::Error) -> Self {
+    pub fn of(purpose: Purpose, address: SocketAddr, source: io::Error) -> Self {
         match source.kind() {
-            io::ErrorKind::AddrInUse => Self::InUse(address),
-            io::ErrorKind::AddrNotAvailable => Self::NotHere(address),
-            _ => Self::Other { address, source },
+            io::ErrorKind::AddrInUse => Self::InUse { address, purpose },
+            io::ErrorKind::AddrNotAvailable => Self::NotHere { address, purpose },
+            io::ErrorKind::PermissionDenied => Self::Forbidden { address, purpose, source },
+            _ => Self::Other { address, purpose, source },
         }
     }
 }
@@ -62,7 +120,7 @@ pub fn bind(address: SocketAddr) -> Result<StandardSocket, BindError> {
         socket.set_nonblocking(true)?;
         Ok(socket.into())
     };
-    open().map_err(|error| BindError::of(address, error))
+    open().map_err(|error| BindError::of(Purpose::Gossip, address, error))
 }
 
 /// Receives one datagram if there is one. Errors that the kernel reports about earlier sends

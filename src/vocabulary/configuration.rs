@@ -26,10 +26,10 @@ pub enum VoterSetError {
     #[error("the voter list is empty: name at least one voter")]
     Empty,
     /// The same voter twice.
-    #[error("voter {0} is listed twice")]
+    #[error("voter {0} is listed twice: name each voter once")]
     Duplicate(NodeId),
     /// More than [`VOTERS_MAX`].
-    #[error("{0} voters are too many: at most {VOTERS_MAX}; other nodes join without a vote")]
+    #[error("{0} voters are too many: name {VOTERS_MAX} at most; other nodes join without a vote")]
     TooMany(usize),
 }
 

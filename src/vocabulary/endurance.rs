@@ -1,9 +1,11 @@
-//! What a set of timings is worth to people: how long nobody may lead at worst, and what a
-//! sitting Goose rides out.
+//! What a set of timings is worth to people: how long nobody may lead at worst, what a sitting
+//! Goose rides out, and whether the network leaves a lease long enough to be of use at all.
 
 use std::time::Duration;
 
-use super::timing::{CLOCK_DRIFT_THOUSANDTHS, Profile, Timing, counted};
+use super::timing::{
+    CLOCK_DRIFT_THOUSANDTHS, LEASE_CEILING, LEASE_FLOOR, Profile, Timing, TimingError, counted,
+};
 
 /// What is assumed of the machines and of the network between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +38,45 @@ pub struct Endurance {
 }
 
 impl Timing {
+    /// Holds the inequalities against the numbers, as [`Timing::check`], and against the network
+    /// that `profile`, from which these timings were made, is for.
+    ///
+    /// # Errors
+    /// The first inequality that does not hold.
+    pub fn check_for(&self, profile: Profile) -> Result<(), TimingError> {
+        self.check()?;
+        let surroundings = Surroundings::of(profile);
+        if self.suffices(surroundings) {
+            return Ok(());
+        }
+        let whole = |milliseconds| Duration::from_millis(milliseconds);
+        let ceiling = LEASE_CEILING.as_millis().try_into().unwrap_or(u64::MAX);
+        let floor = LEASE_FLOOR.as_millis().try_into().unwrap_or(0);
+        let (mut low, mut high) = (floor, ceiling);
+        // Of the profile's own timings: in these some spans may be at their floor. With a longer
+        // lease all spans grow in proportion, so what suffices stays enough.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if Timing::of(profile).with_lease(whole(middle)).suffices(surroundings) {
+                high = middle;
+            } else {
+                low = middle + 1;
+            }
+        }
+        let round_trip = surroundings.round_trip;
+        let (lease, minimum) = (self.lease, whole(high));
+        Err(TimingError::LeaseTooShortHere { lease, minimum, round_trip })
+    }
+
+    /// Whether a lost renewal is ridden out, and whether a claim outlasts its own way there and
+    /// back and that of the first renewal. Otherwise a Goose would be Duck again before its lease
+    /// has begun, over and over.
+    fn suffices(&self, surroundings: Surroundings) -> bool {
+        let Surroundings { round_trip, sync } = surroundings;
+        let rides = self.endurance(surroundings).is_some_and(|it| it.lost_renewals >= 1);
+        rides && counted(self.claim_lease) >= 2 * round_trip + sync
+    }
+
     /// What a lease rides out. None if it does not even last from one renewal to the next.
     pub fn endurance(&self, surroundings: Surroundings) -> Option<Endurance> {
         let left = counted(self.lease).checked_sub(surroundings.round_trip)?;
@@ -70,6 +111,25 @@ mod tests {
         assert_eq!(worth(Profile::Lan), (3, 92, 645));
         assert_eq!(worth(Profile::Fast), (3, 26, 282));
         assert_eq!(worth(Profile::Wan), (3, 350, 3525));
+    }
+
+    #[test]
+    fn every_profile_suffices_and_names_the_least_lease_that_would() {
+        for profile in [Profile::Lan, Profile::Fast, Profile::Wan] {
+            assert_eq!(Timing::of(profile).check_for(profile), Ok(()));
+        }
+        let wan = |lease| {
+            let timing = Timing::of(Profile::Wan).with_lease(Duration::from_millis(lease));
+            timing.check_for(Profile::Wan)
+        };
+        let Err(TimingError::LeaseTooShortHere { minimum, .. }) = wan(150) else {
+            panic!("{:?}", wan(150));
+        };
+        let minimum = u64::try_from(minimum.as_millis()).unwrap();
+        assert_eq!(wan(minimum), Ok(()));
+        assert!(wan(minimum - 1).is_err() && minimum > 1000, "{minimum}");
+        let lan = Timing::of(Profile::Lan).with_lease(LEASE_FLOOR);
+        assert_eq!(lan.check_for(Profile::Lan), Ok(()));
     }
 
     #[test]

@@ -127,7 +127,10 @@ pub enum Warning {
         cluster: bool,
     },
     /// No seed has answered yet; the node keeps trying.
-    SeedsSilent,
+    SeedsSilent {
+        /// Who was asked.
+        seeds: Vec<String>,
+    },
     /// This node founds a cluster of its own: nobody leads if it dies.
     SingleVoter,
     /// The membership layer reported an error. It is logged and survived.

@@ -74,11 +74,28 @@ pub struct Timing {
 pub enum TimingError {
     /// Below [`LEASE_FLOOR`].
     #[error(
-        "a lease of {0:?} is below the usable minimum of {LEASE_FLOOR:?}: give a longer --lease"
+        "a lease of {0:?} is below the usable minimum of {LEASE_FLOOR:?}, for it would end before \
+         a renewal can be lost: give a longer --lease"
     )]
     LeaseTooShort(Duration),
+    /// Long enough on a fast network, but not on the one that the profile is for.
+    #[error(
+        "a lease of {lease:?} is below the usable minimum of {minimum:?} where a round trip takes \
+         {round_trip:?}, as the profile allows for: give a longer --lease or another --profile"
+    )]
+    LeaseTooShortHere {
+        /// L.
+        lease: Duration,
+        /// The least L that would do.
+        minimum: Duration,
+        /// RTT.
+        round_trip: Duration,
+    },
     /// Above [`LEASE_CEILING`].
-    #[error("a lease of {0:?} is above the ceiling of {LEASE_CEILING:?}: give a shorter --lease")]
+    #[error(
+        "a lease of {0:?} is above the ceiling of {LEASE_CEILING:?}, for as long nobody could \
+         take over from a frozen Goose: give a shorter --lease"
+    )]
     LeaseTooLong(Duration),
     /// Not even one lost renewal is ridden out: D < 2r.
     #[error(
@@ -142,7 +159,7 @@ impl Timing {
         }
     }
 
-    /// The lan profile stretched or shrunk to another lease, in proportion.
+    /// The same timings stretched or shrunk to another lease, in proportion.
     #[must_use]
     pub fn with_lease(mut self, lease: Duration) -> Self {
         let scale = |span: Duration| {

@@ -9,13 +9,19 @@ use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::TimingError;
 
+/// The key of the address to listen on, which has no flag.
+const LISTEN: &str = "listen";
+
 /// Why settings are refused. Nothing was started and no port was opened.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::commands) enum SettingsError {
-    #[error("{what}: \"{text}\" is not an IP address with a port: write it like 10.0.0.1:8000")]
-    Address { what: &'static str, text: String },
-    #[error("{what}: {address} has port 0, which others cannot be told: name a port")]
-    PortZero { what: &'static str, address: SocketAddr },
+    #[error(
+        "{}: \"{text}\" is not an IP address with a port: write it like 10.0.0.1:8000",
+        flag(key)
+    )]
+    Address { key: &'static str, text: String },
+    #[error("{}: {address} has port 0, which others cannot be told: name a port", flag(key))]
+    PortZero { key: &'static str, address: SocketAddr },
     #[error(
         "{0} listens on every address, so others cannot be told which one to use: add \
          --advertise ADDR:PORT"
@@ -42,7 +48,8 @@ pub(in crate::commands) enum SettingsError {
     #[error("--voters: {0}")]
     VoterSet(#[from] VoterSetError),
     #[error(
-        "--voters: {address} is named for node {first} and for node {second}: each has its own"
+        "--voters: {address} is named for node {first} and for node {second}: correct one of the \
+         two, for each node has an address of its own"
     )]
     SharedVoterAddress { address: SocketAddr, first: NodeId, second: NodeId },
     #[error(
@@ -57,7 +64,10 @@ pub(in crate::commands) enum SettingsError {
     OwnIdElsewhere { own: NodeId, listed: SocketAddr, advertised: SocketAddr },
     #[error("--seed: \"{0}\" is not a host with a port: write it like goose.example:8000")]
     Seed(String),
-    #[error("{0} seeds are too many: at most {SEEDS_MAX}; a few that are usually up are enough")]
+    #[error(
+        "--seed: {0} seeds are too many: name {SEEDS_MAX} at most; a few that are usually up are \
+         enough"
+    )]
     TooManySeeds(usize),
     #[error(
         "the only seed is this node itself ({0}): name another node to join, or found a \
@@ -78,10 +88,54 @@ pub(in crate::commands) enum SettingsError {
          --ephemeral"
     )]
     NoStateFolder,
-    #[error("the admin token file {} cannot be read: {source}", file.display())]
+    #[error(
+        "the admin token file {} cannot be read: {source}: correct --admin-token-file, or write \
+         a token there",
+        file.display()
+    )]
     TokenFile { file: PathBuf, source: std::io::Error },
-    #[error("the admin token file {} holds no token: {reason}", file.display())]
+    #[error(
+        "the admin token file {} holds no token: {reason}: write one there",
+        file.display()
+    )]
     Token { file: PathBuf, reason: TokenError },
     #[error(transparent)]
     KeyFile(#[from] crate::commands::keys::KeyFileError),
+}
+
+/// A key as it is written on the command line.
+fn flag(key: &str) -> String {
+    if key == LISTEN { "the address to listen on".to_owned() } else { format!("--{key}") }
+}
+
+impl SettingsError {
+    /// The keys that are to blame, so that people can be told where those were set.
+    pub(in crate::commands) fn keys(&self) -> &'static [&'static str] {
+        match self {
+            Self::Address { key, .. } | Self::PortZero { key, .. } => match *key {
+                LISTEN => &[LISTEN],
+                "advertise" => &["advertise"],
+                _ => &["http"],
+            },
+            Self::NothingToAdvertise(_) | Self::HttpPort(_) => &[LISTEN],
+            Self::AdvertisesNobody(_) => &["advertise"],
+            Self::Id(_) => &[LISTEN, "advertise"],
+            Self::Cluster(_) => &["cluster"],
+            Self::Voter(_)
+            | Self::VoterId(_)
+            | Self::VoterSet(_)
+            | Self::SharedVoterAddress { .. } => &["voters"],
+            Self::OwnAddressUnderAnotherId { .. } | Self::OwnIdElsewhere { .. } => {
+                &["voters", "id", LISTEN, "advertise"]
+            }
+            Self::Seed(_) | Self::TooManySeeds(_) => &["seed"],
+            Self::OwnSeed(_) => &["seed", LISTEN, "advertise"],
+            Self::LoopbackWithSeedElsewhere { .. } => &["seed", "voters", LISTEN, "advertise"],
+            Self::Timing(_) => &["lease", "profile"],
+            Self::EmptyStateDir => &["state-dir"],
+            Self::NoStateFolder => &[],
+            Self::TokenFile { .. } | Self::Token { .. } => &["admin-token-file"],
+            Self::KeyFile(_) => &["key-file"],
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::arguments::RunArguments;
 use super::keys::read_keys;
+use super::sources::variables;
 use crate::shell::http::admin::Token;
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
@@ -62,6 +63,8 @@ pub(super) struct Environment {
     pub(super) state_home: Option<PathBuf>,
     /// `HOME`
     pub(super) home: Option<PathBuf>,
+    /// The names of all variables that begin like ours.
+    pub(super) variables: Vec<String>,
     /// Fresh randomness.
     pub(super) entropy: [u8; 32],
 }
@@ -70,7 +73,8 @@ impl Environment {
     /// Of this process, with `entropy` for its node.
     pub(super) fn of_process(entropy: [u8; 32]) -> Self {
         let path = |name| std::env::var_os(name).map(PathBuf::from);
-        Self { state_home: path("XDG_STATE_HOME"), home: path("HOME"), entropy }
+        let variables = variables::of_process();
+        Self { state_home: path("XDG_STATE_HOME"), home: path("HOME"), variables, entropy }
     }
 
     /// The folder below which state is kept. Relative paths are ignored, as the XDG
@@ -93,9 +97,9 @@ impl RunSettings {
         raw: &RunArguments,
         environment: &Environment,
     ) -> Result<Self, SettingsError> {
-        let mut warnings = Vec::new();
+        let mut warnings = variables::strays(&environment.variables);
         let cluster = ClusterName::new(&raw.cluster)?;
-        let listen = address("the address to listen on", &raw.listen)?;
+        let listen = address("listen", &raw.listen)?;
         let advertised = advertised(raw, listen)?;
         let http = http_listener(raw, listen)?;
         let id = own_id(raw, advertised)?;
@@ -109,7 +113,7 @@ impl RunSettings {
         let timing = Timing::of(raw.profile.into());
         let timing =
             raw.lease.map_or_else(|| timing.clone(), |lease| timing.clone().with_lease(lease));
-        timing.check()?;
+        timing.check_for(raw.profile.into())?;
         let storage = storage(raw, environment, &cluster, id)?;
         if storage == Storage::Ephemeral && voters.as_ref().is_some_and(|v| v.set.contains(id)) {
             warnings.push(
@@ -142,11 +146,11 @@ impl RunSettings {
 }
 
 /// An IP address with a port that is not 0.
-fn address(what: &'static str, text: &str) -> Result<SocketAddr, SettingsError> {
-    let malformed = || SettingsError::Address { what, text: text.to_owned() };
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, SettingsError> {
+    let malformed = || SettingsError::Address { key, text: text.to_owned() };
     let parsed = text.parse::<SocketAddr>().map_err(|_| malformed())?;
     if parsed.port() == 0 {
-        return Err(SettingsError::PortZero { what, address: parsed });
+        return Err(SettingsError::PortZero { key, address: parsed });
     }
     Ok(parsed)
 }
@@ -159,7 +163,7 @@ fn advertised(raw: &RunArguments, listen: SocketAddr) -> Result<SocketAddr, Sett
             Ok(normalised(listen))
         };
     };
-    let advertised = address("--advertise", text)?;
+    let advertised = address("advertise", text)?;
     if advertised.ip().is_unspecified() || advertised.ip().is_multicast() {
         return Err(SettingsError::AdvertisesNobody(advertised));
     }
@@ -168,7 +172,7 @@ fn advertised(raw: &RunArguments, listen: SocketAddr) -> Result<SocketAddr, Sett
 
 fn http_listener(raw: &RunArguments, listen: SocketAddr) -> Result<SocketAddr, SettingsError> {
     match &raw.http {
-        Some(text) => address("--http", text),
+        Some(text) => address("http", text),
         None => match listen.port().checked_add(HTTP_PORT_OFFSET) {
             Some(port) => Ok(SocketAddr::new(listen.ip(), port)),
             None => Err(SettingsError::HttpPort(listen.port())),

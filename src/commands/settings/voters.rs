@@ -52,7 +52,7 @@ impl Voters {
         let survived = count - self.set.majority();
         Some(format!(
             "{count} voters survive the loss of {survived}, just as {} would: an even number \
-             only adds one more that can fail",
+             only adds one more that can fail. Leave one out, or add one",
             count - 1
         ))
     }
