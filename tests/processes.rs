@@ -11,7 +11,7 @@ mod harness;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use harness::process::GAGGLE;
+use harness::process::{GAGGLE, NodeProcess, Settings, free_port};
 use harness::watch::{Leadership, Watch};
 use harness::{Cluster, PATIENCE, poll_until};
 
@@ -234,4 +234,26 @@ fn an_address_in_use_is_named_and_is_exit_code_1() {
         assert!(message.contains(&named) && message.contains("in use"), "{message}");
     }
     cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_witness_votes_and_never_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let loopback = || (std::net::Ipv4Addr::LOCALHOST, free_port()).into();
+    let node = |id, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let settings = Settings { id, address: loopback(), http: loopback(), arguments };
+        let mut node = NodeProcess::new(settings, folder.path());
+        node.start();
+        node
+    };
+    // The only voter and the highest: whoever leads does so by its vote.
+    let witness = node(9, &["--voters", "9", "--never-goose"]);
+    let seed = witness.settings.address.to_string();
+    let other = node(1, &["--seed", &seed]);
+    let led = poll_until(PATIENCE, || other.log().contains("became Goose of term").then_some(()));
+    assert!(led.is_some(), "{}{}", witness.log(), other.log());
+    let known = || witness.log().contains("the Goose is node 1 at").then_some(());
+    assert!(poll_until(PATIENCE, known).is_some(), "{}", witness.log());
+    assert!(!witness.log().contains("became Goose"), "{}", witness.log());
 }

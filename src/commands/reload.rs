@@ -5,7 +5,7 @@ use super::arguments::{LogLevel, RunArguments};
 use super::check::{Setting, effective};
 use super::log::Log;
 use super::settings::{Environment, RunSettings};
-use super::sources::{self, Origins};
+use super::sources::{self, Origin, Origins};
 use super::{CommandError, one_line};
 use crate::shell::handle::Handle;
 use crate::shell::http::admin::Token;
@@ -122,10 +122,15 @@ fn fresh() -> Result<Fresh, CommandError> {
     Ok(Fresh { settings, effective, log_level: raw.log_level })
 }
 
-/// The names of what changed: at once, and after a restart.
+/// The names of what changed: at once, and after a restart. What nobody has set follows from
+/// what somebody has, and is not named on its own.
 fn changes(before: &[Setting], after: &[Setting]) -> (Vec<&'static str>, Vec<&'static str>) {
+    let derived = |setting: &Setting| setting.origin == Origin::Default;
     let differs = |setting: &&Setting| {
-        before.iter().any(|known| known.name == setting.name && known.value != setting.value)
+        before.iter().any(|known| {
+            let other = known.name == setting.name && known.value != setting.value;
+            other && !(derived(known) && derived(setting))
+        })
     };
     let names = after.iter().filter(differs).map(|setting| setting.name);
     names.partition(|name| AT_ONCE.contains(name))
@@ -134,7 +139,6 @@ fn changes(before: &[Setting], after: &[Setting]) -> (Vec<&'static str>, Vec<&'s
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::sources::Origin;
 
     #[test]
     fn what_changed_is_sorted_by_whether_it_waits() {
@@ -146,6 +150,11 @@ mod tests {
         after[0].value = "b:1".to_owned();
         after[1].value = "2".to_owned();
         after[2].origin = Origin::File;
+        assert_eq!(changes(&before, &after), (vec!["seed"], vec!["id"]));
+        let mut before = before;
+        (before[1].origin, after[1].origin) = (Origin::Default, Origin::Default);
+        assert_eq!(changes(&before, &after), (vec!["seed"], vec![]), "an id made from the address");
+        after[1].origin = Origin::File;
         assert_eq!(changes(&before, &after), (vec!["seed"], vec!["id"]));
     }
 }
