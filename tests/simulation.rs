@@ -221,22 +221,6 @@ fn a_higher_node_that_has_come_to_stay_is_handed_the_lease_once() {
     assert_eq!(story.goose(), term.map(|term| (3, term)), "{}", story.transcript());
 }
 
-/// Scenario 40: every hand-over to a node that comes and goes makes the next one later.
-#[test]
-fn a_flapping_higher_node_is_trusted_less_each_time() {
-    let mut story = preempting();
-    story.start(&[1, 2]);
-    story.until_agreed(Duration::from_secs(4));
-    for patience in [5, 10, 20, 40] {
-        story.start(&[3]);
-        story.run(patience * 1000 - 1000);
-        assert!(leads(2)(&story), "patience of {patience} s\n{}", story.transcript());
-        story.until(Duration::from_secs(3), "the higher node leads", &leads(3));
-        story.crash(3);
-        story.until(Duration::from_secs(3), "the lower node leads again", &leads(2));
-    }
-}
-
 #[test]
 fn planted_impatience_is_found() {
     let options = Options { plant: Some(Plant::PreemptionWithoutPatience), ..Options::default() };

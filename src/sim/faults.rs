@@ -7,6 +7,7 @@ use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
 use super::host::{Input, Running};
 use super::network::{Blackout, Network, Packet};
+use super::postman::Kept;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
 use crate::vocabulary::datagram;
@@ -165,7 +166,11 @@ impl World {
             let content = Some((header, message.clone()));
             let packet = Rc::new(Packet { number: self.packet_number, datagram: bytes, content });
             let address = self.hosts[to].setup.address;
+            let letter = Kept { to, address, source, packet: Rc::clone(&packet) };
             let happening = Happening::Arrive { to, address, from: source, packet };
+            if self.intercept(index, &letter) {
+                continue;
+            }
             if !self.network.is_cut(index, to) && self.network.blackout == Blackout::None {
                 let travel = self.network.weather.delay.draw(&mut self.streams.network);
                 self.schedule(self.now + KEEPER_DELAY + travel, happening);

@@ -6,20 +6,23 @@
 //!     41 ms  node 3 becomes Goose, term 1 (elected)
 //! ```
 //!
-//! Nodes are named by their ids, 1 to N. The network is fair and the clocks run true unless
-//! the script says otherwise; the seed decides only what a script leaves open.
+//! Nodes are named by their ids, 1 to N; a second node with an id that is taken is named by its
+//! place. The network is fair and the clocks run true unless the script says otherwise; the seed
+//! decides only what a script leaves open. The judges watch every story, and end it at the first
+//! broken promise.
 
 use std::time::Duration;
 
 use super::action::{Action, Restart};
-use super::disk::Tear;
-use super::network::{Network, Weather};
+use super::disk::{DiskHealth, Tear};
+use super::network::{Blackout, Network, Weather};
+use super::postman::{Deed, Kind, Rule};
 use super::run::agreed_term;
 use super::trace::TraceDepth;
-use super::world::{Tale, Told, World};
+use super::transcript::line;
+use super::world::{Tale, World};
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
-use crate::vocabulary::event::{DemotionReason, ElectionReason, Event};
-use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -73,7 +76,8 @@ impl Scenario {
         (1..=nodes).map(setup).collect()
     }
 
-    /// A cluster of nodes that are started with these; their ids must be 1, 2, 3 and so on.
+    /// A cluster of nodes that are started with these; their ids must be 1, 2, 3 and so on, but
+    /// for those of later nodes that take an earlier one's.
     pub fn with_setups(seed: u64, setups: Vec<Setup>) -> Self {
         let mut world = World::new(seed, setups, Weather::fair(ONE_WAY), TraceDepth::Last(2000));
         world.story = Some(Vec::new());
@@ -93,6 +97,17 @@ impl Scenario {
             self.act(Action::Start(index(*node), Restart::WithDisk));
         }
         self
+    }
+
+    /// Starts a node on an emptied disk.
+    pub fn start_wiped(&mut self, node: u64) -> &mut Self {
+        self.act(Action::Start(index(node), Restart::Wiped))
+    }
+
+    /// Kills these nodes and starts them again at once.
+    pub fn restart(&mut self, nodes: &[u64]) -> &mut Self {
+        nodes.iter().for_each(|node| _ = self.crash(*node));
+        self.start(nodes)
     }
 
     /// Kills a node.
@@ -118,6 +133,128 @@ impl Scenario {
     /// Tells a node to step down.
     pub fn step_down(&mut self, node: u64) -> &mut Self {
         self.act(Action::StepDown(index(node)))
+    }
+
+    /// Suspends the machine of a node until [`Scenario::resume`].
+    pub fn suspend(&mut self, node: u64) -> &mut Self {
+        self.act(Action::Suspend(index(node)))
+    }
+
+    /// Lets a suspended machine go on.
+    pub fn resume(&mut self, node: u64) -> &mut Self {
+        self.act(Action::Resume(index(node)))
+    }
+
+    /// Everything that this node does takes up to so many milliseconds.
+    pub fn starve(&mut self, node: u64, milliseconds: u64) -> &mut Self {
+        self.act(Action::Starve(index(node), milliseconds * 1_000_000))
+    }
+
+    /// The wall clock of a node jumps.
+    pub fn jump_wall(&mut self, node: u64, milliseconds: i64) -> &mut Self {
+        self.act(Action::JumpWall(index(node), milliseconds))
+    }
+
+    /// The lease clocks of a node run at these rates, in millionths.
+    pub fn set_rates(&mut self, node: u64, holder: u64, voter: u64) -> &mut Self {
+        self.act(Action::SetRates(index(node), holder, voter))
+    }
+
+    /// The disk of a node behaves differently.
+    pub fn set_disk(&mut self, node: u64, health: DiskHealth) -> &mut Self {
+        self.act(Action::SetDisk(index(node), health))
+    }
+
+    /// All links behave differently.
+    pub fn set_weather(&mut self, weather: Weather) -> &mut Self {
+        self.act(Action::SetWeather(weather))
+    }
+
+    /// Some datagrams are lost everywhere.
+    pub fn black_out(&mut self, blackout: Blackout) -> &mut Self {
+        self.act(Action::SetBlackout(blackout))
+    }
+
+    /// Somebody releases a node's grants once it is dead.
+    pub fn give_keeper(&mut self, node: u64) -> &mut Self {
+        self.world.hosts[index(node)].keeper = true;
+        self
+    }
+
+    /// Cuts these nodes off from these, in both directions; from each other, if they are the same.
+    pub fn separate(&mut self, some: &[u64], others: &[u64]) -> &mut Self {
+        let list = |nodes: &[u64]| {
+            let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            format!("{} {}", if nodes.len() == 1 { "node" } else { "nodes" }, nodes.join(" "))
+        };
+        if some == others {
+            self.say(&format!("{} are cut off from each other", list(some)));
+        } else {
+            self.say(&format!("{} and {} are cut off from each other", list(some), list(others)));
+        }
+        let pairs = some.iter().flat_map(|one| others.iter().map(move |other| (*one, *other)));
+        let links: Vec<(u64, u64)> =
+            pairs.filter(|(one, other)| one != other).flat_map(|(a, b)| [(a, b), (b, a)]).collect();
+        self.quietly(|story| _ = story.cut(&links))
+    }
+
+    /// Does one thing without a word in the transcript.
+    pub fn quietly(&mut self, deed: impl FnOnce(&mut Self)) -> &mut Self {
+        let story = self.world.story.take();
+        deed(self);
+        self.world.story = story;
+        self
+    }
+
+    /// Says something in the transcript.
+    pub fn say(&mut self, text: &str) -> &mut Self {
+        self.world.tell(None, Tale::Remark(text.to_owned()));
+        self
+    }
+
+    /// Letters of these kinds are told from now on.
+    pub fn listen(&mut self, kinds: &[Kind]) -> &mut Self {
+        self.world.postman.told = kinds.to_vec();
+        self
+    }
+
+    /// From now on this is done to letters of one kind from and to these nodes; none means any.
+    pub fn rule(
+        &mut self,
+        deed: Deed,
+        kind: Kind,
+        from: Option<u64>,
+        to: Option<u64>,
+    ) -> &mut Self {
+        let (from, to) = (from.map(index), to.map(index));
+        self.world.postman.rules.push(Rule { kind, from, to, deed });
+        self
+    }
+
+    /// No rule holds any more. What is kept is kept.
+    pub fn end_rules(&mut self) -> &mut Self {
+        self.world.postman.rules.clear();
+        self
+    }
+
+    /// All letters that were held back arrive now.
+    pub fn deliver_held(&mut self) -> &mut Self {
+        for letter in std::mem::take(&mut self.world.postman.kept) {
+            self.world.deliver_kept(&letter, 0);
+        }
+        self.run(0)
+    }
+
+    /// Everything that was copied is sent again and again, one letter every `pace` microseconds,
+    /// while so many milliseconds pass.
+    pub fn replay(&mut self, milliseconds: u64, pace: u64) -> &mut Self {
+        let copies = std::mem::take(&mut self.world.postman.kept);
+        let count = milliseconds * 1000 / pace;
+        for (at, letter) in (0..count).zip(copies.iter().cycle()) {
+            self.world.deliver_kept(letter, at * pace * 1000);
+        }
+        self.world.postman.kept = copies;
+        self.run(milliseconds)
     }
 
     /// Cuts the links between these pairs, from the first to the second only.
@@ -186,6 +323,35 @@ impl Scenario {
         geese.first().map(|(index, term)| (self.world.hosts[*index].id.number(), *term))
     }
 
+    /// Whether this node is Goose at this moment.
+    pub fn leads(&self, node: u64) -> bool {
+        self.world.hosts[index(node)].lease_at(self.world.now).is_some()
+    }
+
+    /// To whom this voter's vote is granted at this moment, for which ballot, and for how long.
+    pub fn grant_of(&self, voter: u64) -> Option<(Process, u64, Duration)> {
+        let host = &self.world.hosts[index(voter)];
+        let (holder, ballot, end) = host.running.as_ref()?.core.inspect().voter?.grant?;
+        let now = host.clocks.now(self.world.now).voter;
+        (now < end).then(|| (holder, ballot, end.since(now)))
+    }
+
+    /// Whether this node claims at this moment.
+    pub fn claims(&self, node: u64) -> bool {
+        let running = self.world.hosts[index(node)].running.as_ref();
+        running.is_some_and(|running| running.core.inspect().is_claiming.is_some())
+    }
+
+    /// The process of this node, if one runs.
+    pub fn process(&self, node: u64) -> Option<Process> {
+        self.world.process_of(index(node))
+    }
+
+    /// How many terms there have been.
+    pub fn terms(&self) -> usize {
+        self.world.terms()
+    }
+
     /// What happened so far, one line each.
     pub fn transcript(&self) -> String {
         let told = self.world.story.iter().flatten();
@@ -207,64 +373,4 @@ fn index(node: u64) -> usize {
 
 fn id(node: u64) -> NodeId {
     NodeId::new(node).unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn line(world: &World, told: &Told) -> Option<String> {
-    let name = |index: usize| format!("node {}", world.hosts[index].id);
-    let text = match (&told.what, told.by) {
-        (Tale::Action(action), _) => format!("*** {}", deed(action, &name)),
-        (Tale::Event(event), Some(by)) => format!("{} {}", name(by), words(event)?),
-        (Tale::Event(_), None) => return None,
-    };
-    Some(format!("{:>7} ms  {text}\n", told.at / 1_000_000))
-}
-
-fn deed(action: &Action, name: &dyn Fn(usize) -> String) -> String {
-    match action {
-        Action::Crash(node, _) => format!("{} is killed", name(*node)),
-        Action::Start(node, Restart::WithDisk) => format!("{} starts", name(*node)),
-        Action::Start(node, Restart::Wiped) => format!("{} starts on an empty disk", name(*node)),
-        Action::Start(node, _) => format!("{} starts on a damaged disk", name(*node)),
-        Action::Freeze(node) => format!("{} is stopped", name(*node)),
-        Action::Thaw(node) => format!("{} goes on", name(*node)),
-        Action::Suspend(node) => format!("the machine of {} is suspended", name(*node)),
-        Action::Resume(node) => format!("the machine of {} resumes", name(*node)),
-        Action::Leave(node) => format!("{} is told to leave", name(*node)),
-        Action::StepDown(node) => format!("{} is told to step down", name(*node)),
-        Action::Cut(from, to) => format!("{} no longer reaches {}", name(*from), name(*to)),
-        Action::Mend(from, to) => format!("{} reaches {} again", name(*from), name(*to)),
-        Action::Partition(sides) => format!("the network falls apart: {sides:?}"),
-        Action::MendAll => "all links are whole".to_owned(),
-        Action::Move(node) => format!("{} moves to another address", name(*node)),
-        other => format!("{other:?}"),
-    }
-}
-
-fn words(event: &Event) -> Option<String> {
-    Some(match event {
-        Event::BecameGoose { term, reason } => {
-            let how = match reason {
-                ElectionReason::Elected => "elected",
-                ElectionReason::HandedOver => "handed over",
-            };
-            format!("becomes Goose, term {term} ({how})")
-        }
-        Event::BecameDuck { term, reason } => {
-            let why = match reason {
-                DemotionReason::LeaseLapsed { silent } => {
-                    let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
-                    format!("lease lapsed, silent: {}", silent.join(" "))
-                }
-                DemotionReason::Suspended => "suspended".to_owned(),
-                DemotionReason::SteppedDown => "stepped down".to_owned(),
-                DemotionReason::Leaving => "leaving".to_owned(),
-                DemotionReason::Preempted { by } => format!("preempted by {by}"),
-            };
-            format!("becomes a Duck, term {term} ends ({why})")
-        }
-        Event::Founded => "is founded".to_owned(),
-        Event::Quarantined { milliseconds } => format!("waits for {milliseconds} ms"),
-        Event::Warning(warning) => format!("warns: {warning:?}"),
-        _ => return None,
-    })
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::checks::{Invariant, Sender, VoterState};
 use super::host::Host;
 use super::network::{Fate, Network, Packet};
+use super::postman::Kept;
 use super::trace::Happened;
 use super::world::{Happening, Tale, World};
 use crate::election::preemption::PATIENCE;
@@ -78,6 +79,10 @@ impl World {
             self.coverage.count("datagram to nowhere");
             return;
         };
+        let letter = Kept { to, address, source, packet: Rc::clone(&packet) };
+        if self.intercept(from, &letter) {
+            return;
+        }
         let fate = self.network.fate(from, to, &packet, &mut self.streams.network);
         let lost = fate == Fate::Lost;
         self.trace.note(self.now, || Happened::Sent { from, to, packet: Rc::clone(&packet), lost });

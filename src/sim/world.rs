@@ -17,6 +17,7 @@ use super::dice::Dice;
 use super::disk::SimulatedDisk;
 use super::host::{Host, Input, SOCKET_BUFFER};
 use super::network::{Captured, Delay, Network, Packet, Weather};
+use super::postman::{Deed, Postman};
 use super::trace::{Happened, Trace, TraceDepth};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::setup::Setup;
@@ -88,6 +89,17 @@ pub enum Tale {
     Event(Event),
     /// What the world did.
     Action(Action),
+    /// A letter left that the script has an eye on.
+    Letter {
+        /// To which node.
+        to: usize,
+        /// What.
+        packet: Rc<Packet>,
+        /// What became of it, if it did not just arrive.
+        fate: Option<Deed>,
+    },
+    /// What the script itself says.
+    Remark(String),
 }
 
 /// See the module.
@@ -98,6 +110,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// What is between them.
     pub network: Network,
+    /// What a script does to single letters.
+    pub postman: Postman,
     /// What has been met.
     pub coverage: Coverage,
     /// What happened, line by line.
@@ -154,6 +168,7 @@ impl World {
             now: 0,
             hosts: setups.into_iter().enumerate().map(host).collect(),
             network,
+            postman: Postman::default(),
             coverage: Coverage::default(),
             trace: Trace::new(depth, ids),
             story: None,

@@ -1,0 +1,41 @@
+//! The scenarios of the protocol, by their numbers.
+//!
+//! Each is a story of a few lines on the real nodes in virtual time. It asserts its promise in
+//! so many words; the judges of the simulator watch it from beginning to end; and what happened
+//! is compared with a transcript in `golden/` that somebody has read. After a change that is
+//! meant, `GAGGLE_GOLDEN=rewrite cargo test --test scenarios` writes them anew, to be read again.
+//!
+//! Where each number is tested (9 and 44 are more than one story; some numbers are unused):
+//!
+//! | number | what | where |
+//! |---|---|---|
+//! | 1-8, 10-12 | links are cut, one way or both, or flap | `partitions.rs` |
+//! | 9 | every directed topology of 3 voters and 3 contenders | `tests/topologies.rs`, all of them by `examples/topologies.rs` |
+//! | 13 | kill -9 | `restarts.rs` with the simulator's keeper; real processes: `tests/processes.rs` and the keeper's own tests |
+//! | 14 | the keeper is killed first, then the Goose | real processes only: with the keeper's own tests |
+//! | 15 | a descriptor leaks to a child, or is closed while its owner lives | as 14 |
+//! | 16 | a workload outlives its node | as 14, once there are workloads (`exec`) |
+//! | 18 | stopped for five seconds | `restarts.rs`; real processes: `tests/processes.rs` |
+//! | 21-24 | voters restart, lose their disks, or cannot write | `restarts.rs`, `tests/disk.rs` |
+//! | 26, 27 | two processes of one id, voters or not | `claims.rs` |
+//! | 28, 30-32 | late and repeated letters | `letters.rs`; against sealed nodes: `tests/replay.rs` |
+//! | 29 | a keeper's late release | `restarts.rs` |
+//! | 33-36 | wall clocks, slew, suspend, mixed leases | `clocks.rs` |
+//! | 37, 38 | a claim that fails, a split vote | `claims.rs` |
+//! | 39 | a dead Goose rejoins | `restarts.rs` |
+//! | 40 | preemption and a flapping higher node | `claims.rs` |
+//! | 41 | a hand-over loses any of its letters | `letters.rs`, and in every order in `tests/model.rs` |
+//! | 42 | another genesis set | `claims.rs` |
+//! | 43 | reconfiguration with crashes | with reconfiguration, which is not built yet |
+//! | 44 | 2,000 nodes under churn | with the large clusters, which are not simulated yet |
+//! | 45 | too little processor time | `clocks.rs` |
+//! | 46 | duplicates, reordering, delays beyond a lease | `letters.rs`; by chance in `tests/simulation.rs` |
+//! | 47 | no gossip at all | `claims.rs` |
+
+mod claims;
+mod clocks;
+mod golden;
+mod letters;
+mod partitions;
+mod restarts;
+mod stage;
