@@ -21,7 +21,7 @@ pub(crate) fn check(story: &Scenario, name: &str, promise: &str) {
     assert!(
         told == golden,
         "{name} went otherwise than {} says:\n{}\nIf that is right, read it and commit it:\n    \
-         {REWRITE} -- {name}",
+         {REWRITE}",
         path.display(),
         difference(&golden, &told)
     );
@@ -54,6 +54,24 @@ fn difference(before: &str, after: &str) -> String {
         let _ = writeln!(text, "{sign} {line}");
     }
     text
+}
+
+/// A transcript that no story is compared with any more would only mislead.
+#[test]
+fn every_transcript_belongs_to_a_story() {
+    let stories = [
+        include_str!("claims.rs"),
+        include_str!("clocks.rs"),
+        include_str!("letters.rs"),
+        include_str!("partitions.rs"),
+        include_str!("restarts.rs"),
+    ];
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/golden");
+    for entry in folder.read_dir().expect("the folder of the transcripts") {
+        let path = entry.expect("a file in it").path();
+        let name = format!("\"{}\"", path.file_stem().unwrap_or_default().display());
+        assert!(stories.iter().any(|story| story.contains(&name)), "{}", path.display());
+    }
 }
 
 #[test]
