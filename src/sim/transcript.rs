@@ -138,7 +138,7 @@ fn complaint(warning: &Warning) -> String {
         Warning::TwinVoter { .. } => {
             "another process votes under this id; this one votes no more".to_owned()
         }
-        Warning::SeedsSilent => "no seed answers".to_owned(),
+        Warning::SeedsSilent { .. } => "no seed answers".to_owned(),
         Warning::Foreign { reason, .. } => format!("a stranger talks to it: {reason:?}"),
         other => format!("{other:?}"),
     }
