@@ -41,29 +41,31 @@ impl Client {
 
     /// Asks for `path`. Nothing if nobody answers in time; the next call connects anew.
     pub(crate) fn get(&mut self, path: &str) -> Option<Answer> {
-        self.ask("GET", path, "")
+        self.ask("GET", path, "\r\n")
     }
 
     /// Gives an order, as an operator on the same machine.
-    pub(crate) fn post(&mut self, path: &str) -> Option<Answer> {
-        self.ask("POST", path, "Gaggle-Admin: 1\r\nContent-Length: 0\r\n")
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> Option<Answer> {
+        let length = body.len();
+        let rest = format!("Gaggle-Admin: 1\r\nContent-Length: {length}\r\n\r\n{body}");
+        self.ask("POST", path, &rest)
     }
 
-    fn ask(&mut self, method: &str, path: &str, headers: &str) -> Option<Answer> {
-        let answer = self.exchange(method, path, headers);
+    /// `rest` is what follows on the Host header.
+    fn ask(&mut self, method: &str, path: &str, rest: &str) -> Option<Answer> {
+        let answer = self.exchange(method, path, rest);
         if answer.is_err() {
             self.stream = None;
         }
         answer.ok()
     }
 
-    fn exchange(&mut self, method: &str, path: &str, headers: &str) -> std::io::Result<Answer> {
+    fn exchange(&mut self, method: &str, path: &str, rest: &str) -> std::io::Result<Answer> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.connect()?,
         };
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", self.address);
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{rest}", self.address);
         let sent = Instant::now();
         stream.write_all(request.as_bytes())?;
         let (head, body) = read_answer(&mut stream)?;

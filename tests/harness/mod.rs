@@ -19,11 +19,13 @@ use rustix::process::Signal;
 
 use self::http::{Answer, Client};
 use self::process::{NodeProcess, Settings, free_port};
+use self::relay::Relay;
 use self::watch::{Leadership, Status, Watch};
 
 pub(crate) mod claims;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod relay;
 pub(crate) mod watch;
 
 /// How long a condition may take before a test fails: far longer than it ever should, since
@@ -59,6 +61,7 @@ pub(crate) struct Cluster {
     watch: Watch,
     nodes: BTreeMap<u64, NodeProcess>,
     voters: Vec<u64>,
+    relay: Option<Relay>,
     folder: PathBuf,
     /// Removes the folder; given up when a test fails, so that the logs stay.
     temporary: Option<tempfile::TempDir>,
@@ -68,30 +71,71 @@ impl Cluster {
     /// The nodes `ids`, of which `voters` vote. No process is started yet. Voters are told the
     /// voters, all others their addresses as seeds.
     pub(crate) fn new(ids: &[u64], voters: &[u64], watch: Watch) -> Self {
+        let bound = ids.iter().map(|id| (*id, loopback(free_port()))).collect();
+        Self::wired(bound, voters, watch, None)
+    }
+
+    /// The same, with a network between the nodes that can be cut.
+    pub(crate) fn relayed(ids: &[u64], voters: &[u64], watch: Watch) -> Self {
+        let bound: BTreeMap<u64, SocketAddr> =
+            ids.iter().map(|id| (*id, loopback(free_port()))).collect();
+        let relay = Relay::start(bound.clone());
+        Self::wired(bound, voters, watch, Some(relay))
+    }
+
+    fn wired(
+        bound: BTreeMap<u64, SocketAddr>,
+        voters: &[u64],
+        watch: Watch,
+        relay: Option<Relay>,
+    ) -> Self {
         let temporary = tempfile::tempdir().expect("a temporary folder");
         let folder = temporary.path().to_owned();
+        let advertised = |id: u64| match &relay {
+            Some(relay) => relay.address(id),
+            None => bound[&id],
+        };
+        let of_voters: Vec<(u64, SocketAddr)> =
+            voters.iter().map(|id| (*id, advertised(*id))).collect();
+        let list: Vec<String> =
+            of_voters.iter().map(|(id, address)| format!("{id}={address}")).collect();
+        let mut arguments = BTreeMap::new();
+        for id in bound.keys() {
+            let mut own = if voters.contains(id) {
+                vec!["--voters".to_owned(), list.join(",")]
+            } else {
+                let seed = |(_, seed): &(_, SocketAddr)| ["--seed".to_owned(), seed.to_string()];
+                of_voters.iter().flat_map(seed).collect()
+            };
+            if relay.is_some() {
+                own.extend(["--advertise".to_owned(), advertised(*id).to_string()]);
+            }
+            arguments.insert(*id, own);
+        }
         let mut cluster = Self {
             watch,
             nodes: BTreeMap::new(),
             voters: voters.to_vec(),
+            relay,
             folder,
             temporary: Some(temporary),
         };
-        let addresses: BTreeMap<u64, SocketAddr> =
-            ids.iter().map(|id| (*id, loopback(free_port()))).collect();
-        let of_voters = || voters.iter().map(|id| (id, addresses[id]));
-        let list: Vec<String> =
-            of_voters().map(|(id, address)| format!("{id}={address}")).collect();
-        for (id, address) in &addresses {
-            let arguments = if voters.contains(id) {
-                vec!["--voters".to_owned(), list.join(",")]
-            } else {
-                let seed = |(_, seed): (_, SocketAddr)| ["--seed".to_owned(), seed.to_string()];
-                of_voters().flat_map(seed).collect()
-            };
-            cluster.add(*id, *address, arguments);
+        for (id, own) in arguments {
+            cluster.add(id, bound[&id], own);
         }
         cluster
+    }
+
+    /// Starts every node with these arguments too, from the next start on.
+    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+        for node in self.nodes.values_mut() {
+            node.settings.arguments.extend(arguments.iter().map(|word| (*word).to_owned()));
+        }
+    }
+
+    /// The network between the nodes, if it was made to be cut.
+    pub(crate) fn relay(&self) -> &Relay {
+        self.relay.as_ref().expect("a cluster with a relay")
     }
 
     /// One more node that knows nothing but the address of `seed`. Not started yet.
@@ -199,7 +243,12 @@ impl Cluster {
 
     /// Gives an order to a node and waits for it to be carried out.
     pub(crate) fn order(&self, id: u64, path: &str) -> Option<Answer> {
-        Client::patient(self.node(id).settings.http, PATIENCE).post(path)
+        self.order_with(id, path, "")
+    }
+
+    /// The same, with a body.
+    pub(crate) fn order_with(&self, id: u64, path: &str, body: &str) -> Option<Answer> {
+        Client::patient(self.node(id).settings.http, PATIENCE).post(path, body)
     }
 
     /// Waits for `condition`, and fails with the logs of all nodes if it takes too long.

@@ -8,7 +8,8 @@
 //!   becomes readable when the process is dead, and at no other time. The end of a pipe is *not*
 //!   death: a `close` or an `exec` ends it early, and an inherited descriptor keeps it open;
 //! * the node's **testament**: datagrams, ready to be sent, that release everything the process
-//!   ever held. The node feeds it down a pipe whenever it changes. There is no other secret.
+//!   ever held. The node feeds it down a pipe whenever it changes. There is no other secret: no
+//!   argument, no environment, and every other descriptor that it inherited is closed.
 //!
 //! When the pidfd says so, the keeper sends the testament and exits. It never acts on silence or
 //! suspicion. If the keeper dies first, or the whole machine does, the lease runs out as it
@@ -29,6 +30,9 @@ pub use process::keep;
 
 /// The hidden subcommand under which the binary is a keeper; see `commands`.
 const SUBCOMMAND: &str = "keeper";
+
+/// The very file that this process was started from, even if it was replaced or removed since.
+const OWN_BINARY: &str = "/proc/self/exe";
 
 /// A pipe takes a message of this size whole or not at all.
 const MESSAGE_MAX: usize = 4096;
@@ -61,10 +65,10 @@ impl Keeper {
     pub fn start() -> Result<Self, KeeperError> {
         let own = pidfd_open(getpid(), PidfdFlags::empty())
             .map_err(|error| KeeperError::NoPidfd(error.into()))?;
-        let binary = std::env::current_exe().map_err(KeeperError::NoProcess)?;
         let mut child = {
             use std::os::unix::process::CommandExt;
-            Command::new(binary)
+            Command::new(OWN_BINARY)
+                .arg0("gaggle")
                 .arg(SUBCOMMAND)
                 .env_clear()
                 .current_dir("/")
