@@ -17,6 +17,9 @@ pub(crate) enum Measure {
     TerminateToAgreement,
     FreezeToGoose,
     FreezeToAgreement,
+    IsolateToGoose,
+    IsolateToAgreement,
+    Heal,
     Rejoin,
 }
 
@@ -30,6 +33,9 @@ impl Measure {
             Self::TerminateToAgreement => "SIGTERM of the Goose → all agree",
             Self::FreezeToGoose => "SIGSTOP of the Goose → next Goose",
             Self::FreezeToAgreement => "SIGSTOP of the Goose → all others agree",
+            Self::IsolateToGoose => "isolation of the Goose → next Goose",
+            Self::IsolateToAgreement => "isolation of the Goose → others agree",
+            Self::Heal => "heal → all agree",
             Self::Rejoin => "start of a lost node → it knows the Goose",
         }
     }
@@ -64,6 +70,7 @@ impl Times {
 #[derive(Debug)]
 pub(crate) struct Report {
     runs: usize,
+    profile: &'static str,
     times: BTreeMap<(Measure, u64), Times>,
     pub(crate) idle: Vec<IdleCost>,
     /// Goose after Goose, and how often the highest running node was the next.
@@ -77,12 +84,15 @@ pub(crate) struct Report {
     pub(crate) faults: Vec<String>,
     /// What did not happen, or not in time.
     pub(crate) failures: Vec<String>,
+    /// The logs of what took surprisingly long.
+    pub(crate) slow: Vec<String>,
 }
 
 impl Report {
-    pub(crate) fn new(runs: usize) -> Self {
+    pub(crate) fn new(runs: usize, profile: &'static str) -> Self {
         Self {
             runs,
+            profile,
             times: BTreeMap::new(),
             idle: Vec::new(),
             successions: 0,
@@ -92,11 +102,17 @@ impl Report {
             terms_seen: 0,
             faults: Vec::new(),
             failures: Vec::new(),
+            slow: Vec::new(),
         }
     }
 
     pub(crate) fn record(&mut self, nodes: u64, measure: Measure, milliseconds: f64) {
         self.times.entry((measure, nodes)).or_default().add(milliseconds);
+    }
+
+    /// By which timings the nodes ran.
+    pub(crate) fn profile(&self) -> &'static str {
+        self.profile
     }
 
     /// All measures, in the order of the table, with their times by size.
@@ -144,26 +160,39 @@ impl Report {
         );
         let (faults, terms) = (self.faults.len(), self.terms_seen);
         line(&mut table, format_args!("two Geese at once: {faults} in {terms} terms"));
+        self.idle_table(&mut table);
+        table
+    }
+
+    fn idle_table(&self, table: &mut String) {
         if !self.idle.is_empty() {
             line(
-                &mut table,
+                table,
                 format_args!(
-                    "\n{:<21}{:>6}{:>12}{:>12}{:>16}",
-                    "idle, per process", "nodes", "RSS MiB", "anon MiB", "% of a core"
+                    "\n{:<21}{:>6}{:>10}{:>10}{:>14}{:>13}{:>18}",
+                    "idle, per process",
+                    "nodes",
+                    "RSS MiB",
+                    "anon MiB",
+                    "% of a core",
+                    "sent kB/s",
+                    "keeper's own MiB"
                 ),
             );
         }
         for cost in &self.idle {
-            let IdleCost { nodes, role, resident, anonymous, processor } = cost;
-            let (resident, anonymous) = (resident / 1024.0, anonymous / 1024.0);
+            let IdleCost { nodes, role, resident, anonymous, processor, sent, keeper } = cost;
+            let (resident, anonymous, keeper) =
+                (resident / 1024.0, anonymous / 1024.0, keeper / 1024.0);
+            let sent = sent / 1000.0;
             line(
-                &mut table,
+                table,
                 format_args!(
-                    "{role:<21}{nodes:>6}{resident:>12.1}{anonymous:>12.2}{processor:>16.2}"
+                    "{role:<21}{nodes:>6}{resident:>10.1}{anonymous:>10.2}{processor:>14.2}\
+                     {sent:>13.2}{keeper:>18.2}"
                 ),
             );
         }
-        table
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -178,11 +207,14 @@ impl Report {
             json!({
                 "nodes": cost.nodes, "role": cost.role, "rss_kib": cost.resident,
                 "rss_anon_kib": cost.anonymous, "cpu_percent_of_a_core": cost.processor,
+                "udp_payload_bytes_sent_per_second": cost.sent,
+                "keeper_private_kib": cost.keeper,
             })
         };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "runs": self.runs,
+            "profile": self.profile,
             "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
             "figures": self.times.iter().map(|(key, times)| figure(key, times)).collect::<Vec<_>>(),
             "idle": self.idle.iter().map(idle).collect::<Vec<_>>(),

@@ -4,13 +4,15 @@
 //! ```text
 //! cargo bench --bench convergence                        30 rounds at 3, 5 and 9 nodes
 //! cargo bench --bench convergence -- --nodes 5 --runs 10
+//! cargo bench --bench convergence -- --profile fast      the same with other timings
 //! cargo bench --bench convergence -- --quick             3 rounds at 3 nodes
 //! ```
 //!
 //! Every node is asked for its status once per millisecond over a kept connection; a time
 //! counts from just before the event to the receipt of the first answer that shows its effect,
 //! so it is never flattered. The processes that ask share the machine with those that answer.
-//! Writes `convergence.json` and `convergence.svg` to `target/convergence`. Ends with 1 if two
+//! Writes `convergence.json` and `convergence.svg` to `target/convergence` (`convergence-fast`
+//! for that profile), and `slow.log` if a kill took surprisingly long. Ends with 1 if two
 //! nodes were ever seen to be Goose at once, or if something did not happen at all.
 
 // The tests use the rest.
@@ -31,19 +33,31 @@ use std::time::Duration;
 use figures::Report;
 use idle::IdleTimes;
 
-const USAGE: &str = "usage: convergence [--runs N] [--nodes N]... [--quick]";
+/// Of the progress bar, in letters.
+const BAR_WIDTH: usize = 30;
+
+const USAGE: &str = "usage: convergence [--runs N] [--nodes N]... [--profile lan|fast] [--quick]";
 
 /// What was asked for.
 struct Options {
     runs: usize,
     sizes: Vec<u64>,
+    profile: &'static str,
     idle: IdleTimes,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let (mut runs, mut sizes, mut quick) = (None, Vec::new(), false);
+        let (mut runs, mut sizes, mut quick, mut profile) = (None, Vec::new(), false, "lan");
         while let Some(argument) = arguments.next() {
+            if argument == "--profile" {
+                profile = match arguments.next().as_deref() {
+                    Some("lan") => "lan",
+                    Some("fast") => "fast",
+                    _ => return Err("--profile is lan or fast".to_owned()),
+                };
+                continue;
+            }
             let mut number = || {
                 let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
                 value.filter(|value| *value > 0).ok_or(format!("{argument} needs a number"))
@@ -64,7 +78,7 @@ impl Options {
             sizes = if quick { vec![3] } else { vec![3, 5, 9] };
         }
         let idle = if quick { IdleTimes::SHORT } else { IdleTimes::FULL };
-        Ok(Self { runs: runs.unwrap_or(if quick { 3 } else { 30 }), sizes, idle })
+        Ok(Self { runs: runs.unwrap_or(if quick { 3 } else { 30 }), sizes, profile, idle })
     }
 }
 
@@ -76,23 +90,28 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let mut report = Report::new(options.runs);
+    let mut report = Report::new(options.runs, options.profile);
+    let mut done = 0;
+    let whole = options.sizes.len() * (options.runs + 1);
     for size in &options.sizes {
         for run in 0..options.runs {
-            progress(&format!("{size} nodes, round {} of {}", run + 1, options.runs));
-            if let Err(reason) = rounds::round(*size, &mut report) {
+            let text = format!("{size} nodes, round {} of {}", run + 1, options.runs);
+            progress(done, whole, &text);
+            done += 1;
+            if let Err(reason) = rounds::round(*size, run, &mut report) {
                 report.failures.push(format!("{size} nodes, round {}: {reason}", run + 1));
             }
         }
-        progress(&format!("{size} nodes, idle"));
-        match idle::measure(*size, options.idle) {
+        progress(done, whole, &format!("{size} nodes, idle"));
+        done += 1;
+        match idle::measure(*size, options.profile, options.idle) {
             Ok(costs) => report.idle.extend(costs),
             Err(reason) => report.failures.push(format!("{size} nodes, idle: {reason}")),
         }
     }
-    progress("");
+    progress(0, 0, "");
     print!("{}", report.table());
-    let folder = output_folder();
+    let folder = output_folder(options.profile);
     match write_files(&folder, &report) {
         Ok(()) => println!("\nwritten to {}", folder.display()),
         Err(error) => {
@@ -110,22 +129,31 @@ fn main() -> ExitCode {
 }
 
 /// Replaces the progress line, if somebody watches.
-fn progress(text: &str) {
+fn progress(done: usize, whole: usize, text: &str) {
     let mut output = std::io::stderr();
     if output.is_terminal() {
+        let filled = (done * BAR_WIDTH).checked_div(whole).unwrap_or(0);
+        let bar = match whole {
+            0 => String::new(),
+            _ => format!("[{}{}] ", "#".repeat(filled), ".".repeat(BAR_WIDTH - filled)),
+        };
         // A lost line of progress is no loss.
-        let _ = write!(output, "\r\x1b[K{text}").and_then(|()| output.flush());
+        let _ = write!(output, "\r\x1b[K{bar}{text}").and_then(|()| output.flush());
     }
 }
 
-/// `target/convergence`.
-fn output_folder() -> PathBuf {
+/// In a folder of the build: two profiles do not overwrite each other.
+fn output_folder(profile: &str) -> PathBuf {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().unwrap_or(temporary).join("convergence")
+    let name = if profile == "lan" { "convergence" } else { "convergence-fast" };
+    temporary.parent().unwrap_or(temporary).join(name)
 }
 
 fn write_files(folder: &Path, report: &Report) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
+    if !report.slow.is_empty() {
+        std::fs::write(folder.join("slow.log"), report.slow.join("\n\n"))?;
+    }
     std::fs::write(folder.join("convergence.json"), format!("{:#}\n", report.json()))?;
     std::fs::write(folder.join("convergence.svg"), plot::draw(report))
 }

@@ -86,9 +86,12 @@ pub(crate) fn draw(report: &Report) -> String {
          <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
     );
     text(&mut svg, (24.0, 32.0), "start", 19, "How long a gaggle is without a Goose");
-    let subtitle = "real processes on one machine, three voters, default timings; \
-                    a dot is one event, a bar the median (its value at the right)";
-    text(&mut svg, (24.0, 54.0), "start", 12, subtitle);
+    let subtitle = format!(
+        "real processes on one machine, three voters, the {} profile; a dot is one event, a bar \
+         the median (its value at the right)",
+        report.profile()
+    );
+    text(&mut svg, (24.0, 54.0), "start", 12, &subtitle);
     legend(&mut svg, &sizes, colour);
     axis(&mut svg, &scale, bottom);
     svg.push_str(&marks);

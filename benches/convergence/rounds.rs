@@ -4,11 +4,13 @@
 //! ```text
 //! cold start -> kill -9 of the Goose -> rejoin -> SIGTERM of the Goose -> rejoin
 //!            -> SIGSTOP of the Goose -> SIGCONT -> kill -9 of a Duck -> rejoin
+//! another cluster, with a relay between its nodes: isolation of the Goose -> heal
 //! ```
 //!
-//! Cutting the network off a running Goose is not measured: it needs a network of its own.
+//! A lease that was renewed just now runs longer than one that is about to be: the events are
+//! spread evenly over the interval between two renewals.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::harness::watch::{Leadership, Watch};
 use crate::harness::{Cluster, PATIENCE, poll_until};
@@ -31,16 +33,48 @@ const DUCK_WATCH: Duration = Duration::from_millis(1500);
 /// How many nodes vote.
 const VOTERS: usize = 3;
 
+/// At least the interval between two renewals, whatever the profile.
+const RENEWAL_INTERVAL: Duration = Duration::from_millis(120);
+/// Steps of this part of an interval, again and again, fill it ever more evenly.
+const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+
+/// A kill or a SIGTERM that costs more than this is worth looking into.
+const SLOW: Duration = Duration::from_millis(50);
+
 /// The nodes of a cluster of `size`, and those among them that vote: the lowest.
-pub(crate) fn cluster(size: u64) -> Cluster {
+fn cluster(size: u64, profile: &str) -> Cluster {
     let ids: Vec<u64> = (1..=size).collect();
-    Cluster::new(&ids, &ids[..VOTERS], Watch::new(SAMPLE_INTERVAL, false))
+    let watch = Watch::new(SAMPLE_INTERVAL, false);
+    let mut cluster = Cluster::new(&ids, &ids[..VOTERS], watch);
+    cluster.add_arguments(&["--profile", profile]);
+    cluster
 }
 
-/// Runs a whole round. What was measured before a failure stays in the report.
-pub(crate) fn round(size: u64, report: &mut Report) -> Result<(), String> {
-    let mut round = Round { cluster: cluster(size), size, report };
-    let outcome = round.run();
+/// The same, with a relay between the nodes.
+pub(crate) fn relayed_cluster(size: u64, profile: &str) -> Cluster {
+    let ids: Vec<u64> = (1..=size).collect();
+    let watch = Watch::new(SAMPLE_INTERVAL, false);
+    let mut cluster = Cluster::relayed(&ids, &ids[..VOTERS], watch);
+    cluster.add_arguments(&["--profile", profile]);
+    cluster
+}
+
+/// Runs a whole round, the `number`-th. What was measured before a failure stays in the report.
+pub(crate) fn round(size: u64, number: usize, report: &mut Report) -> Result<(), String> {
+    let profile = report.profile();
+    on(cluster(size, profile), size, number, report, |round| round.run())?;
+    on(relayed_cluster(size, profile), size, number, report, |round| round.run_cut_off())
+}
+
+fn on(
+    cluster: Cluster,
+    size: u64,
+    number: usize,
+    report: &mut Report,
+    run: fn(&mut Round<'_>) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut round = Round { cluster, size, number, events: 0, report };
+    let outcome = run(&mut round);
     let faults = round.cluster.watch().faults();
     round.report.terms_seen += round.cluster.watch().term_count();
     round.report.faults.extend(faults.into_iter().map(|fault| format!("{size} nodes: {fault}")));
@@ -84,6 +118,9 @@ enum Removal {
 struct Round<'a> {
     cluster: Cluster,
     size: u64,
+    /// Of the round, and of the events in it so far: together they give the moment.
+    number: usize,
+    events: usize,
     report: &'a mut Report,
 }
 
@@ -98,6 +135,40 @@ impl Round<'_> {
         self.lose_duck()
     }
 
+    /// Cuts the Goose off, and then no longer.
+    fn run_cut_off(&mut self) -> Result<(), String> {
+        start_all(&mut self.cluster)?;
+        let before = self.rest()?;
+        let old = before.goose;
+        let others = self.cluster.others(&[old]);
+        self.spread();
+        let began = Instant::now();
+        self.cluster.relay().isolate(old);
+        let after = agreement(&self.cluster, &others, before.term)?;
+        let agreed = agreed_at(&self.cluster, &others, after)?;
+        let claim = self.cluster.watch().first_claim_above(before.term);
+        let (claimed, _) = claim.ok_or("nobody was seen to claim")?;
+        self.record(Measure::IsolateToGoose, claimed - began);
+        self.record(Measure::IsolateToAgreement, agreed.max(claimed) - began);
+        self.cluster.watch().forget_changes();
+        // The first samples of what is lost and has to come back.
+        std::thread::sleep(2 * REST_INTERVAL);
+        let healed = Instant::now();
+        self.cluster.relay().heal();
+        let now = agreement(&self.cluster, &self.cluster.ids(), before.term)?;
+        let known = agreed_at(&self.cluster, &[old], now)?;
+        self.record(Measure::Heal, known.saturating_duration_since(healed));
+        self.count_disturbance(after, now);
+        Ok(())
+    }
+
+    /// Waits for the part of an interval at which this event is to come.
+    fn spread(&mut self) {
+        self.events += 1;
+        let steps = (self.number * 5 + self.events) as f64;
+        std::thread::sleep(RENEWAL_INTERVAL.mul_f64((steps * GOLDEN_RATIO).fract()));
+    }
+
     fn record(&mut self, measure: Measure, duration: Duration) {
         self.report.record(self.size, measure, milliseconds(duration));
     }
@@ -107,6 +178,7 @@ impl Round<'_> {
         let before = self.rest()?;
         let old = before.goose;
         let others = self.cluster.others(&[old]);
+        self.spread();
         let began = Instant::now();
         match removal {
             Removal::Kill => self.cluster.signal(old, rustix::process::Signal::KILL),
@@ -124,6 +196,17 @@ impl Round<'_> {
         };
         self.record(to_goose, claimed - began);
         self.record(to_agreement, agreed.max(claimed) - began);
+        if claimed - began > SLOW && !matches!(removal, Removal::Freeze) {
+            self.report.slow.push(format!(
+                "{} nodes, round {}: {}: {:?} after {:?} (wall clock)\n{}",
+                self.size,
+                self.number + 1,
+                to_goose.label(),
+                claimed - began,
+                SystemTime::now() - began.elapsed(),
+                self.cluster.logs()
+            ));
+        }
         self.report.successions += 1;
         if others.iter().max() == Some(&after.goose) {
             self.report.highest_succeeded += 1;
