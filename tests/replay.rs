@@ -330,6 +330,7 @@ fn a_node_with_another_key_or_none_is_named_on_both_sides() {
         world.start(3, keys.as_ref());
         world.run_for(Duration::from_secs(10));
         assert_eq!(warned(&world, 1, here), 1, "once and not at every datagram");
+        assert_eq!(warned(&world, 4, Reject::UnknownKey), 1, "a stranger learns it, too");
         assert_eq!(warned(&world, 3, Reject::UnknownKey), 1, "{:?}", world.events);
         assert!(world.rejected(1, here) > 3 && world.rejected(3, Reject::UnknownKey) > 3);
         assert_eq!(world.geese(), [2], "the others go on");

@@ -8,6 +8,7 @@
 //! clock; whoever drives it calls [`Membership::handle_timeout`] at
 //! [`Membership::next_deadline`], for a timer that is never delivered stalls the library.
 
+mod capacity;
 mod codec;
 pub mod identity;
 mod mends;
@@ -33,6 +34,7 @@ use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use capacity::{CROWDED, MEMBERS_MAX};
 use codec::GossipCodec;
 use identity::MemberIdentity;
 use timers::Timers;
@@ -44,9 +46,6 @@ const REFRESH: Duration = Duration::from_millis(500);
 const REBUILD_LEAST: Duration = Duration::from_millis(100);
 /// Up to this many members the view is rebuilt at every change.
 const SMALL: usize = 64;
-/// What a checker takes for too many members, dead ones included: several times the largest
-/// cluster that is meant. Nothing enforces it: the library keeps whatever gossip names.
-const MEMBERS_MAX: usize = 8192;
 /// Each member has a timer or two, and the library a few of its own.
 const TIMERS_MAX: usize = 4 * MEMBERS_MAX;
 /// An error is reported this often at most.
@@ -135,6 +134,7 @@ pub struct Membership {
     last_rebuild: HolderTime,
     connected: bool,
     notices: mends::Notices,
+    refused: u64,
     last_received: HolderTime,
     next_error: HolderTime,
     scaled_for: u32,
@@ -166,6 +166,7 @@ impl Membership {
             last_rebuild: HolderTime(0),
             connected: false,
             notices: mends::Notices::default(),
+            refused: 0,
             last_received: HolderTime(0),
             next_error: HolderTime(0),
             scaled_for: 1,
@@ -178,9 +179,33 @@ impl Membership {
     /// A gossip packet arrived.
     pub fn handle_gossip(&mut self, now: HolderTime, packet: &[u8]) {
         self.last_received = now;
-        let outcome = self.foca.handle_data(packet, &mut self.runtime);
+        let known = self.foca.iter_membership_state().count();
+        let admitted = capacity::admit(packet, known, |address| {
+            self.foca.iter_membership_state().any(|member| member.id().address == address)
+        });
+        self.refused += admitted.refused;
+        let Some(packet) = admitted.packet else { return };
+        let outcome = self.foca.handle_data(&packet, &mut self.runtime);
         self.note(now, outcome);
         self.drain(now);
+        self.forget_the_longest_dead(now);
+    }
+
+    /// Makes room, if it is scarce.
+    fn forget_the_longest_dead(&mut self, now: HolderTime) {
+        while self.foca.iter_membership_state().count() > CROWDED
+            && let Some(removal) = self.timers.pop_removal()
+        {
+            let outcome = self.foca.handle_timer(removal, &mut self.runtime);
+            self.note(now, outcome);
+            self.view_stale = true;
+        }
+        self.drain(now);
+    }
+
+    /// How many members were not taken in, for there was no room.
+    pub fn refused(&self) -> u64 {
+        self.refused
     }
 
     /// Whether this packet is the first word of somebody who wants to join: the only one that

@@ -38,6 +38,13 @@ impl Timers {
         }
         self.pending.pop_first().map(|(_, timer)| timer)
     }
+
+    /// The earliest removal of a dead member, long before it is due.
+    pub(super) fn pop_removal(&mut self) -> Option<Timer<MemberIdentity>> {
+        let removes = |timer: &Timer<MemberIdentity>| matches!(timer, Timer::RemoveDown(_));
+        let key = *self.pending.iter().find(|(_, timer)| removes(timer))?.0;
+        self.pending.remove(&key)
+    }
 }
 
 /// The library's own order within one deadline: an indirect probe before the next cycle.

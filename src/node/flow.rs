@@ -66,6 +66,7 @@ impl NodeCore {
                 }
             }
         }
+        self.counters.members_refused = self.membership.refused();
         if changed {
             self.look_around(now);
         }

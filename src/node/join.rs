@@ -116,6 +116,12 @@ impl NodeCore {
         self.notice_joining(now);
     }
 
+    /// Whether a question may be sent to a stranger for `size` bytes that it sent: it is never
+    /// more than three times as long.
+    pub(super) fn may_question(&self, size: usize) -> bool {
+        self.is_started() && size >= JOIN_PADDING / 2
+    }
+
     fn ask(&mut self, address: SocketAddr, nonce: u64) {
         let join = Join { nonce, padding: vec![0; JOIN_PADDING] };
         let whoever = Addressee { id: None, boot: None };

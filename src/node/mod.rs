@@ -187,7 +187,7 @@ impl NodeCore {
         self.enter(now);
         self.counters.datagrams_received += 1;
         if let Err(reject) = self.receive(now, from, datagram) {
-            self.refuse(now, from, reject);
+            self.refuse(now, from, datagram.len(), reject);
         }
         self.settle(now);
         self.proofs.part();

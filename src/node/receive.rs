@@ -228,7 +228,7 @@ impl NodeCore {
     }
 
     /// Counts a datagram that was not taken in, and warns of what people can mend.
-    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, reason: Reject) {
+    pub(super) fn refuse(&mut self, now: Now, address: SocketAddr, size: usize, reason: Reject) {
         if let Some(position) = Reject::ALL.iter().position(|other| *other == reason) {
             self.counters.rejected[position] += 1;
         }
@@ -241,6 +241,10 @@ impl NodeCore {
             } else {
                 Warning::Foreign { reason, address }
             }));
+        }
+        // A question that its sender cannot open either tells it what is wrong, in its own log.
+        if matches!(reason, Reject::Unsealed | Reject::UnknownKey) && self.may_question(size) {
+            self.ask_back(now, normalised(address));
         }
     }
 }

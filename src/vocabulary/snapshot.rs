@@ -151,6 +151,8 @@ pub struct Counters {
     /// Answers kept back because they were more than three times as large as the question, and
     /// whoever asked has not shown that it receives at its address.
     pub answers_withheld: u64,
+    /// Members that gossip named and that were not taken in, for too many are known.
+    pub members_refused: u64,
     /// Datagrams that could not be encoded or that the operating system would not send.
     pub send_failures: u64,
     /// Records that could not be written.

@@ -7,11 +7,13 @@
 //!   +---------- Watch <---------------+
 //! ```
 //!
-//! Nothing of the library is used here: the product is judged by what it shows to everybody.
+//! Nothing of the library is used to judge: the product is judged by what it shows to
+//! everybody. Only the flood is made with it, for a good forgery needs the real envelope.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use self::relay::Relay;
 use self::watch::{Leadership, Status, Watch};
 
 pub(crate) mod claims;
+pub(crate) mod flood;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod relay;
@@ -149,6 +152,30 @@ impl Cluster {
         self.watch.add(id, http);
         let settings = Settings { id, address, http, arguments };
         self.nodes.insert(id, NodeProcess::new(settings, &self.folder));
+    }
+
+    /// Every node is started with these, too, from its next start on.
+    pub(crate) fn give_all(&mut self, arguments: &[&str]) {
+        for node in self.nodes.values_mut() {
+            node.settings.arguments.extend(arguments.iter().map(ToString::to_string));
+        }
+    }
+
+    /// One node is started with these, too.
+    pub(crate) fn give(&mut self, id: u64, arguments: &[&str]) {
+        self.node_mut(id).settings.arguments.extend(arguments.iter().map(ToString::to_string));
+    }
+
+    /// Every node is started with the same key from its next start on.
+    pub(crate) fn give_key(&mut self) {
+        let file = self.folder.join("key");
+        write_keys(&file, &[1]);
+        self.give_all(&["--key-file", &file.display().to_string()]);
+    }
+
+    /// Where nodes keep their things, and where a test may keep files for them.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn node(&self, id: u64) -> &NodeProcess {
@@ -297,6 +324,23 @@ impl Drop for Cluster {
             let _ = temporary.keep();
         }
     }
+}
+
+/// A key file with these keys, each of one byte over and over, readable for its owner only.
+pub(crate) fn write_keys(file: &Path, keys: &[u8]) {
+    let lines = keys.iter().map(|key| format!("{}\n", format!("{key:02x}").repeat(32)));
+    std::fs::write(file, lines.collect::<String>()).expect("a key file");
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(file, mode).expect("a key file of its owner");
+}
+
+/// How much memory a node's process holds, in KiB.
+pub(crate) fn resident_kib(cluster: &Cluster, id: u64) -> u64 {
+    let process = cluster.node(id).pid().expect("the node runs");
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("its memory")
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -1,0 +1,37 @@
+//! A Goose that is flooded goes on leading, and obeys. `cargo bench --bench flood` is the long
+//! form.
+
+// Other tests use the rest.
+#[allow(dead_code)]
+mod harness;
+
+use std::time::Duration;
+
+use harness::Cluster;
+use harness::flood::{EVERYTHING, Flood, GARBAGE, Victim};
+use harness::watch::Watch;
+
+/// So many datagrams are more than the node's socket holds, and take a second or two.
+const MANY: u64 = 200_000;
+
+#[test]
+fn a_flooded_goose_keeps_its_term_and_obeys_orders() {
+    for (sealed, kinds) in [(false, &GARBAGE[..]), (true, &EVERYTHING[..])] {
+        let ids = [1, 2, 3];
+        let mut cluster = Cluster::new(&ids, &ids, Watch::new(Duration::from_millis(4), true));
+        if sealed {
+            cluster.give_key();
+        }
+        ids.iter().rev().for_each(|id| cluster.start(*id));
+        let first = cluster.wait_for_agreement(&ids, 0);
+        let flood = Flood::start(&Victim::of(&cluster, first.goose), kinds, 1);
+        cluster.wait_until("it is well flooded", |_| (flood.sent() > MANY).then_some(()));
+        let second = cluster.wait_for_agreement(&ids, 0);
+        assert_eq!(second, first, "the flood changed the term\n{}", cluster.logs());
+        // While it goes on.
+        let answer = cluster.order(first.goose, "/v1/step-down").expect("orders are answered");
+        assert_eq!(answer.code, 200, "{}", String::from_utf8_lossy(&answer.body));
+        drop(flood);
+        cluster.assert_one_goose_at_a_time();
+    }
+}
