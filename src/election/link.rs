@@ -37,6 +37,8 @@ pub(crate) struct Link {
     answered: Option<HolderTime>,
     /// The grant's end, by the rule of [`counted`].
     counted_until: HolderTime,
+    /// The lease of the newest grant.
+    granted: Option<Duration>,
     standby: Option<(Process, Duration)>,
 }
 
@@ -52,6 +54,7 @@ impl Link {
             answered_request: None,
             answered: None,
             counted_until: HolderTime(0),
+            granted: None,
             standby: None,
         }
     }
@@ -71,6 +74,11 @@ impl Link {
 
     pub(crate) fn counted_until(&self) -> HolderTime {
         self.counted_until
+    }
+
+    /// What the voter granted last in this tenure: perhaps less than it was asked for.
+    pub(crate) fn granted_lease(&self) -> Option<Duration> {
+        self.granted
     }
 
     pub(crate) fn standby(&self) -> Option<(Process, Duration)> {
@@ -170,6 +178,7 @@ impl Link {
         }
         let counted = if plant::is(Plant::NoDriftMargin) { lease } else { counted(lease) };
         self.counted_until = self.counted_until.max(sent.plus(counted));
+        self.granted = Some(lease);
         self.standby = standby;
         self.status = None;
         true
@@ -178,6 +187,7 @@ impl Link {
     /// Grants count no more: the tenure ended.
     pub(crate) fn forget_grants(&mut self) {
         self.counted_until = HolderTime(0);
+        self.granted = None;
         self.standby = None;
         self.requests.retain(|request| request.ballot.is_none());
     }

@@ -96,8 +96,22 @@ impl Contender {
         self.poll_soon(now);
     }
 
+    /// How often the lease is renewed: in proportion to what a majority really grants, or a
+    /// Goose that asks for more than it gets would lapse between two renewals.
+    fn renew_interval(&self) -> Duration {
+        let interval = self.timing.renew_interval;
+        let mut granted: Vec<Duration> =
+            self.links.values().filter_map(Link::granted_lease).collect();
+        granted.sort_unstable_by(|one, other| other.cmp(one));
+        let granted = granted.get(self.majority() - 1).copied().unwrap_or(self.timing.lease);
+        if granted >= self.timing.lease {
+            return interval;
+        }
+        interval.mul_f64(granted.div_duration_f64(self.timing.lease))
+    }
+
     pub(crate) fn advance_tenure(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let (renew_interval, retransmit) = (self.timing.renew_interval, self.timing.retransmit);
+        let (renew_interval, retransmit) = (self.renew_interval(), self.timing.retransmit);
         let Role::Goose(tenure) = &mut self.role else { return };
         if now < tenure.next_renewal {
             return;
@@ -233,7 +247,7 @@ impl Contender {
     fn confirm(&mut self, now: HolderTime) {
         let heard = self.majority_of(|link| link.answered().unwrap_or(HolderTime(0)));
         let deadline = self.lease_deadline();
-        let (renew_interval, claim_lease) = (self.timing.renew_interval, self.timing.claim_lease);
+        let (renew_interval, claim_lease) = (self.renew_interval(), self.timing.claim_lease);
         let Role::Goose(tenure) = &mut self.role else { return };
         let was_deaf = now.since(tenure.confirmed) > 2 * renew_interval;
         tenure.confirmed = tenure.confirmed.max(heard);

@@ -181,8 +181,13 @@ impl World {
         let born = successor.and_then(|host| host.running.as_ref()).map(|running| running.born);
         // The voters' clocks may be fast.
         let patience = nanoseconds(PATIENCE) * 99 / 100;
-        let stayed = born.is_some_and(|born| self.now >= born + patience);
-        // Whoever has died meanwhile may have stayed before.
+        // Whoever has died meanwhile may have stayed before, and voters remember it for a while,
+        // even if its node has another process already.
+        let memory = nanoseconds(host.setup.timing.contender_freshness()) * 2;
+        let restarted = successor.is_some_and(|host| host.epoch > 1);
+        let stayed = born.is_some_and(|born| {
+            self.now >= born + patience || restarted && self.now < born + memory
+        });
         if !wanted || by <= host.id || born.is_some() && !stayed {
             let sentence = format!(
                 "node {} yielded to node {by}, there since {born:?}; preemption {wanted}",

@@ -84,10 +84,16 @@ impl Promises {
         voter: NodeId,
         message: &Message,
     ) {
-        let Some(trust) = self.trusts.get_mut(&(process, voter)) else { return };
-        if !matches!(message, Message::Gossip(_)) {
-            trust.answered = now;
+        // An answer shows that the voter is heard, whatever was asked.
+        let answers = matches!(
+            message,
+            Message::PollAck(_) | Message::Grant(_) | Message::Nak(_) | Message::ProbeAck { .. }
+        );
+        if !answers {
+            return;
         }
+        let trust = self.trusts.entry((process, voter)).or_default();
+        trust.answered = now;
         let Message::Grant(grant) = message else { return };
         let found = trust.requests.iter().find(|request| request.sequence == grant.sequence);
         let Some(request) = found else { return };
