@@ -241,3 +241,18 @@ fn preemption_is_settled_at_the_founding() {
     let log = world.log.join("\n");
     assert!(log.contains("Foreign { reason: ForeignVoters"), "{log}");
 }
+
+#[test]
+fn silent_seeds_are_named_once_and_asked_for_ever() {
+    let mut world = World::new();
+    world.start(9, &[]);
+    world.run_for(Duration::from_secs(120));
+    let silence = "node 9: Warning(SeedsSilent { seeds: [\"10.0.0.1:8000\"] })";
+    let log = world.log.join("\n");
+    assert_eq!(log.matches(silence).count(), 1, "{log}");
+    world.start(1, &[1]);
+    world.run_for(Duration::from_secs(2));
+    let log = world.log.join("\n");
+    assert!(log.contains("node 9: Joined"), "{log}");
+    assert_eq!(log.matches("SeedsSilent").count(), 1, "{log}");
+}

@@ -1,10 +1,11 @@
 //! The log: lines for people or objects for programs, on standard error, at a level that can
 //! be changed while the node runs.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -30,7 +31,7 @@ impl Log {
             // What the other fields say stands in the message, too.
             LogFormat::Text => lines
                 .fmt_fields(debug_fn(|writer, field, value| match field.name() {
-                    "message" => write!(writer, "{value:?}"),
+                    "message" => escaped(writer, &format!("{value:?}")),
                     _ => Ok(()),
                 }))
                 .boxed(),
@@ -45,6 +46,18 @@ impl Log {
         // It fails only when the log is gone, and then nobody reads what it would say.
         let _ = self.level.reload(filter(level));
     }
+}
+
+/// Writes `text` on one line: what a file or a folder is called must not move somebody's cursor.
+fn escaped(writer: &mut Writer<'_>, text: &str) -> std::fmt::Result {
+    for letter in text.chars() {
+        if letter.is_control() {
+            write!(writer, "{}", letter.escape_default())?;
+        } else {
+            writer.write_char(letter)?;
+        }
+    }
+    Ok(())
 }
 
 fn filter(level: LogLevel) -> LevelFilter {

@@ -127,7 +127,8 @@ impl Seeding {
 
     /// Who is asked, as it was given.
     pub fn seeds(&self) -> Vec<String> {
-        self.literals.iter().map(ToString::to_string).chain(self.names.iter().cloned()).collect()
+        let others = self.literals.iter().filter(|address| **address != self.own);
+        others.map(ToString::to_string).chain(self.names.iter().cloned()).collect()
     }
 
     /// Names were looked up; the addresses are asked at the next [`Seeding::handle_timeout`].

@@ -106,17 +106,18 @@ impl Journal {
     /// A seed's name was looked up: what came of it, for a node that others reach at `own`. Says
     /// what is wrong with a name once, until it is right.
     pub(super) fn looked_up(&mut self, name: &str, found: &Found, own: SocketAddr) {
-        match astray(name, found, own) {
-            Some(text) if self.astray.len() < SEEDS_MAX || self.astray.contains(name) => {
-                if self.astray.insert(name.to_owned()) {
-                    tracing::warn!("{text}");
-                }
-            }
-            Some(_) => {}
-            None => {
-                self.astray.remove(name);
-            }
+        if let Some(complaint) = self.complaint(name, found, own) {
+            tracing::warn!("{complaint}");
         }
+    }
+
+    fn complaint(&mut self, name: &str, found: &Found, own: SocketAddr) -> Option<String> {
+        let Some(text) = astray(name, found, own) else {
+            self.astray.remove(name);
+            return None;
+        };
+        let room = self.astray.len() < SEEDS_MAX;
+        (room && self.astray.insert(name.to_owned())).then_some(text)
     }
 }
 
@@ -301,12 +302,13 @@ mod tests {
         let own: SocketAddr = "127.0.0.1:8000".parse().unwrap();
         let mut journal = Journal::default();
         let wrong = Err("no such name".to_owned());
-        journal.looked_up("a:1", &wrong, own);
-        assert!(journal.astray.contains("a:1"));
-        journal.looked_up("a:1", &Ok(vec![own]), own);
-        assert!(journal.astray.is_empty());
+        for _ in 0..2 {
+            assert!(journal.complaint("a:1", &wrong, own).is_some());
+            assert_eq!(journal.complaint("a:1", &wrong, own), None, "once");
+            assert_eq!(journal.complaint("a:1", &Ok(vec![own]), own), None, "it is right again");
+        }
         for number in 0..200 {
-            journal.looked_up(&format!("{number}:1"), &wrong, own);
+            journal.complaint(&format!("{number}:1"), &wrong, own);
         }
         assert_eq!(journal.astray.len(), SEEDS_MAX);
     }
@@ -327,5 +329,40 @@ mod tests {
         let seeds: Vec<String> = (1..=7).map(|number| format!("{number}:1")).collect();
         assert_eq!(named(&seeds), "1:1, 2:1, 3:1, 4:1, 5:1 and 2 more");
         assert_eq!(named(&seeds[..1]), "1:1");
+    }
+
+    #[test]
+    fn what_only_a_bad_day_shows_is_worded_too() {
+        let address: SocketAddr = "10.0.0.5:8000".parse().unwrap();
+        let cases = [
+            (
+                Warning::DuplicateId { address: None },
+                "another process with this node's id 7 holds the lease: stop one of the two, or give it \
+                 another --id",
+            ),
+            (
+                Warning::Foreign { reason: Reject::TooNew, address },
+                "refused what came from 10.0.0.5:8000: it speaks a later version of the protocol than \
+                 this node. Update this node",
+            ),
+            (
+                Warning::StoreLost,
+                "what writes this node's record has died, which is a bug: it grants nothing any more. \
+                 Restart the node, and please report the lines above",
+            ),
+            (
+                Warning::Sealing { reason: Reject::Unsealed, address },
+                "refused what came from 10.0.0.5:8000: it is not sealed, but this node has a key: give \
+                 that node the --key-file too",
+            ),
+            (
+                Warning::Sealing { reason: Reject::UnknownKey, address },
+                "refused what came from 10.0.0.5:8000: it is sealed with a key that this node lacks: \
+                 add that key to its --key-file, or give all nodes the same one",
+            ),
+        ];
+        for (warning, expected) in cases {
+            assert_eq!(warned(&warning, NodeId::new(7).ok()), expected);
+        }
     }
 }

@@ -134,7 +134,7 @@ fn a_disk_that_is_full_later() {
     let mut child = Command::new("sh")
         .args(["-c", &script, "sh", "run", &address, "--http", &http, "--exit-with-stdin"])
         .arg("--state-dir")
-        .arg(place.path("state"))
+        .arg(place.path("sta\u{1b}[2Jte\n"))
         .stdin(Stdio::piped())
         // Through a pipe: the limit would hit a file.
         .stderr(Stdio::piped())
@@ -159,7 +159,7 @@ fn a_disk_that_is_full_later() {
     let process = Pid::from_child(&child);
     prlimit(Some(process), Resource::Fsize, none).unwrap();
     place.run(&format!("step-down --hold 1ms --node http://{http}"), &[]);
-    let expected = "cannot write @dir/state/record: File too large (os error 27): as a voter, this \
+    let expected = "cannot write @dir/sta\\u{1b}[2Jte\\n/record: File too large (os error 27): as a voter, this \
                     node grants nothing until it can write again. Make room there or mend the disk";
     await_text(&said, "WARN", &place.filled(expected));
     assert!(!said().contains("became Goose of term 2"), "{}", said());
