@@ -1,7 +1,6 @@
 //! The log: lines for people or objects for programs, on standard error, at a level that can
 //! be changed while the node runs.
 
-use std::fmt::Write;
 use std::io::IsTerminal;
 
 use tracing_subscriber::filter::LevelFilter;
