@@ -240,7 +240,9 @@ fn a_torn_record() {
          the disk",
     );
     // And goes on.
-    let leads = |log: String| log.matches("became Goose of term").count() == 2;
+    let leads = |log: String| {
+        log.split_once("is damaged").is_some_and(|(_, rest)| rest.contains("became Goose of term"))
+    };
     let found = poll_until(PATIENCE, || leads(torn.log()).then_some(()));
     assert!(found.is_some(), "{}", torn.log());
 }
