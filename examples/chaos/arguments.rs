@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use gaggle::vocabulary::plant::Plant;
+
 use super::acts::SCRIPT;
 
 pub(crate) const HELP: &str = "\
@@ -45,6 +47,8 @@ pub(crate) struct Arguments {
     pub(crate) seed: Option<u64>,
     pub(crate) simulated: bool,
     pub(crate) svg: Option<PathBuf>,
+    /// Not in the help: a bug that is planted in the nodes, to see that it is noticed.
+    pub(crate) plant: Option<Plant>,
 }
 
 impl Arguments {
@@ -63,12 +67,16 @@ impl Arguments {
                 "--act" => arguments.acts.push(known_act(value()?)?),
                 "--minutes" => arguments.minutes = Some(number(&value()?)?.clamp(1, 24 * 60)),
                 "--seed" => arguments.seed = Some(number(&value()?)?),
+                "--plant" => arguments.plant = Some(known_plant(&value()?)?),
                 "--svg" => arguments.svg = Some(value()?.into()),
                 _ => return Err(format!("{word} is no option; --help names them")),
             }
         }
         if arguments.random && !arguments.acts.is_empty() {
             return Err("--random and --act exclude each other".to_owned());
+        }
+        if arguments.plant.is_some() && !arguments.simulated {
+            return Err("--plant goes with --simulated".to_owned());
         }
         if arguments.minutes.is_some() && !arguments.random {
             return Err("--minutes goes with --random; the script has its own length".to_owned());
@@ -89,6 +97,11 @@ fn known_act(name: String) -> Result<String, String> {
     Err(format!("there is no act \"{name}\"; there are {}", names.join(", ")))
 }
 
+fn known_plant(name: &str) -> Result<Plant, String> {
+    let known = Plant::ALL.into_iter().find(|plant| format!("{plant:?}") == name);
+    known.ok_or_else(|| format!("there is no bug \"{name}\"; there are {:?}", Plant::ALL))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,7 +116,15 @@ mod tests {
         assert_eq!((arguments.seed, arguments.minutes), (Some(7), Some(2)));
         assert_eq!(parse("--act split --act flap").unwrap().acts, ["split", "flap"]);
         assert!(parse("--act splt").unwrap_err().contains("split"));
-        for wrong in ["--seed", "--seed x", "--minutes 3", "--random --act kill", "now"] {
+        for wrong in [
+            "--seed",
+            "--seed x",
+            "--minutes 3",
+            "--random --act kill",
+            "--plant QuorumOfOne",
+            "--simulated --plant QuorumOfTwo",
+            "now",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acts::{RANDOM, SCRIPT};
 use arguments::{Arguments, HELP};
+use gaggle::vocabulary::plant;
 use real::RealWorld;
 use recording::{Recording, Shared, lock};
 use simulated::SimulatedWorld;
@@ -44,28 +45,33 @@ use verdict::Verdict;
 use world::{Failure, World};
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+    ExitCode::from(status(std::env::args().skip(1)))
+}
+
+/// Does what the words ask for, and returns the exit status.
+fn status(words: impl IntoIterator<Item = String>) -> u8 {
+    let arguments = match Arguments::parse(words) {
         Ok(arguments) => arguments,
         Err(problem) => {
             eprintln!("chaos: {problem}");
-            return ExitCode::from(2);
+            return 2;
         }
     };
     if arguments.help {
         print(&[HELP.to_owned()]);
-        return ExitCode::SUCCESS;
+        return 0;
     }
     if arguments.list {
         let line = |act: &acts::Act| format!("{:<9} {}", act.name, act.sentence);
         print(&SCRIPT.iter().map(line).collect::<Vec<_>>());
-        return ExitCode::SUCCESS;
+        return 0;
     }
     match run(&arguments) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(true) => 0,
+        Ok(false) => 1,
         Err(failure) => {
             eprintln!("chaos: {failure}");
-            ExitCode::from(2)
+            2
         }
     }
 }
@@ -78,8 +84,11 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     print(&[introduction(arguments, seed)]);
     let recording = Shared::default();
     let end = if arguments.simulated {
+        plant::set(arguments.plant);
         let mut world = SimulatedWorld::new(Shared::clone(&recording), seed)?;
-        let end = perform(arguments, seed, &mut world, &recording)?;
+        let end = perform(arguments, seed, &mut world, &recording);
+        plant::set(None);
+        let end = end?;
         print(&log_lines(&lock(&recording), 0, style));
         end
     } else {
@@ -162,4 +171,23 @@ fn conclude(
         print(&[format!("Picture: {}", path.display())]);
     }
     Ok(verdict.is_kept())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status_of(line: &str) -> u8 {
+        status(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_broken_promise_is_exit_status_1_and_a_kept_one_0() {
+        assert_eq!(status_of("--simulated --seed 7"), 0);
+        for plant in ["QuorumOfOne", "StaleVoterClock", "DeadContenderDeferredTo"] {
+            assert_eq!(status_of(&format!("--simulated --seed 7 --plant {plant}")), 1, "{plant}");
+        }
+        assert_eq!(status_of("--simulated --seed 7"), 0, "nothing stays planted");
+        assert_eq!(status_of("--sed 7"), 2);
+    }
 }

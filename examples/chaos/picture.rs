@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::links::{NODES, VOTERS};
 use super::recording::{Act, Condition, Recording};
-use super::verdict::Verdict;
+use super::verdict::{Verdict, gaps};
 
 /// All widths and heights are in user units, which a browser shows as pixels.
 const WIDTH: f64 = 1180.0;
@@ -17,6 +17,7 @@ const ACT_HEIGHT: f64 = 24.0;
 const LABEL_HEIGHT: f64 = 17.0;
 const LANE_HEIGHT: f64 = 24.0;
 const LANE_STEP: f64 = 31.0;
+const GAP_HEIGHT: f64 = 16.0;
 const AXIS_HEIGHT: f64 = 24.0;
 const PANEL_GAP: f64 = 26.0;
 const ROW_HEIGHT: f64 = 21.0;
@@ -38,6 +39,7 @@ text { font-family: 'DejaVu Sans', Verdana, Helvetica, Arial, sans-serif; fill: 
 .term { font-size: 12px; font-weight: bold; fill: #3d2c00; }
 .kept { font-size: 14px; font-weight: bold; fill: #1c7c3c; }
 .broken { font-size: 14px; font-weight: bold; fill: #c81e1e; }
+.gap { font-size: 11px; fill: #ffffff; }
 .goose { fill: #f5b82e; stroke: #a87400; stroke-width: 1; }
 .duck { fill: #cbd5df; }
 .two { fill: #e02424; }
@@ -84,8 +86,13 @@ impl Panel {
         self.lanes_top() + below * LANE_STEP
     }
 
+    /// Where the row stands that says when nobody led.
+    fn gaps_top(&self) -> f64 {
+        self.lane_top(1) + LANE_HEIGHT + 7.0
+    }
+
     fn lanes_bottom(&self) -> f64 {
-        self.lane_top(1) + LANE_HEIGHT + 4.0
+        self.gaps_top() + GAP_HEIGHT + 4.0
     }
 
     fn bottom(&self) -> f64 {
@@ -191,6 +198,7 @@ fn header(canvas: &mut Canvas, verdict: &Verdict, kind: &str) {
         ("dead", "fill='url(#dead)'", 16.0),
         ("frozen", "fill='url(#frozen)'", 16.0),
         ("network fault", "fill='#97266d' fill-opacity='0.12'", 16.0),
+        ("nobody leads", "fill='#3b4652'", GAP_HEIGHT),
     ];
     let mut x = LEFT;
     for (text, looks, height) in entries {
@@ -206,6 +214,7 @@ fn draw_panel(canvas: &mut Canvas, recording: &Recording, panel: &Panel, end: Du
     for node in 1..=NODES {
         draw_lane(canvas, recording, panel, node, end);
     }
+    draw_gaps(canvas, recording, panel, end);
     draw_overlaps(canvas, recording, panel);
     draw_axis(canvas, panel);
 }
@@ -328,7 +337,21 @@ fn draw_lane(
     }
 }
 
-/// What must never be seen: in red, over all lanes.
+/// When nobody led, and for how long, where there is room to say it.
+fn draw_gaps(canvas: &mut Canvas, recording: &Recording, panel: &Panel, end: Duration) {
+    let top = panel.gaps_top();
+    canvas.text(LEFT - 10.0, top + 12.5, "faint", "end", "nobody");
+    for (from, to) in gaps(&recording.tenures, end) {
+        let Some((x, width)) = panel.place(from, to) else { continue };
+        canvas.rectangle(x, top, width.max(1.5), GAP_HEIGHT, "fill='#3b4652'");
+        let text = format!("{} ms", to.saturating_sub(from).as_millis());
+        if width_of(&text, 11.0) + 4.0 <= width {
+            canvas.text(x + width / 2.0, top + 12.0, "gap", "middle", &text);
+        }
+    }
+}
+
+/// What must never be seen: in red, over all lanes, and in words.
 fn draw_overlaps(canvas: &mut Canvas, recording: &Recording, panel: &Panel) {
     for (position, one) in recording.tenures.iter().enumerate() {
         for other in &recording.tenures[position + 1..] {
@@ -337,6 +360,9 @@ fn draw_overlaps(canvas: &mut Canvas, recording: &Recording, panel: &Panel) {
                 let (top, bottom) = (panel.lanes_top(), panel.lanes_bottom());
                 let looks = "class='two' fill-opacity='0.6'";
                 canvas.rectangle(x, top, width.max(3.0), bottom - top, looks);
+                if width_of("TWO", 12.0) + 4.0 <= width {
+                    canvas.text(x + width / 2.0, bottom - 8.0, "gap", "middle", "TWO");
+                }
             }
         }
     }

@@ -104,6 +104,11 @@ fn row(stretches: &[(String, Duration, Duration)], window: Window, fill: char) -
         }
         let first = window.column(*from).min(window.columns.saturating_sub(1));
         let last = window.column(*to).clamp(first + 1, window.columns);
+        if label.is_empty() {
+            // More of what stands before it: its label is not to be hidden.
+            row[first..last].iter_mut().filter(|place| **place == ' ').for_each(|it| *it = fill);
+            continue;
+        }
         row[first..].fill(' ');
         row[first..last].fill(fill);
         for (place, character) in row[first..].iter_mut().zip(format!("|{label}").chars()) {
@@ -132,10 +137,21 @@ pub(crate) fn act_row(recording: &Recording, window: Window, now: Duration) -> S
 
 /// The faults of the network below the acts.
 pub(crate) fn fault_row(recording: &Recording, window: Window, now: Duration) -> String {
-    let faults = recording.faults.iter();
-    let faults: Vec<_> =
-        faults.map(|fault| (fault.label.clone(), fault.from, fault.to.unwrap_or(now))).collect();
-    format!("{:<LABEL_WIDTH$}{}", " network", row(&faults, window, '-'))
+    let mut last: Option<(&str, Duration)> = None;
+    let mut stretches = Vec::new();
+    for fault in &recording.faults {
+        let to = fault.to.unwrap_or(now);
+        // A fault that comes and goes is named once in a row.
+        let again = last.is_some_and(|(label, ended)| {
+            label == fault.label
+                && ended >= window.from
+                && fault.from.saturating_sub(ended) < Duration::from_secs(1)
+        });
+        last = Some((fault.label.as_str(), to));
+        let label = if again { String::new() } else { fault.label.clone() };
+        stretches.push((label, fault.from, to));
+    }
+    format!("{:<LABEL_WIDTH$}{}", " network", row(&stretches, window, '-'))
 }
 
 /// Seconds below the lanes.
@@ -166,16 +182,27 @@ pub(crate) fn axis(window: Window) -> String {
 /// The legend.
 pub(crate) const LEGEND: &str = " █ Goose   · Duck   x dead   ~ frozen";
 
-/// The whole run in 79 columns, without colour.
+/// One panel of the overview shows about so much, if there are not too many of them.
+const PANEL_SPAN: Duration = Duration::from_secs(20);
+const PANELS_MAX: u32 = 3;
+
+/// The whole run in 79 columns, without colour, in panels below each other.
 pub(crate) fn overview(recording: &Recording, end: Duration) -> Vec<String> {
-    let window = Window { from: Duration::ZERO, to: end, columns: 79 - LABEL_WIDTH };
-    let mut lines = vec![act_row(recording, window, end), fault_row(recording, window, end)];
-    for node in (1..=NODES).rev() {
-        let cells = lane(recording, node, window, end);
-        let cells: String = cells.into_iter().map(Cell::character).collect();
-        lines.push(format!("{}{cells}", lane_label(node)));
+    let wanted = end.as_millis().div_ceil(PANEL_SPAN.as_millis());
+    let panels = u32::try_from(wanted).unwrap_or(PANELS_MAX).clamp(1, PANELS_MAX);
+    let mut lines = Vec::new();
+    for panel in 0..panels {
+        let (from, to) = (end * panel / panels, end * (panel + 1) / panels);
+        let window = Window { from, to, columns: 79 - LABEL_WIDTH };
+        lines.push(act_row(recording, window, end));
+        lines.push(fault_row(recording, window, end));
+        for node in (1..=NODES).rev() {
+            let cells = lane(recording, node, window, end);
+            let cells: String = cells.into_iter().map(Cell::character).collect();
+            lines.push(format!("{}{cells}", lane_label(node)));
+        }
+        lines.push(axis(window));
     }
-    lines.push(axis(window));
     lines.push(LEGEND.to_owned());
     lines
 }
@@ -210,6 +237,20 @@ mod tests {
         let stretches = [stretch("split", 1, 3), stretch("storm", 5, 20), stretch("late", 30, 40)];
         assert_eq!(row(&stretches, window, '-'), "  |split  |storm----");
         assert_eq!(axis(window).chars().count(), LABEL_WIDTH + 20);
+    }
+
+    #[test]
+    fn a_fault_that_comes_and_goes_is_named_once() {
+        let mut recording = Recording::default();
+        for number in 0..5 {
+            recording.begin_fault(Duration::from_millis(2000 + 1500 * number), "5 flaps", "");
+            recording.end_faults(Duration::from_millis(3000 + 1500 * number), "5 flaps");
+        }
+        let window = Window { from: at(0), to: at(15), columns: 30 };
+        assert_eq!(
+            fault_row(&recording, window, at(15)),
+            " network     |5 flaps -- --            "
+        );
     }
 
     #[test]

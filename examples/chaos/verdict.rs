@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use super::recording::{Act, Recording, Tenure, seconds};
 
+/// A node is looked at this often, or a little less on a busy machine.
+const BLINK: Duration = Duration::from_millis(50);
+
 /// How leadership passed in one act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
-    /// The act had no fault in it.
-    Undisturbed,
+    /// The act had no fault in it. Who led all through it, if somebody did.
+    Undisturbed { node: Option<usize> },
     /// Whoever led when the fault began led on.
     Stayed { node: usize },
     /// Another tenure began.
@@ -41,9 +44,9 @@ impl Verdict {
     /// Judges a recording that ended at `end`.
     pub(crate) fn of(recording: &Recording, end: Duration) -> Self {
         let [with_none, with_one, with_more] = shares(&recording.tenures, end);
-        let mut violations = recording.breaches.clone();
-        violations.extend(overlaps(&recording.tenures));
+        let mut violations = overlaps(&recording.tenures);
         violations.extend(disorder(&recording.tenures));
+        violations.extend(recording.breaches.iter().cloned());
         if recording.tenures.is_empty() {
             violations.push("nobody ever was Goose".to_owned());
         }
@@ -109,7 +112,8 @@ impl Passage {
     /// For people.
     pub(crate) fn words(&self) -> String {
         match self {
-            Self::Undisturbed => "no fault".to_owned(),
+            Self::Undisturbed { node: None } => "no fault".to_owned(),
+            Self::Undisturbed { node: Some(node) } => format!("node {node} stays Goose, no fault"),
             Self::Stayed { node } => format!("node {node} stays Goose"),
             Self::Lost => "nobody followed".to_owned(),
             Self::Passed { from, to, since_fault, vacancy, tenures } => {
@@ -145,6 +149,20 @@ fn shares(tenures: &[Tenure], end: Duration) -> [Duration; 3] {
     spans
 }
 
+/// When nobody led.
+pub(crate) fn gaps(tenures: &[Tenure], end: Duration) -> Vec<(Duration, Duration)> {
+    let mut stretches: Vec<_> = tenures.iter().map(|tenure| (tenure.from, tenure.to)).collect();
+    stretches.sort_unstable();
+    let (mut gaps, mut last) = (Vec::new(), Duration::ZERO);
+    for (from, to) in stretches.into_iter().chain([(end, end)]) {
+        if from > last {
+            gaps.push((last, from));
+        }
+        last = last.max(to);
+    }
+    gaps
+}
+
 fn overlaps(tenures: &[Tenure]) -> Vec<String> {
     let mut found = Vec::new();
     for (position, one) in tenures.iter().enumerate() {
@@ -171,8 +189,12 @@ fn disorder(tenures: &[Tenure]) -> Vec<String> {
 }
 
 fn passage(recording: &Recording, act: &Act, end: Duration) -> Passage {
-    let Some(fault) = act.fault_at else { return Passage::Undisturbed };
     let until = act.to.unwrap_or(end);
+    let Some(fault) = act.fault_at else {
+        let through = |tenure: &&Tenure| tenure.from <= act.from && tenure.to + BLINK >= until;
+        let node = recording.tenures.iter().find(through).map(|tenure| tenure.node);
+        return Passage::Undisturbed { node };
+    };
     let old = recording.tenures.iter().rfind(|tenure| tenure.from <= fault);
     let mut next =
         recording.tenures.iter().filter(|tenure| tenure.from > fault && tenure.from <= until);
@@ -209,6 +231,10 @@ mod tests {
         assert!(kept.is_kept(), "{:?}", kept.violations);
         assert_eq!(kept.with_one, Duration::from_millis(80));
         assert_eq!(kept.with_none, Duration::from_millis(20));
+        let ms = Duration::from_millis;
+        let tenures = [tenure(1, 1, 10, 40), tenure(2, 2, 45, 90)];
+        let nobody = gaps(&tenures, ms(100));
+        assert_eq!(nobody, [(ms(0), ms(10)), (ms(40), ms(45)), (ms(90), ms(100))]);
         let broken = judged(vec![tenure(1, 1, 10, 50), tenure(2, 2, 40, 90)]);
         assert_eq!(broken.with_more, Duration::from_millis(10));
         assert_eq!(broken.violations.len(), 1);
