@@ -83,6 +83,41 @@ fn a_grant_before_the_write_is_found() {
     assert!(!broken.is_empty());
 }
 
+/// Where a certificate meets a grant that it does not speak of: the claim that carries it is late.
+fn late_certificate(plant: Plant) -> Vec<&'static str> {
+    planted("certificates", plant, |bounds| (bounds.waits, bounds.crashes) = (2, 0))
+}
+
+#[test]
+fn a_certificate_that_ends_a_newer_grant_is_found() {
+    let broken = late_certificate(Plant::ReleaseIgnoresBallot);
+    assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
+}
+
+#[test]
+fn a_certificate_that_ends_anothers_grant_is_found() {
+    let broken = late_certificate(Plant::CertificateOfAnother);
+    assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
+}
+
+#[test]
+fn a_goose_that_acts_after_its_certificate_is_found() {
+    for play in ["releases", "certificates"] {
+        let broken = planted(play, Plant::CertificateWhileActing, |_| {});
+        assert_eq!(broken, ["a counted grant is outlasted by the voter's"], "{play}");
+    }
+}
+
+/// A voter whose disk was emptied hears what its process before was told: that all were new.
+/// Two voters are enough.
+#[test]
+fn answers_to_an_earlier_process_are_found() {
+    let broken = planted("wipe", Plant::EarlierBootsAnswersAccepted, |bounds| {
+        (bounds.voters, bounds.holds, bounds.waits) = (2, 1, 4);
+    });
+    assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
+}
+
 /// Too deep to go through everything: a walk at random, always the same one.
 #[test]
 fn a_waiting_voter_that_lets_anybody_renew_is_found() {

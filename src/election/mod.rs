@@ -34,6 +34,7 @@ use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
 use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
@@ -524,7 +525,8 @@ impl Election {
     /// An answer to a poll: to one of this process, or it is ignored whole.
     fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
         let Some(link) = self.contender.links.get_mut(&from.id) else { return false };
-        if !link.heard(answer.sequence, None, now.holder) {
+        let expected = link.heard(answer.sequence, None, now.holder);
+        if !expected && !plant::is(Plant::EarlierBootsAnswersAccepted) {
             return false;
         }
         if link.stands(from.boot, &answer.status, now.holder) {

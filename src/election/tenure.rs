@@ -412,6 +412,14 @@ impl Contender {
             self.release_while_acting(ballot, nominee, now, outbox);
             return Some(term);
         }
+        if plant::is(Plant::CertificateWhileActing)
+            && let (true, Some(nominee)) = (was_goose, nominee)
+        {
+            let (holder, nominated) = (self.me, Some(nominee.id));
+            let release = Release { holder, ballot, all: leaving, nominee: nominated };
+            outbox.send(nominee, Message::Handover(release));
+            return Some(term);
+        }
         self.role = Role::Standby;
         self.hold_until = self.hold_until.max(now.plus(hold));
         self.retired |= leaving;

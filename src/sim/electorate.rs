@@ -13,6 +13,7 @@ use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{Message, Nak, NakReason};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
 
@@ -71,6 +72,9 @@ pub fn hand_over(
     match to.boot {
         Some(boot) if boot == me.boot => {}
         None if matches!(message, Message::Poll(_)) => {}
+        Some(_)
+            if plant::is(Plant::EarlierBootsAnswersAccepted)
+                && matches!(message, Message::PollAck(_)) => {}
         Some(_) => {
             let Message::Acquire(acquire) = message else { return None };
             let reason = NakReason::NewBoot { boot: me.boot };

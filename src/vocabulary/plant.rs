@@ -64,11 +64,15 @@ pub enum Plant {
     DeafGooseRenews,
     /// A higher node is handed the lease as soon as it is there.
     PreemptionWithoutPatience,
+    /// A certificate ends whoever's grant it meets.
+    CertificateOfAnother,
+    /// A certificate leaves while its issuer goes on leading.
+    CertificateWhileActing,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -97,6 +101,8 @@ impl Plant {
         Self::DuplicateLengthensGrant,
         Self::DeafGooseRenews,
         Self::PreemptionWithoutPatience,
+        Self::CertificateOfAnother,
+        Self::CertificateWhileActing,
     ];
 }
 

@@ -11,8 +11,8 @@
 //! |---|---|---|
 //! | 1-8, 10-12 | links are cut, one way or both, or flap | `partitions.rs` |
 //! | 9 | every directed topology of 3 voters and 3 contenders | `tests/topologies.rs`, all of them by `examples/topologies.rs` |
-//! | 13 | kill -9 | `restarts.rs` with the simulator's keeper; real processes: `tests/processes.rs` and the keeper's own tests |
-//! | 14 | the keeper is killed first, then the Goose | real processes only: with the keeper's own tests |
+//! | 13 | kill -9 | `restarts.rs` with the simulator's keeper; real processes: `tests/keeper.rs` |
+//! | 14 | the keeper is killed first, then the Goose | real processes only: `tests/keeper.rs` |
 //! | 15 | a descriptor leaks to a child, or is closed while its owner lives | as 14 |
 //! | 16 | a workload outlives its node | as 14, once there are workloads (`exec`) |
 //! | 18 | stopped for five seconds | `restarts.rs`; real processes: `tests/processes.rs` |

@@ -91,7 +91,13 @@ impl Voter {
         if let Some(certificate) = &acquire.certificate
             && certificate.holder != from
         {
-            self.apply_release(certificate, now, outbox);
+            let mut certificate = certificate.clone();
+            if plant::is(Plant::CertificateOfAnother)
+                && let Some(grant) = self.grant
+            {
+                (certificate.holder, certificate.ballot) = (grant.holder, grant.ballot);
+            }
+            self.apply_release(&certificate, now, outbox);
         }
         // A grant from before the restart may still be counted; it can only be the last
         // holder's own, so that one may go on.

@@ -17,7 +17,9 @@
 //! * Disks: a write ends whenever the checker likes; a crash meanwhile leaves the old record
 //!   or the new one. Newer changes replace what still waits to be written.
 //! * Founding from empty disks, restarts in the midst of it, and emptied disks.
-//! * Handing over, with the certificate that the nominee attaches to its claim.
+//! * Handing over, with the certificate that the nominee attaches to its claim, and claims that
+//!   come late with it. `tests/model.rs` plants bugs in the certificates and sees them found: one
+//!   that ends a newer grant, one that ends another's, one whose issuer goes on acting.
 //!
 //! # What is not
 //!
