@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gaggle::node::{NodeCore, Output, StartError};
+use gaggle::node::{NodeCore, Output, StartError, StepDownError};
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
@@ -255,4 +255,34 @@ fn silent_seeds_are_named_once_and_asked_for_ever() {
     let log = world.log.join("\n");
     assert!(log.contains("node 9: Joined"), "{log}");
     assert_eq!(log.matches("SeedsSilent").count(), 1, "{log}");
+}
+
+#[test]
+fn a_step_down_that_would_leave_nobody_is_refused() {
+    let mut world = World::new();
+    for number in [1, 2, 3] {
+        world.start(number, &[1, 2, 3]);
+    }
+    world.run_for(Duration::from_secs(1));
+    let order = |world: &mut World, number: u64, to: Option<u64>| {
+        let now = world.now();
+        let node = world.nodes.get_mut(&number).unwrap();
+        let outcome = node.step_down(now, to.map(id), None);
+        world.drain(number);
+        world.run_for(Duration::from_millis(300));
+        outcome
+    };
+    for (goose, next) in [(3, 2), (2, 1)] {
+        order(&mut world, goose, None).unwrap();
+        assert_eq!(world.geese(), [next], "{}", world.log.join("\n"));
+    }
+    // Both others hold back, for 2.4 s each.
+    assert_eq!(order(&mut world, 1, None), Err(StepDownError::NoStandby));
+    assert_eq!(world.geese(), [1]);
+    // An operator may ask one of them all the same.
+    order(&mut world, 1, Some(3)).unwrap();
+    assert_eq!(world.geese(), [3], "{}", world.log.join("\n"));
+    world.run_for(Duration::from_secs(3));
+    order(&mut world, 3, None).unwrap();
+    assert_eq!(world.geese(), [2], "{}", world.log.join("\n"));
 }

@@ -379,8 +379,11 @@ fn step_down(cluster: &Cluster, now: Leadership, to: Option<u64>) -> Leadership 
         Some(to) => format!("{{\"to\":{to},\"hold_ms\":100}}"),
         None => "{\"hold_ms\":100}".to_owned(),
     };
-    let done = cluster.order_with(now.goose, "/v1/step-down", &body).expect("an answer");
-    assert_eq!(done.code, 200, "{}", String::from_utf8_lossy(&done.body));
+    // It is refused until somebody has shown that it could take over.
+    cluster.wait_until("the Goose steps down", |cluster| {
+        let done = cluster.order_with(now.goose, "/v1/step-down", &body)?;
+        (done.code == 200).then_some(())
+    });
     cluster.wait_for_agreement(&cluster.ids(), now.term)
 }
 

@@ -308,6 +308,8 @@ impl Contender {
         if !matches!(self.role, Role::Standby) {
             return;
         }
+        // Being asked by the Goose itself is stronger than having been told to hold back.
+        self.hold_until = self.hold_until.min(now);
         self.certificate = Some((release, now.plus(self.timing.lease)));
         self.poll_soon(now.plus(self.timing.retransmit));
         self.consider_claim(now, outbox);

@@ -242,6 +242,12 @@ impl Election {
         term.map(|term| (term, nominee))
     }
 
+    /// The best successor that the voters know of: it reaches a majority of them, and does not
+    /// hold back.
+    pub fn best_standby(&self) -> Option<Process> {
+        self.contender.best_standby()
+    }
+
     /// Whether a release is still on its way.
     pub fn is_saying_farewell(&self) -> bool {
         self.contender.farewell.is_some()

@@ -42,7 +42,9 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::record::Record;
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::snapshot::{Counters, Lease, MemberView, Phase, Snapshot, VotersView};
+use crate::vocabulary::snapshot::{
+    Counters, Lease, MemberState, MemberView, Phase, Snapshot, VotersView,
+};
 use crate::vocabulary::time::{HolderTime, Now};
 use addresses::Addresses;
 use join::Joining;
@@ -147,6 +149,13 @@ pub enum StepDownError {
     /// The successor asked for is not known as a standby.
     #[error("node {0} is no standby: it has not polled the voters lately, or may not be Goose")]
     UnknownNominee(NodeId),
+    /// Nobody could take over, so nobody would lead until this node contends again.
+    #[error(
+        "nobody could take over now: no other node that may be Goose has reached a majority of \
+         the voters lately and is not holding back itself. Try again in a while, name a node \
+         with --to, or stop this one with `gaggle leave`"
+    )]
+    NoStandby,
 }
 
 /// One node's whole state.
@@ -213,7 +222,8 @@ impl NodeCore {
     }
 
     /// Steps down, hands over to `to` or to the best standby known, and holds back from
-    /// contending for `hold` (default: four leases).
+    /// contending for `hold` (default: four leases). While others may lead and none of them
+    /// could at once, it does so only if it is not to hold back at all.
     ///
     /// # Errors
     /// As [`StepDownError`] says; nothing changed then.
@@ -228,6 +238,9 @@ impl NodeCore {
         let nominee = match to {
             _ if !leads => Err(StepDownError::NotGoose),
             Some(id) => self.standby(id).map(Some).ok_or(StepDownError::UnknownNominee(id)),
+            None if hold != Some(Duration::ZERO) && self.should_wait_for_standby() => {
+                Err(StepDownError::NoStandby)
+            }
             None => Ok(None),
         };
         let outcome = nominee.and_then(|nominee| {
@@ -238,6 +251,16 @@ impl NodeCore {
         });
         self.settle(now);
         outcome
+    }
+
+    /// Whether nobody could take over yet, but somebody may in a while. Where nobody else may
+    /// ever lead, whoever gives the order knows that.
+    fn should_wait_for_standby(&self) -> bool {
+        let known = self.election.as_ref().and_then(Election::best_standby);
+        let other = |member: &MemberView| {
+            member.id != self.me.id && member.eligible && member.state == MemberState::Alive
+        };
+        known.is_none() && self.members.iter().any(other)
     }
 
     fn standby(&self, id: NodeId) -> Option<Process> {

@@ -39,6 +39,7 @@ pub(crate) enum Kind {
     NotAlive,
     NotTheGoose,
     NoSuchStandby,
+    NoStandby,
     Unavailable,
     OrderTimeout,
     Internal,
@@ -59,7 +60,7 @@ impl Kind {
             Self::NoGoose | Self::NotReady | Self::NotAlive | Self::Unavailable => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::NotTheGoose | Self::NoSuchStandby => StatusCode::CONFLICT,
+            Self::NotTheGoose | Self::NoSuchStandby | Self::NoStandby => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -81,6 +82,7 @@ impl Kind {
             Self::NotAlive => "not-alive",
             Self::NotTheGoose => "not-the-goose",
             Self::NoSuchStandby => "no-such-standby",
+            Self::NoStandby => "no-standby",
             Self::Unavailable => "unavailable",
             Self::OrderTimeout => "order-timeout",
             Self::Internal => "internal",
@@ -102,6 +104,7 @@ impl Kind {
             Self::NotAlive => "The node cannot go on",
             Self::NotTheGoose => "This node is not the Goose",
             Self::NoSuchStandby => "The node asked for cannot take over",
+            Self::NoStandby => "Nobody could take over",
             Self::Unavailable => "The node takes no orders now",
             Self::OrderTimeout => "The node did not carry the order out in time",
             Self::Internal => "The answer could not be made",

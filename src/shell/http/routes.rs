@@ -338,6 +338,7 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
             let kind = match error {
                 OrderError::Refused(StepDownError::NotGoose) => Kind::NotTheGoose,
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
+                OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
                 OrderError::Unavailable => Kind::Unavailable,
             };
             kind.with(error.to_string()).response()
