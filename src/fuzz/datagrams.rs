@@ -14,6 +14,7 @@ use super::pond::{Done, Pond, Subject, address, strange_address};
 use super::{Tally, Target, ensure};
 use crate::election::BALLOT_MAX;
 use crate::node::NodeCore;
+use crate::vocabulary::codec;
 use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Message;
@@ -76,7 +77,8 @@ impl Target for Datagrams {
     }
 
     fn fresh(&self) -> u32 {
-        950
+        // Bytes by chance make good sessions; the others start where a new way was found.
+        500
     }
 }
 
@@ -288,6 +290,7 @@ impl Session {
         self.count += 1;
         tally.unit();
         let before = Before::of(self.pond.subject());
+        let state = self.state();
         let opened = seal::open(self.pond.keys(), datagram).ok();
         let content = opened.and_then(|opened| {
             datagram::decode(opened.as_ref().map_or(datagram, seal::Opened::plain)).ok()
@@ -300,9 +303,31 @@ impl Session {
         let after = Before::of(self.pond.subject());
         let reason = refusal(&before, &after);
         count(tally, reason, content.as_ref().map(|(_, message)| message), &before, &after);
+        let kind = content.as_ref().map_or("none", |(_, message)| kind_of(message));
+        let kinds: Vec<&String> = self.pond.done.kinds.keys().collect();
+        let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
+        tally.met("way", codec::stable_hash(b"way", way.as_bytes()));
         self.judge_refusal(reason, &before, &after, sealing)?;
         self.judge_amplification(from, datagram.len(), proven)?;
         self.judge_state(&before, &after)
+    }
+
+    /// Where the subject stands, coarsely: what it did in which state is the way that an input
+    /// went, and an input that went a new one is worth keeping. This takes the place of the
+    /// coverage that an instrumented build would count.
+    fn state(&self) -> [bool; 7] {
+        let node = self.pond.subject();
+        let inspection = node.inspect();
+        let voter = inspection.voter.unwrap_or_default();
+        [
+            node.lease().is_some_and(|lease| self.pond.now().holder < lease.deadline),
+            inspection.is_claiming.is_some(),
+            voter.grant.is_some(),
+            voter.quarantine_until.is_some(),
+            voter.may_grant,
+            voter.max_ballot > voter.durable_ballot,
+            node.term() > 0,
+        ]
     }
 
     fn judge_refusal(

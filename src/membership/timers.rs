@@ -3,8 +3,13 @@
 //! The library needs each timer delivered, in the order of deadlines and, within one, of its
 //! own ranking. A sleep per timer or a lossy channel breaks its probe cycle. Its `Ord` compares
 //! ranks only and disagrees with its `Eq`, so it is never used as a key by itself.
+//!
+//! Gossip can make the library submit timers as fast as it comes in: members that die again and
+//! again under new names, a node that is alone and in company by turns. Of those a later timer
+//! makes an earlier one void, and takes its place ([`slot`]), so the queue stays bounded.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use foca::Timer;
 
@@ -14,14 +19,26 @@ use crate::vocabulary::time::HolderTime;
 /// The pending timers, earliest first.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    pending: BTreeMap<(HolderTime, u8, u64), Timer<MemberIdentity>>,
+    pending: BTreeMap<Key, Timer<MemberIdentity>>,
+    slots: BTreeMap<Slot, Key>,
     inserted: u64,
 }
+
+/// Deadline, rank, order of insertion.
+type Key = (HolderTime, u8, u64);
+/// Of the timers of one slot only the last submitted counts.
+type Slot = (u8, Option<SocketAddr>);
 
 impl Timers {
     pub(super) fn insert(&mut self, deadline: HolderTime, timer: Timer<MemberIdentity>) {
         self.inserted += 1;
-        self.pending.insert((deadline, rank(&timer), self.inserted), timer);
+        let key = (deadline, rank(&timer), self.inserted);
+        if let Some(slot) = slot(&timer)
+            && let Some(void) = self.slots.insert(slot, key)
+        {
+            self.pending.remove(&void);
+        }
+        self.pending.insert(key, timer);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -36,14 +53,33 @@ impl Timers {
         if self.next_deadline() > now {
             return None;
         }
-        self.pending.pop_first().map(|(_, timer)| timer)
+        let (_, timer) = self.pending.pop_first()?;
+        if let Some(slot) = slot(&timer) {
+            self.slots.remove(&slot);
+        }
+        Some(timer)
     }
 
     /// The earliest removal of a dead member, long before it is due.
     pub(super) fn pop_removal(&mut self) -> Option<Timer<MemberIdentity>> {
         let removes = |timer: &Timer<MemberIdentity>| matches!(timer, Timer::RemoveDown(_));
         let key = *self.pending.iter().find(|(_, timer)| removes(timer))?.0;
-        self.pending.remove(&key)
+        let timer = self.pending.remove(&key)?;
+        if let Some(slot) = slot(&timer) {
+            self.slots.remove(&slot);
+        }
+        Some(timer)
+    }
+}
+
+/// Where a timer replaces the one before it. The library keeps one cycle of each kind and
+/// ignores timers of an earlier one; and it has one member at each address, so that forgetting
+/// an earlier one there has become void. Suspicions come from its own probes, one a period.
+fn slot(timer: &Timer<MemberIdentity>) -> Option<Slot> {
+    match timer {
+        Timer::ChangeSuspectToDown { .. } => None,
+        Timer::RemoveDown(member) => Some((rank(timer), Some(member.address))),
+        _ => Some((rank(timer), None)),
     }
 }
 
@@ -63,13 +99,39 @@ fn rank(timer: &Timer<MemberIdentity>) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::identity::{Boot, NodeId, Process};
+
+    fn member(renewal: u32) -> MemberIdentity {
+        let process = Process { id: NodeId::new(7).unwrap(), boot: Boot { start: 1, nonce: 1 } };
+        let first = MemberIdentity::new(process, "10.0.0.7:8000".parse().unwrap(), true);
+        MemberIdentity { renewal, ..first }
+    }
+
+    fn suspicion(incarnation: u16) -> Timer<MemberIdentity> {
+        Timer::ChangeSuspectToDown { member_id: member(0), incarnation, token: 1 }
+    }
+
+    #[test]
+    fn a_later_cycle_or_death_takes_the_place_of_the_earlier_one() {
+        let mut timers = Timers::default();
+        for turn in 0..10_000 {
+            let deadline = HolderTime(100_000 + u64::from(turn));
+            timers.insert(deadline, Timer::RemoveDown(member(turn)));
+            timers.insert(deadline, Timer::ProbeRandomMember(turn.to_le_bytes()[0]));
+        }
+        assert_eq!(timers.len(), 2);
+        assert_eq!(timers.pop_due(HolderTime::NEVER), Some(Timer::ProbeRandomMember(15)));
+        assert_eq!(timers.pop_due(HolderTime::NEVER), Some(Timer::RemoveDown(member(9_999))));
+        assert!(timers.pending.is_empty() && timers.slots.is_empty());
+    }
 
     #[test]
     fn timers_come_out_by_deadline_then_rank_then_insertion_and_none_is_lost() {
         let mut timers = Timers::default();
         timers.insert(HolderTime(5), Timer::ProbeRandomMember(1));
-        timers.insert(HolderTime(9), Timer::PeriodicGossip(1));
-        timers.insert(HolderTime(5), Timer::ProbeRandomMember(2));
+        timers.insert(HolderTime(9), Timer::PeriodicAnnounceDown(1));
+        timers.insert(HolderTime(5), suspicion(1));
+        timers.insert(HolderTime(5), suspicion(2));
         timers.insert(HolderTime(5), Timer::PeriodicAnnounce(0));
         timers.insert(HolderTime(3), Timer::PeriodicGossip(2));
         let mut out = Vec::new();
@@ -82,9 +144,10 @@ mod tests {
             [
                 Timer::PeriodicGossip(2),
                 Timer::ProbeRandomMember(1),
-                Timer::ProbeRandomMember(2),
+                suspicion(1),
+                suspicion(2),
                 Timer::PeriodicAnnounce(0),
-                Timer::PeriodicGossip(1),
+                Timer::PeriodicAnnounceDown(1),
             ]
         );
         assert_eq!(timers.next_deadline(), HolderTime::NEVER);

@@ -235,8 +235,7 @@ impl Cluster {
     /// SIGTERM, and the wait for the end that must follow.
     pub(crate) fn terminate(&mut self, id: u64) -> ExitStatus {
         self.signal(id, Signal::TERM);
-        let ended = poll_until(PATIENCE, || self.node_mut(id).try_wait());
-        ended.unwrap_or_else(|| panic!("node {id} did not end after SIGTERM\n{}", self.logs()))
+        self.wait_for_end(id)
     }
 
     /// SIGSTOP: frozen, while its kernel goes on accepting connections for it.
@@ -252,6 +251,12 @@ impl Cluster {
     /// Sends a signal and returns at once.
     pub(crate) fn signal(&self, id: u64, signal: Signal) {
         self.node(id).signal(signal);
+    }
+
+    /// Waits for the end of a node that was told to go; fails if it does not come.
+    pub(crate) fn wait_for_end(&mut self, id: u64) -> ExitStatus {
+        let ended = poll_until(PATIENCE, || self.node_mut(id).try_wait());
+        ended.unwrap_or_else(|| panic!("node {id} did not end\n{}", self.logs()))
     }
 
     /// Waits for the end of a node that was sent a signal.
