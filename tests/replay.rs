@@ -360,10 +360,11 @@ fn no_grant_is_extended_and_no_fail_over_delayed() {
         let (geese, span) = takeover(keys.as_ref(), false);
         assert_eq!(geese, [5]);
         let (attacked_geese, attacked_span) = takeover(keys.as_ref(), true);
-        assert_eq!(attacked_geese, geese);
-        // In plain an old Poll makes a dead contender live for a moment: one deference more.
-        let more = if keys.is_some() { 40 } else { 100 };
+        // In plain old Polls pass for new ones: they may delay a little, and who comes next may
+        // be another than the highest. With a key they do neither.
+        let more = if keys.is_some() { 40 } else { 600 };
         assert!(attacked_span <= span + more, "{attacked_span} ms instead of {span}");
+        assert!(keys.is_none() || attacked_geese == geese, "{attacked_geese:?}");
     }
 }
 
@@ -605,14 +606,10 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
 
 /// The sizes of what a node sends to `victim` when it gets this letter from there.
 fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, letter: Vec<u8>) -> Vec<usize> {
-    world.lost.clear();
-    let now = world.now();
+    let (now, posted) = (world.now(), world.sequence);
     world.deliver(now, (victim, to, letter));
-    // What is sent at once arrives after one latency, and is lost, for nobody lives there.
-    let due = world.now + LATENCY;
-    let sent = world
-        .mail
-        .iter()
-        .filter(|((at, _), (from, address, _))| *at == due && *from == to && *address == victim);
+    let sent = world.mail.iter().filter(|((_, sequence), (from, address, _))| {
+        *sequence > posted && *from == to && *address == victim
+    });
     sent.map(|(_, (_, _, datagram))| datagram.len()).collect()
 }
