@@ -1,10 +1,14 @@
 //! Many seeds of the simulated cluster, on all cores.
 //!
 //! ```text
-//! cargo run --release --example simulate -- --seeds 10000 --start 0 --nodes 5 --seconds 20
+//! cargo run --release --example simulate -- --seeds 30000 --minutes 1   a minute of faults each
+//! cargo run --release --example simulate -- --seeds 9 --start 5 --nodes 5 --seconds 20
+//! cargo run --release --example simulate -- --theme founding            runs about one thing
 //! cargo run --release --example simulate -- --seed 123 [--trace full]   one seed and its trace
-//! cargo run --release --example simulate -- --plants --seeds 2000       who finds planted bugs
+//! cargo run --release --example simulate -- --plants [--plant NAME]     what finds planted bugs
 //! ```
+//!
+//! The table counts the runs that met each fault and each change of state, and how often in all.
 //!
 //! Exits with 1 if any seed breaks a promise, or if a planted bug is not found.
 
@@ -16,18 +20,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use gaggle::sim::coverage::Coverage;
+use gaggle::sim::hunts::{HUNTS, UNHUNTED};
 use gaggle::sim::run::{Options, Report, run};
+use gaggle::sim::theme::Theme;
 use gaggle::sim::trace::TraceDepth;
 use gaggle::vocabulary::plant::Plant;
 
-const USAGE: &str = "simulate [--seeds N] [--start S] [--nodes N] [--seconds S] \
-                     [--seed S [--trace full]] [--plants]";
+const USAGE: &str = "simulate [--seeds N] [--start S] [--nodes N] [--minutes M | --seconds S] \
+                     [--theme T] [--plant P] [--seed S [--trace full]] [--plants]";
 
 #[derive(Default)]
 struct Arguments {
     numbers: BTreeMap<String, u64>,
     full_trace: bool,
     plants: bool,
+    theme: Option<Theme>,
+    plant: Option<Plant>,
 }
 
 impl Arguments {
@@ -37,12 +45,22 @@ impl Arguments {
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} needs a value"));
             match word.as_str() {
-                "--seeds" | "--start" | "--nodes" | "--seconds" | "--seed" => {
+                "--seeds" | "--start" | "--nodes" | "--seconds" | "--minutes" | "--seed" => {
                     let text = value()?;
                     let number = text.parse().map_err(|_| format!("{text} is no number"))?;
                     arguments.numbers.insert(word, number);
                 }
                 "--trace" => arguments.full_trace = value()? == "full",
+                "--theme" => {
+                    let text = value()?;
+                    let theme = Theme::ALL.into_iter().find(|theme| theme.name() == text);
+                    arguments.theme = Some(theme.ok_or(format!("{text} is no theme"))?);
+                }
+                "--plant" => {
+                    let text = value()?;
+                    let plant = Plant::ALL.into_iter().find(|plant| format!("{plant:?}") == text);
+                    arguments.plant = Some(plant.ok_or(format!("{text} is no plant"))?);
+                }
                 "--plants" => arguments.plants = true,
                 _ => return Err(format!("unknown argument {word}\nusage: {USAGE}")),
             }
@@ -56,7 +74,14 @@ impl Arguments {
 
     fn options(&self) -> Options {
         let nodes = self.number("--nodes").and_then(|nodes| usize::try_from(nodes).ok());
-        Options { nodes, seconds: self.number("--seconds"), ..Options::default() }
+        let seconds = self.number("--minutes").map(|minutes| minutes * 60);
+        Options {
+            nodes,
+            seconds: self.number("--seconds").or(seconds),
+            theme: self.theme,
+            plant: self.plant,
+            ..Options::default()
+        }
     }
 }
 
@@ -109,31 +134,53 @@ fn show_one(seed: u64, arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn hunt_plants(start: u64, count: u64, options: Options) -> ExitCode {
+/// Goes through the kill-list: what each planted bug takes to be found, and by which promise.
+fn hunt_plants(options: Options) -> ExitCode {
+    println!("{:<32} {:<10} {:>6} {:>6}  found by", "planted bug", "theme", "seeds", "limit");
     let mut missed = 0;
-    for plant in Plant::ALL {
-        let mut found: Option<Report> = None;
-        let options = Options { plant: Some(plant), ..options };
-        let begun = Instant::now();
-        sweep(start, count, options, |report| {
-            if report.violation.is_some() {
-                found = Some(report);
-            }
-            found.is_none()
-        });
-        let took = begun.elapsed().as_secs_f64();
-        match found.and_then(|report| Some((report.seed, report.violation?))) {
-            Some((seed, violation)) => {
-                println!("{plant:?}: seed {seed} in {took:.1} s: {}", violation.invariant);
-            }
-            None => {
-                missed += 1;
-                println!("{plant:?}: NOT FOUND in {count} seeds, {took:.1} s");
-            }
-        }
+    let wanted = |plant: Plant| options.plant.is_none_or(|only| only == plant);
+    for hunt in HUNTS.iter().filter(|hunt| wanted(hunt.plant)) {
+        let found = hunt.go().and_then(|report| Some((report.seed + 1, report.violation?)));
+        let plant = format!("{:?}", hunt.plant);
+        let (seeds, invariant) = match found {
+            Some((seeds, violation)) => (seeds.to_string(), violation.invariant.to_string()),
+            None => ("-".to_owned(), "NOT FOUND".to_owned()),
+        };
+        missed += usize::from(seeds == "-");
+        let (theme, limit) = (hunt.theme.name(), hunt.seeds);
+        println!("{plant:<32} {theme:<10} {seeds:>6} {limit:>6}  {invariant}");
     }
-    println!("{missed} of {} not found", Plant::ALL.len());
+    println!("{missed} of {} not found; not hunted: {UNHUNTED:?}", HUNTS.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A line that is written over itself on a terminal: how far, how fast, how long still.
+fn show_progress(done: u64, count: u64, failed: usize, begun: Instant) {
+    const WIDTH: u64 = 30;
+    let rate = done as f64 / begun.elapsed().as_secs_f64().max(0.001);
+    let left = (count - done) as f64 / rate;
+    let filled = usize::try_from(done * WIDTH / count.max(1)).unwrap_or(0);
+    let bar = "#".repeat(filled);
+    eprint!(
+        "\r[{bar:<30}] {done} of {count} seeds, {rate:.0} seeds/s, {left:.0} s left, \
+         {failed} failed   "
+    );
+    let _ = std::io::stderr().flush();
+}
+
+/// The one command that runs a seed again exactly.
+fn replay(seed: u64, options: Options) -> String {
+    let mut command = format!("cargo run --release --example simulate -- --seed {seed}");
+    let mut add = |flag: &str, value: Option<String>| {
+        if let Some(value) = value {
+            command.push_str(&format!(" {flag} {value}"));
+        }
+    };
+    add("--nodes", options.nodes.map(|nodes| nodes.to_string()));
+    add("--seconds", options.seconds.map(|seconds| seconds.to_string()));
+    add("--theme", options.theme.map(|theme| theme.name().to_owned()));
+    add("--plant", options.plant.map(|plant| format!("{plant:?}")));
+    command
 }
 
 fn sweep_all(start: u64, count: u64, options: Options) -> ExitCode {
@@ -153,17 +200,17 @@ fn sweep_all(start: u64, count: u64, options: Options) -> ExitCode {
         if let Some(violation) = report.violation {
             failures.push((report.seed, violation));
         }
-        if progress && done % 50 == 0 {
-            eprint!("\r{done} of {count} seeds, {} failed ", failures.len());
-            let _ = std::io::stderr().flush();
+        if progress && (done % 20 == 0 || done == count) {
+            show_progress(done, count, failures.len(), begun);
         }
         true
     });
     if progress {
         eprintln!();
     }
-    for (name, times) in coverage.iter() {
-        println!("{times:>12}  {name}");
+    println!("{:>8} {:>12}", "runs", "times");
+    for (name, met) in coverage.iter() {
+        println!("{:>8} {:>12}  {name}", met.runs, met.times);
     }
     recoveries.sort_unstable();
     let place =
@@ -185,9 +232,9 @@ fn sweep_all(start: u64, count: u64, options: Options) -> ExitCode {
     );
     failures.sort_by_key(|(seed, _)| *seed);
     for (seed, violation) in &failures {
-        println!("seed {seed}: {violation}");
+        println!("seed {seed}: {violation}\n  replay: {}", replay(*seed, options));
     }
-    println!("{} failed", failures.len());
+    println!("{} of {done} failed", failures.len());
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -203,7 +250,7 @@ fn main() -> ExitCode {
     let count = arguments.number("--seeds").unwrap_or(1000);
     match arguments.number("--seed") {
         Some(seed) => show_one(seed, &arguments),
-        None if arguments.plants => hunt_plants(start, count, arguments.options()),
+        None if arguments.plants => hunt_plants(arguments.options()),
         None => sweep_all(start, count, arguments.options()),
     }
 }

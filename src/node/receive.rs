@@ -10,6 +10,7 @@ use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
 use crate::vocabulary::message::{Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::seal::{self, Opened};
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -152,6 +153,12 @@ impl NodeCore {
         }
         match header.addressee.boot {
             Some(boot) if boot == self.me.boot => Ok(()),
+            Some(_)
+                if plant::is(Plant::EarlierBootsAnswersAccepted)
+                    && matches!(message, Message::PollAck(_)) =>
+            {
+                Ok(())
+            }
             Some(_) => Err(Reject::WrongBoot),
             None if matches!(message, Message::Poll(_)) => Ok(()),
             None => Err(Reject::Unexpected),

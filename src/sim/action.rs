@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::disk::{DiskHealth, Tear};
-use super::network::{Blackout, Weather};
+use super::network::{Blackout, Delay, Weather};
 
 /// What happens to the disk of a node that is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +59,14 @@ pub enum Action {
     Replay(usize),
     /// The process is killed and started at another address.
     Move(usize),
+    /// A write takes so long, or as long as usual again.
+    SlowDisk(usize, Option<Delay>),
+    /// NTP makes the monotonic clock run at this rate, in millionths.
+    Slew(usize, u64),
+    /// The pipe to the keeper ends though the process lives: somebody closed a descriptor.
+    EndPipe(usize),
+    /// The node is told to leave and is not started again.
+    LeaveForGood(usize),
 }
 
 impl Action {
@@ -81,16 +89,25 @@ impl Action {
             Self::JumpWall(..) => "wall clock jump",
             Self::SetRates(..) => "clock rates",
             Self::SetDisk(_, DiskHealth::Sound) => "disk mended",
-            Self::SetDisk(..) => "disk fault",
+            Self::SetDisk(_, DiskHealth::Full) => "full disk",
+            Self::SetDisk(_, DiskHealth::Doubtful) => "failing disk",
+            Self::SetDisk(_, DiskHealth::Short) => "disk with short writes",
             Self::Cut(..) => "one-way cut",
             Self::Mend(..) => "mend",
             Self::Partition(_) => "partition",
             Self::MendAll => "mend all",
             Self::SetWeather(_) => "weather",
             Self::SetBlackout(Blackout::None) => "blackout over",
-            Self::SetBlackout(_) => "blackout",
+            Self::SetBlackout(Blackout::Gossip) => "blackout of gossip",
+            Self::SetBlackout(Blackout::Election) => "blackout of the election",
+            Self::SetBlackout(Blackout::Total) => "total blackout",
             Self::Replay(_) => "replay",
             Self::Move(_) => "address change",
+            Self::SlowDisk(_, Some(_)) => "slow disk",
+            Self::SlowDisk(_, None) => "disk fast again",
+            Self::Slew(..) => "slewed clock",
+            Self::EndPipe(_) => "end of a living node's pipe",
+            Self::LeaveForGood(_) => "leave for good",
         }
     }
 }

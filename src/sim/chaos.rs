@@ -2,11 +2,11 @@
 //! fault comes first.
 
 use super::action::{Action, Restart};
-use super::clocks::{DRIFT_MAX, TRUE_RATE};
+use super::clocks::{DRIFT_MAX, SLEW_MAX, TRUE_RATE};
 use super::dice::Dice;
 use super::disk::{DiskHealth, Tear};
-use super::network::Blackout;
-use super::plan::FaultKind;
+use super::network::{Blackout, Delay};
+use super::plan::{FaultKind, Plan};
 use super::world::World;
 
 const MILLI: u64 = 1_000_000;
@@ -18,16 +18,25 @@ pub struct Chaos {
     interval: u64,
     quick: bool,
     lease: u64,
+    length_max: Option<u64>,
     voters: Vec<usize>,
+    /// How many hosts are nodes; those after them are strangers.
+    nodes: usize,
 }
 
 impl Chaos {
-    /// Faults of these kinds, about every `interval` nanoseconds. Their lengths are drawn in
-    /// proportion to `lease`; `voters` are the indices of the nodes that vote.
-    pub fn new(kinds: Vec<FaultKind>, interval: u64, lease: u64, voters: Vec<usize>) -> Self {
-        // Where faults follow each other quickly, each is short, or nothing would ever run.
-        let quick = interval < lease / 2;
-        Self { kinds, interval, quick, lease, voters }
+    /// The faults of `plan`. Their lengths are drawn in proportion to `lease`.
+    pub fn new(plan: &Plan, lease: u64) -> Self {
+        Self {
+            kinds: plan.kinds.clone(),
+            interval: plan.fault_interval,
+            // Where faults follow each other quickly, each is short, or nothing would ever run.
+            quick: plan.fault_interval < lease / 2,
+            lease,
+            length_max: plan.length_max,
+            voters: plan.voters.clone(),
+            nodes: plan.starts.len(),
+        }
     }
 
     /// When the next fault comes.
@@ -42,7 +51,7 @@ impl Chaos {
         }
         let kind = world.streams.chaos.pick(&self.kinds);
         // The Goose is worth more attention than the others.
-        let mut target = world.streams.chaos.below(world.hosts.len());
+        let mut target = world.streams.chaos.below(self.nodes);
         if world.streams.chaos.coin()
             && let Some((goose, _)) = world.geese().first()
         {
@@ -72,9 +81,29 @@ impl Chaos {
             }
             FaultKind::Drift => self.drift(world, target),
             FaultKind::DiskFault => {
-                let health = world.streams.chaos.pick(&[DiskHealth::Full, DiskHealth::Doubtful]);
+                let healths = [DiskHealth::Full, DiskHealth::Doubtful, DiskHealth::Short];
+                let health = world.streams.chaos.pick(&healths);
                 let mended = Action::SetDisk(target, DiskHealth::Sound);
                 pair(world, length, Action::SetDisk(target, health), mended);
+            }
+            FaultKind::SlowDisk => {
+                let slow = Delay::Uniform(20 * MILLI, self.lease);
+                let slow = Action::SlowDisk(target, Some(slow));
+                pair(world, length, slow, Action::SlowDisk(target, None));
+            }
+            FaultKind::Slew => {
+                let rate = world.streams.chaos.pick(&[TRUE_RATE - SLEW_MAX, TRUE_RATE + SLEW_MAX]);
+                world.act(&Action::Slew(target, rate));
+            }
+            FaultKind::PipeEnds => world.act(&Action::EndPipe(target)),
+            FaultKind::LeaveForGood if !self.voters.contains(&target) => {
+                world.act(&Action::LeaveForGood(target));
+            }
+            FaultKind::Stranger if world.hosts.len() > self.nodes => {
+                let strangers = world.hosts.len() - self.nodes;
+                let stranger = self.nodes + world.streams.chaos.below(strangers);
+                let start = Action::Start(stranger, Restart::WithDisk);
+                pair(world, 4 * length, start, Action::Crash(stranger, Tear::Kept));
             }
             _ => self.disconnect(world, kind, target, length),
         }
@@ -83,7 +112,7 @@ impl Chaos {
     fn length(&self, dice: &mut Dice) -> u64 {
         let times = dice.pick(&[(1, 4), (1, 1), (1, 1), (2, 1), (5, 1)]);
         let most = if self.quick { self.lease / 2 } else { 2 * self.lease * times.0 / times.1 };
-        dice.between(MILLI, most)
+        dice.between(MILLI, self.length_max.map_or(most, |longest| longest.min(most)))
     }
 
     fn kill(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {

@@ -6,17 +6,27 @@ use super::action::{Action, Restart};
 use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
 use super::host::{Input, Running};
-use super::network::{Blackout, Network, Packet};
+use super::network::{Fate, Network, Packet};
 use super::postman::Kept;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
-use crate::vocabulary::datagram;
+use crate::vocabulary::datagram::{self, Header};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{Message, Release};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Disk;
 
 /// A death is noticed, and a release sent for the dead, after so many nanoseconds.
 const KEEPER_DELAY: u64 = 1_200_000;
+
+/// It is sent again after so many nanoseconds each, for datagrams are lost.
+const KEEPER_REPEATS: [u64; 3] = [0, 20_000_000, 60_000_000];
+
+/// What a keeper was given by its node, for the time after its death.
+struct Testament {
+    release: Release,
+    envelopes: Vec<(usize, Header)>,
+}
 
 impl World {
     /// Does `action` now.
@@ -55,6 +65,13 @@ impl World {
             Action::SetBlackout(blackout) => self.network.blackout = *blackout,
             Action::Replay(count) => self.replay(*count),
             Action::Move(host) => self.move_house(*host),
+            Action::SlowDisk(host, delay) => self.hosts[*host].slow_disk = *delay,
+            Action::Slew(host, rate) => self.hosts[*host].clocks.slew(self.now, *rate),
+            Action::EndPipe(host) => self.end_pipe(*host),
+            Action::LeaveForGood(host) => {
+                self.hosts[*host].gone = true;
+                self.offer(*host, Input::Leave);
+            }
         }
     }
 
@@ -62,8 +79,19 @@ impl World {
     fn is_possible(&self, action: &Action) -> bool {
         let runs = |host: &usize| self.hosts[*host].running.is_some();
         match action {
-            Action::Start(host, _) => !runs(host),
-            Action::Crash(host, _) | Action::Leave(host) | Action::StepDown(host) => runs(host),
+            Action::Start(host, _) => {
+                let away = if self.peaceful {
+                    self.hosts[*host].is_away()
+                } else {
+                    self.hosts[*host].gone
+                };
+                !runs(host) && !away
+            }
+            Action::Crash(host, _)
+            | Action::Leave(host)
+            | Action::StepDown(host)
+            | Action::EndPipe(host)
+            | Action::LeaveForGood(host) => runs(host),
             Action::Freeze(host) | Action::Suspend(host) => !self.hosts[*host].frozen,
             Action::Thaw(host) => {
                 self.hosts[*host].frozen && !self.hosts[*host].clocks.is_suspended()
@@ -83,7 +111,11 @@ impl World {
             self.act(&Action::Resume(index));
             self.act(&Action::Thaw(index));
             self.act(&Action::SetDisk(index, DiskHealth::Sound));
+            self.act(&Action::SlowDisk(index, None));
             self.act(&Action::Starve(index, 0));
+            if self.hosts[index].is_away() {
+                self.act(&Action::Crash(index, Tear::Kept));
+            }
             self.act(&Action::Start(index, Restart::WithDisk));
         }
     }
@@ -113,6 +145,9 @@ impl World {
                 return self.broken(Invariant::Contract, sentence);
             }
         };
+        if let Some(stranger) = host.stranger {
+            self.coverage.count(stranger.name());
+        }
         let (id, process) = (host.id, core.process());
         host.running = Some(Running {
             core,
@@ -140,10 +175,9 @@ impl World {
     }
 
     fn crash(&mut self, index: usize, tear: Tear) {
-        if self.hosts[index].keeper {
-            self.speak_for_the_dead(index);
-        }
+        let testament = self.testament(index);
         self.end_process(index);
+        self.execute(index, testament);
         let host = &mut self.hosts[index];
         host.disk.crash(tear, &mut self.streams.disk);
         host.frozen = false;
@@ -152,14 +186,34 @@ impl World {
         }
     }
 
-    /// What the keeper does: tells the voters that this process will never act again.
-    fn speak_for_the_dead(&mut self, index: usize) {
+    /// The pipe between a node and its keeper ends, and the node lives: a descriptor was
+    /// closed early. A keeper that takes that for a death would release a living Goose.
+    fn end_pipe(&mut self, index: usize) {
+        if plant::is(Plant::PipeEndTakenForDeath) {
+            let testament = self.testament(index);
+            self.execute(index, testament);
+        }
+    }
+
+    /// What the keeper of a host would send if its process died now.
+    fn testament(&self, index: usize) -> Option<Testament> {
         let host = &self.hosts[index];
-        let Some(running) = &host.running else { return };
-        let (process, source) = (running.process, host.setup.address);
-        let release = Release { holder: process, ballot: running.ballot, all: true, nominee: None };
+        let running = host.running.as_ref().filter(|_| host.keeper)?;
+        let release =
+            Release { holder: running.process, ballot: running.ballot, all: true, nominee: None };
+        let envelopes = running.envelopes.iter().map(|(to, header)| (*to, header.clone()));
+        Some(Testament { release, envelopes: envelopes.collect() })
+    }
+
+    /// The keeper tells the voters, a few times, that a process will never act again.
+    fn execute(&mut self, index: usize, testament: Option<Testament>) {
+        let Some(Testament { release, envelopes }) = testament else { return };
+        if self.hosts.iter().any(|host| host.process() == Some(release.holder)) {
+            let sentence = format!("the keeper releases {} while it lives", release.holder);
+            self.broken(Invariant::StopThenRelease, sentence);
+        }
+        let source = self.hosts[index].setup.address;
         let message = Message::Release { sequence: u64::MAX / 2, release };
-        let envelopes: Vec<_> = running.envelopes.iter().map(|(to, h)| (*to, h.clone())).collect();
         for (to, header) in envelopes {
             let Ok(bytes) = datagram::encode(&header, &message) else { continue };
             self.packet_number += 1;
@@ -167,13 +221,21 @@ impl World {
             let packet = Rc::new(Packet { number: self.packet_number, datagram: bytes, content });
             let address = self.hosts[to].setup.address;
             let letter = Kept { to, address, source, packet: Rc::clone(&packet) };
-            let happening = Happening::Arrive { to, address, from: source, packet };
             if self.intercept(index, &letter) {
                 continue;
             }
-            if !self.network.is_cut(index, to) && self.network.blackout == Blackout::None {
-                let travel = self.network.weather.delay.draw(&mut self.streams.network);
-                self.schedule(self.now + KEEPER_DELAY + travel, happening);
+            for repeat in KEEPER_REPEATS {
+                let fate = self.network.fate(index, to, &packet, &mut self.streams.network);
+                let (first, second) = match fate {
+                    Fate::Lost => continue,
+                    Fate::Arrives(travel) => (travel, None),
+                    Fate::Twice(first, second) => (first, Some(second)),
+                };
+                for travel in [Some(first), second].into_iter().flatten() {
+                    let packet = Rc::clone(&packet);
+                    let happening = Happening::Arrive { to, address, from: source, packet };
+                    self.schedule(self.now + KEEPER_DELAY + repeat + travel, happening);
+                }
             }
         }
         self.coverage.count("release by a keeper");

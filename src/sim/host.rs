@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::clocks::Clocks;
 use super::disk::SimulatedDisk;
 use super::network::{Delay, Packet};
+use super::strangers::Stranger;
 use crate::node::NodeCore;
 use crate::vocabulary::datagram::Header;
 use crate::vocabulary::identity::{NodeId, Process};
@@ -89,6 +90,8 @@ pub struct Host {
     pub disk: SimulatedDisk,
     /// How long a write takes.
     pub disk_delay: Delay,
+    /// How long it takes at the moment, if not that long.
+    pub slow_disk: Option<Delay>,
     /// The process, if one runs.
     pub running: Option<Running>,
     /// Counts the processes that were started here.
@@ -99,6 +102,10 @@ pub struct Host {
     pub starvation: u64,
     /// Counts the addresses it has had.
     pub address_version: u16,
+    /// What does not belong about the processes here, if they do not.
+    pub stranger: Option<Stranger>,
+    /// Whether the node has left for good.
+    pub gone: bool,
     /// Whether somebody speaks for a process that has died here.
     pub keeper: bool,
     /// Whether it has ever lost its record.
@@ -124,6 +131,11 @@ impl Host {
         let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
         let ready = voter.is_some_and(|voter| voter.may_grant);
         self.fragile_until > now || self.forgot && !ready
+    }
+
+    /// Whether nothing is to be started here any more once there is peace.
+    pub fn is_away(&self) -> bool {
+        self.gone || self.stranger.is_some()
     }
 
     /// The process that runs here.

@@ -5,6 +5,9 @@
 use super::clocks::{DRIFT_MAX, TRUE_RATE};
 use super::dice::Dice;
 use super::network::{Delay, Weather};
+use super::run::Options;
+use super::strangers::Stranger;
+use super::theme::Theme;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::setup::Setup;
@@ -53,10 +56,20 @@ pub enum FaultKind {
     Move,
     /// A node loses all its links in one direction: it hears nobody, or nobody hears it.
     DeafOrMute,
+    /// The disk takes much longer to write.
+    SlowDisk,
+    /// NTP slews the monotonic clock by 8 %, which no node leases on.
+    Slew,
+    /// The keeper's pipe ends while its node lives.
+    PipeEnds,
+    /// A node that does not vote leaves and never comes back.
+    LeaveForGood,
+    /// A process runs for a while that does not belong.
+    Stranger,
 }
 
 /// Every kind of fault.
-pub const FAULT_KINDS: [FaultKind; 18] = [
+pub const FAULT_KINDS: [FaultKind; 23] = [
     FaultKind::Crash,
     FaultKind::TornWrite,
     FaultKind::LostRecord,
@@ -75,23 +88,22 @@ pub const FAULT_KINDS: [FaultKind; 18] = [
     FaultKind::Replay,
     FaultKind::Move,
     FaultKind::DeafOrMute,
-];
-
-/// What befalls voters that die and forget.
-const BRITTLE: [FaultKind; 6] = [
-    FaultKind::Crash,
-    FaultKind::TornWrite,
-    FaultKind::LostRecord,
-    FaultKind::OneWay,
-    FaultKind::Partition,
-    FaultKind::DeafOrMute,
+    FaultKind::SlowDisk,
+    FaultKind::Slew,
+    FaultKind::PipeEnds,
+    FaultKind::LeaveForGood,
+    FaultKind::Stranger,
 ];
 
 /// Everything that a seed decides before the first event.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the nodes are started with, in the order of their indices.
+    /// What it is about.
+    pub theme: Theme,
+    /// What the nodes are started with, in the order of their indices; then the strangers.
     pub setups: Vec<Setup>,
+    /// What the strangers are, which come after the nodes.
+    pub strangers: Vec<Stranger>,
     /// When each is started, in nanoseconds.
     pub starts: Vec<u64>,
     /// Which of them vote, by index.
@@ -118,6 +130,10 @@ pub struct Plan {
     pub kinds: Vec<FaultKind>,
     /// The mean time between two faults, in nanoseconds.
     pub fault_interval: u64,
+    /// The longest that one lasts, if there is a bound.
+    pub length_max: Option<u64>,
+    /// Links that are cut from the start: from, to, and until when in nanoseconds.
+    pub broken_links: Vec<(usize, usize, u64)>,
     /// How long there are faults, in nanoseconds.
     pub turmoil: u64,
     /// A Goose known to all must be there within so many nanoseconds after the last fault.
@@ -127,38 +143,32 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of `seed`. `nodes` and `seconds` (of turmoil) replace what the seed says.
-    pub fn of(seed: u64, nodes: Option<usize>, seconds: Option<u64>) -> Self {
+    /// The plan of `seed`. What `options` say replaces what the seed says.
+    pub fn of(seed: u64, options: &Options) -> Self {
+        let theme = options.theme.unwrap_or_else(|| draw_theme(seed));
         let mut dice = Dice::new(seed, "plan");
-        let drawn = dice.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]);
-        let size = nodes.unwrap_or(drawn).clamp(1, 64);
+        let size = draw_size(theme, &mut dice);
+        let size = options.nodes.unwrap_or(size).clamp(1, 64);
         let profile = dice.pick(&[Profile::Lan, Profile::Lan, Profile::Fast, Profile::Wan]);
         let timing = Timing::of(profile);
-        // Some runs are about one thing: voters that die and forget faster than they recover.
-        let brittle = dice.chance(200);
-        let choices = if brittle { &BRITTLE[..] } else { &FAULT_KINDS[..] };
-        let often = if brittle { 500 } else { 280 };
-        let kinds: Vec<FaultKind> =
-            choices.iter().copied().filter(|_| dice.chance(often)).collect();
-        let interval = if brittle {
-            nanoseconds(timing.lease) * dice.between(1, 5) / 10
-        } else {
-            dice.pick(&[300, 800, 800, 2000]) * MILLI * if profile == Profile::Wan { 3 } else { 1 }
+        let lease = nanoseconds(timing.lease);
+        let scale = if profile == Profile::Wan { 3 } else { 1 };
+        let kinds = draw_kinds(theme, &mut dice);
+        let fault_interval = match theme.pace(lease) {
+            Some((low, high)) => dice.between(low, high),
+            None => dice.pick(&[300, 800, 800, 2000]) * MILLI * scale,
         };
-        let forgets =
-            kinds.contains(&FaultKind::LostRecord) || kinds.contains(&FaultKind::TornWrite);
-        let voters = draw_voters(size, &mut dice);
-        let mut setups = draw_setups(size, &voters, &timing, &mut dice);
-        // Drawn from a stream of its own: it was added when seeds already meant something.
-        let preempt = Dice::new(seed, "preempt").chance(80);
+        let voters = draw_voters(theme, size, &mut dice);
+        let mut setups = draw_setups(theme, size, &voters, &timing, &mut dice);
+        let preempt = dice.chance(80);
         for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
             setup.preempt = Some(preempt);
         }
-        let lease = nanoseconds(timing.lease);
-        let scale = if profile == Profile::Wan { 3 } else { 1 };
-        let ephemeral =
+        let forgets =
+            kinds.contains(&FaultKind::LostRecord) || kinds.contains(&FaultKind::TornWrite);
+        let ephemeral: Vec<bool> =
             (0..size).map(|_| !forgets && voters.len() > 1 && dice.chance(20)).collect();
-        let ephemeral: Vec<bool> = ephemeral;
+        // A lost record is made up for by the wall clock, which must then not run behind.
         let stable_walls = forgets || ephemeral.contains(&true);
         let kinds: Vec<FaultKind> = kinds
             .into_iter()
@@ -168,33 +178,83 @@ impl Plan {
             let span = if stable_walls { 20 } else { 600_000 };
             i64::try_from(dice.between(0, 2 * span)).unwrap_or(0) - span.cast_signed()
         };
+        let (strangers, theirs) = if kinds.contains(&FaultKind::Stranger) {
+            if dice.coin() {
+                super::strangers::forewarn(&mut setups, &voters);
+            }
+            super::strangers::draw(&setups, &voters, &mut dice)
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        setups.extend(theirs);
+        let hosts = setups.len();
+        let turmoil = match options.seconds {
+            Some(seconds) => seconds * SECOND,
+            None => theme.seconds() * SECOND * scale,
+        };
+        let leases = setups.iter().map(|setup| nanoseconds(setup.timing.lease_max));
+        let patience = 10 * leases.max().unwrap_or(lease) + 12 * SECOND;
         Self {
-            starts: draw_starts(size, lease, &mut dice),
+            theme,
+            starts: draw_starts(theme, &setups[..size], &voters, lease, turmoil, &mut dice),
             voters,
-            ephemeral,
+            ephemeral: (0..hosts).map(|host| ephemeral.get(host) == Some(&true)).collect(),
             preempt,
             keepers: dice.coin(),
-            rates: draw_rates(size, profile, &mut dice),
-            wall_offsets: (0..size).map(|_| wall_offset(&mut dice)).collect(),
-            disk_delay: draw_disk_delay(&mut dice),
+            rates: draw_rates(hosts, profile, &mut dice),
+            wall_offsets: (0..hosts).map(|_| wall_offset(&mut dice)).collect(),
+            disk_delay: draw_disk_delay(theme, &mut dice),
             timer_lateness: dice.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
-            weather: draw_weather(lease, scale, &mut dice),
+            weather: draw_weather(theme, lease, scale, &mut dice),
             fair: Weather::fair(300_000 * scale),
             kinds,
-            fault_interval: interval,
-            turmoil: seconds.map_or(12 * SECOND * scale, |seconds| seconds * SECOND),
-            patience: 10 * lease + 12 * SECOND,
+            fault_interval,
+            length_max: theme.length_max(lease),
+            broken_links: draw_broken_links(theme, size, lease, turmoil, &mut dice),
+            turmoil,
+            patience,
             calm: 4 * SECOND * scale,
             setups,
+            strangers,
         }
     }
 }
 
-fn draw_voters(size: usize, dice: &mut Dice) -> Vec<usize> {
-    let most = match dice.below(8) {
+fn draw_theme(seed: u64) -> Theme {
+    let mut place = Dice::new(seed, "theme").between(0, 100);
+    for theme in Theme::ALL {
+        match place.checked_sub(u64::from(theme.share())) {
+            Some(left) => place = left,
+            None => return theme,
+        }
+    }
+    Theme::Mixed
+}
+
+fn draw_size(theme: Theme, dice: &mut Dice) -> usize {
+    match theme {
+        Theme::Mixed | Theme::Brittle => dice.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]),
+        Theme::Founding => dice.pick(&[3, 3, 4]),
+        Theme::Amnesia | Theme::Leases => dice.pick(&[3, 4, 5]),
+        Theme::Duels | Theme::Strangers => dice.pick(&[4, 5, 6, 7]),
+    }
+}
+
+fn draw_kinds(theme: Theme, dice: &mut Dice) -> Vec<FaultKind> {
+    let (choices, often) = theme.kinds();
+    choices.iter().copied().filter(|_| dice.chance(often)).collect()
+}
+
+fn draw_voters(theme: Theme, size: usize, dice: &mut Dice) -> Vec<usize> {
+    let drawn = match dice.below(8) {
         0 => 1,
         1..=4 => 3,
         _ => 5,
+    };
+    let most = match theme {
+        Theme::Mixed | Theme::Brittle | Theme::Strangers => drawn,
+        Theme::Duels => drawn.max(3),
+        Theme::Founding | Theme::Leases | Theme::Amnesia => 3,
     };
     let count = if size >= most { most } else { size - (1 - size % 2) };
     let mut voters: Vec<usize> = dice.shuffled(size).into_iter().take(count).collect();
@@ -202,11 +262,19 @@ fn draw_voters(size: usize, dice: &mut Dice) -> Vec<usize> {
     voters
 }
 
-fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) -> Vec<Setup> {
+fn draw_setups(
+    theme: Theme,
+    size: usize,
+    voters: &[usize],
+    timing: &Timing,
+    dice: &mut Dice,
+) -> Vec<Setup> {
     let id = |index: usize| NodeId::new(index as u64 + 1).unwrap_or_else(|_| unreachable!());
     let ids: Vec<NodeId> = voters.iter().map(|index| id(*index)).collect();
     let set = VoterSet::new(ids).unwrap_or_else(|_| unreachable!());
-    let mixed = dice.chance(100);
+    let mixed = theme == Theme::Leases || dice.chance(100);
+    // What a voter grants at most may exceed what it would ask for itself.
+    let generous = mixed && dice.coin();
     let witnesses = dice.chance(200);
     (0..size)
         .map(|index| {
@@ -225,6 +293,9 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
             if mixed && dice.coin() {
                 timing =
                     timing.with_lease(std::time::Duration::from_millis(dice.between(300, 2000)));
+            }
+            if generous {
+                timing.lease_max = timing.lease_max.max(std::time::Duration::from_secs(2));
             }
             Setup {
                 cluster: ClusterName::new("simulated").unwrap_or_else(|_| unreachable!()),
@@ -245,9 +316,54 @@ fn draw_setups(size: usize, voters: &[usize], timing: &Timing, dice: &mut Dice) 
         .collect()
 }
 
-fn draw_starts(size: usize, lease: u64, dice: &mut Dice) -> Vec<u64> {
-    let spread = dice.pick(&[1, 100 * MILLI, 2 * lease, 5 * SECOND]);
-    (0..size).map(|_| dice.between(0, spread)).collect()
+fn draw_starts(
+    theme: Theme,
+    setups: &[Setup],
+    voters: &[usize],
+    lease: u64,
+    turmoil: u64,
+    dice: &mut Dice,
+) -> Vec<u64> {
+    let spread = match theme {
+        Theme::Founding => dice.pick(&[1, lease / 8, lease / 2]),
+        _ => dice.pick(&[1, 100 * MILLI, 2 * lease, 5 * SECOND]),
+    };
+    let mut start = |(index, setup): (usize, &Setup)| {
+        // Some that know only a seed come long after the others.
+        let late = !voters.contains(&index) && setup.voters.is_none() && dice.chance(400);
+        dice.between(0, if late { turmoil } else { spread })
+    };
+    setups.iter().enumerate().map(&mut start).collect()
+}
+
+/// The links that are missing while a cluster is founded, and those between contenders that
+/// are not to know of each other.
+fn draw_broken_links(
+    theme: Theme,
+    size: usize,
+    lease: u64,
+    turmoil: u64,
+    dice: &mut Dice,
+) -> Vec<(usize, usize, u64)> {
+    let (often, longest) = match theme {
+        Theme::Founding => (dice.pick(&[0, 0, 200, 400]), 2 * lease),
+        Theme::Duels => (dice.pick(&[0, 200, 300]), turmoil),
+        _ => return Vec::new(),
+    };
+    let both_ways = dice.coin();
+    let mut broken = Vec::new();
+    for (from, to) in (0..size).flat_map(|from| (from + 1..size).map(move |to| (from, to))) {
+        for (from, to) in [(from, to), (to, from)] {
+            if dice.chance(often) {
+                let until = dice.between(longest / 8, longest);
+                broken.push((from, to, until));
+                if both_ways {
+                    broken.push((to, from, until));
+                }
+            }
+        }
+    }
+    broken
 }
 
 fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)> {
@@ -277,7 +393,10 @@ fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)>
         .collect()
 }
 
-fn draw_disk_delay(dice: &mut Dice) -> Delay {
+fn draw_disk_delay(theme: Theme, dice: &mut Dice) -> Delay {
+    if theme == Theme::Founding {
+        return dice.pick(&[Delay::Constant(80_000), Delay::Uniform(50_000, 2 * MILLI)]);
+    }
     dice.pick(&[
         Delay::Constant(80_000),
         Delay::Uniform(50_000, 2 * MILLI),
@@ -286,13 +405,19 @@ fn draw_disk_delay(dice: &mut Dice) -> Delay {
     ])
 }
 
-fn draw_weather(lease: u64, scale: u64, dice: &mut Dice) -> Weather {
+fn draw_weather(theme: Theme, lease: u64, scale: u64, dice: &mut Dice) -> Weather {
     let delay = dice.pick(&[
         Delay::Constant(300_000 * scale),
         Delay::Uniform(100_000, 5 * MILLI * scale),
         Delay::LongTailed(MILLI * scale),
         Delay::LongTailed(10 * MILLI * scale),
     ]);
+    if theme == Theme::Founding {
+        // Answers to a process that is gone reach the next one.
+        let (stragglers, duplicates) = dice.pick(&[(0, 0), (500, 500)]);
+        let loss = if stragglers > 0 { 0 } else { dice.pick(&[0, 10, 200]) };
+        return Weather { delay, loss, duplicates, stragglers, straggle: lease / 2 };
+    }
     Weather {
         delay,
         loss: dice.pick(&[0, 0, 10, 50, 200, 400]),

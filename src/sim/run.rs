@@ -5,12 +5,13 @@ use super::chaos::Chaos;
 use super::checks::{Invariant, Violation};
 use super::coverage::Coverage;
 use super::disk::SimulatedDisk;
+use super::host::Host;
 use super::plan::Plan;
+use super::theme::Theme;
 use super::trace::TraceDepth;
 use super::world::World;
 use crate::election::preemption::PATIENCE_MAX;
 use crate::vocabulary::plant::{self, Plant};
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
@@ -22,6 +23,8 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// So many seconds of faults.
     pub seconds: Option<u64>,
+    /// What it is to be about.
+    pub theme: Option<Theme>,
     /// How much of the trace is kept.
     pub trace: TraceDepth,
     /// A bug that is planted for this run, to see whether the judges find it.
@@ -30,7 +33,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, seconds: None, trace: TraceDepth::Digest, plant: None }
+        Self { nodes: None, seconds: None, theme: None, trace: TraceDepth::Digest, plant: None }
     }
 }
 
@@ -68,7 +71,7 @@ pub fn run(seed: u64, options: Options) -> Report {
 }
 
 fn run_planted(seed: u64, options: Options) -> Report {
-    let plan = Plan::of(seed, options.nodes, options.seconds);
+    let plan = Plan::of(seed, &options);
     let mut world = build(seed, &plan, options.trace);
     world.run_until(plan.turmoil);
     let mut recovered_after = None;
@@ -110,12 +113,20 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         host.disk_delay = plan.disk_delay;
         host.keeper = plan.keepers;
     }
+    for (index, stranger) in plan.strangers.iter().enumerate() {
+        let host = plan.starts.len() + index;
+        world.hosts[host].stranger = Some(*stranger);
+    }
+    for (from, to, until) in &plan.broken_links {
+        world.act(&Action::Cut(*from, *to));
+        world.plan(*until, Action::Mend(*from, *to));
+    }
     for (index, start) in plan.starts.iter().enumerate() {
         world.plan(*start, Action::Start(index, Restart::WithDisk));
     }
     let lease = nanoseconds(plan.setups[0].timing.lease);
-    let chaos = Chaos::new(plan.kinds.clone(), plan.fault_interval, lease, plan.voters.clone());
-    world.unleash(chaos);
+    world.coverage.count(plan.theme.name());
+    world.unleash(Chaos::new(plan, lease));
     world
 }
 
@@ -158,8 +169,8 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
 fn await_highest(world: &mut World, plan: &Plan) {
     // What was tried in vain during the turmoil makes the Goose more patient.
     let end = world.now + plan.patience + nanoseconds(PATIENCE_MAX);
-    let eligible = |setup: &&Setup| setup.eligible;
-    let highest = plan.setups.iter().filter(eligible).map(|setup| setup.id).max();
+    let remaining = |host: &&Host| host.setup.eligible && !host.is_away();
+    let highest = world.hosts.iter().filter(remaining).map(|host| host.id).max();
     while world.violation.is_none() && world.now < end {
         let leader = world.geese().first().map(|(index, _)| world.hosts[*index].id);
         if leader == highest && agreed_term(world).is_some() {

@@ -137,7 +137,7 @@ impl World {
 
     fn store(&mut self, index: usize, ticket: u64, record: &Record) {
         let host = &mut self.hosts[index];
-        let delay = host.disk_delay.draw(&mut self.streams.disk);
+        let delay = host.slow_disk.unwrap_or(host.disk_delay).draw(&mut self.streams.disk);
         let epoch = host.epoch;
         if let Err(error) = host.disk.begin(ticket, record) {
             return self.broken(Invariant::Contract, error);
@@ -211,7 +211,14 @@ impl World {
             }
         }
         if lease != running.lease {
+            let raised = running.lease.zip(lease).is_some_and(|(before, after)| {
+                before.since == after.since && before.term != after.term
+            });
             running.lease = lease;
+            if raised {
+                let sentence = format!("{process} goes on under another term: {lease:?}");
+                self.broken(Invariant::RisingTerms, sentence);
+            }
             self.trace.mix(lease.map_or(0, |lease| lease.deadline.0));
             self.observe_lease(index);
         }

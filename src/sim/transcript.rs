@@ -86,6 +86,13 @@ fn deed(action: &Action, name: &dyn Fn(usize) -> String) -> String {
         Action::SetBlackout(Blackout::Total) => "nothing passes any more".to_owned(),
         Action::Replay(count) => format!("{count} recorded datagrams are sent again"),
         Action::Move(node) => format!("{} moves to another address", name(*node)),
+        Action::SlowDisk(node, Some(_)) => format!("the disk of {} is slow", name(*node)),
+        Action::SlowDisk(node, None) => format!("the disk of {} is fast again", name(*node)),
+        Action::Slew(node, rate) => {
+            format!("the monotonic clock of {} is slewed to {rate} millionths", name(*node))
+        }
+        Action::EndPipe(node) => format!("the keeper's pipe from {} ends early", name(*node)),
+        Action::LeaveForGood(node) => format!("{} is told to leave for good", name(*node)),
     }
 }
 

@@ -48,7 +48,7 @@ pub enum Plant {
     FoundedOnMajority,
     /// A virgin's vote counts as free.
     VirginCountedAsVacant,
-    /// Founding believes answers of earlier processes.
+    /// Founding believes answers to polls of an earlier process, and of earlier processes.
     EarlierBootsAnswersAccepted,
     /// A voter that lost its record starts from ballot 0.
     NoFloorAfterWipe,
@@ -68,11 +68,15 @@ pub enum Plant {
     CertificateOfAnother,
     /// A certificate leaves while its issuer goes on leading.
     CertificateWhileActing,
+    /// The keeper takes the end of a pipe for the death of its node.
+    PipeEndTakenForDeath,
+    /// A keeper's release names a node, and so ends what a later process of it holds.
+    KeeperReleasesWithoutBoot,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -103,6 +107,8 @@ impl Plant {
         Self::PreemptionWithoutPatience,
         Self::CertificateOfAnother,
         Self::CertificateWhileActing,
+        Self::PipeEndTakenForDeath,
+        Self::KeeperReleasesWithoutBoot,
     ];
 }
 

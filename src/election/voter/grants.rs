@@ -235,8 +235,10 @@ impl Voter {
             self.tombstones.push_back(holder);
             self.deference.remove(holder);
         }
+        let bootless = all && plant::is(Plant::KeeperReleasesWithoutBoot);
         let all = all || plant::is(Plant::ReleaseIgnoresBallot);
-        let covers = |whose: Process, which: u64| whose == holder && (all || which <= ballot);
+        let is_his = |whose: Process| whose == holder || bootless && whose.id == holder.id;
+        let covers = |whose: Process, which: u64| is_his(whose) && (all || which <= ballot);
         if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.ballot)) {
             self.reservation = None;
         }

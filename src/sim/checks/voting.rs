@@ -35,6 +35,8 @@ struct Memory {
     state: Option<VoterState>,
     /// The highest ballot it has ever had, by its own word, durable.
     durable_ballot: u64,
+    /// The ballot it granted last, and to whom.
+    granted: Option<(u64, Process)>,
 }
 
 /// See the module.
@@ -85,6 +87,16 @@ impl Voting {
             let sentence =
                 format!("voter {id} knew ballot {floor} and now says {}", state.max_ballot);
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
+        }
+        if let Some((holder, ballot, _)) = state.grant {
+            match memory.granted {
+                Some((last, other)) if last == ballot && other != holder => {
+                    let sentence =
+                        format!("voter {id} gave ballot {ballot} to {other}, and to {holder}");
+                    return Err(Violation::new(at, Invariant::OneHolder, sentence));
+                }
+                _ => memory.granted = Some((ballot, holder)),
+            }
         }
         memory.durable_ballot = memory.durable_ballot.max(state.durable_ballot);
         memory.state = Some(state);
@@ -236,6 +248,16 @@ mod tests {
         count(&mut voting, 2, 1, 500).unwrap();
         assert_eq!(count(&mut voting, 3, 2, 700).unwrap_err().invariant, Invariant::OneHolder);
         count(&mut voting, 500, 2, 700).unwrap();
+    }
+
+    #[test]
+    fn one_ballot_for_two_holders_is_found_even_after_the_first_gave_it_back() {
+        let mut voting = Voting::default();
+        owe(&mut voting, 1, granted(1, 600)).unwrap();
+        let free = VoterState { max_ballot: 1, may_grant: true, ..VoterState::default() };
+        owe(&mut voting, 2, free).unwrap();
+        let verdict = owe(&mut voting, 3, granted(2, 600));
+        assert_eq!(verdict.unwrap_err().invariant, Invariant::OneHolder);
     }
 
     #[test]

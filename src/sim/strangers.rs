@@ -1,0 +1,103 @@
+//! Processes that do not belong: a second one of some node's id, and nodes that were told
+//! something else about the cluster. They come and go, and must change nothing.
+//!
+//! Not among them: a second process with the id of a *voter*. One live process per voter is a
+//! condition of the promise, so it has stories of its own (`tests/twins.rs`).
+
+use super::dice::Dice;
+use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::setup::Setup;
+
+/// What does not belong about a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stranger {
+    /// It has the id of a node that does not vote.
+    Duplicate,
+    /// Its cluster has the same name and other voters.
+    OtherVoters,
+    /// Its cluster has the same voters and preempts where the others do not, or not where
+    /// they do.
+    OtherPreemption,
+    /// Its cluster has another name.
+    OtherCluster,
+}
+
+impl Stranger {
+    /// Whether it can never be Goose of anything: the others would have to vote for it.
+    pub fn is_foreign(self) -> bool {
+        self != Self::Duplicate
+    }
+
+    /// What starting it is counted as.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Duplicate => "duplicate id",
+            Self::OtherVoters => "node with other voters",
+            Self::OtherPreemption => "node with other preemption",
+            Self::OtherCluster => "node of another cluster",
+        }
+    }
+}
+
+/// Draws a few strangers to the nodes of `setups`, of which those at `voters` vote. None of
+/// them misleads a node that was not told the voters (see [`forewarn`]).
+pub(super) fn draw(
+    setups: &[Setup],
+    voters: &[usize],
+    dice: &mut Dice,
+) -> (Vec<Stranger>, Vec<Setup>) {
+    let count = 1 + dice.below(3);
+    let forewarned = setups.iter().all(|setup| setup.voters.is_some());
+    let idle: Vec<usize> = (0..setups.len()).filter(|index| !voters.contains(index)).collect();
+    let strangers = (0..count).filter_map(|number| {
+        let kind = dice.pick(&[
+            Stranger::Duplicate,
+            Stranger::Duplicate,
+            Stranger::OtherVoters,
+            Stranger::OtherPreemption,
+            Stranger::OtherCluster,
+        ]);
+        let misleading = matches!(kind, Stranger::OtherVoters | Stranger::OtherPreemption);
+        let setup = match kind {
+            _ if misleading && !forewarned => return None,
+            Stranger::Duplicate if idle.is_empty() => return None,
+            Stranger::Duplicate => setups[dice.pick(&idle)].clone(),
+            _ => foreigner(kind, &setups[voters[0]], setups.len() + number)?,
+        };
+        Some((kind, setup))
+    });
+    strangers.unzip()
+}
+
+/// Tells every node the voters. One that knows only a seed believes whoever answers first, and
+/// a node with the right name and the wrong voters may be that one.
+pub(super) fn forewarn(setups: &mut [Setup], voters: &[usize]) {
+    let model = setups[voters[0]].clone();
+    for setup in setups.iter_mut().filter(|setup| setup.voters.is_none()) {
+        setup.voters = model.voters.clone();
+        setup.voter_addresses = model.voter_addresses.clone();
+        setup.preempt = model.preempt;
+    }
+}
+
+/// A node like the voter of `model`, under an id of its own, that was told something else.
+fn foreigner(kind: Stranger, model: &Setup, index: usize) -> Option<Setup> {
+    let mut setup = model.clone();
+    setup.id = NodeId::new(index as u64 + 1).ok()?;
+    setup.seeds.push(format!("node-{}:7000", model.id));
+    match kind {
+        Stranger::OtherVoters => {
+            // It cannot reach a majority of these by itself.
+            let theirs = model.voters.as_ref()?.ids().iter().copied().take(2);
+            let ids: Vec<NodeId> = theirs.chain([setup.id]).collect();
+            setup.voters =
+                Some(VoterSet::new(if ids.len() == 3 { ids } else { return None }).ok()?);
+            setup.voter_addresses.push((setup.id, super::network::Network::address(index, 0)));
+        }
+        Stranger::OtherPreemption => setup.preempt = Some(setup.preempt != Some(true)),
+        Stranger::OtherCluster => setup.cluster = ClusterName::new("another").ok()?,
+        Stranger::Duplicate => {}
+    }
+    Some(setup)
+}
