@@ -41,7 +41,7 @@ pub const HUNTS: [Hunt; Plant::ALL.len() - UNHUNTED.len()] = [
     hunt(Plant::MapWithoutNonces, Theme::Founding, 50),
     hunt(Plant::FoundedOnMajority, Theme::Founding, 300),
     hunt(Plant::VirginCountedAsVacant, Theme::Founding, 300),
-    hunt(Plant::NoFloorAfterWipe, Theme::Amnesia, 200),
+    hunt(Plant::NoFloorAfterWipe, Theme::Amnesia, 1700),
     hunt(Plant::RestartedVirginDoesNotWait, Theme::Duels, 10),
     hunt(Plant::LongerRenewalNotRecorded, Theme::Leases, 10),
     hunt(Plant::DuplicateLengthensGrant, Theme::Mixed, 10),
