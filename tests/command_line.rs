@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use gaggle::node::{StepDownError, SteppedDown};
 use gaggle::shell::handle::OrderError;
+use gaggle::shell::history::History;
 use gaggle::shell::http::{NodeView, Options, ServerThread, spawn_thread};
 use gaggle::vocabulary::configuration::ClusterName;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::snapshot::{Counters, Lease, Phase, Snapshot};
 use gaggle::vocabulary::time::HolderTime;
+use tokio::sync::watch;
 
 /// A node that is what it is told to be.
 #[derive(Clone)]
-struct Double(Arc<Snapshot>);
+struct Double(Arc<Snapshot>, Arc<watch::Sender<Arc<History>>>);
 
 impl NodeView for Double {
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -27,6 +29,9 @@ impl NodeView for Double {
     }
     fn holder_now(&self) -> HolderTime {
         HolderTime(1_000_000_000)
+    }
+    fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.1.subscribe()
     }
     async fn step_down(
         &self,
@@ -66,7 +71,10 @@ fn served(goose: bool) -> ServerThread {
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options::new(Duration::from_millis(200));
-    spawn_thread(listener, Double(Arc::new(snapshot)), options).unwrap()
+    let mut history = History::new(snapshot.process, snapshot.address, snapshot.started);
+    history.index = snapshot.index;
+    let history = Arc::new(watch::Sender::new(Arc::new(history)));
+    spawn_thread(listener, Double(Arc::new(snapshot), history), options).unwrap()
 }
 
 /// Runs `gaggle` with `arguments` and nothing of this process's environment.

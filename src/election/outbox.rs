@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::event::Event;
@@ -22,6 +23,8 @@ pub enum Outgoing {
     Persist,
     /// Something happened.
     Event(Event),
+    /// Another voter confirmed the lease, so long after it was asked.
+    Renewed(Duration),
 }
 
 /// A queue of what is to be done. Messages to oneself are kept apart: the contender of a node
@@ -75,6 +78,11 @@ impl Outbox {
 
     pub(crate) fn event(&mut self, event: Event) {
         self.outgoing.push_back(Outgoing::Event(event));
+    }
+
+    /// Another voter confirmed the lease, so long after it was asked.
+    pub(crate) fn renewed(&mut self, round_trip: Duration) {
+        self.outgoing.push_back(Outgoing::Renewed(round_trip));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {

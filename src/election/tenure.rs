@@ -210,9 +210,15 @@ impl Contender {
         if !link.granted(grant.sequence, grant.ballot, granted, grant.standby, now) {
             return false;
         }
+        let asked_at = link.answered_request();
         match &self.role {
             Role::Claiming(_) => self.consider_victory(now, outbox),
-            Role::Goose(_) => self.confirm(now),
+            Role::Goose(_) => {
+                if let Some(sent) = asked_at.filter(|_| from != self.me) {
+                    outbox.renewed(now.since(sent));
+                }
+                self.confirm(now);
+            }
             Role::Standby => {}
         }
         true

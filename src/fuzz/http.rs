@@ -10,11 +10,13 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use super::pond::{Pond, Subject};
 use super::{Tally, Target, ensure};
 use crate::node::{StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
+use crate::shell::history::History;
 use crate::shell::http::admin::Token;
 use crate::shell::http::{NodeView, Options, serve_connection};
 use crate::vocabulary::identity::NodeId;
@@ -24,7 +26,7 @@ use crate::vocabulary::time::HolderTime;
 /// The operator's secret.
 const TOKEN: &str = "honk-honk-honk-honk-honk-honk-honk";
 /// One request is answered with no more than this, a page with a few members in it included.
-const ANSWER_SIZE_MAX: usize = 16 * 1024;
+const ANSWER_SIZE_MAX: usize = 128 * 1024;
 /// The fewest bytes that can be a request.
 const REQUEST_SIZE_MIN: usize = 16;
 /// What lies in the stream at most, in each direction.
@@ -45,6 +47,7 @@ struct Double {
     snapshot: Arc<Snapshot>,
     now: HolderTime,
     orders: Arc<AtomicU64>,
+    history: Arc<watch::Sender<Arc<History>>>,
 }
 
 impl NodeView for Double {
@@ -54,6 +57,10 @@ impl NodeView for Double {
 
     fn holder_now(&self) -> HolderTime {
         self.now
+    }
+
+    fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.history.subscribe()
     }
 
     async fn step_down(
@@ -80,12 +87,18 @@ impl Connections {
     /// A server around a Goose. None if the machine grants no runtime.
     pub(super) fn new() -> Option<Self> {
         let pond = Pond::new(Subject::Goose, false)?;
+        let seen = pond.subject().snapshot();
+        let mut history = History::new(seen.process, seen.address, seen.started);
+        history.index = seen.index;
         let node = Double {
             snapshot: Arc::new(pond.subject().snapshot()),
             now: pond.now().holder,
             orders: Arc::default(),
+            history: Arc::new(watch::Sender::new(Arc::new(history))),
         };
         let mut options = Options::new(Duration::from_millis(200));
+        // Whoever waits or reads events is answered late or never, by design: here at once.
+        options.readers_max = 0;
         options.admin_token = Some(Token::new(TOKEN).ok()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
         Some(Self { runtime, node, options: Arc::new(options) })

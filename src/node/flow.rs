@@ -106,6 +106,7 @@ impl NodeCore {
                     }
                     self.event(event);
                 }
+                Outgoing::Renewed(round_trip) => self.counters.renewals.observe(round_trip),
                 Outgoing::Send { to, message } => {
                     if let Some(address) = self.way_to(to, &message) {
                         self.transmit(to, address, &message);

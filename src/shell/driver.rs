@@ -18,12 +18,14 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::clock::Clock;
 use super::handle::Shared;
+use super::history::History;
 use super::journal;
 use super::reload::Change;
 use super::socket::{RECEIVE_SIZE, try_receive};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
 use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
+use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::HolderTime;
 
@@ -163,11 +165,23 @@ impl Driver {
                 }
                 Output::Resolve(names) => self.resolve(names),
                 Output::Event(event) => {
-                    self.journal.log(&event, self.clock.holder());
+                    self.remember(&event);
                     // Nobody may be listening.
                     let _ = self.shared.events.send(event);
                 }
             }
+        }
+    }
+
+    /// Logs what happened, and keeps it for those who ask later.
+    fn remember(&mut self, event: &Event) {
+        let now = self.clock.now();
+        if let Some(words) = self.journal.log(event, now.holder) {
+            let index = self.core.index();
+            let note = |history: &mut Arc<History>| {
+                Arc::make_mut(history).note(event.clone(), words, index, now);
+            };
+            self.shared.history.send_modify(note);
         }
     }
 
@@ -189,8 +203,14 @@ impl Driver {
         let now = self.clock.holder();
         let due = now.since(self.published.at) >= PUBLISH_INTERVAL;
         if force || moved || index != self.published.index || due {
+            let changed = index != self.published.index;
             self.published = Published { index, at: now };
             self.shared.snapshots.send_replace(Arc::new(self.core.snapshot()));
+            if changed {
+                // After the snapshot: whoever waits for an index finds it there.
+                let note = |history: &mut Arc<History>| Arc::make_mut(history).index = index;
+                self.shared.history.send_modify(note);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::driver::Order;
+use super::history::History;
 use crate::node::{StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     pub(super) deadline: AtomicU64,
     pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(super) events: broadcast::Sender<Event>,
+    pub(super) history: watch::Sender<Arc<History>>,
 }
 
 /// A running node, from outside its driver task. Dropping it does not stop the node.
@@ -109,6 +111,11 @@ impl Handle {
     pub async fn ended(&self) -> Result<(), NodeFailed> {
         let mut ended = self.ended.clone();
         ended.wait_for(|ended| *ended).await.map(|_| ()).map_err(|_| NodeFailed)
+    }
+
+    /// What happened lately: a new copy whenever something does.
+    pub fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.shared.history.subscribe()
     }
 
     /// Events from here on; a reader that falls behind loses the oldest and is told.

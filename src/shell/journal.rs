@@ -41,49 +41,43 @@ fn kind(warning: &Warning) -> Kind {
 }
 
 impl Journal {
-    /// Logs one event.
-    pub(super) fn log(&mut self, event: &Event, now: HolderTime) {
+    /// Logs one event and returns what was said; none if it was said a moment ago already.
+    pub(super) fn log(&mut self, event: &Event, now: HolderTime) -> Option<String> {
+        let text = match event {
+            Event::Warning(warning) => return self.warn(warning, now),
+            Event::GooseChanged(None) => lost(self.goose),
+            other => words(other)?,
+        };
         match event {
             Event::BecameGoose { term, reason } => {
-                let reason = elected(*reason);
-                tracing::info!(term, reason, "became Goose of term {term}: {reason}");
+                tracing::info!(term, reason = elected(*reason), "{text}");
             }
             Event::BecameDuck { term, reason } => {
-                let reason = demoted(reason);
-                tracing::info!(term, reason, "became Duck, term {term} is over: {reason}");
+                tracing::info!(term, reason = demoted(reason), "{text}");
             }
             Event::GooseChanged(Some(goose)) => {
                 let (id, term) = (goose.process.id, goose.term);
                 self.goose = Some((id, term));
-                tracing::info!(
-                    term,
-                    goose = id.number(),
-                    "the Goose is node {id} at {}",
-                    goose.address
-                );
+                tracing::info!(term, goose = id.number(), "{text}");
             }
             Event::GooseChanged(None) => match self.goose.take() {
-                Some((id, term)) => tracing::info!(
-                    term,
-                    goose = id.number(),
-                    reason = "gone or silent",
-                    "no Goose is known: node {id}, of term {term}, has gone or is silent"
-                ),
-                None => tracing::info!("no Goose is known"),
+                Some((id, term)) => {
+                    let reason = "gone or silent";
+                    tracing::info!(term, goose = id.number(), reason, "{text}");
+                }
+                None => tracing::info!("{text}"),
             },
-            Event::Warning(warning) => self.warn(warning, now),
             other => {
                 if let Event::Started { process } = other {
                     self.own = Some(process.id);
                 }
-                if let Some(text) = words(other) {
-                    tracing::info!("{text}");
-                }
+                tracing::info!("{text}");
             }
         }
+        Some(text)
     }
 
-    fn warn(&mut self, warning: &Warning, now: HolderTime) {
+    fn warn(&mut self, warning: &Warning, now: HolderTime) -> Option<String> {
         let kind = kind(warning);
         let position = self.warned.iter().position(|(known, _)| *known == kind);
         let position = position.unwrap_or_else(|| {
@@ -93,7 +87,7 @@ impl Journal {
         let last = &mut self.warned[position].1;
         if *last != HolderTime(0) && now.since(*last) < WARNING_INTERVAL {
             *self.suppressed.entry(position).or_default() += 1;
-            return;
+            return None;
         }
         *last = now;
         let text = warned(warning, self.own);
@@ -101,6 +95,7 @@ impl Journal {
             Some(times) => tracing::warn!("{text} (and {times} times more)"),
             None => tracing::warn!("{text}"),
         }
+        Some(text)
     }
 
     /// A seed's name was looked up: what came of it, for a node that others reach at `own`. Says
@@ -121,8 +116,26 @@ impl Journal {
     }
 }
 
+fn lost(goose: Option<(NodeId, u64)>) -> String {
+    match goose {
+        Some((id, term)) => {
+            format!("no Goose is known: node {id}, of term {term}, has gone or is silent")
+        }
+        None => "no Goose is known".to_owned(),
+    }
+}
+
 fn words(event: &Event) -> Option<String> {
     Some(match event {
+        Event::BecameGoose { term, reason } => {
+            format!("became Goose of term {term}: {}", elected(*reason))
+        }
+        Event::BecameDuck { term, reason } => {
+            format!("became Duck, term {term} is over: {}", demoted(reason))
+        }
+        Event::GooseChanged(Some(goose)) => {
+            format!("the Goose is node {} at {}", goose.process.id, goose.address)
+        }
         Event::Started { process } => format!("node {} started, boot {}", process.id, process.boot),
         Event::Joined => "joined the cluster".to_owned(),
         Event::MemberChanged { id, address, state } => match state {
@@ -145,7 +158,8 @@ fn elected(reason: ElectionReason) -> &'static str {
     }
 }
 
-fn demoted(reason: &DemotionReason) -> String {
+/// Why a term ended.
+pub(super) fn demoted(reason: &DemotionReason) -> String {
     match reason {
         DemotionReason::LeaseLapsed { silent } => {
             let names: Vec<String> = silent.iter().map(ToString::to_string).collect();

@@ -3,9 +3,13 @@
 //!
 //! It decides nothing. Assumption: a tokio runtime with its time and network drivers on.
 
+/// The commit that this was built from, or "unknown".
+pub const COMMIT: &str = env!("GAGGLE_COMMIT");
+
 pub mod clock;
 mod driver;
 pub mod handle;
+pub mod history;
 #[cfg(feature = "http")]
 pub mod http;
 mod journal;

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::clock::Clock;
 use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
+use super::history::History;
 use super::journal::Journal;
 use super::store::{Store, Writer};
 use crate::node::{NodeCore, Testament};
@@ -69,10 +70,13 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let (writer, stored) = Writer::start(store)?;
     let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
     let (end, ended) = watch::channel(false);
+    let first = core.snapshot();
+    let history = History::new(first.process, first.address, first.started);
     let shared = Arc::new(Shared {
         deadline: AtomicU64::new(0),
-        snapshots: watch::Sender::new(Arc::new(core.snapshot())),
+        snapshots: watch::Sender::new(Arc::new(first)),
         events: broadcast::Sender::new(EVENTS_MAX),
+        history: watch::Sender::new(Arc::new(history)),
     });
     let driver = Driver {
         core,

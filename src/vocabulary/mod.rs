@@ -9,6 +9,7 @@ pub mod configuration;
 pub mod datagram;
 pub mod endurance;
 pub mod event;
+pub mod histogram;
 pub mod identity;
 pub mod inspection;
 pub mod message;

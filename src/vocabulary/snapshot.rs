@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::configuration::{ClusterName, Configuration};
 use super::datagram::Reject;
+use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
 use super::message::Goose;
 use super::time::HolderTime;
@@ -157,4 +158,6 @@ pub struct Counters {
     pub send_failures: u64,
     /// Records that could not be written.
     pub store_failures: u64,
+    /// How long other voters took to confirm this node's lease.
+    pub renewals: Histogram,
 }

@@ -10,10 +10,10 @@ use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
@@ -25,10 +25,13 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::problem::{Kind, Problem};
+use super::query::{Subscription, Wait};
 use super::refusal::Stream;
 use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
+use super::stream::{Activity, EventBody, Place, Surroundings};
 use super::views::Moment;
 use super::{NodeView, Options};
+use crate::shell::history::History;
 
 /// The largest head, in bytes.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
@@ -49,15 +52,24 @@ pub(super) struct Connection<V> {
     pub(super) peer: IpAddr,
     /// Whether a request is being answered.
     pub(super) busy: Arc<AtomicBool>,
+    /// The past, from the server's own copy: readers do not burden the node.
+    pub(super) history: watch::Receiver<Arc<History>>,
+    /// How many wait or read events, on all connections.
+    pub(super) readers: Arc<AtomicUsize>,
+    /// Whether the server is going.
+    pub(super) closing: watch::Receiver<bool>,
+    /// How this connection's stream is doing.
+    pub(super) activity: Arc<Activity>,
+    /// Whether this connection is too old to wait on.
+    pub(super) aged: watch::Sender<bool>,
 }
+
+type Answer<V> = Response<Either<Full<Bytes>, EventBody<V>>>;
 
 impl<V: NodeView> Connection<V> {
     /// Serves `stream` to its end.
-    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-        self,
-        stream: S,
-        mut closing: watch::Receiver<bool>,
-    ) {
+    pub(super) async fn run<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let mut closing = self.closing.clone();
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -68,7 +80,9 @@ impl<V: NodeView> Connection<V> {
         let mut connection = builder.serve_connection(TokioIo::new(Stream::new(stream)), service);
         let mut outcome = tokio::select! {
             outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(outcome),
-            () = sleep(self.options.connection_age_max) => None,
+            () = self.age() => None,
+            // It takes nothing any more: there is nobody to say goodbye to.
+            () = self.stall() => return,
             _ = closing.wait_for(|closing| *closing) => None,
         };
         if outcome.is_none() {
@@ -100,40 +114,110 @@ impl<V: NodeView> Connection<V> {
         let _ = timeout(LINGER, linger(stream)).await;
     }
 
-    /// Answers one request.
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        self.busy.store(true, Ordering::Relaxed);
-        let response = self.respond(request).await;
-        self.busy.store(false, Ordering::Relaxed);
-        Ok(response.map(Full::new))
+    /// Done when the connection is too old for another request. A stream has no end of its own,
+    /// so its age is no reason.
+    async fn age(&self) {
+        sleep(self.options.connection_age_max).await;
+        self.aged.send_replace(true);
+        while self.activity.is_streaming() {
+            sleep(self.options.heartbeat).await;
+        }
     }
 
-    async fn respond(&self, request: Request<Incoming>) -> Response<Bytes> {
+    /// Done when a stream's reader takes nothing for two heartbeats.
+    async fn stall(&self) {
+        let mut last = None;
+        loop {
+            sleep(self.options.heartbeat * 2).await;
+            let pieces = self.activity.pieces();
+            if self.activity.is_streaming() && last == Some(pieces) {
+                return;
+            }
+            last = self.activity.is_streaming().then_some(pieces);
+        }
+    }
+
+    /// Answers one request.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer<V>, Infallible> {
+        self.busy.store(true, Ordering::Relaxed);
+        let response = self.respond(request).await;
+        // A stream keeps its connection busy until it ends.
+        if !self.activity.is_streaming() {
+            self.busy.store(false, Ordering::Relaxed);
+        }
+        Ok(response)
+    }
+
+    async fn respond(&self, request: Request<Incoming>) -> Answer<V> {
         let (parts, body) = request.into_parts();
         if body.size_hint().lower() > BODY_SIZE_MAX as u64 {
-            return too_large();
+            return whole(too_large());
         }
-        let outcome = {
-            let snapshot = self.view.snapshot();
-            // Read after the snapshot: a pause between the two can only shorten the lease.
-            let now = self.view.holder_now();
-            let reachable_within = self.options.reachable_within;
-            let moment = Moment { snapshot: &snapshot, now, reachable_within };
-            let request = routes::Request {
-                method: &parts.method,
-                uri: &parts.uri,
-                headers: &parts.headers,
-                peer: self.peer,
-            };
-            routes::respond(request, &moment, self.options.admin_token.as_ref())
+        let request = routes::Request {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            peer: self.peer,
         };
-        match outcome {
-            Outcome::Answer(response) => response,
-            Outcome::Order(kind) => self.order(kind, body).await,
+        let token = self.options.admin_token.as_ref();
+        match self.at_this_moment(|moment| routes::respond(request, moment, token)) {
+            Outcome::Answer(response) => whole(response),
+            Outcome::Order(kind) => whole(self.order(kind, body).await),
+            Outcome::Wait(wait) => {
+                let Some(_place) = self.place() else { return whole(self.too_many()) };
+                self.wait(wait).await;
+                whole(self.at_this_moment(|moment| routes::answer_now(request, moment)))
+            }
+            Outcome::Events(subscription) => {
+                let Some(place) = self.place() else { return whole(self.too_many()) };
+                routes::stream_head(Either::Right(self.events(subscription, place)))
+            }
         }
+    }
+
+    fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
+        let history = Arc::clone(&self.history.borrow());
+        let snapshot = self.view.snapshot();
+        // Read after the snapshot: a pause between the two can only shorten the lease.
+        let now = self.view.holder_now();
+        let reachable_within = self.options.reachable_within;
+        answer(&Moment { snapshot: &snapshot, now, reachable_within, history: &history })
+    }
+
+    fn place(&self) -> Option<Place> {
+        Place::take(&self.readers, self.options.readers_max)
+    }
+
+    fn too_many(&self) -> Response<Bytes> {
+        let most = self.options.readers_max;
+        let detail = format!("{most} others are waiting or reading events here: try again later");
+        Kind::TooManyReaders.with(detail).response()
+    }
+
+    /// Waits until the index has moved on, the time is over, or the connection is about to end.
+    async fn wait(&self, wait: Wait) {
+        let (mut history, mut closing) = (self.history.clone(), self.closing.clone());
+        let mut aged = self.aged.subscribe();
+        tokio::select! {
+            _ = history.wait_for(|history| history.index > wait.index) => {}
+            () = sleep(wait.wait) => {}
+            _ = closing.wait_for(|closing| *closing) => {}
+            _ = aged.wait_for(|aged| *aged) => {}
+        }
+    }
+
+    fn events(&self, subscription: Subscription, place: Place) -> EventBody<V> {
+        let around = Surroundings {
+            view: self.view.clone(),
+            history: self.history.clone(),
+            closing: self.closing.clone(),
+            reachable_within: self.options.reachable_within,
+            heartbeat: self.options.heartbeat,
+            busy: Arc::clone(&self.busy),
+            activity: Arc::clone(&self.activity),
+            _place: place,
+        };
+        EventBody::new(subscription, around)
     }
 
     async fn order(&self, kind: OrderKind, body: Incoming) -> Response<Bytes> {
@@ -173,6 +257,10 @@ impl<V: NodeView> Connection<V> {
             Order::Leave => self.view.leave().await.map(|()| Done::Left),
         }
     }
+}
+
+fn whole<V>(response: Response<Bytes>) -> Answer<V> {
+    response.map(|body| Either::Left(Full::new(body)))
 }
 
 /// What hyper's parser refused with `status`.

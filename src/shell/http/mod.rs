@@ -16,8 +16,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::node::SteppedDown;
 use crate::shell::handle::{Handle, OrderError};
+use crate::shell::history::History;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
@@ -25,11 +28,15 @@ use crate::vocabulary::time::HolderTime;
 pub mod admin;
 pub mod client;
 mod connection;
+mod metrics;
 mod page;
+pub mod past;
 mod problem;
+pub mod query;
 mod refusal;
 pub mod routes;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 pub mod views;
@@ -44,6 +51,8 @@ pub trait NodeView: Clone + Send + Sync + 'static {
     fn snapshot(&self) -> Arc<Snapshot>;
     /// The holder clock, read now.
     fn holder_now(&self) -> HolderTime;
+    /// What happened lately: a new copy whenever something does.
+    fn history(&self) -> watch::Receiver<Arc<History>>;
     /// See [`Handle::step_down`].
     fn step_down(
         &self,
@@ -60,6 +69,9 @@ impl NodeView for Handle {
     }
     fn holder_now(&self) -> HolderTime {
         Handle::holder_now(self)
+    }
+    fn history(&self) -> watch::Receiver<Arc<History>> {
+        Handle::history(self)
     }
     async fn step_down(
         &self,
@@ -79,6 +91,12 @@ pub struct Options {
     /// At most this many connections at once. One more drops the oldest idle one, or is
     /// itself dropped if none is idle.
     pub connections_max: usize,
+    /// At most so many long polls and event streams at once: the other connections stay free
+    /// for health checks.
+    pub readers_max: usize,
+    /// An event stream that has nothing to say says so this often. A reader that takes nothing
+    /// for twice as long is dropped.
+    pub heartbeat: Duration,
     /// A request's head must arrive within this; an idle connection is closed after it.
     pub header_timeout: Duration,
     /// A request's body must arrive within this.
@@ -99,10 +117,12 @@ impl Options {
         Self {
             // Half of the usual limit of 1024 open files.
             connections_max: 512,
+            readers_max: 384,
+            // Shorter than proxies' patience, which often is 30 s.
+            heartbeat: Duration::from_secs(15),
             header_timeout: Duration::from_secs(5),
             body_timeout: Duration::from_secs(5),
             order_timeout: Duration::from_secs(10),
-            // Longer than the longest long poll.
             connection_age_max: Duration::from_secs(60),
             // One or two lost polls are no news; five are.
             reachable_within: standby_interval * 5,

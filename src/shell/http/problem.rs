@@ -41,6 +41,7 @@ pub(crate) enum Kind {
     NoSuchStandby,
     NoStandby,
     Unavailable,
+    TooManyReaders,
     OrderTimeout,
     Internal,
 }
@@ -57,9 +58,11 @@ impl Kind {
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
-            Self::NoGoose | Self::NotReady | Self::NotAlive | Self::Unavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoGoose
+            | Self::NotReady
+            | Self::NotAlive
+            | Self::Unavailable
+            | Self::TooManyReaders => StatusCode::SERVICE_UNAVAILABLE,
             Self::NotTheGoose | Self::NoSuchStandby | Self::NoStandby => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -84,6 +87,7 @@ impl Kind {
             Self::NoSuchStandby => "no-such-standby",
             Self::NoStandby => "no-standby",
             Self::Unavailable => "unavailable",
+            Self::TooManyReaders => "too-many-readers",
             Self::OrderTimeout => "order-timeout",
             Self::Internal => "internal",
         }
@@ -106,6 +110,7 @@ impl Kind {
             Self::NoSuchStandby => "The node asked for cannot take over",
             Self::NoStandby => "Nobody could take over",
             Self::Unavailable => "The node takes no orders now",
+            Self::TooManyReaders => "Too many others are waiting here",
             Self::OrderTimeout => "The node did not carry the order out in time",
             Self::Internal => "The answer could not be made",
         }

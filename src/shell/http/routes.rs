@@ -14,8 +14,11 @@ use hyper::{Method, Response, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::admin::{self, Token};
+use super::metrics;
 use super::page;
+use super::past;
 use super::problem::{Kind, Problem};
+use super::query::{Subscription, Wait};
 use super::views::{Moment, Role};
 use crate::node::{StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
@@ -52,6 +55,10 @@ pub enum Outcome {
     Answer(Response<Bytes>),
     /// Read the body and pass the order on; the sender is an operator.
     Order(OrderKind),
+    /// Ask again, with [`answer_now`], once the index has moved on or the time is over.
+    Wait(Wait),
+    /// Begin a stream of events.
+    Events(Subscription),
 }
 
 /// Which order.
@@ -94,8 +101,38 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
     match request.uri.path() {
         "/v1/step-down" => order(request, token, OrderKind::StepDown),
         "/v1/leave" => order(request, token, OrderKind::Leave),
-        path => Outcome::Answer(read(request, path, moment)),
+        "/v1/events" if *request.method == Method::GET => {
+            match Subscription::parse(request.uri.query(), request.headers) {
+                Ok(subscription) => Outcome::Events(subscription),
+                Err(detail) => Outcome::Answer(Kind::Malformed.with(detail).response()),
+            }
+        }
+        "/v1/status" | "/v1/goose" if *request.method == Method::GET => {
+            match Wait::parse(request.uri.query()) {
+                // Another index than ours, below or above, is news to whoever asks.
+                Ok(Some(wait)) if wait.index == moment.snapshot.index => Outcome::Wait(wait),
+                Ok(_) => Outcome::Answer(answer_now(request, moment)),
+                Err(detail) => Outcome::Answer(Kind::Malformed.with(detail).response()),
+            }
+        }
+        _ => Outcome::Answer(answer_now(request, moment)),
     }
+}
+
+/// The answer of everything that only looks, without any waiting.
+pub fn answer_now(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    read(request, request.uri.path(), moment)
+}
+
+/// The head of a stream of events.
+pub fn stream_head<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that collect answers before they pass them on would make the stream useless.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
 }
 
 /// Everything that only looks.
@@ -110,6 +147,10 @@ fn read(request: Request<'_>, path: &str, moment: &Moment<'_>) -> Response<Bytes
         "/v1/goose" => |_, moment| moment.goose().map_or_else(no_goose, |view| json(&view)),
         "/v1/members" => |_, moment| json(&moment.members()),
         "/v1/voters" => |_, moment| moment.voters().map_or_else(no_voters, |view| json(&view)),
+        "/v1/history" => |_, moment| json(&past::history(moment.history, moment.now)),
+        "/v1/events" => |_, _| stream_head(Bytes::new()),
+        "/metrics" => metrics,
+        "/v1/openapi.json" => |_, _| typed("application/json", OPENAPI),
         _ => return Kind::NotFound.with(format!("{path} is not a resource here")).response(),
     };
     match *request.method {
@@ -163,6 +204,21 @@ fn accepts_html(headers: &HeaderMap) -> bool {
             html && !parts.any(|parameter| matches!(parameter, "q=0" | "q=0.0"))
         })
     })
+}
+
+/// What the product answers, for programs that read such things. A test holds it against the
+/// running server.
+const OPENAPI: &str = include_str!("openapi.json");
+
+fn metrics(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    let format = metrics::Format::accepted(request.headers);
+    typed(format.media_type(), metrics::render(moment, format))
+}
+
+fn typed(media_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = plain(StatusCode::OK, body.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
 }
 
 fn is_goose(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {

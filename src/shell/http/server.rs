@@ -5,7 +5,9 @@
 //! cannot lock out a health check.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+#[cfg(feature = "simulation")]
+use std::net::IpAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::connection::Connection;
 use super::{NodeView, Options, ServeError};
+use crate::shell::history::History;
 
 /// After a failed accept (too many open files, mostly) the loop rests for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -44,6 +47,7 @@ pub async fn serve<V: NodeView>(
         ServeError::Listener { address, source }
     })?;
     let (closing, closed) = watch::channel(false);
+    let (history, readers) = (relay(view.history()), Arc::default());
     let mut table = Table::default();
     let options = Arc::new(options);
     tokio::pin!(stop);
@@ -55,8 +59,17 @@ pub async fn serve<V: NodeView>(
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
                     if table.make_room(options.connections_max) {
-                        let context = (view.clone(), Arc::clone(&options), closed.clone());
-                        table.add(stream, peer.ip(), context);
+                        table.add(stream, Connection {
+                            view: view.clone(),
+                            options: Arc::clone(&options),
+                            peer: peer.ip(),
+                            busy: Arc::default(),
+                            history: history.clone(),
+                            readers: Arc::clone(&readers),
+                            closing: closed.clone(),
+                            activity: Arc::default(),
+                            aged: watch::Sender::new(false),
+                        });
                     }
                 }
                 Err(error) => {
@@ -75,6 +88,20 @@ pub async fn serve<V: NodeView>(
     Ok(())
 }
 
+/// A copy of the node's history that readers wait on. The node wakes this task alone, however
+/// many readers there are.
+fn relay(mut source: watch::Receiver<Arc<History>>) -> watch::Receiver<Arc<History>> {
+    let first = Arc::clone(&source.borrow_and_update());
+    let (sender, receiver) = watch::channel(first);
+    tokio::spawn(async move {
+        while source.changed().await.is_ok() {
+            let newest = Arc::clone(&source.borrow_and_update());
+            sender.send_replace(newest);
+        }
+    });
+    receiver
+}
+
 /// Serves one connection that was accepted elsewhere, to its end: a fuzzer's.
 #[cfg(feature = "simulation")]
 pub async fn serve_connection<S, V>(stream: S, peer: IpAddr, view: V, options: Arc<Options>)
@@ -84,8 +111,19 @@ where
 {
     // Nobody closes it from here: the limits in `options` do.
     let (_open, closing) = watch::channel(false);
-    let connection = Connection { view, options, peer, busy: Arc::default() };
-    connection.run(stream, closing).await;
+    let history = view.history();
+    let connection = Connection {
+        view,
+        options,
+        peer,
+        busy: Arc::default(),
+        history,
+        readers: Arc::default(),
+        closing,
+        activity: Arc::default(),
+        aged: watch::Sender::new(false),
+    };
+    connection.run(stream).await;
 }
 
 /// The connections there are, oldest first.
@@ -102,19 +140,15 @@ struct Entry {
     busy: Arc<AtomicBool>,
 }
 
-type Context<V> = (V, Arc<Options>, watch::Receiver<bool>);
-
 impl Table {
-    fn add<V: NodeView>(&mut self, stream: TcpStream, peer: IpAddr, context: Context<V>) {
-        let (view, options, closing) = context;
+    fn add<V: NodeView>(&mut self, stream: TcpStream, connection: Connection<V>) {
         let number = self.next;
         self.next += 1;
-        let busy = Arc::new(AtomicBool::new(false));
-        let connection = Connection { view, options, peer, busy: Arc::clone(&busy) };
+        let busy = Arc::clone(&connection.busy);
         // Answers are small and complete: waiting to send them together gains nothing.
         let _ = stream.set_nodelay(true);
         let abort = self.tasks.spawn(async move {
-            connection.run(stream, closing).await;
+            connection.run(stream).await;
             number
         });
         self.by_task.insert(abort.id(), number);

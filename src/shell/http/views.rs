@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::shell::history::History;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
 use crate::vocabulary::time::{HolderTime, milliseconds};
@@ -45,6 +46,16 @@ pub enum State {
     Suspect,
     /// Down, or left.
     Down,
+}
+
+impl From<MemberState> for State {
+    fn from(state: MemberState) -> Self {
+        match state {
+            MemberState::Alive => Self::Alive,
+            MemberState::Suspect => Self::Suspect,
+            MemberState::Down => Self::Down,
+        }
+    }
 }
 
 impl State {
@@ -226,6 +237,8 @@ pub struct Moment<'a> {
     pub now: HolderTime,
     /// See [`super::Options::reachable_within`].
     pub reachable_within: Duration,
+    /// What happened before.
+    pub history: &'a History,
 }
 
 impl Moment<'_> {
@@ -305,11 +318,7 @@ impl Moment<'_> {
             id: member.id,
             addr: member.address,
             boot: member.boot.to_string(),
-            state: match member.state {
-                MemberState::Alive => State::Alive,
-                MemberState::Suspect => State::Suspect,
-                MemberState::Down => State::Down,
-            },
+            state: member.state.into(),
             eligible: member.eligible,
             // A restarted Goose is a Duck: the lease was its predecessor's.
             role: if goose == Some(Process { id: member.id, boot: member.boot }) {

@@ -140,7 +140,7 @@ impl World {
                 }
                 Outgoing::Persist => self.nodes[place].note_change(),
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge_term(term),
-                Outgoing::Event(_) => {}
+                Outgoing::Event(_) | Outgoing::Renewed(_) => {}
             }
         }
         if !bounds.slow_disks && self.nodes[place].pending.is_some() {

@@ -6,21 +6,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::node::{StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
+use crate::shell::history::History;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::{
     Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,
 };
-use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::time::{HolderTime, Now, WallTime};
 
 mod abuse;
+mod contract;
 mod guard;
 mod orders;
 mod routing;
+mod streams;
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -129,11 +135,15 @@ struct Double {
     snapshot: Arc<Snapshot>,
     now: Arc<AtomicU64>,
     orders: Arc<Mutex<Vec<String>>>,
+    history: Arc<watch::Sender<Arc<History>>>,
 }
 
 impl Double {
     fn new(snapshot: Snapshot, milliseconds: u64) -> Self {
+        let mut history = History::new(snapshot.process, snapshot.address, snapshot.started);
+        history.index = snapshot.index;
         Self {
+            history: Arc::new(watch::Sender::new(Arc::new(history))),
             snapshot: Arc::new(snapshot),
             now: Arc::new(AtomicU64::new(milliseconds * MILLISECOND)),
             orders: Arc::default(),
@@ -142,6 +152,16 @@ impl Double {
 
     fn set_clock(&self, nanoseconds: u64) {
         self.now.store(nanoseconds, Ordering::SeqCst);
+    }
+
+    /// Something happened: the index rises.
+    fn happened(&self, event: Event) {
+        let now =
+            Now { holder: self.holder_now(), wall: WallTime(1_764_012_123_456), ..Now::default() };
+        self.history.send_modify(|history| {
+            let index = history.index + 1;
+            Arc::make_mut(history).note(event, "in words".to_owned(), index, now);
+        });
     }
 
     fn orders(&self) -> Vec<String> {
@@ -156,6 +176,10 @@ impl NodeView for Double {
     fn holder_now(&self) -> HolderTime {
         HolderTime(self.now.load(Ordering::SeqCst))
     }
+    fn history(&self) -> watch::Receiver<Arc<History>> {
+        self.history.subscribe()
+    }
+
     async fn step_down(
         &self,
         to: Option<NodeId>,

@@ -15,12 +15,14 @@ fn asked(snapshot: &Snapshot, now: HolderTime, line: &str, headers: &HeaderMap) 
     let (method, target) = line.split_once(' ').unwrap();
     let method: Method = method.parse().unwrap();
     let uri: Uri = target.parse().unwrap();
-    let moment = Moment { snapshot, now, reachable_within: Duration::from_secs(1) };
+    let history = History::new(snapshot.process, snapshot.address, snapshot.started);
+    let reachable_within = Duration::from_secs(1);
+    let moment = Moment { snapshot, now, reachable_within, history: &history };
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let request = Request { method: &method, uri: &uri, headers, peer };
     match respond(request, &moment, None) {
         Outcome::Answer(response) => response,
-        Outcome::Order(kind) => panic!("{line} became the order {kind:?}"),
+        other => panic!("{line} became {other:?}"),
     }
 }
 

@@ -1,0 +1,184 @@
+//! The past as JSON: `/v1/history`, and what an event of `/v1/events` carries.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::views::{GooseBrief, Role, State};
+use crate::shell::history::{Happening, History, TermSeen};
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::{HolderTime, WallTime, milliseconds};
+
+/// `/v1/history`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HistoryView {
+    /// The node's newest index.
+    pub index: u64,
+    /// The terms this process has seen, oldest first; only the last ones are kept.
+    pub terms: Vec<TermView>,
+}
+
+/// One term.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TermView {
+    /// The term.
+    pub term: u64,
+    /// Whose.
+    pub id: NodeId,
+    /// Where that node is reached.
+    pub addr: SocketAddr,
+    /// When the node asked learned of it.
+    pub time: String,
+    /// How it came about, in words.
+    pub reason: String,
+    /// When it ended for the node asked; null while it goes on.
+    pub ended: Option<String>,
+    /// Why it ended, in words; null while it goes on.
+    pub ended_reason: Option<String>,
+    /// How long it has lasted, in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// `/v1/history` at this moment.
+pub fn history(history: &History, now: HolderTime) -> HistoryView {
+    let view = |seen: &TermSeen| {
+        let (began_wall, began) = seen.began;
+        let ended = seen.ended.as_ref();
+        TermView {
+            term: seen.term,
+            id: seen.goose,
+            addr: seen.address,
+            time: written(began_wall),
+            reason: seen.began_by.clone(),
+            ended: ended.map(|(wall, _, _)| written(*wall)),
+            ended_reason: ended.map(|(_, _, why)| why.clone()),
+            duration_ms: milliseconds(ended.map_or(now, |(_, at, _)| *at).since(began)),
+        }
+    };
+    let terms = history.terms.iter().map(|seen| view(seen)).collect();
+    HistoryView { index: history.index, terms }
+}
+
+/// What an event carries. Which fields there are beside the first three follows from its name.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EventView {
+    /// The index at which it happened.
+    pub index: u64,
+    /// When, by the clock of the node asked.
+    pub time: String,
+    /// What happened, in words.
+    pub words: String,
+    /// `role`: what the node asked is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// `role`: the term that began or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term: Option<u64>,
+    /// `goose`: the Goose, or null for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goose: Option<Option<GooseBrief>>,
+    /// `member`: which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<NodeId>,
+    /// `member`: where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addr: Option<SocketAddr>,
+    /// `member`: what gossip says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+}
+
+/// The name under which an event is sent.
+pub fn name(event: &Event) -> &'static str {
+    match event {
+        Event::BecameGoose { .. } | Event::BecameDuck { .. } => "role",
+        Event::GooseChanged(_) => "goose",
+        Event::MemberChanged { .. } => "member",
+        Event::Founded | Event::Quarantined { .. } => "voter",
+        Event::Started { .. } | Event::Joined => "node",
+        Event::Warning(_) => "warning",
+    }
+}
+
+/// What `happening` carries.
+pub fn event(happening: &Happening) -> EventView {
+    let mut view = EventView {
+        index: happening.index,
+        time: written(happening.wall),
+        words: happening.words.clone(),
+        role: None,
+        term: None,
+        goose: None,
+        id: None,
+        addr: None,
+        state: None,
+    };
+    match &happening.event {
+        Event::BecameGoose { term, .. } => {
+            (view.role, view.term) = (Some(Role::Goose), Some(*term));
+        }
+        Event::BecameDuck { term, .. } => (view.role, view.term) = (Some(Role::Duck), Some(*term)),
+        Event::GooseChanged(goose) => {
+            view.goose = Some(goose.as_ref().map(|goose| GooseBrief {
+                id: goose.process.id,
+                addr: goose.address,
+                http: goose.http,
+                term: goose.term,
+            }));
+        }
+        Event::MemberChanged { id, address, state } => {
+            (view.id, view.addr, view.state) = (Some(*id), Some(*address), Some((*state).into()));
+        }
+        _ => {}
+    }
+    view
+}
+
+/// `time` as RFC 3339 writes it, in UTC, to the millisecond.
+pub fn written(time: WallTime) -> String {
+    let (seconds, thousandths) = (time.0 / 1_000, time.0 % 1_000);
+    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    // No clock of this century goes further, and a wild one must not keep us busy.
+    while year < 9999 && days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let mut text = format!("{year:04}-{month:02}-{:02}T", days % 31 + 1);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{hour:02}:{minute:02}:{second:02}.{thousandths:03}Z");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_rfc_3339_says() {
+        for (milliseconds, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_735_689_599_000, "2024-12-31T23:59:59.000Z"),
+            (1_764_012_123_456, "2025-11-24T19:22:03.456Z"),
+        ] {
+            assert_eq!(written(WallTime(milliseconds)), text);
+        }
+    }
+}

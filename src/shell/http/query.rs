@@ -1,0 +1,118 @@
+//! The questions that take longer than an answer: long polls, and streams of events.
+
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+
+/// The longest that a long poll waits.
+pub const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long one waits that names no time.
+const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// A stream shows the status this often at most.
+pub const EVERY_LEAST: Duration = Duration::from_millis(100);
+
+/// A long poll: answered once the index is no longer `index`, or after `wait`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The index that the reader knows.
+    pub index: u64,
+    /// How long to wait at most.
+    pub wait: Duration,
+}
+
+impl Wait {
+    /// The long poll that `query` asks for; none if it asks for an answer at once.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(query: Option<&str>) -> Result<Option<Self>, String> {
+        let Some(index) = value(query, "index") else { return Ok(None) };
+        let index =
+            index.parse().map_err(|_| format!("index={index} is no index: a whole number"))?;
+        let wait = match value(query, "wait") {
+            None => WAIT_DEFAULT,
+            Some(text) => span(text).ok_or_else(|| format!("wait={text} is no time: try 30s"))?,
+        };
+        Ok(Some(Self { index, wait: wait.min(WAIT_MAX) }))
+    }
+}
+
+/// What a stream of events starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// Events after this index are wanted; none: from now on.
+    pub after: Option<u64>,
+    /// The status is wanted this often, too.
+    pub every: Option<Duration>,
+}
+
+impl Subscription {
+    /// What the request asks for. The header is a browser's, the query a person's.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, String> {
+        let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
+        let after = header.filter(|value| !value.is_empty()).or_else(|| value(query, "index"));
+        let after = after.map(|text| text.trim().parse()).transpose();
+        let after = after.map_err(|_| "the last event's id is a whole number".to_owned())?;
+        let every = match value(query, "every") {
+            None => None,
+            Some(text) => {
+                let every = span(text);
+                Some(every.ok_or_else(|| format!("every={text} is no time: try 1s"))?)
+            }
+        };
+        Ok(Self { after, every: every.map(|every| every.max(EVERY_LEAST)) })
+    }
+}
+
+/// The first value of `name` in a query.
+fn value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    let mut pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// A span of time as people write it: 250ms, 30s, 1m, or a bare number of seconds.
+fn span(text: &str) -> Option<Duration> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u32 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number.into())),
+        "" | "s" => Some(Duration::from_secs(number.into())),
+        "m" => Duration::from_secs(60).checked_mul(number),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_poll_names_an_index_and_perhaps_a_time() {
+        let wait = |query| Wait::parse(Some(query));
+        assert_eq!(Wait::parse(None), Ok(None));
+        assert_eq!(wait("wait=5s"), Ok(None));
+        let expected = |index, wait| Ok(Some(Wait { index, wait }));
+        assert_eq!(wait("index=7"), expected(7, WAIT_DEFAULT));
+        assert_eq!(wait("x&wait=250ms&index=7"), expected(7, Duration::from_millis(250)));
+        assert_eq!(wait("index=7&wait=90m"), expected(7, WAIT_MAX));
+        for wrong in ["index=", "index=-1", "index=7&wait=soon", "index=7&wait=9999999999s"] {
+            assert!(wait(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_browsers_header_is_stronger_than_the_query() {
+        let mut headers = HeaderMap::new();
+        let parse = |headers: &HeaderMap| Subscription::parse(Some("index=3&every=1ms"), headers);
+        let expected = |after| Ok(Subscription { after: Some(after), every: Some(EVERY_LEAST) });
+        assert_eq!(parse(&headers), expected(3));
+        headers.insert("last-event-id", "17".parse().unwrap());
+        assert_eq!(parse(&headers), expected(17));
+        headers.insert("last-event-id", "x".parse().unwrap());
+        assert!(parse(&headers).is_err());
+    }
+}

@@ -1,0 +1,186 @@
+//! The OpenAPI document against the running server: every path and method, every status that
+//! can be brought about, every shape; and nothing that the document does not know.
+
+use serde_json::{Map, Value};
+
+use super::*;
+use crate::vocabulary::event::ElectionReason;
+
+mod exchange;
+mod schema;
+
+use exchange::{Exchange, asked};
+use schema::complaints;
+
+fn the_document() -> Value {
+    serde_json::from_str(include_str!("../openapi.json")).unwrap()
+}
+
+/// The nodes that are asked: between them they show every state.
+fn nodes() -> Vec<(&'static str, Snapshot)> {
+    let mut joining = duck();
+    joining.phase = Phase::Joining;
+    joining.voters = None;
+    let mut lost = duck();
+    lost.store_lost = true;
+    vec![
+        ("goose", goose()),
+        ("duck", duck()),
+        ("duck of another", duck_of_another()),
+        ("joining", joining),
+        ("lost its store", lost),
+    ]
+}
+
+/// Targets that are asked besides the bare path.
+fn variants(path: &str, method: &str) -> Vec<(String, String)> {
+    let bare = (path.to_owned(), String::new());
+    let with = |query: &str| (format!("{path}{query}"), String::new());
+    let order = |body: &str| {
+        let head = format!("Gaggle-Admin: 1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        (path.to_owned(), head)
+    };
+    match (path, method) {
+        ("/", "get") => vec![bare, (path.to_owned(), "Accept: text/html\r\n".to_owned())],
+        ("/metrics", "get") => {
+            let accept = "Accept: application/openmetrics-text;version=1.0.0,*/*;q=0.1\r\n";
+            vec![bare, (path.to_owned(), accept.to_owned())]
+        }
+        ("/v1/status" | "/v1/goose", "get") => {
+            vec![bare, with("?index=17&wait=1ms"), with("?index=x")]
+        }
+        ("/v1/events", "get") => vec![bare, with("?index=x")],
+        ("/readyz", "get") => vec![bare, with("?goose")],
+        ("/v1/step-down", "post") => vec![
+            bare,
+            order(""),
+            order("{\"to\":99}"),
+            order("nonsense"),
+            (path.to_owned(), "Gaggle-Admin: 1\r\nContent-Length: 99999\r\n".to_owned()),
+        ],
+        ("/v1/leave", "post") => vec![bare, order("")],
+        _ => vec![bare],
+    }
+}
+
+#[test]
+fn the_server_answers_as_the_document_says() {
+    let document = the_document();
+    let mut seen: Vec<String> = Vec::new();
+    for (name, snapshot) in nodes() {
+        let double = Double::new(snapshot, 5_000);
+        double.happened(Event::BecameGoose { term: 12, reason: ElectionReason::Elected });
+        let history = |history: &mut Arc<History>| Arc::make_mut(history).index = 17;
+        double.history.send_modify(history);
+        let server = served(&double, options());
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                for (target, headers) in variants(path, method) {
+                    let answer = asked(&server, method, &target, &headers);
+                    let what = format!("{method} {target} of a node that is {name}");
+                    judge(&document, operation, &answer, &what);
+                    seen.push(format!("{method} {path} {}", answer.status));
+                }
+            }
+        }
+    }
+    let unseen = promised(&document).into_iter().filter(|promise| !seen.contains(promise));
+    // They take a slow client, a busy node or a crowd; other tests bring them about.
+    let excused = |promise: &String| {
+        let crowd = promise == "get /v1/status 503" || promise == "get /v1/events 503";
+        let busy = promise.starts_with("post ")
+            && ["408", "503", "504", "413"].iter().any(|status| promise.ends_with(status));
+        let idle = promise == "post /v1/leave 400";
+        crowd
+            || busy
+            || idle
+            || promise == "head /v1/status 503"
+            || promise == "head /v1/events 503"
+    };
+    let unseen: Vec<String> = unseen.filter(|promise| !excused(promise)).collect();
+    assert!(unseen.is_empty(), "promised and never seen: {unseen:#?}");
+}
+
+/// Every status of every operation that the document names.
+fn promised(document: &Value) -> Vec<String> {
+    let mut promised = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            for status in operation["responses"].as_object().unwrap().keys() {
+                promised.push(format!("{method} {path} {status}"));
+            }
+        }
+    }
+    promised
+}
+
+fn judge(document: &Value, operation: &Value, answer: &Exchange, what: &str) {
+    let promised = &operation["responses"][answer.status.as_str()];
+    assert!(promised.is_object(), "{what}: {} is not in the document", answer.status);
+    let empty = Map::new();
+    let content = promised["content"].as_object().unwrap_or(&empty);
+    if content.is_empty() {
+        return;
+    }
+    let media = content.get(&answer.media_type);
+    let Some(media) = media else { panic!("{what}: {} is not in the document", answer.media_type) };
+    if answer.media_type.ends_with("json") {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let wrong = complaints(document, &media["schema"], &body, "$");
+        assert!(wrong.is_empty(), "{what}: {wrong:#?}\n{body}");
+    }
+    if answer.media_type == "text/event-stream" {
+        let text = String::from_utf8_lossy(&answer.body);
+        let data = text.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+        let data: Value = serde_json::from_str(data).unwrap();
+        let wrong =
+            complaints(document, &document["components"]["schemas"]["StatusEvent"], &data, "$");
+        assert!(wrong.is_empty(), "{what}: {wrong:#?}\n{data}");
+    }
+}
+
+#[test]
+fn what_the_document_does_not_know_is_refused() {
+    let document = the_document();
+    let server = served(&Double::new(goose(), 5_000), options());
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in ["get", "head", "options", "post", "put", "delete", "patch"] {
+            if methods.get(method).is_some() {
+                continue;
+            }
+            let answer = asked(&server, method, path, "Gaggle-Admin: 1\r\n");
+            assert_eq!(answer.status, "405", "{method} {path}");
+            let named: Vec<String> = answer.allow.split(", ").map(str::to_lowercase).collect();
+            let known: Vec<&String> = methods.as_object().unwrap().keys().collect();
+            assert_eq!(named.len(), known.len(), "{path}: {named:?}, {known:?}");
+            assert!(known.iter().all(|name| named.contains(name)), "{path}: {named:?}");
+        }
+    }
+    assert_eq!(asked(&server, "get", "/v2", "").status, "404");
+}
+
+#[test]
+fn every_event_is_as_the_document_says() {
+    use crate::shell::history::Happening;
+    use crate::vocabulary::event::{DemotionReason, Warning};
+    let document = the_document();
+    let schema = &document["components"]["schemas"]["Event"];
+    let goose = duck_of_another().goose.unwrap().goose;
+    for event in [
+        Event::Started { process: goose.process },
+        Event::Joined,
+        Event::BecameGoose { term: 3, reason: ElectionReason::HandedOver },
+        Event::BecameDuck { term: 3, reason: DemotionReason::Suspended },
+        Event::GooseChanged(Some(goose)),
+        Event::GooseChanged(None),
+        Event::MemberChanged { id: id(2), address: address("[::1]:1"), state: MemberState::Down },
+        Event::Founded,
+        Event::Warning(Warning::SingleVoter),
+    ] {
+        let words = "words".to_owned();
+        let happening = Happening { sequence: 1, index: 1, wall: WallTime(1), event, words };
+        let view = serde_json::to_value(super::super::past::event(&happening)).unwrap();
+        let wrong = complaints(&document, schema, &view, "$");
+        assert!(wrong.is_empty(), "{wrong:#?}\n{view}");
+    }
+}
