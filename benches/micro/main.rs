@@ -12,6 +12,7 @@
 mod pond;
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
@@ -77,9 +78,10 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
     let headers = HeaderMap::new();
     bencher.bench_local(|| {
         let snapshot = handle.snapshot();
+        let history = Arc::clone(&handle.history().borrow());
         let now = handle.holder_now();
         let reachable_within = Duration::from_secs(1);
-        let moment = Moment { snapshot: &snapshot, now, reachable_within };
+        let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
         let (method, peer) = (&Method::GET, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let request = routes::Request { method, uri: &uri, headers: &headers, peer };
         routes::respond(black_box(request), &moment, None)

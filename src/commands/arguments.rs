@@ -10,9 +10,12 @@ use crate::shell::http::client::NodeUrl;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::timing::Profile;
 
+/// The version with the commit that it is built from.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GAGGLE_COMMIT"), ")");
+
 /// Exactly one Goose, all others Ducks: leader election for a handful of machines.
 #[derive(Debug, Parser)]
-#[command(name = "gaggle", version, max_term_width = 100)]
+#[command(name = "gaggle", version = VERSION, max_term_width = 100)]
 #[command(after_help = "Try it: `gaggle dev` runs a whole cluster on this machine.")]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -35,6 +38,19 @@ pub(super) enum Command {
     Members(AskArguments),
     /// Ask a node who is the Goose (exit 3: nobody)
     Goose(AskArguments),
+    /// Show which terms a node has seen, and why they began and ended
+    History(AskArguments),
+    /// Show the voters as a node sees them
+    Voters(VotersArguments),
+    /// Follow a node live: a full screen on a terminal, a line per event elsewhere
+    Watch(AskArguments),
+    /// Look for what is wrong with a node, its machine and its cluster (exit 3: no Goose)
+    Doctor(DoctorArguments),
+    /// Print a script that completes this command line
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
     StepDown(StepDownArguments),
     /// Tell a node to say goodbye and end
@@ -221,6 +237,29 @@ pub(super) struct StatusArguments {
     /// Say nothing; exit 0 if the node is the Goose at this moment, 4 if not. Advice, no lock
     #[arg(long)]
     pub(super) is_goose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VotersArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    #[command(subcommand)]
+    pub(super) action: Option<VotersAction>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum VotersAction {
+    /// Show them; the same as without a word
+    List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Try how fast this folder can be written to: give the node's state folder
+    #[arg(long, value_name = "DIR", env = "GAGGLE_STATE_DIR")]
+    pub(super) state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

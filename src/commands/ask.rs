@@ -15,7 +15,8 @@ use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::admin::Token;
 use crate::shell::http::client::{self, Answer, Question};
-use crate::shell::http::views::{GooseView, MembersView, Role, StatusView};
+use crate::shell::http::past::{HistoryView, TermView};
+use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VoterView, VotersView};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::milliseconds;
 
@@ -32,13 +33,25 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> 
 /// `gaggle members`
 pub(super) fn members(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let answer = asked(arguments, Question::Get("/v1/members"))?;
-    shown(arguments, &answer, members_table)
+    shown(arguments, &answer, |view: MembersView| members_table(&view))
 }
 
 /// `gaggle goose`
 pub(super) fn goose(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let answer = asked(arguments, Question::Get("/v1/goose"))?;
     shown(arguments, &answer, goose_table)
+}
+
+/// `gaggle history`
+pub(super) fn history(arguments: &AskArguments) -> Result<Exit, CommandError> {
+    let answer = asked(arguments, Question::Get("/v1/history"))?;
+    shown(arguments, &answer, history_table)
+}
+
+/// `gaggle voters`
+pub(super) fn voters(arguments: &AskArguments) -> Result<Exit, CommandError> {
+    let answer = asked(arguments, Question::Get("/v1/voters"))?;
+    shown(arguments, &answer, voters_table)
 }
 
 /// `gaggle step-down`
@@ -87,7 +100,10 @@ fn told(
 }
 
 /// The answer, if it is a success.
-fn asked(arguments: &AskArguments, question: Question<'_>) -> Result<Answer, CommandError> {
+pub(super) fn asked(
+    arguments: &AskArguments,
+    question: Question<'_>,
+) -> Result<Answer, CommandError> {
     let exchange = client::ask(&arguments.node, question, arguments.timeout);
     let answer = runtime()?.block_on(exchange)?;
     if answer.status.is_success() {
@@ -98,7 +114,7 @@ fn asked(arguments: &AskArguments, question: Question<'_>) -> Result<Answer, Com
     Err(CommandError::Refused { node, kind, detail })
 }
 
-fn understood<T: DeserializeOwned>(
+pub(super) fn understood<T: DeserializeOwned>(
     arguments: &AskArguments,
     answer: &Answer,
 ) -> Result<T, CommandError> {
@@ -166,7 +182,39 @@ fn list(ids: &[NodeId]) -> String {
     if texts.is_empty() { "none".to_owned() } else { texts.join(", ") }
 }
 
-fn members_table(view: MembersView) -> String {
+fn history_table(view: HistoryView) -> String {
+    let row = |term: &TermView| {
+        let lasted = Duration::from_millis(term.duration_ms);
+        vec![
+            term.term.to_string(),
+            term.id.to_string(),
+            term.time.clone(),
+            humantime::format_duration(lasted).to_string(),
+            term.reason.clone(),
+            term.ended_reason.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    };
+    let rows: Vec<Vec<String>> = view.terms.iter().map(row).collect();
+    table::render(&["TERM", "NODE", "BEGAN", "LASTED", "HOW", "WHY IT ENDED"], &rows)
+}
+
+fn voters_table(view: VotersView) -> String {
+    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    let row = |voter: &VoterView| {
+        vec![
+            voter.id.to_string(),
+            voter.addr.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+            yes(voter.reachable),
+            voter.answered_ms.map_or_else(|| "-".to_owned(), |ago| format!("{ago} ms ago")),
+            yes(voter.granting),
+        ]
+    };
+    let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
+    table::render(&["VOTER", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows)
+}
+
+/// Members, one a line.
+pub(super) fn members_table(view: &MembersView) -> String {
     let rows: Vec<Vec<String>> = view
         .members
         .iter()

@@ -8,13 +8,14 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::shell::http::client::ClientError;
-use arguments::Command;
+use arguments::{Command, VotersAction, VotersArguments};
 use sources::SourceError;
 
 mod arguments;
 mod ask;
 mod check;
 mod dev;
+mod doctor;
 mod keys;
 mod launch;
 mod log;
@@ -22,7 +23,9 @@ mod reload;
 mod run;
 mod settings;
 mod sources;
+mod systemd;
 mod table;
+mod watch;
 
 /// The exit codes, as they are documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,9 +237,24 @@ fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandEr
         Command::Status(arguments) => ask::status(arguments),
         Command::Members(arguments) => ask::members(arguments),
         Command::Goose(arguments) => ask::goose(arguments),
+        Command::History(arguments) => ask::history(arguments),
+        Command::Voters(VotersArguments { ask, action: None | Some(VotersAction::List) }) => {
+            ask::voters(ask)
+        }
+        Command::Watch(arguments) => watch::watch(arguments),
+        Command::Doctor(arguments) => doctor::doctor(arguments),
+        Command::Completions { shell } => completions(*shell),
         Command::StepDown(arguments) => ask::step_down(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<Exit, CommandError> {
+    let mut script = Vec::new();
+    let mut command = <arguments::Arguments as clap::CommandFactory>::command();
+    clap_complete::generate(shell, &mut command, "gaggle", &mut script);
+    print(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
 }
 
 /// Whether anybody still reads standard output.

@@ -20,6 +20,7 @@ use super::log::Log;
 use super::reload::Running;
 use super::settings::{Environment, RunSettings, Storage};
 use super::sources::Origins;
+use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::start::Confidant;
 
@@ -73,7 +74,10 @@ async fn lived(
     let Launched { handle, http } = launch(settings, confidant)?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
+    let systemd = Systemd::of_environment();
     let mut signalled = tokio::select! {
+        // It never ends by itself.
+        () = systemd.keep_informed(&handle) => false,
         outcome = handle.ended() => {
             // Whoever ordered the leave over HTTP still waits for the answer.
             http.stop();
@@ -89,6 +93,7 @@ async fn lived(
             false
         }
     };
+    systemd.stopping();
     let mut goodbye = std::pin::pin!(handle.leave());
     loop {
         tokio::select! {

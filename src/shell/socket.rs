@@ -9,7 +9,7 @@ use tokio::net::UdpSocket;
 use crate::vocabulary::datagram::DATAGRAM_SIZE_MAX;
 
 /// Asked of the kernel for each direction: a burst of a thousand joiners fits.
-const BUFFER_SIZE: usize = 4 * 1024 * 1024;
+pub const BUFFER_SIZE: usize = 4 * 1024 * 1024;
 
 /// One more than the largest datagram, so that a larger one is seen to be too large.
 pub(super) const RECEIVE_SIZE: usize = DATAGRAM_SIZE_MAX + 1;

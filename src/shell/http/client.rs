@@ -207,7 +207,7 @@ async fn exchange(node: &NodeUrl, question: Question<'_>) -> Result<Answer, Clie
     }
 }
 
-async fn connect(node: &NodeUrl) -> Result<TcpStream, ClientError> {
+pub(super) async fn connect(node: &NodeUrl) -> Result<TcpStream, ClientError> {
     let lookup = |source| ClientError::Lookup { node: node.clone(), source };
     let addresses = tokio::net::lookup_host((node.host.as_str(), node.port));
     let mut failure = std::io::Error::from(std::io::ErrorKind::NotFound);

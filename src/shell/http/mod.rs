@@ -28,6 +28,7 @@ use crate::vocabulary::time::HolderTime;
 pub mod admin;
 pub mod client;
 mod connection;
+pub mod listen;
 mod metrics;
 mod page;
 pub mod past;

@@ -150,6 +150,8 @@ fn read(request: Request<'_>, path: &str, moment: &Moment<'_>) -> Response<Bytes
         "/v1/history" => |_, moment| json(&past::history(moment.history, moment.now)),
         "/v1/events" => |_, _| stream_head(Bytes::new()),
         "/metrics" => metrics,
+        "/dashboard.css" => |_, _| part_of_page("text/css; charset=utf-8", page::STYLE),
+        "/dashboard.js" => |_, _| part_of_page("text/javascript; charset=utf-8", page::SCRIPT),
         "/v1/openapi.json" => |_, _| typed("application/json", OPENAPI),
         _ => return Kind::NotFound.with(format!("{path} is not a resource here")).response(),
     };
@@ -184,14 +186,18 @@ fn order(request: Request<'_>, token: Option<&Token>, kind: OrderKind) -> Outcom
 /// `/`: one word, or a page to a browser.
 fn front(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     if accepts_html(request.headers) {
-        let mut response = plain(StatusCode::OK, page::render(moment).into());
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert("content-security-policy", HeaderValue::from_static(page::POLICY));
-        headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-        return response;
+        return part_of_page("text/html; charset=utf-8", page::HTML);
     }
     word(StatusCode::OK, moment)
+}
+
+fn part_of_page(media_type: &'static str, body: &'static str) -> Response<Bytes> {
+    let mut response = typed(media_type, body);
+    let headers = response.headers_mut();
+    headers.insert("content-security-policy", HeaderValue::from_static(page::POLICY));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// Whether a browser asks: it names text/html, which curl and health checks do not.

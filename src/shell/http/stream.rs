@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep_until};
 use super::NodeView;
 use super::past;
 use super::query::Subscription;
-use super::views::{Moment, StatusView, VotersView};
+use super::views::{GooseView, Moment, StatusView, VotersView};
 use crate::shell::history::History;
 
 /// Events that are put into one piece.
@@ -39,6 +39,7 @@ const PIECE_EVENTS_MAX: usize = 64;
 #[derive(Serialize)]
 struct StatusEvent {
     status: StatusView,
+    goose: Option<GooseView>,
     voters: Option<VotersView>,
 }
 
@@ -237,7 +238,8 @@ impl<V: NodeView> Reader<V> {
         let now = self.around.view.holder_now();
         let reachable_within = self.around.reachable_within;
         let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
-        let event = StatusEvent { status: moment.status(), voters: moment.voters() };
+        let (status, goose, voters) = (moment.status(), moment.goose(), moment.voters());
+        let event = StatusEvent { status, goose, voters };
         let data = serde_json::to_string(&event).unwrap_or_default();
         format!("event: status\ndata: {data}\n\n")
     }

@@ -1,0 +1,284 @@
+// The dashboard of one node. Everything it shows is what this node says; it asks nobody else.
+// All text goes in as text, never as markup.
+"use strict";
+
+const ROWS_AT_FIRST = 100;
+const EVENTS_SHOWN = 100;
+const RETRY_AFTER_REFUSAL = 3000;
+
+const element = (id) => document.getElementById(id);
+let members = [];
+let showAll = false;
+let terms = [];
+let latest = null;
+let lastSeen = null;
+let boot = null;
+
+function make(name, text, attributes) {
+  const made = document.createElement(name);
+  if (text !== undefined) made.textContent = text;
+  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+  return made;
+}
+
+// Nothing is touched that is already so: a screen reader speaks of every change.
+function say(id, text) {
+  const target = element(id);
+  if (target.textContent !== text) target.textContent = text;
+}
+
+function span(milliseconds) {
+  if (milliseconds < 1000) return `${milliseconds} ms`;
+  const seconds = Math.floor(milliseconds / 1000);
+  if (seconds < 60) return `${(milliseconds / 1000).toFixed(1)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor(seconds / 60) % 60} min`;
+  return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
+}
+
+function clock(text) {
+  const time = make("time", new Date(text).toLocaleTimeString(), { datetime: text });
+  time.title = new Date(text).toLocaleString();
+  return time;
+}
+
+const list = (ids) => ids.length < 2 ? ids.join("") :
+  `${ids.slice(0, -1).join(", ")} and ${ids[ids.length - 1]}`;
+
+function link(state, text) {
+  element("link").dataset.state = state;
+  document.body.classList.toggle("stale", state === "lost");
+  say("link", text);
+}
+
+// Why nobody leads, as far as this node can tell.
+function whyNone(status, voters) {
+  if (!voters) return "This node has not learned yet who votes in its cluster.";
+  const all = voters.voters;
+  const asks = status.voters.is_voter || all.some((voter) => voter.answered_ms !== null);
+  if (!asks) return "This node does not ask the voters itself: look at the page of a voter.";
+  const missing = all.filter((voter) => !voter.reachable).map((voter) => voter.id);
+  const here = all.length - missing.length;
+  if (here < voters.majority) {
+    const who = missing.length === 1 ? `voter ${missing[0]} does` : `voters ${list(missing)} do`;
+    return `Quorum lost: ${who} not answer. ${here} of ${all.length} voters can be reached and ` +
+      `${voters.majority} are needed.`;
+  }
+  return "A majority of the voters answers: an election should be under way.";
+}
+
+function showGoose({ status, goose, voters }) {
+  const own = goose && goose.id === status.node.id && status.role === "goose";
+  element("goose").dataset.state = goose ? "led" : "none";
+  if (!goose) {
+    say("headline", "There is no Goose");
+    say("explanation", whyNone(status, voters));
+    say("since", "");
+  } else {
+    say("headline", own ? `This node, ${goose.id}, is the Goose` : `Node ${goose.id} is the Goose`);
+    say("explanation", `Term ${goose.term}, at ${goose.addr}.`);
+    const term = terms.find((term) => term.term === goose.term);
+    const since = term ? `Known here since ${new Date(term.time).toLocaleString()}: ` : "";
+    say("since", term ? since + span(term.duration_ms + (performance.now() - term.read)) : "");
+    if (!own && goose.http) showWay(goose.http);
+  }
+  document.title = `${goose ? `Goose: node ${goose.id}` : "No Goose"} · ${status.cluster}`;
+  showLease(status, goose, own);
+}
+
+function showWay(address) {
+  const way = make("a", "Open its page", { href: `http://${address}/` });
+  element("explanation").append(" ", way, ".");
+}
+
+function showLease(status, goose, own) {
+  element("lease").hidden = !goose;
+  if (!goose) return;
+  const duration = own ? status.lease.duration_ms : Math.max(goose.expires_in_ms + goose.age_ms, 1);
+  const fill = element("fill");
+  fill.style.transition = "none";
+  fill.style.transform = `scaleX(${Math.min(goose.expires_in_ms / duration, 1)})`;
+  // Read, so that the jump happens before the draining begins.
+  fill.getBoundingClientRect();
+  fill.style.transition = `transform ${goose.expires_in_ms}ms linear`;
+  fill.style.transform = "scaleX(0)";
+  say("lease-words", own ?
+    `Its lease of ${duration} ms had ${goose.expires_in_ms} ms left; voters renew it all the time.` :
+    `Last confirmed ${goose.age_ms} ms ago; believed for ${goose.expires_in_ms} ms more.`);
+}
+
+function showVoters({ status, voters }) {
+  if (!voters) {
+    say("quorum", "Not known yet.");
+    element("voters").replaceChildren();
+    return;
+  }
+  const reachable = voters.voters.filter((voter) => voter.reachable).length;
+  const asks = status.voters.is_voter || voters.voters.some((voter) => voter.answered_ms !== null);
+  say("quorum", asks ?
+    `${reachable} of ${voters.voters.length} can be reached; ${voters.majority} make a majority.` :
+    `${voters.voters.length} voters. This node does not ask them itself.`);
+  const leads = status.role === "goose";
+  const holder = element("voters");
+  while (holder.children.length > voters.voters.length) holder.lastChild.remove();
+  voters.voters.forEach((voter, place) => {
+    const card = holder.children[place] || holder.appendChild(make("li"));
+    const own = voter.id === status.node.id;
+    const unsure = !voter.reachable && voter.answered_ms === null && !status.voters.is_voter;
+    const reach = own ? "this node" : voter.reachable ? "reachable" :
+      unsure ? "not asked from here" : "does not answer";
+    const answered = own || voter.answered_ms === null ? "" :
+      voter.answered_ms < 2000 ? ", answered lately" : `, last answered ${span(voter.answered_ms)} ago`;
+    const grant = !leads ? "" : voter.granting ? "grants the lease" : "does not grant the lease";
+    const lines = [
+      ["strong", `Voter ${voter.id}`, ""],
+      ["p", voter.addr || "address not known", "unsure"],
+      ["p", reach + answered, voter.reachable ? "yes" : unsure ? "unsure" : "no"],
+    ];
+    if (leads) lines.push(["p", grant, voter.granting ? "yes" : "no"]);
+    const text = lines.map((line) => line[1]).join("\n");
+    if (card.dataset.text === text) return;
+    card.dataset.text = text;
+    card.dataset.state = unsure ? "" : voter.reachable ? "yes" : "no";
+    card.replaceChildren(...lines.map(([name, words, kind]) => make(name, words, { class: kind })));
+  });
+}
+
+function showHistory() {
+  const items = [];
+  terms.slice().reverse().forEach((term, place, all) => {
+    const later = all[place - 1];
+    if (term.ended && later) {
+      const gap = Date.parse(later.time) - Date.parse(term.ended);
+      if (gap > 0) items.push(make("li", `Nobody for ${span(gap)}`, { "data-state": "gap" }));
+    } else if (term.ended) {
+      items.push(make("li", "Nobody since", { "data-state": "gap" }));
+    }
+    const item = make("li", "", { "data-state": term.ended ? "past" : "now" });
+    item.append(make("strong", `Term ${term.term}: node ${term.id}`), ", from ", clock(term.time));
+    if (term.ended) item.append(" to ", clock(term.ended), `, ${span(term.duration_ms)}`);
+    item.append(make("span", `Began: ${term.reason}.`, { class: "quiet" }));
+    if (term.ended_reason) {
+      item.append(make("span", `Ended: ${term.ended_reason}.`, { class: "quiet" }));
+    }
+    items.push(item);
+  });
+  element("history").replaceChildren(...items);
+  say("history-note", terms.length ? "As this node saw it since it was started." :
+    "This node has seen no Goose yet.");
+}
+
+const tags = (member) => Object.entries(member.tags || {}).map((tag) => tag.join("=")).join(" ");
+
+function showMembers() {
+  const count = (state) => members.filter((member) => member.state === state).length;
+  say("counts", `${count("alive")} alive, ${count("suspect")} suspect, ${count("down")} down.`);
+  const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const text = (member) => `${member.id} ${member.addr} ${member.state} ${member.role} ` +
+    `${tags(member)}`.toLowerCase();
+  const found = members.filter((member) => words.every((word) => text(member).includes(word)));
+  const shown = showAll ? found : found.slice(0, ROWS_AT_FIRST);
+  const tagged = members.some((member) => tags(member));
+  element("tags-head").hidden = !tagged;
+  const rows = element("rows");
+  while (rows.children.length > shown.length) rows.lastChild.remove();
+  shown.forEach((member, place) => {
+    const row = rows.children[place] || rows.appendChild(make("tr"));
+    const cells = [member.id, member.addr, member.state,
+      member.role === "goose" ? "Goose" : member.eligible ? "Duck" : "Duck, never Goose"];
+    if (tagged) cells.push(tags(member));
+    const line = cells.join("\n");
+    if (row.dataset.text === line) return;
+    row.dataset.text = line;
+    row.dataset.role = member.role;
+    row.replaceChildren(...cells.map((cell) => make("td", String(cell))));
+    row.children[2].className = { alive: "yes", suspect: "unsure", down: "no" }[member.state];
+  });
+  const rest = found.length - shown.length;
+  element("more").hidden = rest === 0;
+  say("more", `Show all ${found.length}`);
+  say("found", words.length ? `${found.length} of ${members.length} found.` :
+    rest ? `The first ${shown.length} of ${members.length}.` : "");
+}
+
+function showEvent(event) {
+  const data = JSON.parse(event.data);
+  const item = make("li", "");
+  if (data.time) item.append(clock(data.time));
+  item.append(data.words);
+  const holder = element("events");
+  holder.prepend(item);
+  while (holder.children.length > EVENTS_SHOWN) holder.lastChild.remove();
+  element("no-events").hidden = true;
+}
+
+// Asks once for what may have changed many times.
+function gatherer(pause, work) {
+  let waiting = false;
+  return () => {
+    if (waiting) return;
+    waiting = true;
+    setTimeout(() => { waiting = false; work(); }, pause);
+  };
+}
+
+async function read(path) {
+  const answer = await fetch(path, { cache: "no-store" });
+  if (!answer.ok) throw new Error(answer.status);
+  return answer.json();
+}
+
+const readHistory = gatherer(50, async () => {
+  try {
+    const read_at = performance.now();
+    terms = (await read("v1/history")).terms.map((term) => ({ ...term, read: read_at }));
+    showHistory();
+    if (latest) showGoose(latest);
+  } catch { /* The stream says that the node is gone. */ }
+});
+
+const readMembers = gatherer(500, async () => {
+  try {
+    members = (await read("v1/members")).members;
+    showMembers();
+  } catch { /* As above. */ }
+});
+
+function showStatus(event) {
+  latest = JSON.parse(event.data);
+  lastSeen = new Date();
+  const { status } = latest;
+  link("live", "Live");
+  say("cluster", status.cluster);
+  say("node", `as node ${status.node.id} sees it, a ${status.role === "goose" ? "Goose" : "Duck"}` +
+    `${status.voters && status.voters.is_voter ? " and voter" : ""}`);
+  showGoose(latest);
+  showVoters(latest);
+  if (boot !== status.node.boot) {
+    boot = status.node.boot;
+    readHistory();
+    readMembers();
+  }
+}
+
+function connect() {
+  const stream = new EventSource("v1/events?every=250ms");
+  stream.addEventListener("status", showStatus);
+  for (const name of ["role", "goose", "member", "voter", "node", "warning", "gap", "end"]) {
+    stream.addEventListener(name, (event) => {
+      showEvent(event);
+      if (["role", "goose", "gap"].includes(name)) readHistory();
+      if (["role", "goose", "member", "gap"].includes(name)) readMembers();
+    });
+  }
+  stream.onerror = () => {
+    const since = lastSeen ? `; what is below was true at ${lastSeen.toLocaleTimeString()}` : "";
+    link("lost", `This node does not answer: reconnecting${since}`);
+    // A browser comes back by itself, unless the node refused it.
+    if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_AFTER_REFUSAL);
+  };
+}
+
+element("search").addEventListener("input", () => { showAll = false; showMembers(); });
+element("more").addEventListener("click", () => { showAll = true; showMembers(); });
+connect();
