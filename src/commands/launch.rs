@@ -70,7 +70,28 @@ pub(super) fn launch(
         TcpListener::bind(http).map_err(|error| BindError::of(Purpose::Http, http, error))?;
     let mut options = http::Options::new(setup.timing.standby_interval);
     options.admin_token = admin_token;
+    make_room(&mut options);
     let handle = start(StartOptions { setup, socket, disk, store, confidant })?;
     let http = http::spawn_thread(listener, handle.clone(), options)?;
     Ok(Launched { handle, http })
+}
+
+/// Files that a node would like to be able to open: a connection is one.
+const FILES_WANTED: u64 = 4096;
+
+/// Raises this process's limit of open files as far as it may, and gives half of them to HTTP.
+/// The keeper runs already, and what it starts keeps the limit that it was given.
+fn make_room(options: &mut http::Options) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(FILES_WANTED, |maximum| maximum.min(FILES_WANTED));
+    if limit.current.is_some_and(|current| current < wanted) {
+        // If that is refused, the limit below is the old one.
+        let _ =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    }
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(FILES_WANTED).min(FILES_WANTED);
+    let connections = usize::try_from(files / 2).unwrap_or(usize::MAX);
+    options.connections_max = options.connections_max.max(connections);
+    options.readers_max = options.connections_max / 4 * 3;
 }

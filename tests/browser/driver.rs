@@ -1,7 +1,7 @@
 //! As much of the WebDriver protocol as the tests need: plain HTTP and JSON to a chromedriver
 //! of our own, so that no browser library is needed.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -51,13 +51,15 @@ impl Browser {
             .ok()?;
         let profile = tempfile::tempdir().expect("a temporary folder");
         let mut browser = Self { driver, address, session: String::new(), _profile: profile };
-        poll_until(PATIENCE, || browser.exchange("GET", "/status", &Value::Null))?;
+        let ready = poll_until(PATIENCE, || browser.exchange("GET", "/status", &Value::Null));
+        assert!(ready.is_some(), "chromedriver runs and does not answer");
         let mut flags: Vec<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
         flags.push(format!("--user-data-dir={}", browser._profile.path().display()));
         let wanted = json!({"capabilities": {"alwaysMatch": {"browserName": "chrome",
             "goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": flags}}}});
-        let made = browser.exchange("POST", "/session", &wanted)?;
-        browser.session = made["sessionId"].as_str()?.to_owned();
+        let made = browser.exchange("POST", "/session", &wanted);
+        let made = made.expect("chromedriver can start chromium");
+        browser.session = made["sessionId"].as_str().expect("a session").to_owned();
         Some(browser)
     }
 
@@ -119,12 +121,28 @@ impl Browser {
             body.len()
         );
         stream.write_all(request.as_bytes()).ok()?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).ok()?;
-        let text = String::from_utf8_lossy(&answer);
-        let (head, body) = text.split_once("\r\n\r\n")?;
-        let answer: Value = serde_json::from_str(body).ok()?;
-        head.starts_with("HTTP/1.1 200").then(|| answer["value"].clone())
+        // The driver leaves the connection open, whatever it was asked: the length counts.
+        let mut reader = BufReader::new(stream);
+        let (mut status, mut length) = (String::new(), 0);
+        reader.read_line(&mut status).ok()?;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).ok()?;
+            let line = line.trim_end().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().ok()?;
+            } else if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let answer: Value = serde_json::from_slice(&body).ok()?;
+        if !status.starts_with("HTTP/1.1 200") {
+            eprintln!("{method} {path}: {answer}");
+            return None;
+        }
+        Some(answer["value"].clone())
     }
 }
 

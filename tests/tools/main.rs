@@ -29,8 +29,8 @@ impl Drop for Running {
 
 /// Whether `tool` can be started; says so if not.
 fn is_here(tool: &str) -> bool {
-    let tried = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    let here = tried.status().is_ok() || Command::new(tool).arg("-v").output().is_ok();
+    // Whatever it says to this: a tool that is missing cannot be started.
+    let here = Command::new(tool).arg("--version").output().is_ok();
     if !here {
         println!("skipped: {tool} is not installed");
     }

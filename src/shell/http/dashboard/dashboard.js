@@ -80,15 +80,12 @@ function showGoose({ status, goose, voters }) {
     const term = terms.find((term) => term.term === goose.term);
     const since = term ? `Known here since ${new Date(term.time).toLocaleString()}: ` : "";
     say("since", term ? since + span(term.duration_ms + (performance.now() - term.read)) : "");
-    if (!own && goose.http) showWay(goose.http);
   }
+  const way = !own && goose && goose.http;
+  element("way").hidden = !way;
+  if (way) element("way-link").setAttribute("href", `http://${goose.http}/`);
   document.title = `${goose ? `Goose: node ${goose.id}` : "No Goose"} · ${status.cluster}`;
   showLease(status, goose, own);
-}
-
-function showWay(address) {
-  const way = make("a", "Open its page", { href: `http://${address}/` });
-  element("explanation").append(" ", way, ".");
 }
 
 function showLease(status, goose, own) {
@@ -98,10 +95,12 @@ function showLease(status, goose, own) {
   const fill = element("fill");
   fill.style.transition = "none";
   fill.style.transform = `scaleX(${Math.min(goose.expires_in_ms / duration, 1)})`;
-  // Read, so that the jump happens before the draining begins.
-  fill.getBoundingClientRect();
-  fill.style.transition = `transform ${goose.expires_in_ms}ms linear`;
-  fill.style.transform = "scaleX(0)";
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+    // Read, so that the jump happens before the draining begins.
+    fill.getBoundingClientRect();
+    fill.style.transition = `transform ${goose.expires_in_ms}ms linear`;
+    fill.style.transform = "scaleX(0)";
+  }
   say("lease-words", own ?
     `Its lease of ${duration} ms had ${goose.expires_in_ms} ms left; voters renew it all the time.` :
     `Last confirmed ${goose.age_ms} ms ago; believed for ${goose.expires_in_ms} ms more.`);
