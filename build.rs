@@ -8,7 +8,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=GAGGLE_COMMIT");
     let given = std::env::var("GAGGLE_COMMIT").ok().filter(|commit| !commit.is_empty());
     let commit = given.or_else(commit).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=GAGGLE_COMMIT={commit}");
+    println!("cargo::rustc-env=BUILT_FROM_COMMIT={commit}");
 }
 
 /// The commit of the checkout that this file is in, and of no other around it.

@@ -11,7 +11,7 @@ use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::timing::Profile;
 
 /// The version with the commit that it is built from.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GAGGLE_COMMIT"), ")");
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
 
 /// Exactly one Goose, all others Ducks: leader election for a handful of machines.
 #[derive(Debug, Parser)]

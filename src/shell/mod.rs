@@ -4,7 +4,7 @@
 //! It decides nothing. Assumption: a tokio runtime with its time and network drivers on.
 
 /// The commit that this was built from, or "unknown".
-pub const COMMIT: &str = env!("GAGGLE_COMMIT");
+pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
 pub mod clock;
 mod driver;

@@ -59,7 +59,7 @@ fn only_a_browser_gets_the_page() {
     let browser = page("text/html,application/xhtml+xml,*/*;q=0.8");
     assert_eq!(browser.headers()["content-type"], "text/html; charset=utf-8");
     let body = String::from_utf8(browser.body().to_vec()).unwrap();
-    assert!(body.contains("<h1>Goose</h1>"), "{body}");
+    assert!(body.contains("<title>gaggle</title>"), "{body}");
     assert_eq!(page("*/*").body(), "Goose\n");
     assert_eq!(page("text/html;q=0, text/plain").body(), "Goose\n");
 }
