@@ -132,7 +132,7 @@ impl History {
                 self.begin(*term, own.id, address, how.to_owned(), now);
             }
             Event::GooseChanged(Some(goose)) => {
-                let how = "it says so, or a voter of it".to_owned();
+                let how = "announced by itself or by a voter".to_owned();
                 self.begin(goose.term, goose.process.id, goose.address, how, now);
             }
             Event::BecameDuck { term, reason } => {

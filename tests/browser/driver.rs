@@ -113,7 +113,7 @@ impl Browser {
     fn exchange(&self, method: &str, path: &str, body: &Value) -> Option<Value> {
         let mut stream = TcpStream::connect(self.address).ok()?;
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
-        let body = if method == "GET" { String::new() } else { body.to_string() };
+        let body = if method != "POST" { String::new() } else { body.to_string() };
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
              \r\n{body}",

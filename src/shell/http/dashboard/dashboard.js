@@ -127,7 +127,7 @@ function showVoters({ status, voters }) {
     const reach = own ? "this node" : voter.reachable ? "reachable" :
       unsure ? "not asked from here" : "does not answer";
     const answered = own || voter.answered_ms === null ? "" :
-      voter.answered_ms < 2000 ? ", answered lately" : `, last answered ${span(voter.answered_ms)} ago`;
+      voter.reachable ? ", answered lately" : `, last answered ${span(voter.answered_ms)} ago`;
     const grant = !leads ? "" : voter.granting ? "grants the lease" : "does not grant the lease";
     const lines = [
       ["strong", `Voter ${voter.id}`, ""],
