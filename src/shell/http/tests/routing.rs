@@ -59,7 +59,11 @@ fn only_a_browser_gets_the_page() {
     let browser = page("text/html,application/xhtml+xml,*/*;q=0.8");
     assert_eq!(browser.headers()["content-type"], "text/html; charset=utf-8");
     let body = String::from_utf8(browser.body().to_vec()).unwrap();
-    assert!(body.contains("<title>gaggle</title>"), "{body}");
+    assert!(body.starts_with("<!doctype html>"), "{body}");
+    let policy = browser.headers()["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+    // Nothing from elsewhere, and no script that the policy would refuse.
+    assert!(!body.contains("src=\"http") && !body.contains("<script>"), "{body}");
     assert_eq!(page("*/*").body(), "Goose\n");
     assert_eq!(page("text/html;q=0, text/plain").body(), "Goose\n");
 }
