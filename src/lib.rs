@@ -6,11 +6,53 @@
 //! **term** is a number that names this leadership of this process for ever, and that grows
 //! from Goose to Goose: the fencing token for whatever the Goose works on.
 //!
+//! # In your program
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let config = gaggle::Config::new("10.0.0.1:8000")
+//!     .voters(["10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000"])
+//!     .state_dir("/var/lib/my-service/gaggle");
+//! let node = gaggle::Node::start(config).await?;
+//!
+//! loop {
+//!     let leadership = node.until_goose().await?;
+//!     // Dropped before the lease ends, and before it is handed over.
+//!     match leadership.run(work(leadership.term())).await {
+//!         Ok(()) => break,
+//!         Err(lost) => eprintln!("{lost}"),
+//!     }
+//! }
+//! node.shutdown().await?; // hands over at once
+//! # Ok(())
+//! # }
+//! # async fn work(_: u64) {}
+//! ```
+//!
+//! [`Node`] and [`Leadership`] say what they promise. In short: [`Leadership::run`] ends your
+//! work in time; [`Node::is_goose`] is true at the moment of the answer and no longer; and what
+//! the Goose does to the outside world while its process is frozen can only be stopped by
+//! whoever receives it. So hand [`Leadership::term`] along with every write, and let the
+//! receiver refuse a term that is lower than one it has seen.
+//!
+//! The examples `singleton_job`, `fenced_writer` and `embed` run as they are.
+//!
+//! # Features
+//!
+//! `http` is the HTTP server ([`Config::http`]), `cli` (on by default) the command line as well.
+//! A program that embeds a node wants `default-features = false`, which leaves out clap and
+//! hyper.
+//!
+//! What stands at the crate's root is its interface. The modules below are its machine room:
+//! public for the curious and for tests, and free to change in any release.
+//!
 //! # A map
 //!
 //! ```text
 //!  commands   command line, settings            src/commands
 //!     │
+//!     │ library  what stands at the crate's root  src/library
+//!     │  │
 //!  shell      sockets, clocks, disk, HTTP       src/shell      sim: the same core in a
 //!     │                                                        simulated world, with checkers
 //!  node       composes the two below            src/node
@@ -49,10 +91,20 @@
 pub mod commands;
 pub mod election;
 #[cfg(feature = "simulation")]
+#[doc(hidden)]
 pub mod fuzz;
+mod library;
 pub mod membership;
 pub mod node;
 pub mod shell;
 #[cfg(feature = "simulation")]
+#[doc(hidden)]
 pub mod sim;
 pub mod vocabulary;
+
+pub use library::{
+    Config, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState, Node,
+    NodeEnded, Role, StartError, Status, Voters,
+};
+pub use vocabulary::identity::NodeId;
+pub use vocabulary::timing::Profile;

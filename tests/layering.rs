@@ -14,6 +14,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("node", &["membership", "election", "vocabulary"]),
     ("sim", &["node", "election", "membership", "vocabulary"]),
     ("shell", &["node", "vocabulary"]),
+    ("library", &["shell", "node", "vocabulary"]),
     ("commands", &["shell", "node", "vocabulary"]),
 ];
 

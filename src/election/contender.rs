@@ -92,6 +92,8 @@ pub struct Contender {
     /// Whether it hands over to a higher node that has come to stay.
     pub(crate) preempts: bool,
     pub(crate) preemption: Preemption,
+    /// Something is done under the lease that must end before it is handed over.
+    pub(crate) occupied: bool,
 }
 
 impl Contender {
@@ -124,6 +126,7 @@ impl Contender {
             retired: false,
             preempts: false,
             preemption: Preemption::default(),
+            occupied: false,
         }
     }
 

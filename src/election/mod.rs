@@ -165,6 +165,12 @@ impl Election {
         self.advance(now);
     }
 
+    /// Whether something is done under the lease that must end before it is handed over. Then
+    /// [`Event::MakeWay`] takes the place of a hand-over of this node's own accord.
+    pub fn set_occupied(&mut self, occupied: bool) {
+        self.contender.occupied = occupied;
+    }
+
     /// Gossip says that a process is gone, or that its node has a newer one.
     pub fn handle_departure(&mut self, now: Now, process: Process) {
         let polls = self.stands_by(now.holder);

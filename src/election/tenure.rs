@@ -146,6 +146,10 @@ impl Contender {
         let successor = self.preemption.successor(self.me.id, self.majority(), &said, now);
         let Some(nominee) = successor else { return false };
         self.preemption.note(nominee.id, now);
+        if self.occupied {
+            outbox.event(Event::MakeWay { to: nominee.id });
+            return false;
+        }
         // If it fails to take over, this node comes back soon: the nominee's time is W_d.
         let hold = self.timing.deference * 2;
         let reason = DemotionReason::Preempted { by: nominee.id };

@@ -272,6 +272,14 @@ impl NodeCore {
         eligible.then_some(process)
     }
 
+    /// Whether something is done under the lease that must end before it is handed over. See
+    /// [`Event::MakeWay`].
+    pub fn set_occupied(&mut self, occupied: bool) {
+        if let Some(election) = &mut self.election {
+            election.set_occupied(occupied);
+        }
+    }
+
     /// Steps down if it is Goose, says goodbye, and is gone once [`NodeCore::has_left`].
     pub fn leave(&mut self, now: Now) {
         self.enter(now);

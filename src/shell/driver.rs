@@ -49,6 +49,7 @@ pub(super) enum Order {
         hold: Option<Duration>,
         reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
     },
+    Abdicate,
     Leave,
     Change(Change),
 }
@@ -89,6 +90,7 @@ impl Driver {
             if self.core.has_left(now) {
                 break;
             }
+            self.core.set_occupied(self.shared.work.is_busy());
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
             sleep.as_mut().reset(Instant::now() + pause);
             self.wait(&mut buffer, sleep.as_mut()).await;
@@ -142,6 +144,12 @@ impl Driver {
                 self.publish(true);
                 // Whoever asked may have gone; the order stands.
                 let _ = reply.send(outcome);
+            }
+            Order::Abdicate => {
+                if self.core.step_down(now, None, None) == Err(StepDownError::NoStandby) {
+                    // The term ends all the same: nobody acts under it any more.
+                    let _ = self.core.step_down(now, None, Some(Duration::ZERO));
+                }
             }
             Order::Leave => self.core.leave(now),
             Order::Change(change) => self.apply(change),
@@ -198,6 +206,9 @@ impl Driver {
     fn publish(&mut self, force: bool) {
         let lease = self.core.lease();
         let deadline = lease.map_or(0, |lease| lease.deadline.0);
+        if let Some(lease) = lease {
+            self.shared.led.store(lease.term, Ordering::Release);
+        }
         let moved = self.shared.deadline.swap(deadline, Ordering::AcqRel) != deadline;
         let index = self.core.index();
         let now = self.clock.holder();

@@ -143,6 +143,9 @@ fn words(event: &Event) -> Option<String> {
             MemberState::Suspect => format!("node {id} at {address} does not answer"),
             MemberState::Down => format!("node {id} at {address} is gone"),
         },
+        Event::MakeWay { to } => {
+            format!("node {to} is preferred and has come to stay: ending the work to make way")
+        }
         Event::Founded => "every voter is new: the cluster is founded".to_owned(),
         Event::Quarantined { milliseconds } => {
             format!("as a voter, waiting {milliseconds} ms for what may have been granted before")
@@ -158,8 +161,8 @@ fn elected(reason: ElectionReason) -> &'static str {
     }
 }
 
-/// Why a term ended.
-pub(super) fn demoted(reason: &DemotionReason) -> String {
+/// Why a node is Goose no more, for people.
+pub(crate) fn demoted(reason: &DemotionReason) -> String {
     match reason {
         DemotionReason::LeaseLapsed { silent } => {
             let names: Vec<String> = silent.iter().map(ToString::to_string).collect();
@@ -200,7 +203,8 @@ fn astray(name: &str, found: &Found, own: SocketAddr) -> Option<String> {
     }
 }
 
-fn warned(warning: &Warning, own: Option<NodeId>) -> String {
+/// A warning, for people; `own` is this node, if it is to be named.
+pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
     let id = own.map_or_else(String::new, |own| format!(" {own}"));
     match warning {
         Warning::StoreFailed { error } => {

@@ -12,10 +12,11 @@ pub mod handle;
 pub mod history;
 #[cfg(feature = "http")]
 pub mod http;
-mod journal;
+pub(crate) mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
 mod reload;
 pub mod socket;
 pub mod start;
 pub mod store;
+pub mod work;

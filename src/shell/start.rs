@@ -4,6 +4,7 @@ use std::io;
 use std::net::UdpSocket as StandardSocket;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc, watch};
@@ -14,7 +15,9 @@ use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
 use super::store::{Store, Writer};
+use super::work::Work;
 use crate::node::{NodeCore, Testament};
+use crate::vocabulary::event::Event;
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
 
@@ -66,6 +69,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     socket.set_nonblocking(true)?;
     let socket = UdpSocket::from_std(socket)?;
     let clock = Clock;
+    let deference = setup.timing.deference;
     let core = NodeCore::new(setup, disk, clock.now())?;
     let (writer, stored) = Writer::start(store)?;
     let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -74,6 +78,8 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let history = History::new(first.process, first.address, first.started);
     let shared = Arc::new(Shared {
         deadline: AtomicU64::new(0),
+        led: AtomicU64::new(0),
+        work: Work::new(),
         snapshots: watch::Sender::new(Arc::new(first)),
         events: broadcast::Sender::new(EVENTS_MAX),
         history: watch::Sender::new(Arc::new(history)),
@@ -97,5 +103,28 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         // Nobody may be waiting.
         let _ = end.send(true);
     });
-    Ok(Handle { shared, orders, ended, clock })
+    let handle = Handle { shared, orders, ended, clock };
+    tokio::spawn(make_way(handle.clone(), handle.events(), deference));
+    Ok(handle)
+}
+
+/// Steps down for a higher node that the cluster prefers, once the work has ended.
+async fn make_way(handle: Handle, mut events: broadcast::Receiver<Event>, deference: Duration) {
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            _ = handle.ended() => return,
+        };
+        match event {
+            Ok(Event::MakeWay { to }) => {
+                // If it fails to take over, this node comes back soon.
+                if let Err(error) = handle.step_down(Some(to), Some(2 * deference)).await {
+                    tracing::warn!("could not make way for node {to}, which is higher: {error}");
+                }
+            }
+            // What was missed comes again, after a while.
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
 }

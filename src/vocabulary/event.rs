@@ -31,6 +31,12 @@ pub enum Event {
         /// Why.
         reason: DemotionReason,
     },
+    /// The cluster prefers a higher node, which has come to stay, but something is done under
+    /// the lease: once that has ended, this node is to step down in its favour.
+    MakeWay {
+        /// Who is to take over.
+        to: NodeId,
+    },
     /// This node knows another Goose than before, or none.
     GooseChanged(Option<Goose>),
     /// Gossip's opinion of a member changed.

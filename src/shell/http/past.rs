@@ -97,7 +97,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::GooseChanged(_) => "goose",
         Event::MemberChanged { .. } => "member",
         Event::Founded | Event::Quarantined { .. } => "voter",
-        Event::Started { .. } | Event::Joined => "node",
+        Event::Started { .. } | Event::Joined | Event::MakeWay { .. } => "node",
         Event::Warning(_) => "warning",
     }
 }

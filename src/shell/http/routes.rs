@@ -401,7 +401,7 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
                 OrderError::Refused(StepDownError::NotGoose) => Kind::NotTheGoose,
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
                 OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
-                OrderError::Unavailable => Kind::Unavailable,
+                OrderError::Unavailable | OrderError::WorkGoesOn => Kind::Unavailable,
             };
             kind.with(error.to_string()).response()
         }

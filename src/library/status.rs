@@ -1,0 +1,143 @@
+//! How a node stands, as a program sees it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::message;
+use crate::vocabulary::snapshot::{self, KnownGoose, MemberView, Snapshot};
+use crate::vocabulary::time::HolderTime;
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Goose,
+    /// It does not.
+    Duck,
+}
+
+/// How a node stood at the moment it was asked.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Status {
+    /// The cluster's name.
+    pub cluster: String,
+    /// This node.
+    pub id: NodeId,
+    /// Where others reach it.
+    pub address: SocketAddr,
+    /// What it was at that moment.
+    pub role: Role,
+    /// Its own term while it is Goose, else the highest it knows.
+    pub term: u64,
+    /// How much of the lease was left; None for a Duck.
+    pub remaining: Option<Duration>,
+    /// The Goose this node knows, itself included.
+    pub goose: Option<Goose>,
+    /// Who votes; None until the cluster is found.
+    pub voters: Option<Voters>,
+    /// Whether it has found its cluster and takes part.
+    pub has_joined: bool,
+}
+
+/// A Goose that a node knows of. Advice: only the Goose itself knows whether it still is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Goose {
+    /// Which node.
+    pub id: NodeId,
+    /// Its term.
+    pub term: u64,
+    /// Its gossip and election address.
+    pub address: SocketAddr,
+    /// Its HTTP address, if it serves HTTP.
+    pub http: Option<SocketAddr>,
+}
+
+impl Goose {
+    pub(super) fn of(goose: &message::Goose) -> Self {
+        let message::Goose { term, process, address, http } = goose;
+        Self { id: process.id, term: *term, address: *address, http: *http }
+    }
+}
+
+/// Who votes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Voters {
+    /// Their ids, lowest first.
+    pub ids: Vec<NodeId>,
+    /// How many must agree.
+    pub majority: usize,
+}
+
+/// A member of the cluster, as gossip sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// Which node.
+    pub id: NodeId,
+    /// Its gossip and election address.
+    pub address: SocketAddr,
+    /// Whether it may become Goose.
+    pub eligible: bool,
+    /// What gossip says of it.
+    pub state: MemberState,
+}
+
+impl Member {
+    pub(super) fn of(view: &MemberView) -> Self {
+        let MemberView { id, address, eligible, state, .. } = view;
+        let (id, address, eligible) = (*id, *address, *eligible);
+        Self { id, address, eligible, state: MemberState::of(*state) }
+    }
+}
+
+/// What gossip says of a member. A hint: the election never relies on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MemberState {
+    /// Answers probes.
+    Alive,
+    /// Did not answer lately.
+    Suspect,
+    /// Declared down, or left.
+    Down,
+}
+
+impl MemberState {
+    pub(super) fn of(state: snapshot::MemberState) -> Self {
+        match state {
+            snapshot::MemberState::Alive => Self::Alive,
+            snapshot::MemberState::Suspect => Self::Suspect,
+            snapshot::MemberState::Down => Self::Down,
+        }
+    }
+}
+
+impl Status {
+    pub(super) fn of(snapshot: &Snapshot, now: HolderTime) -> Self {
+        let lease = snapshot.lease_at(now);
+        let voters = snapshot.voters.as_ref().map(|view| {
+            let set = &view.configuration.voters;
+            Voters { ids: set.ids().to_vec(), majority: set.majority() }
+        });
+        // Its own leadership by its lease, any other by evidence that has not run out.
+        let lasts = |known: &&KnownGoose| {
+            let own = known.goose.process == snapshot.process;
+            if own { lease.is_some() } else { now < known.expires }
+        };
+        Self {
+            cluster: snapshot.cluster.as_str().to_owned(),
+            id: snapshot.process.id,
+            address: snapshot.address,
+            role: if lease.is_some() { Role::Goose } else { Role::Duck },
+            term: lease.map_or(snapshot.term, |lease| lease.term),
+            remaining: lease.map(|lease| lease.deadline.since(now)),
+            goose: snapshot.goose.as_ref().filter(lasts).map(|known| Goose::of(&known.goose)),
+            voters,
+            has_joined: snapshot.phase == snapshot::Phase::Serving,
+        }
+    }
+}
