@@ -2,7 +2,7 @@
 //! something else about the cluster. They come and go, and must change nothing.
 //!
 //! Not among them: a second process with the id of a *voter*. One live process per voter is a
-//! condition of the promise, so it has stories of its own (`tests/twins.rs`).
+//! condition of the promise, so it has a story of its own (scenario 26).
 
 use super::dice::Dice;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
