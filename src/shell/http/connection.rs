@@ -41,8 +41,7 @@ const HEADERS_MAX: usize = 100;
 const BUFFER_SIZE_MAX: usize = 2 * HEAD_SIZE_MAX;
 /// An answer that was begun when the connection grew too old has so long to be written.
 const LAST_ANSWER: Duration = Duration::from_secs(15);
-/// After the last answer, this much more is read and thrown away, for so long at most.
-const LINGER: Duration = Duration::from_millis(500);
+/// After the last answer, so much more is read and thrown away at most.
 const LINGER_SIZE: usize = 1024 * 1024;
 
 /// One connection's surroundings.
@@ -52,6 +51,8 @@ pub(super) struct Connection<V> {
     pub(super) peer: IpAddr,
     /// Whether a request is being answered.
     pub(super) busy: Arc<AtomicBool>,
+    /// Whether a request was refused before all of it was read.
+    pub(super) unread: AtomicBool,
     /// The past, from the server's own copy: readers do not burden the node.
     pub(super) history: watch::Receiver<Arc<History>>,
     /// How many wait or read events, on all connections.
@@ -77,6 +78,7 @@ impl<V: NodeView> Connection<V> {
             .max_header_size(HEAD_SIZE_MAX)
             .max_buf_size(BUFFER_SIZE_MAX);
         let service = service_fn(|request| Box::pin(self.answer(request)));
+        let linger_max = self.options.linger;
         let mut connection = builder.serve_connection(TokioIo::new(Stream::new(stream)), service);
         let mut outcome = tokio::select! {
             outcome = poll_fn(|context| connection.poll_without_shutdown(context)) => Some(outcome),
@@ -107,11 +109,18 @@ impl<V: NodeView> Connection<V> {
             }
             None => None,
         };
-        if let Some(problem) = problem {
+        let more = !parts.read_buf.is_empty() || self.unread.load(Ordering::Relaxed);
+        if let Some(problem) = &problem {
             let answer = written_out(&closing_answer(problem.response()));
-            let _ = timeout(LINGER, stream.write_all(&answer)).await;
+            let _ = timeout(linger_max, stream.write_all(&answer)).await;
         }
-        let _ = timeout(LINGER, linger(stream)).await;
+        if *closing.borrow() && problem.is_none() && !more {
+            // All was read and answered: nothing will be sent that could cause a reset, and
+            // the node wants to be gone.
+            let _ = timeout(linger_max, stream.shutdown()).await;
+            return;
+        }
+        let _ = timeout(linger_max, linger(stream)).await;
     }
 
     /// Done when the connection is too old for another request. A stream has no end of its own,
@@ -144,6 +153,9 @@ impl<V: NodeView> Connection<V> {
         // A stream keeps its connection busy until it ends.
         if !self.activity.is_streaming() {
             self.busy.store(false, Ordering::Relaxed);
+        }
+        if response.headers().contains_key(CONNECTION) {
+            self.unread.store(true, Ordering::Relaxed);
         }
         Ok(response)
     }

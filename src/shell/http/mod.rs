@@ -106,6 +106,11 @@ pub struct Options {
     pub order_timeout: Duration,
     /// After this a connection takes no further request and is closed once it is idle.
     pub connection_age_max: Duration,
+    /// After a refusal, what its sender goes on sending is thrown away for so long at most, so
+    /// that the reason is not lost to a reset.
+    pub linger: Duration,
+    /// On the way out, answers under way get so long to be written.
+    pub farewell: Duration,
     /// A voter counts as reachable if its last answer is no older than this.
     pub reachable_within: Duration,
     /// The secret that makes a request from anywhere an operator's.
@@ -125,6 +130,8 @@ impl Options {
             body_timeout: Duration::from_secs(5),
             order_timeout: Duration::from_secs(10),
             connection_age_max: Duration::from_secs(60),
+            linger: Duration::from_millis(500),
+            farewell: Duration::from_millis(500),
             // One or two lost polls are no news; five are.
             reachable_within: standby_interval * 5,
             admin_token: None,

@@ -135,7 +135,8 @@ impl Kind {
 impl Problem {
     /// The problem as an answer.
     pub(crate) fn response(&self) -> Response<Bytes> {
-        let body = serde_json::to_vec(self).unwrap_or_default();
+        let mut body = serde_json::to_vec(self).unwrap_or_default();
+        body.push(b'\n');
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() =
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -25,9 +25,6 @@ use crate::shell::history::History;
 /// After a failed accept (too many open files, mostly) the loop rests for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// On the way out, answers under way get so long to be written.
-const FAREWELL: Duration = Duration::from_millis(500);
-
 /// Serves HTTP on `listener` until `stop` is done, then lets answers under way be written.
 ///
 /// # Errors
@@ -64,6 +61,7 @@ pub async fn serve<V: NodeView>(
                             options: Arc::clone(&options),
                             peer: peer.ip(),
                             busy: Arc::default(),
+                            unread: AtomicBool::new(false),
                             history: history.clone(),
                             readers: Arc::clone(&readers),
                             closing: closed.clone(),
@@ -84,7 +82,7 @@ pub async fn serve<V: NodeView>(
     // Idle connections end at once; whoever holds the receiver is only waiting for this.
     let _ = closing.send(true);
     let farewell = async { while table.tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+    let _ = tokio::time::timeout(options.farewell, farewell).await;
     Ok(())
 }
 
@@ -117,6 +115,7 @@ where
         options,
         peer,
         busy: Arc::default(),
+        unread: AtomicBool::new(false),
         history,
         readers: Arc::default(),
         closing,
@@ -201,8 +200,9 @@ impl ServerThread {
         self.address
     }
 
-    /// Accepts nothing more, lets answers under way be written for half a second at most, and
-    /// returns when the thread has ended.
+    /// Accepts nothing more, sends every event stream its last event, and lets answers under
+    /// way be written; returns when the thread has ended. That is at once where the others
+    /// read what they are sent, and after [`Options::farewell`] where one does not.
     pub fn stop(mut self) {
         self.end();
     }

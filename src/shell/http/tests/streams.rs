@@ -148,7 +148,7 @@ fn silence_is_filled_with_comments() {
 }
 
 #[test]
-fn a_stopping_server_says_goodbye_and_a_full_one_says_so() {
+fn a_full_server_says_so() {
     let server = served(&Double::new(duck(), 5_000), Options { readers_max: 1, ..options() });
     let mut reader = connected(&server, "/v1/events?every=1h", "");
     assert_eq!(body(&mut reader)["status"], 400);
@@ -158,9 +158,47 @@ fn a_stopping_server_says_goodbye_and_a_full_one_says_so() {
         let mut second = connected(&server, path, "");
         assert_eq!(body(&mut second)["type"], "urn:gaggle:problem:too-many-readers");
     }
+}
+
+#[test]
+fn a_stopping_server_says_goodbye_and_waits_for_nobody_who_has_it() {
+    // Whatever is given its whole time here is given longer than this test may take.
+    let options = Options { farewell: LONG, linger: LONG, heartbeat: LONG, ..options() };
+    let server = served(&Double::new(duck(), 5_000), options);
+    let mut streams = [(); 3].map(|()| connected(&server, "/v1/events", ""));
+    streams.iter_mut().for_each(|stream| drop(event(stream).unwrap()));
+    let mut poll = connected(&server, "/v1/status?index=17&wait=60s", "");
+    let mut idle = connected(&server, "/v1/status", "");
+    body(&mut idle);
+    let before = Instant::now();
+    // None of them closes its connection.
     server.stop();
-    let (name, _, data) = event(&mut reader).unwrap();
-    assert_eq!((name.as_str(), &data["reason"]), ("end", &json!("stopping")));
+    assert!(before.elapsed() < LONG, "{:?}", before.elapsed());
+    for mut stream in streams {
+        let (name, _, data) = event(&mut stream).unwrap();
+        assert_eq!((name.as_str(), &data["reason"]), ("end", &json!("stopping")));
+        // The last piece of the answer, and the end of the connection.
+        while line(&mut stream).is_some() {}
+    }
+    // It was either asked in time, and answered, or not taken any more.
+    assert!(line(&mut poll).is_none_or(|line| line == "HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_stopping_server_gives_up_who_does_not_go_on() {
+    let farewell = Duration::from_millis(1);
+    let options = Options { farewell, linger: LONG, body_timeout: LONG, ..options() };
+    let server = served(&Double::new(duck(), 5_000), options);
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\nGaggle-Admin: 1\r\n\
+                Content-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    // It is being answered, and waits for the body.
+    let mut reader = BufReader::new(stream);
+    assert_eq!(line(&mut reader).as_deref(), Some("HTTP/1.1 100 Continue"));
+    let before = Instant::now();
+    server.stop();
+    assert!(before.elapsed() < LONG / 2, "{:?}", before.elapsed());
 }
 
 #[test]
