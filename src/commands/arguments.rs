@@ -1,6 +1,7 @@
 //! The command line as it is typed: raw flags, with their environment variables. What they
 //! mean together is judged in [`super::settings`].
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Start a node
     Run(Box<RunArguments>),
+    /// Start a node that runs a command while, and only while, it is the Goose
+    Exec(Box<ExecArguments>),
     /// Show what `run` would start with, where each value is from, and what it is worth
     Check(Box<CheckArguments>),
     /// Make a new key for sealing what nodes say to each other
@@ -63,9 +66,36 @@ impl Command {
         match self {
             Self::Run(arguments) => Some(arguments),
             Self::Check(arguments) => Some(&mut arguments.run),
+            Self::Exec(arguments) => Some(&mut arguments.run),
             _ => None,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExecArguments {
+    #[command(flatten)]
+    pub(super) run: RunArguments,
+    /// How long the command has between SIGTERM and SIGKILL. It must fit into the lease
+    /// [default: half of what fits]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_STOP_TIMEOUT", value_parser = duration)]
+    pub(super) stop_timeout: Option<Duration>,
+    /// What to do when the command ends by itself
+    #[arg(long, env = "GAGGLE_ON_EXIT", default_value = "stop")]
+    pub(super) on_exit: OnExit,
+    /// The command and its arguments. No shell reads them
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(super) command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum OnExit {
+    /// Hand over, and start it again once this node is the Goose again
+    StepDown,
+    /// Start it again, after a pause that doubles each time
+    Restart,
+    /// Hand over, leave, and exit with the command's code
+    Stop,
 }
 
 #[derive(Debug, Args)]

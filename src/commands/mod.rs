@@ -8,7 +8,9 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use crate::shell::http::client::ClientError;
-use arguments::{Command, VotersAction, VotersArguments};
+#[cfg(target_os = "linux")]
+use crate::shell::keeper::workload;
+use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::SourceError;
 
 mod arguments;
@@ -16,6 +18,8 @@ mod ask;
 mod check;
 mod dev;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod exec;
 mod keys;
 mod launch;
 mod log;
@@ -90,6 +94,13 @@ enum CommandError {
     /// The local cluster could not be started or kept.
     #[error(transparent)]
     Dev(#[from] dev::DevError),
+    /// No keeper, and so no command.
+    #[cfg(target_os = "linux")]
+    #[error("cannot run the command: {0}")]
+    Workload(#[from] crate::shell::keeper::KeeperError),
+    /// Another operating system.
+    #[error("exec needs Linux: run a node with `gaggle run`, and ask it")]
+    ExecElsewhere,
     /// The node stopped without being told to.
     #[error("the node has ended by itself: {0}")]
     Ended(String),
@@ -134,22 +145,31 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == KEEPER) {
         return keep();
     }
+    #[cfg(target_os = "linux")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == workload::SUBCOMMAND) {
+        return keep_workload();
+    }
     let words: Vec<_> = std::env::args_os().collect();
     let outcome = match sources::read(&words) {
-        Ok((arguments, origins)) => obey(&arguments.command, &origins),
+        #[cfg(target_os = "linux")]
+        Ok((Arguments { command: Command::Exec(arguments) }, origins)) => {
+            return exec::concluded(exec::exec(&arguments, &origins));
+        }
+        Ok((arguments, origins)) => obey(&arguments.command, &origins).map(ExitCode::from),
         // Help and version come this way too, and are no failures.
         Err(SourceError::CommandLine(error)) => error.exit(),
         Err(error) => Err(error.into()),
     };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            let exit = error.exit();
-            // If even this cannot be written, the exit code still speaks.
-            let _ = writeln!(std::io::stderr(), "gaggle: {}", one_line(&error.to_string()));
-            exit.into()
-        }
-    }
+    concluded(outcome)
+}
+
+/// The exit code, after saying what went wrong, if anything did.
+fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        // If even this cannot be written, the exit code still speaks.
+        let _ = writeln!(std::io::stderr(), "gaggle: {}", one_line(&error.to_string()));
+        error.exit().into()
+    })
 }
 
 /// A refusal as people read it: on one line, whatever it quotes, and no longer than a few
@@ -223,6 +243,28 @@ fn keep() -> ExitCode {
     }
 }
 
+/// The keeper of a workload: the stop timeout in milliseconds, then the command.
+#[cfg(target_os = "linux")]
+fn keep_workload() -> ExitCode {
+    let mut words = std::env::args_os().skip(2);
+    let timeout = words.next().and_then(|word| word.to_str()?.parse().ok());
+    let kept = timeout
+        .map(std::time::Duration::from_millis)
+        .map(|stop_timeout| workload::supervise(words.collect(), stop_timeout));
+    match kept {
+        Some(Ok(())) => ExitCode::SUCCESS,
+        _ => {
+            // Its standard error leads nowhere when a node has started it.
+            let _ = writeln!(
+                std::io::stderr(),
+                "gaggle: {} is started by `gaggle exec`, not by hand",
+                workload::SUBCOMMAND
+            );
+            Exit::Usage.into()
+        }
+    }
+}
+
 #[cfg(not(target_os = "linux"))]
 fn keep() -> ExitCode {
     Exit::Usage.into()
@@ -231,6 +273,8 @@ fn keep() -> ExitCode {
 fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandError> {
     match command {
         Command::Run(arguments) => run::run(arguments, origins),
+        // It has exit codes of its own, so it is started elsewhere.
+        Command::Exec(_) => Err(CommandError::ExecElsewhere),
         Command::Check(arguments) => check::check(arguments, origins),
         Command::Keygen(arguments) => keys::keygen(arguments),
         Command::Dev(arguments) => dev::dev(arguments),

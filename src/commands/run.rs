@@ -119,14 +119,14 @@ async fn lived(
 }
 
 /// The signals that end a node, and the one that makes it read its settings again.
-struct Signals {
+pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -135,7 +135,7 @@ impl Signals {
     }
 
     /// The next one that ends the node; until then `reload` is called for every other.
-    async fn next_end(&mut self, mut reload: impl FnMut()) -> (&'static str, i32) {
+    pub(super) async fn next_end(&mut self, mut reload: impl FnMut()) -> (&'static str, i32) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => {
@@ -150,7 +150,7 @@ impl Signals {
     }
 
     /// The next one's name and number, when it is too late to read anything again.
-    async fn next(&mut self) -> (&'static str, i32) {
+    pub(super) async fn next(&mut self) -> (&'static str, i32) {
         self.next_end(|| {}).await
     }
 }
@@ -173,7 +173,8 @@ async fn end_of_input(matters: bool) {
     }
 }
 
-fn greeting(settings: &RunSettings) -> String {
+/// What a node says first.
+pub(super) fn greeting(settings: &RunSettings) -> String {
     let setup = &settings.setup;
     let state = match &settings.storage {
         Storage::Folder(folder) => format!("state in {}", folder.display()),

@@ -210,6 +210,10 @@ impl Driver {
             self.shared.led.store(lease.term, Ordering::Release);
         }
         let moved = self.shared.deadline.swap(deadline, Ordering::AcqRel) != deadline;
+        if moved && let Some(confidant) = &mut self.confidant {
+            let term = self.shared.led.load(Ordering::Acquire);
+            confidant.renewed(term, HolderTime(deadline));
+        }
         let index = self.core.index();
         let now = self.clock.holder();
         let due = now.since(self.published.at) >= PUBLISH_INTERVAL;

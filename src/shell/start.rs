@@ -20,6 +20,7 @@ use crate::node::{NodeCore, Testament};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
+use crate::vocabulary::time::HolderTime;
 
 /// Orders that may wait at once.
 const ORDERS_MAX: usize = 16;
@@ -44,6 +45,8 @@ pub struct StartOptions {
 pub trait Confidant: Send {
     /// A new testament, which replaces the one before. Never blocks.
     fn feed(&mut self, testament: &[Testament]);
+    /// The lease of `term` now lasts until `deadline`; 0: it is over. Never blocks.
+    fn renewed(&mut self, _term: u64, _deadline: HolderTime) {}
     /// Tries again what could not be handed over at once. Never blocks.
     fn flush(&mut self);
 }

@@ -30,6 +30,7 @@ pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod relay;
 pub(crate) mod watch;
+pub(crate) mod work;
 
 /// How long a condition may take before a test fails: far longer than it ever should, since
 /// the machine may be busy with other things.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::shell::http::admin::TokenError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
@@ -99,6 +100,15 @@ pub(in crate::commands) enum SettingsError {
         file.display()
     )]
     Token { file: PathBuf, reason: TokenError },
+    #[error(
+        "a stop timeout of {asked:?} does not fit into a lease of {lease:?}: give a \
+         --stop-timeout of at most {max:?}, or a longer --lease"
+    )]
+    StopTimeout { asked: Duration, max: Duration, lease: Duration },
+    #[error(
+        "exec needs its keeper, which ends the command when the node cannot: leave --no-keeper out"
+    )]
+    ExecWithoutKeeper,
     #[error(transparent)]
     KeyFile(#[from] crate::commands::keys::KeyFileError),
 }
@@ -132,6 +142,8 @@ impl SettingsError {
             Self::OwnSeed(_) => &["seed", LISTEN, "advertise"],
             Self::LoopbackWithSeedElsewhere { .. } => &["seed", "voters", LISTEN, "advertise"],
             Self::Timing(_) => &["lease", "profile"],
+            Self::StopTimeout { .. } => &["lease", "profile"],
+            Self::ExecWithoutKeeper => &["no-keeper"],
             Self::EmptyStateDir => &["state-dir"],
             Self::NoStateFolder => &[],
             Self::TokenFile { .. } | Self::Token { .. } => &["admin-token-file"],

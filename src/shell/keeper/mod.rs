@@ -16,6 +16,7 @@
 //! would without one: slower, and just as safe.
 
 mod process;
+pub mod workload;
 
 use std::io::{self, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};

@@ -83,14 +83,14 @@ pub fn keep() -> io::Result<()> {
 
 /// Whether the standard output stands for a process: of the descriptors there are, only a
 /// pidfd has a process id to show. Somebody who starts a keeper by hand has none.
-fn is_pidfd_at_output() -> bool {
+pub(super) fn is_pidfd_at_output() -> bool {
     let shown = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
     shown.lines().any(|line| line.starts_with("Pid:"))
 }
 
 /// Closes whatever the node's parent left open: a lock or the end of a pipe in here would be
 /// held for longer than the node lives.
-fn close_inherited() -> io::Result<()> {
+pub(super) fn close_inherited() -> io::Result<()> {
     let mut inherited = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
@@ -105,7 +105,7 @@ fn close_inherited() -> io::Result<()> {
 
 /// Signals that are sent to a whole group or service are meant for the node; its death is what
 /// ends this process.
-fn ignore_signals() -> io::Result<()> {
+pub(super) fn ignore_signals() -> io::Result<()> {
     let ignored = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
         signal_hook::flag::register(signal, Arc::clone(&ignored))?;
@@ -113,7 +113,7 @@ fn ignore_signals() -> io::Result<()> {
     Ok(())
 }
 
-fn is_readable() -> bool {
+pub(super) fn is_readable() -> bool {
     let mut waiting = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
     let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut waiting, Some(&none)).is_ok_and(|ready| ready > 0)
@@ -138,7 +138,7 @@ fn read_on(unread: &mut Vec<u8>, testament: &mut Vec<Testament>) -> bool {
     unread.len() <= UNREAD_MAX
 }
 
-fn send(testament: &[Testament]) {
+pub(super) fn send(testament: &[Testament]) {
     if testament.is_empty() {
         return;
     }
