@@ -21,7 +21,7 @@ use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Boot, Process};
-use crate::vocabulary::record::{Disk, Record};
+use crate::vocabulary::record::{Disk, Record, Vote};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Counters;
 use crate::vocabulary::time::Now;
@@ -56,6 +56,8 @@ impl NodeCore {
         for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
             addresses.advertise(*id, *address);
         }
+        // Said even while the voters are not known: a loss must not look like no vote ever given.
+        let vote = matches!(disk, Disk::Damaged(_)).then(|| Vote::lost(setup.timing.lease_max));
         let stored = Record {
             cluster: setup.cluster.clone(),
             id: setup.id,
@@ -63,7 +65,7 @@ impl NodeCore {
             genesis: genesis.clone(),
             configuration: configuration.clone(),
             addresses: remembered.to_vec(),
-            vote: None,
+            vote,
         };
         let ephemeral = disk == Disk::Ephemeral;
         let mut node = Self {

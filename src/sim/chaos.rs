@@ -142,9 +142,15 @@ impl Chaos {
             }
             _ => {
                 let loss = dice.pick(&[Restart::Wiped, Restart::Damaged]);
-                world.hosts[target].forget(world.now + length);
+                // Sometimes it dies again while it waits: what it owes must outlive that.
+                let again = dice.pick(&[None, None, Some(dice.clone().between(MILLI, self.lease))]);
+                world.hosts[target].forget(world.now + length + 2 * again.unwrap_or(0));
                 world.act(&Action::Crash(target, Tear::Lost));
                 world.plan(length, Action::Start(target, loss));
+                if let Some(again) = again {
+                    world.plan(length + again, Action::Crash(target, Tear::Lost));
+                    world.plan(length + 2 * again, Action::Start(target, Restart::WithDisk));
+                }
             }
         }
     }

@@ -52,6 +52,8 @@ pub enum Plant {
     EarlierBootsAnswersAccepted,
     /// A voter that lost its record starts from ballot 0.
     NoFloorAfterWipe,
+    /// A voter that crashes while it waits out a lost record forgets that it owes the floor.
+    OwedFloorForgotten,
     /// A voter that restarted before it was founded does not wait.
     RestartedVirginDoesNotWait,
     /// A renewal to a longer lease is not recorded.
@@ -76,7 +78,7 @@ pub enum Plant {
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -99,6 +101,7 @@ impl Plant {
         Self::VirginCountedAsVacant,
         Self::EarlierBootsAnswersAccepted,
         Self::NoFloorAfterWipe,
+        Self::OwedFloorForgotten,
         Self::RestartedVirginDoesNotWait,
         Self::LongerRenewalNotRecorded,
         Self::DeadContenderDeferredTo,

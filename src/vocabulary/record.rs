@@ -57,6 +57,19 @@ pub struct Vote {
     pub founding: Founding,
 }
 
+impl Vote {
+    /// What is left of a vote that was lost: nothing is known but that it may have been given for
+    /// `lease_max`. Ballot 0 says that the floor is still owed.
+    pub fn lost(lease_max: Duration) -> Self {
+        Self {
+            max_ballot: 0,
+            max_holder: None,
+            max_lease_ever: lease_max,
+            founding: Founding::Waited,
+        }
+    }
+}
+
 /// What a starting node finds of its past.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disk {

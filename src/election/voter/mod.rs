@@ -148,9 +148,9 @@ impl Voter {
                 )
             }
             VoterPast::Remembered(vote) => {
-                // Virgin before: it may have been wiped before that, so it takes the floor too.
-                let floor = matches!(vote.founding, Founding::Virgin { .. });
-                let lazy = plant::is(Plant::RestartedVirginDoesNotWait) && floor;
+                let floor = owes_floor(&vote);
+                let lazy = plant::is(Plant::RestartedVirginDoesNotWait)
+                    && matches!(vote.founding, Founding::Virgin { .. });
                 let floor = floor && !lazy;
                 let until = now.voter.plus(if lazy {
                     Duration::ZERO
@@ -161,7 +161,7 @@ impl Voter {
             }
             VoterPast::Lost => {
                 let until = now.voter.plus(quarantine(lease_max));
-                (blank(Founding::Waited, lease_max), Phase::Waiting { until, floor: true })
+                (Vote::lost(lease_max), Phase::Waiting { until, floor: true })
             }
         };
         let durable_ballot = vote.max_ballot;
@@ -247,7 +247,7 @@ impl Voter {
 
     /// The record was lost, or may have been: start above every ballot that can be learned.
     fn take_floor(&mut self, wall: WallTime, outbox: &mut Outbox) {
-        let mut floor = self.heard_ballot.max(wall.0).min(super::BALLOT_MAX / 2);
+        let mut floor = self.heard_ballot.max(wall.0).clamp(1, super::BALLOT_MAX / 2);
         if plant::is(Plant::NoFloorAfterWipe) {
             floor = 0;
         }
@@ -386,4 +386,16 @@ fn quarantine(lease: Duration) -> Duration {
         return lease / 4;
     }
     lease
+}
+
+/// Whether the process that wrote this record had yet to start above every ballot it may have
+/// forgotten. It cannot have granted anything, so waiting again is all that is asked of it.
+fn owes_floor(vote: &Vote) -> bool {
+    match vote.founding {
+        // Virgin before: it may have been wiped before that.
+        Founding::Virgin { .. } => true,
+        // It lost its record and died before its floor, which is at least 1, was durable.
+        Founding::Waited => vote.max_ballot == 0 && !plant::is(Plant::OwedFloorForgotten),
+        Founding::Founded(_) => false,
+    }
 }

@@ -37,6 +37,8 @@ struct Memory {
     durable_ballot: u64,
     /// The ballot it granted last, and to whom.
     granted: Option<(u64, Process)>,
+    /// The highest ballot that was durable when its record was lost, until it votes again.
+    lost_ballot: u64,
 }
 
 /// See the module.
@@ -88,6 +90,11 @@ impl Voting {
                 format!("voter {id} knew ballot {floor} and now says {}", state.max_ballot);
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
         }
+        // How high its floor is depends on wall clocks; that it takes one does not.
+        if state.may_grant && std::mem::take(&mut memory.lost_ballot) > 0 && state.max_ballot == 0 {
+            let sentence = format!("voter {id} lost its record, and votes without a floor");
+            return Err(Violation::new(at, Invariant::RisingBallots, sentence));
+        }
         if let Some((holder, ballot, _)) = state.grant {
             match memory.granted {
                 Some((last, other)) if last == ballot && other != holder => {
@@ -120,7 +127,9 @@ impl Voting {
 
     /// Voter `id` lost its record, and cannot be blamed for what it forgot.
     pub fn voter_wiped(&mut self, id: NodeId) {
-        self.voters.insert(id, Memory::default());
+        let memory = self.voters.entry(id).or_default();
+        let lost_ballot = memory.lost_ballot.max(memory.durable_ballot);
+        *memory = Memory { lost_ballot, ..Memory::default() };
     }
 
     /// What a sound disk says when voter `id` starts from it.
@@ -278,5 +287,20 @@ mod tests {
         assert!(owe(&mut voting, 4, state(3, 3)).is_err());
         voting.voter_wiped(voter());
         owe(&mut voting, 5, state(1, 0)).unwrap();
+    }
+
+    #[test]
+    fn a_voter_that_forgot_its_floor_is_found_though_its_ballots_are_forgotten() {
+        let mut voting = Voting::default();
+        let durable = VoterState { durable_ballot: 1, ..granted(1, 600) };
+        owe(&mut voting, 1, durable).unwrap();
+        voting.voter_wiped(voter());
+        owe(&mut voting, 2, VoterState::default()).unwrap();
+        let votes =
+            |max_ballot| VoterState { max_ballot, may_grant: true, ..VoterState::default() };
+        let verdict = owe(&mut voting, 3, votes(0));
+        assert_eq!(verdict.unwrap_err().invariant, Invariant::RisingBallots);
+        voting.voter_wiped(voter());
+        owe(&mut voting, 4, votes(7)).unwrap();
     }
 }
