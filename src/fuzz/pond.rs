@@ -9,9 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ensure;
-use crate::membership::identity::MemberIdentity;
+use crate::membership::Membership;
 use crate::node::{NodeCore, Output};
-use crate::vocabulary::codec;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
 use crate::vocabulary::identity::NodeId;
@@ -107,11 +106,7 @@ pub(super) fn strange_address(number: u8) -> SocketAddr {
 /// The kind of a message in a word or two.
 fn kind(message: &Message) -> String {
     let shown = match message {
-        Message::Gossip(packet) => {
-            let header = codec::decode_front::<foca::Header<MemberIdentity>>(packet);
-            header
-                .map_or_else(|_| "Gossip".to_owned(), |(header, _)| format!("{:?}", header.message))
-        }
+        Message::Gossip(packet) => Membership::kind(packet).unwrap_or_else(|| "Gossip".to_owned()),
         other => format!("{other:?}"),
     };
     shown.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()

@@ -14,8 +14,9 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use foca::{Header, Member};
+use foca::Member;
 
+use super::codec;
 use super::identity::MemberIdentity;
 use crate::vocabulary::codec::{self as wire, CodecError};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
@@ -56,12 +57,11 @@ fn reduce(
     packet: &[u8],
     is_known: impl Fn(SocketAddr) -> bool,
 ) -> Result<Admitted<'_>, CodecError> {
-    let (header, mut at) = wire::decode_front::<Header<MemberIdentity>>(packet)?;
-    if !is_known(header.src.address) {
+    let (source, message, mut at) = codec::opening(packet)?;
+    if !is_known(source) {
         return Ok(Admitted { packet: None, refused: 1 });
     }
-    let Some(count) = packet.get(at..at + 2).filter(|_| header.message != foca::Message::Broadcast)
-    else {
+    let Some(count) = packet.get(at..at + 2).filter(|_| message != foca::Message::Broadcast) else {
         return Ok(Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 });
     };
     let count = u16::from_be_bytes([count[0], count[1]]);
@@ -85,7 +85,10 @@ fn reduce(
 
 #[cfg(test)]
 mod tests {
+    use foca::{Codec, Header};
+
     use super::*;
+    use crate::membership::codec::GossipCodec;
     use crate::membership::{Membership, MembershipOutput};
     use crate::vocabulary::identity::{Boot, NodeId, Process};
     use crate::vocabulary::time::HolderTime;
@@ -106,7 +109,7 @@ mod tests {
             message: foca::Message::Gossip,
         };
         let mut bytes = Vec::new();
-        wire::encode_into(&header, &mut bytes).unwrap();
+        GossipCodec::new(from).encode_header(&header, &mut bytes).unwrap();
         bytes.extend_from_slice(&u16::try_from(named.len()).unwrap().to_be_bytes());
         named.iter().for_each(|member| wire::encode_into(member, &mut bytes).unwrap());
         bytes
@@ -121,7 +124,11 @@ mod tests {
         let mut membership = Membership::new(identity(0), &Timing::of(Profile::Lan), [1; 32]);
         for first in (2..count + 2).step_by(20) {
             let named: Vec<_> = (first..first + 20).map(|at| mention(identity(at))).collect();
-            membership.handle_gossip(HolderTime(1), &packet(identity(1), &named));
+            membership.handle_gossip(
+                HolderTime(1),
+                identity(1).process,
+                &packet(identity(1), &named),
+            );
             while membership.poll_output().is_some() {}
             assert!(known(&membership) <= MEMBERS_MAX);
         }
@@ -136,12 +143,12 @@ mod tests {
         // Whoever is known goes on, and is believed.
         let (one, stranger) = (identity(2), identity(99_999));
         let news = [Member::down(one), Member::alive(stranger)];
-        membership.handle_gossip(HolderTime(2), &packet(identity(1), &news));
+        membership.handle_gossip(HolderTime(2), identity(1).process, &packet(identity(1), &news));
         let departed = std::iter::from_fn(|| membership.poll_output())
             .any(|output| matches!(output, MembershipOutput::Departed(who) if who == one.process));
         assert!(departed);
         // Nobody new is, nor gets an answer.
-        membership.handle_gossip(HolderTime(3), &packet(stranger, &[]));
+        membership.handle_gossip(HolderTime(3), stranger.process, &packet(stranger, &[]));
         assert!(membership.poll_output().is_none());
     }
 
@@ -151,7 +158,7 @@ mod tests {
         assert!(known(&membership) <= CROWDED + 20, "{}", known(&membership));
         assert_eq!(membership.refused(), 0);
         let news = [Member::alive(identity(50_000))];
-        membership.handle_gossip(HolderTime(2), &packet(identity(1), &news));
+        membership.handle_gossip(HolderTime(2), identity(1).process, &packet(identity(1), &news));
         assert!(membership.alive_count() >= 3);
     }
 

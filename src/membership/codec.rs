@@ -1,16 +1,123 @@
 //! The gossip library's packets in our wire format.
+//!
+//! The library puts both identities whole into every packet. Which process speaks to which is in
+//! our own envelope already, and nine packets in ten carry nothing else, so only what the
+//! envelope does not say goes on the wire.
+//!
+//! This is also where membership learns what changed: the library encodes every update that it
+//! has applied, exactly once, in order to spread it. Its notifications leave suspicions out.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, BufMut};
-use foca::{Codec, Header, Member};
+use foca::{Codec, Header, Member, Message, State};
+use serde::{Deserialize, Serialize};
 
 use super::identity::MemberIdentity;
 use crate::vocabulary::codec::{self, CodecError};
+use crate::vocabulary::identity::Process;
+
+/// The incarnation under which a node that leaves declares itself dead. The library itself never
+/// uses it: a member that reaches it takes a new name.
+pub(super) const LEFT: u16 = u16::MAX;
 
 /// bincode with a limit, like everything else on the wire.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct GossipCodec;
+#[derive(Clone, Debug)]
+pub(super) struct GossipCodec {
+    desk: Arc<Mutex<Desk>>,
+}
 
-fn put<T: serde::Serialize>(value: &T, mut buffer: impl BufMut) -> Result<(), CodecError> {
+/// What the codec and its owner tell each other. The library owns the codec, so they share this;
+/// both are only ever used by the one owner of the node.
+#[derive(Debug)]
+struct Desk {
+    own: MemberIdentity,
+    sender: Process,
+    leaving: bool,
+    written: Vec<Member<MemberIdentity>>,
+}
+
+/// The start of a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Prefix {
+    address: SocketAddr,
+    renewal: u32,
+    eligible: bool,
+    incarnation: u16,
+    to_renewal: u32,
+    message: Message<MemberIdentity>,
+}
+
+impl GossipCodec {
+    pub(super) fn new(own: MemberIdentity) -> Self {
+        let desk = Desk { own, sender: own.process, leaving: false, written: Vec::new() };
+        Self { desk: Arc::new(Mutex::new(desk)) }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        // Nothing is left half-written by whoever holds it.
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next packet to be decoded came from this process and is meant for this identity.
+    pub(super) fn expect(&self, sender: Process, own: MemberIdentity) {
+        let mut desk = self.desk();
+        desk.sender = sender;
+        desk.own = own;
+    }
+
+    /// From here on this node's own death is told as its leaving.
+    pub(super) fn leave(&self) {
+        self.desk().leaving = true;
+    }
+
+    /// Every update that was applied since this was last asked, in order. Members that were sent
+    /// to a newcomer are among them, as they are.
+    pub(super) fn take_written(&self) -> Vec<Member<MemberIdentity>> {
+        std::mem::take(&mut self.desk().written)
+    }
+}
+
+/// How a packet begins: where its sender says it is, the message, and the bytes that took.
+pub(super) fn opening(
+    packet: &[u8],
+) -> Result<(SocketAddr, Message<MemberIdentity>, usize), CodecError> {
+    let (prefix, used) = codec::decode_front::<Prefix>(packet)?;
+    Ok((prefix.address, prefix.message, used))
+}
+
+/// The message of a packet, if it is sound.
+pub(super) fn message_of(packet: &[u8]) -> Option<Message<MemberIdentity>> {
+    opening(packet).ok().map(|(_, message, _)| message)
+}
+
+/// A packet that tells `suspect` that it is suspected, and nothing else.
+pub(super) fn notice(
+    own: &MemberIdentity,
+    suspect: &MemberIdentity,
+    incarnation: u16,
+) -> Result<Vec<u8>, CodecError> {
+    // What this node says of itself is older than anything known of it, so it changes nothing.
+    let prefix = prefix(own, 0, suspect, Message::Gossip);
+    let mut packet = Vec::with_capacity(128);
+    codec::encode_into(&prefix, &mut packet)?;
+    packet.put_u16(1);
+    codec::encode_into(&Member::new(*suspect, incarnation, State::Suspect), &mut packet)?;
+    Ok(packet)
+}
+
+fn prefix(
+    from: &MemberIdentity,
+    incarnation: u16,
+    to: &MemberIdentity,
+    message: Message<MemberIdentity>,
+) -> Prefix {
+    let MemberIdentity { address, renewal, eligible, .. } = *from;
+    Prefix { address, renewal, eligible, incarnation, to_renewal: to.renewal, message }
+}
+
+fn put<T: Serialize>(value: &T, mut buffer: impl BufMut) -> Result<(), CodecError> {
     let mut bytes = Vec::with_capacity(64);
     codec::encode_into(value, &mut bytes)?;
     // The library fills packets until an item does not fit: that is an answer, not a failure.
@@ -36,11 +143,19 @@ impl Codec<MemberIdentity> for GossipCodec {
         header: &Header<MemberIdentity>,
         buffer: impl BufMut,
     ) -> Result<(), CodecError> {
-        put(header, buffer)
+        let message = header.message.clone();
+        put(&prefix(&header.src, header.src_incarnation, &header.dst, message), buffer)
     }
 
     fn decode_header(&mut self, buffer: impl Buf) -> Result<Header<MemberIdentity>, CodecError> {
-        take(buffer)
+        let Prefix { address, renewal, eligible, incarnation, to_renewal, message } = take(buffer)?;
+        let desk = self.desk();
+        Ok(Header {
+            src: MemberIdentity { process: desk.sender, address, renewal, eligible },
+            src_incarnation: incarnation,
+            dst: MemberIdentity { renewal: to_renewal, ..desk.own },
+            message,
+        })
     }
 
     fn encode_member(
@@ -48,6 +163,12 @@ impl Codec<MemberIdentity> for GossipCodec {
         member: &Member<MemberIdentity>,
         buffer: impl BufMut,
     ) -> Result<(), CodecError> {
+        let mut desk = self.desk();
+        let own = member.id().process == desk.own.process;
+        if own && desk.leaving && member.state() == State::Down {
+            return put(&Member::new(*member.id(), LEFT, State::Down), buffer);
+        }
+        desk.written.push(member.clone());
         put(member, buffer)
     }
 

@@ -5,10 +5,15 @@
 //!    loss. Mended by [`is_still_suspected`]: such a timer is dropped. A later failed probe
 //!    schedules it again.
 //! 2. **Buddy notices.** A suspect that was unreachable while the suspicion was gossiped never
-//!    hears of it. Its place is where a `ChangeSuspectToDown` timer is submitted.
-//! 3. **Isolation.** A node that was cut off declares everybody else down and spreads that when
-//!    it returns. Mended by [`is_isolated`]: while nothing at all is received, nobody is
-//!    declared down. With only one other member there is no telling, so it does not apply.
+//!    hears of it. Mended by [`BuddyNotices`]: whoever suspects a member tells it so itself, at
+//!    once, after a third and after two thirds of the time it has to defend itself.
+//! 3. **Isolation.** A node that was cut off suspects everybody, declares everybody down, and
+//!    spreads that when it returns. Mended by [`Isolation`]: while nothing at all is received,
+//!    nobody is declared down; and with the first packet after that the library is started anew
+//!    with what was known before. With only one other member there is no telling, so it does
+//!    not apply. Nor does it for ever: after [`ISOLATION_MAX`] the others are shown as down, for
+//!    whoever is really the last one should not show the dead as doubtful. What it then thinks
+//!    is forgotten all the same if anybody is heard again.
 //! 4. **Disconnection.** After a rename or an idle spell the library waits for packets that
 //!    never come. Mended by the watchdog: [`super::Membership::is_connected`] says whether
 //!    anybody knows us, and while nobody does the node asks its seeds again, for ever.
@@ -23,13 +28,19 @@ use std::time::Duration;
 
 use foca::{Member, State, Timer};
 
+use super::codec::message_of;
 use super::identity::MemberIdentity;
-use crate::vocabulary::codec as wire;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
 
 /// A node is told that it is held for dead this often at most.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(100);
+/// For so long at most nobody is declared down because nothing is received: longer than any
+/// restart of a switch or of a machine's network that people would not call an outage.
+pub(super) const ISOLATION_MAX: Duration = Duration::from_secs(30);
+/// So many notices to suspects wait at most; a suspicion plans three.
+const BUDDIES_MAX: usize = 512;
 /// So many nodes' last notices are remembered.
 const NOTICES_MAX: usize = 1024;
 
@@ -42,8 +53,7 @@ pub(super) struct Notices {
 impl Notices {
     /// Whether a packet to `to` may be sent: any but one more notice of its death.
     pub(super) fn permit(&mut self, to: NodeId, packet: &[u8], now: HolderTime) -> bool {
-        let header = wire::decode_front::<foca::Header<MemberIdentity>>(packet);
-        if !header.is_ok_and(|(header, _)| header.message == foca::Message::TurnUndead) {
+        if message_of(packet) != Some(foca::Message::TurnUndead) {
             return true;
         }
         if self.sent.get(&to).is_some_and(|sent| now.since(*sent) < NOTICE_INTERVAL) {
@@ -54,6 +64,77 @@ impl Notices {
         }
         self.sent.insert(to, now);
         true
+    }
+}
+
+/// Mend 2: which suspects are still to be told, and when.
+#[derive(Debug, Default)]
+pub(super) struct BuddyNotices {
+    planned: BTreeMap<(HolderTime, u64), (MemberIdentity, u16)>,
+    inserted: u64,
+}
+
+impl BuddyNotices {
+    /// A suspicion has begun that lasts for `wait`.
+    pub(super) fn plan(
+        &mut self,
+        suspect: MemberIdentity,
+        incarnation: u16,
+        now: HolderTime,
+        wait: Duration,
+    ) {
+        if plant::is(Plant::NoBuddyNotice) {
+            return;
+        }
+        for thirds in 0..3 {
+            if self.planned.len() < BUDDIES_MAX {
+                self.inserted += 1;
+                let at = now.plus(wait * thirds / 3);
+                self.planned.insert((at, self.inserted), (suspect, incarnation));
+            }
+        }
+    }
+
+    pub(super) fn next_deadline(&self) -> HolderTime {
+        self.planned.first_key_value().map_or(HolderTime::NEVER, |((at, _), _)| *at)
+    }
+
+    pub(super) fn pop_due(&mut self, now: HolderTime) -> Option<(MemberIdentity, u16)> {
+        if self.next_deadline() > now {
+            return None;
+        }
+        self.planned.pop_first().map(|(_, suspect)| suspect)
+    }
+}
+
+/// Mend 3: what was known before nothing was heard any more.
+#[derive(Debug, Default)]
+pub(super) struct Isolation {
+    before: Option<Vec<Member<MemberIdentity>>>,
+}
+
+impl Isolation {
+    /// Nothing was heard for a while; `members` is what is known.
+    pub(super) fn begin<'a>(&mut self, members: impl Iterator<Item = &'a Member<MemberIdentity>>) {
+        if plant::is(Plant::IsolatedAccuses) {
+            return;
+        }
+        // Whoever was suspected in the last moments was so because of the isolation.
+        let trusted = |member: &Member<MemberIdentity>| match member.state() {
+            State::Suspect => Member::new(*member.id(), member.incarnation(), State::Alive),
+            State::Alive | State::Down => member.clone(),
+        };
+        self.before.get_or_insert_with(|| members.map(trusted).collect());
+    }
+
+    /// Whether nobody is to be declared down.
+    pub(super) fn gates(&self, last_received: HolderTime, now: HolderTime) -> bool {
+        self.before.is_some() && now.since(last_received) <= ISOLATION_MAX
+    }
+
+    /// Something was heard. If that ends an isolation: what was known before it.
+    pub(super) fn end(&mut self) -> Option<Vec<Member<MemberIdentity>>> {
+        self.before.take()
     }
 }
 
@@ -87,6 +168,7 @@ pub(super) fn permits<'a>(
     isolated: bool,
 ) -> bool {
     match timer {
+        Timer::ChangeSuspectToDown { .. } if plant::is(Plant::RefutedStillAccused) => !isolated,
         Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
             !isolated && is_still_suspected(member_id, *incarnation, members)
         }
@@ -96,6 +178,7 @@ pub(super) fn permits<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::codec::GossipCodec;
     use super::*;
     use crate::vocabulary::identity::{Boot, Process};
 
@@ -108,8 +191,8 @@ mod tests {
     fn packet(message: foca::Message<MemberIdentity>) -> Vec<u8> {
         let (src, dst) = (identity(1), identity(2));
         let mut bytes = Vec::new();
-        wire::encode_into(&foca::Header { src, src_incarnation: 0, dst, message }, &mut bytes)
-            .unwrap();
+        let header = foca::Header { src, src_incarnation: 0, dst, message };
+        foca::Codec::encode_header(&mut GossipCodec::new(src), &header, &mut bytes).unwrap();
         bytes
     }
 

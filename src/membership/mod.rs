@@ -23,7 +23,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use foca::{AccumulatingRuntime, BroadcastHandler, Foca, Invalidates, OwnedNotification};
+use foca::{
+    AccumulatingRuntime, BroadcastHandler, Foca, Invalidates, Member, OwnedNotification, Timer,
+};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -31,6 +33,7 @@ use crate::vocabulary::codec::{self as wire, CodecError};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Goose;
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
@@ -40,11 +43,9 @@ use identity::MemberIdentity;
 use timers::Timers;
 use view::View;
 
-/// Suspicions are not notified, so the view is refreshed this often.
-const REFRESH: Duration = Duration::from_millis(500);
-/// In a large cluster the view is rebuilt this often at most.
-const REBUILD_LEAST: Duration = Duration::from_millis(100);
-/// Up to this many members the view is rebuilt at every change.
+/// In a large cluster the view is brought up to date this often at most.
+const UPDATE_LEAST: Duration = Duration::from_millis(100);
+/// Up to this many members the view is brought up to date at every change.
 const SMALL: usize = 64;
 /// Each member has a timer or two, and the library a few of its own.
 const TIMERS_MAX: usize = 4 * MEMBERS_MAX;
@@ -122,23 +123,30 @@ impl BroadcastHandler<MemberIdentity> for GooseListener {
     }
 }
 
+type Library = Foca<MemberIdentity, GossipCodec, ChaCha8Rng, GooseListener>;
+
 /// One node's membership.
 pub struct Membership {
-    foca: Foca<MemberIdentity, GossipCodec, ChaCha8Rng, GooseListener>,
+    foca: Library,
     runtime: AccumulatingRuntime<MemberIdentity>,
     timers: Timers,
     timing: Timing,
+    codec: GossipCodec,
     view: View,
-    view_stale: bool,
-    next_refresh: HolderTime,
-    last_rebuild: HolderTime,
+    last_update: HolderTime,
     connected: bool,
     notices: mends::Notices,
     refused: u64,
+    buddies: mends::BuddyNotices,
+    isolation: mends::Isolation,
     last_received: HolderTime,
+    /// The timer of gossip, while there is nothing to gossip: an idle node sleeps.
+    parked: Option<Timer<MemberIdentity>>,
+    left: bool,
     next_error: HolderTime,
     scaled_for: u32,
     heard: Receiver<Goose>,
+    hear: Sender<Goose>,
     random: ChaCha8Rng,
     outputs: VecDeque<MembershipOutput>,
 }
@@ -146,38 +154,44 @@ pub struct Membership {
 impl Membership {
     /// A member that knows nobody yet.
     pub fn new(identity: MemberIdentity, timing: &Timing, entropy: [u8; 32]) -> Self {
-        let (sender, heard) = channel();
-        let listener = GooseListener { highest: None, heard: sender };
+        let (hear, heard) = channel();
         let mut random = ChaCha8Rng::from_seed(entropy);
-        let foca_random = ChaCha8Rng::from_rng(&mut random);
-        let parameters = parameters::parameters(timing, 1);
-        let foca =
-            Foca::with_custom_broadcast(identity, parameters, foca_random, GossipCodec, listener);
-        let mut view = View::default();
-        view.rebuild(&identity, std::iter::empty());
+        let codec = GossipCodec::new(identity);
+        let foca = library(identity, timing, 1, (&codec, &hear, &mut random));
         Self {
             foca,
             runtime: AccumulatingRuntime::new(),
             timers: Timers::default(),
             timing: timing.clone(),
-            view,
-            view_stale: false,
-            next_refresh: HolderTime::NEVER,
-            last_rebuild: HolderTime(0),
+            codec,
+            view: View::new(identity),
+            last_update: HolderTime(0),
             connected: false,
             notices: mends::Notices::default(),
             refused: 0,
+            buddies: mends::BuddyNotices::default(),
+            isolation: mends::Isolation::default(),
             last_received: HolderTime(0),
+            parked: None,
+            left: false,
             next_error: HolderTime(0),
             scaled_for: 1,
             heard,
+            hear,
             random,
             outputs: VecDeque::new(),
         }
     }
 
-    /// A gossip packet arrived.
-    pub fn handle_gossip(&mut self, now: HolderTime, packet: &[u8]) {
+    /// A gossip packet arrived from this process of another node.
+    pub fn handle_gossip(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
+        // Whoever has said goodbye is not to be woken by those who had not heard it yet.
+        if self.left && !plant::is(Plant::LeaverListens) {
+            return;
+        }
+        if let Some(before) = self.isolation.end() {
+            self.start_anew(now, before);
+        }
         self.last_received = now;
         let known = self.foca.iter_membership_state().count();
         let admitted = capacity::admit(packet, known, |address| {
@@ -185,6 +199,7 @@ impl Membership {
         });
         self.refused += admitted.refused;
         let Some(packet) = admitted.packet else { return };
+        self.codec.expect(sender, *self.foca.identity());
         let outcome = self.foca.handle_data(&packet, &mut self.runtime);
         self.note(now, outcome);
         self.drain(now);
@@ -196,9 +211,7 @@ impl Membership {
         while self.foca.iter_membership_state().count() > CROWDED
             && let Some(removal) = self.timers.pop_removal()
         {
-            let outcome = self.foca.handle_timer(removal, &mut self.runtime);
-            self.note(now, outcome);
-            self.view_stale = true;
+            self.deliver(now, removal);
         }
         self.drain(now);
     }
@@ -208,41 +221,102 @@ impl Membership {
         self.refused
     }
 
+    /// Mend 3: whatever this node has come to think of others while it heard nobody is no news
+    /// to anybody. The library has no way to unsay it, so it is started anew, under the same
+    /// name, with what was known before.
+    fn start_anew(&mut self, now: HolderTime, before: Vec<Member<MemberIdentity>>) {
+        let own = *self.foca.identity();
+        let material = (&self.codec, &self.hear, &mut self.random);
+        self.foca = library(own, &self.timing, before.len(), material);
+        self.runtime = AccumulatingRuntime::new();
+        self.timers = Timers::default();
+        self.parked = None;
+        self.connected = false;
+        let outcome = self.foca.apply_many(before.into_iter(), false, &mut self.runtime);
+        self.note(now, outcome);
+        // What was learnt so is told to nobody, and so is not written down by the codec.
+        self.codec.take_written();
+        self.view.reload(self.foca.iter_membership_state());
+        self.drain(now);
+    }
+
     /// Whether this packet is the first word of somebody who wants to join: the only one that
     /// may be meant for an earlier identity of its receiver.
     pub fn is_announcement(packet: &[u8]) -> bool {
-        let header = wire::decode_front::<foca::Header<MemberIdentity>>(packet);
-        header.is_ok_and(|(header, _)| header.message == foca::Message::Announce)
+        codec::message_of(packet).is_some_and(|message| message == foca::Message::Announce)
+    }
+
+    /// The kind of a packet in words, for whoever watches; none if it is not sound.
+    pub fn kind(packet: &[u8]) -> Option<String> {
+        codec::message_of(packet).map(|message| format!("{message:?}"))
     }
 
     /// Delivers every timer that is due, in order.
     pub fn handle_timeout(&mut self, now: HolderTime) {
         while let Some(timer) = self.timers.pop_due(now) {
-            let isolated = mends::is_isolated(
-                // By node: a member that moved may be in the library's list twice.
-                self.view.others().len(),
-                self.last_received,
-                self.timing.probe_period,
-                now,
-            );
-            if mends::permits(&timer, self.foca.iter_membership_state(), isolated) {
-                let outcome = self.foca.handle_timer(timer, &mut self.runtime);
-                self.note(now, outcome);
-            }
+            self.watch_isolation(now);
+            self.deliver(now, timer);
             self.drain(now);
         }
-        if now >= self.next_refresh {
-            self.view_stale = true;
-            self.next_refresh = now.plus(REFRESH);
-        }
+        self.tell_suspects(now);
         self.update_view(now);
+    }
+
+    fn watch_isolation(&mut self, now: HolderTime) {
+        // By node: a member that moved may be in the library's list twice.
+        let others = self.view.others().len();
+        if mends::is_isolated(others, self.last_received, self.timing.probe_period, now) {
+            self.isolation.begin(self.foca.iter_membership_state());
+        }
+    }
+
+    fn deliver(&mut self, now: HolderTime, timer: Timer<MemberIdentity>) {
+        let idle = self.foca.updates_backlog() == 0 && self.foca.custom_broadcast_backlog() == 0;
+        if matches!(timer, Timer::PeriodicGossip(_)) && idle {
+            self.parked = Some(timer);
+            return;
+        }
+        let gated = self.isolation.gates(self.last_received, now);
+        if !mends::permits(&timer, self.foca.iter_membership_state(), gated) {
+            return;
+        }
+        let forgotten = match &timer {
+            Timer::RemoveDown(member) => Some(*member),
+            _ => None,
+        };
+        let outcome = self.foca.handle_timer(timer, &mut self.runtime);
+        self.note(now, outcome);
+        if let Some(member) = forgotten
+            && !self.foca.iter_membership_state().any(|known| *known.id() == member)
+        {
+            self.view.forget(&member);
+        }
+    }
+
+    /// Mend 2.
+    fn tell_suspects(&mut self, now: HolderTime) {
+        while let Some((suspect, incarnation)) = self.buddies.pop_due(now) {
+            let members = self.foca.iter_membership_state();
+            if !mends::is_still_suspected(&suspect, incarnation, members) {
+                continue;
+            }
+            let own = self.foca.identity();
+            // An identity and a few numbers: it cannot exceed the codec's limit.
+            if let Ok(packet) = codec::notice(own, &suspect, incarnation) {
+                let (to, address) = (suspect.process, suspect.address);
+                self.outputs.push_back(MembershipOutput::Send { to, address, packet });
+            }
+        }
     }
 
     /// When [`Membership::handle_timeout`] is due.
     pub fn next_deadline(&self) -> HolderTime {
-        let rebuild =
-            if self.view_stale { self.last_rebuild.plus(REBUILD_LEAST) } else { HolderTime::NEVER };
-        self.timers.next_deadline().min(self.next_refresh).min(rebuild)
+        let update = if self.view.is_stale() {
+            self.last_update.plus(UPDATE_LEAST)
+        } else {
+            HolderTime::NEVER
+        };
+        self.timers.next_deadline().min(self.buddies.next_deadline()).min(update)
     }
 
     /// Makes itself known to a member whose identity came with a welcome.
@@ -264,7 +338,9 @@ impl Membership {
 
     /// Says goodbye. The library gossips it once; [`Membership::linger`] does so again.
     pub fn leave(&mut self, now: HolderTime) {
+        self.codec.leave();
         let outcome = self.foca.leave_cluster(&mut self.runtime);
+        self.left = true;
         self.note(now, outcome);
         self.drain(now);
     }
@@ -314,6 +390,11 @@ impl Membership {
         self.view.others().len() + 1
     }
 
+    /// How often this process has had to take a new name.
+    pub fn renewals(&self) -> u32 {
+        self.foca.identity().renewal
+    }
+
     /// The highest nodes that may lead and are not down, highest first.
     pub fn top_eligible(&self, count: usize) -> Vec<(Process, SocketAddr)> {
         self.view.top_eligible(count)
@@ -329,9 +410,18 @@ impl Membership {
         self.view.address_of(id)
     }
 
-    /// Up to `count` others that are not down, at random if there are more.
+    /// Up to `count` others that are not gone, at random if there are more; if all are gone, of
+    /// those.
     pub fn sample(&mut self, count: usize) -> Vec<(Process, SocketAddr)> {
         let others = self.view.others();
+        if others.is_empty() {
+            // Whoever is alone asks those that it holds for dead: it may be mistaken.
+            let absent: Vec<_> = self.view.absent().collect();
+            let start =
+                if absent.is_empty() { 0 } else { self.random.random_range(0..absent.len()) };
+            let around = absent.len().min(count);
+            return absent.iter().cycle().skip(start).take(around).copied().collect();
+        }
         if others.len() <= count {
             return others.to_vec();
         }
@@ -350,7 +440,7 @@ impl Membership {
 
     /// Every table whose entries come from others, with its bound.
     pub fn tables(&self) -> Vec<TableSize> {
-        let known = self.foca.iter_membership_state().count();
+        let known = self.view.known();
         vec![
             TableSize { name: "members", size: known, size_max: MEMBERS_MAX },
             TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
@@ -370,10 +460,20 @@ impl Membership {
             });
         }
         while let Some((after, timer)) = self.runtime.to_schedule() {
+            if let Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
+                self.buddies.plan(*member_id, *incarnation, now, after);
+            }
             self.timers.insert(now.plus(after), timer);
         }
+        for member in self.codec.take_written() {
+            self.view.note(&member);
+        }
+        let busy = self.foca.updates_backlog() > 0 || self.foca.custom_broadcast_backlog() > 0;
+        if let Some(timer) = self.parked.take_if(|_| busy) {
+            self.timers.insert(now, timer);
+        }
         while let Some(notification) = self.runtime.to_notify() {
-            self.notified(now, notification);
+            self.notified(notification);
         }
         self.hear();
         self.update_view(now);
@@ -385,21 +485,22 @@ impl Membership {
         }
     }
 
-    fn notified(&mut self, now: HolderTime, notification: OwnedNotification<MemberIdentity>) {
-        self.view_stale = true;
+    fn notified(&mut self, notification: OwnedNotification<MemberIdentity>) {
         match notification {
             OwnedNotification::MemberUp(_) => {}
             OwnedNotification::MemberDown(member) => {
                 self.outputs.push_back(MembershipOutput::Departed(member.process));
             }
             OwnedNotification::Rename(before, after) => {
+                if before.process.id != after.process.id {
+                    self.view.forget(&before);
+                }
                 if before.process != after.process {
                     self.outputs.push_back(MembershipOutput::Departed(before.process));
                 }
             }
             OwnedNotification::Active => {
                 self.connected = true;
-                self.next_refresh = now.plus(REFRESH);
                 self.outputs.push_back(MembershipOutput::Connected);
             }
             OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
@@ -411,13 +512,11 @@ impl Membership {
 
     fn update_view(&mut self, now: HolderTime) {
         let large = self.foca.num_members() > SMALL;
-        if !self.view_stale || large && now < self.last_rebuild.plus(REBUILD_LEAST) {
+        if !self.view.is_stale() || large && now < self.last_update.plus(UPDATE_LEAST) {
             return;
         }
-        self.view_stale = false;
-        self.last_rebuild = now;
-        let own = *self.foca.identity();
-        for change in self.view.rebuild(&own, self.foca.iter_membership_state()) {
+        self.last_update = now;
+        for change in self.view.update() {
             let view::Change { id, address, state } = change;
             self.outputs.push_back(MembershipOutput::MemberChanged { id, address, state });
         }
@@ -434,4 +533,17 @@ impl Membership {
             let _ = self.foca.set_config(parameters::parameters(&self.timing, members));
         }
     }
+}
+
+/// The library, knowing nobody.
+fn library(
+    identity: MemberIdentity,
+    timing: &Timing,
+    members: usize,
+    (codec, hear, random): (&GossipCodec, &Sender<Goose>, &mut ChaCha8Rng),
+) -> Library {
+    let listener = GooseListener { highest: None, heard: hear.clone() };
+    let parameters = parameters::parameters(timing, members);
+    let random = ChaCha8Rng::from_rng(random);
+    Foca::with_custom_broadcast(identity, parameters, random, codec.clone(), listener)
 }

@@ -1,35 +1,62 @@
 //! Who is around, keyed by our own stable node ids.
 //!
 //! The gossip library thinks in addresses and renames its members; people and the election
-//! think in node ids. This view is rebuilt from the library's state when that changed.
+//! think in node ids. This follows the library's list change by change: to look through the
+//! whole list at every packet is what costs most at a thousand members.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use foca::{Member, State};
 
+use super::codec::LEFT;
 use super::identity::MemberIdentity;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 
-/// One node as gossip sees it.
+/// The first of all addresses.
+const FIRST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// One member as gossip sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     identity: MemberIdentity,
     state: MemberState,
 }
 
-/// The view, rebuilt as a whole.
-#[derive(Debug, Default)]
+impl Entry {
+    fn of(member: &Member<MemberIdentity>) -> Self {
+        let state = match member.state() {
+            State::Alive => MemberState::Alive,
+            State::Suspect => MemberState::Suspect,
+            State::Down if member.incarnation() == LEFT => MemberState::Left,
+            State::Down => MemberState::Down,
+        };
+        Self { identity: *member.id(), state }
+    }
+
+    fn lives(&self) -> bool {
+        self.state.is_present()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
 pub(super) struct View {
-    entries: BTreeMap<NodeId, Entry>,
+    own: MemberIdentity,
+    /// What the library holds, by node and address: a node that moved is there twice.
+    known: BTreeMap<(NodeId, SocketAddr), Entry>,
+    /// Nodes of which something may have changed since the last update.
+    touched: BTreeSet<NodeId>,
+    /// The best that is known of every node, this one included, as of the last update.
+    best: BTreeMap<NodeId, Entry>,
     listed: Arc<Vec<MemberView>>,
-    alive: Vec<(Process, SocketAddr)>,
+    others: Vec<(Process, SocketAddr)>,
     rank: usize,
 }
 
-/// What a rebuild changed for one node.
+/// What an update changed for one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     pub(super) id: NodeId,
@@ -38,51 +65,83 @@ pub(super) struct Change {
 }
 
 impl View {
-    /// Rebuilds the view and returns what changed about others.
-    pub(super) fn rebuild<'a>(
-        &mut self,
-        own: &MemberIdentity,
-        members: impl Iterator<Item = &'a Member<MemberIdentity>>,
-    ) -> Vec<Change> {
-        let own_entry = Entry { identity: *own, state: MemberState::Alive };
-        let mut entries = BTreeMap::from([(own.process.id, own_entry)]);
-        for member in members {
-            let state = match member.state() {
-                State::Alive => MemberState::Alive,
-                State::Suspect => MemberState::Suspect,
-                State::Down => MemberState::Down,
-            };
-            let entry = Entry { identity: *member.id(), state };
-            let id = entry.identity.process.id;
-            let known = entries.get(&id);
-            // A newer process wins; of one process, its newest name.
-            let newer = known.is_none_or(|known| {
-                known.identity.process != own.process && precedes(known, &entry)
-            });
-            if newer {
-                entries.insert(id, entry);
-            }
+    pub(super) fn new(own: MemberIdentity) -> Self {
+        let entry = Entry { identity: own, state: MemberState::Alive };
+        let mut view = Self {
+            own,
+            known: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            best: BTreeMap::from([(own.process.id, entry)]),
+            listed: Arc::default(),
+            others: Vec::new(),
+            rank: 0,
+        };
+        view.derive();
+        view
+    }
+
+    /// The library holds this of a member now.
+    pub(super) fn note(&mut self, member: &Member<MemberIdentity>) {
+        let entry = Entry::of(member);
+        let id = entry.identity.process.id;
+        // What is said of this node's own id is no news to it.
+        if id == self.own.process.id {
+            return;
         }
+        if self.known.insert((id, entry.identity.address), entry) != Some(entry) {
+            self.touched.insert(id);
+        }
+    }
+
+    /// The library no longer holds this member.
+    pub(super) fn forget(&mut self, identity: &MemberIdentity) {
+        let id = identity.process.id;
+        let key = (id, identity.address);
+        if self.known.get(&key).is_some_and(|entry| entry.identity == *identity) {
+            self.known.remove(&key);
+            self.touched.insert(id);
+        }
+    }
+
+    /// The library's whole list, after it was started anew.
+    pub(super) fn reload<'a>(&mut self, members: impl Iterator<Item = &'a Member<MemberIdentity>>) {
+        self.touched.extend(self.known.keys().map(|(id, _)| *id));
+        self.known.clear();
+        members.for_each(|member| self.note(member));
+    }
+
+    /// Whether there is anything to update.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.touched.is_empty()
+    }
+
+    /// Takes over what was noted and returns what changed about others.
+    pub(super) fn update(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (id, entry) in entries.iter().filter(|(id, _)| **id != own.process.id) {
-            let same = self.entries.get(id).is_some_and(|known| {
-                known.state == entry.state && known.identity.process == entry.identity.process
+        let mut gone = false;
+        for id in std::mem::take(&mut self.touched) {
+            let of_node =
+                self.known.range((id, FIRST)..).take_while(|((other, _), _)| *other == id);
+            let rank = |entry: &&Entry| (entry.lives(), entry.identity.age());
+            let Some(entry) = of_node.map(|(_, entry)| entry).max_by_key(rank).copied() else {
+                gone |= self.best.remove(&id).is_some();
+                continue;
+            };
+            let same = self.best.insert(id, entry).is_some_and(|before| {
+                before.state == entry.state && before.identity.process == entry.identity.process
             });
             if !same {
                 let (address, state) = (entry.identity.address, entry.state);
-                changes.push(Change { id: *id, address, state });
+                changes.push(Change { id, address, state });
             }
         }
-        if !changes.is_empty() || entries.len() != self.entries.len() || self.listed.is_empty() {
-            self.entries = entries;
-            self.derive(own.process.id);
-        } else {
-            self.entries = entries;
+        if gone || !changes.is_empty() {
+            self.derive();
         }
         changes
     }
 
-    fn derive(&mut self, own: NodeId) {
+    fn derive(&mut self) {
         let list = |entry: &Entry| MemberView {
             id: entry.identity.process.id,
             address: entry.identity.address,
@@ -90,30 +149,38 @@ impl View {
             eligible: entry.identity.eligible,
             state: entry.state,
         };
-        self.listed = Arc::new(self.entries.values().map(list).collect());
-        let others = self
-            .entries
-            .values()
-            .filter(|entry| entry.state != MemberState::Down && entry.identity.process.id != own);
-        self.alive = others.map(|entry| (entry.identity.process, entry.identity.address)).collect();
-        self.rank = self.eligible().filter(|entry| entry.identity.process.id > own).count();
+        self.listed = Arc::new(self.best.values().map(list).collect());
+        let own = self.own.process.id;
+        let others =
+            self.best.values().filter(|entry| entry.lives() && entry.identity.process.id != own);
+        self.others.clear();
+        self.others.extend(others.map(|entry| (entry.identity.process, entry.identity.address)));
+        self.rank = self.eligible().take_while(|entry| entry.identity.process.id > own).count();
     }
 
-    /// Those who may lead and are not down, highest first.
+    /// Those who may lead and are not gone, highest first.
     fn eligible(&self) -> impl Iterator<Item = &Entry> {
-        self.entries
-            .values()
-            .rev()
-            .filter(|entry| entry.identity.eligible && entry.state != MemberState::Down)
+        self.best.values().rev().filter(|entry| entry.identity.eligible && entry.lives())
     }
 
     pub(super) fn listed(&self) -> Arc<Vec<MemberView>> {
         Arc::clone(&self.listed)
     }
 
-    /// The others that are not down.
+    /// The others that are not gone.
     pub(super) fn others(&self) -> &[(Process, SocketAddr)] {
-        &self.alive
+        &self.others
+    }
+
+    /// How many are known, gone ones included, this node not.
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Where those were who are gone.
+    pub(super) fn absent(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
+        let absent = self.best.values().filter(|entry| !entry.lives());
+        absent.map(|entry| (entry.identity.process, entry.identity.address))
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -128,14 +195,7 @@ impl View {
     }
 
     pub(super) fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
-        let entry = self.entries.get(&id)?;
+        let entry = self.best.get(&id)?;
         Some((entry.identity.process, entry.identity.address))
     }
-}
-
-/// Whether `other` says more of the node than `known`. Of two processes the newer does, unless
-/// it is down while the older lives.
-fn precedes(known: &Entry, other: &Entry) -> bool {
-    let lives = |entry: &Entry| entry.state != MemberState::Down;
-    (lives(known), known.identity.age()) < (lives(other), other.identity.age())
 }

@@ -12,6 +12,7 @@ use crate::vocabulary::datagram::{Addressee, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::message::{Join, Message, Welcome};
+use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -73,7 +74,11 @@ impl NodeCore {
     /// touch with everybody. The second is the watchdog without which a partition may leave a
     /// gossip cluster dead for ever.
     pub(super) fn is_seeking(&self) -> bool {
-        self.leaving.is_none() && (self.genesis.is_none() || !self.membership.is_connected())
+        self.leaving.is_none() && (self.genesis.is_none() || self.is_out_of_touch())
+    }
+
+    fn is_out_of_touch(&self) -> bool {
+        !self.membership.is_connected() && !plant::is(Plant::NoWatchdog)
     }
 
     /// Whether it is time to ask although gossip is in touch with somebody. Two islands that

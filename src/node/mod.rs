@@ -354,6 +354,17 @@ impl NodeCore {
         self.election.as_ref().map_or(0, Election::term)
     }
 
+    /// How many nodes are not down, as membership sees it, this one included.
+    pub fn alive_count(&self) -> usize {
+        self.membership.alive_count()
+    }
+
+    /// How often this process has had to take a new name in gossip, because others held it for
+    /// dead.
+    pub fn renewals(&self) -> u32 {
+        self.membership.renewals()
+    }
+
     /// What was counted since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters

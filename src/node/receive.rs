@@ -114,7 +114,7 @@ impl NodeCore {
         message: &Message,
     ) -> Result<(), Reject> {
         if let Message::Gossip(packet) = message {
-            self.membership.handle_gossip(now.holder, packet);
+            self.membership.handle_gossip(now.holder, header.sender, packet);
             return Ok(());
         }
         let election = self.election.as_mut().ok_or(Reject::NotReady)?;

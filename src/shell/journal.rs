@@ -142,6 +142,7 @@ fn words(event: &Event) -> Option<String> {
             MemberState::Alive => format!("node {id} at {address} is here"),
             MemberState::Suspect => format!("node {id} at {address} does not answer"),
             MemberState::Down => format!("node {id} at {address} is gone"),
+            MemberState::Left => format!("node {id} at {address} has left"),
         },
         Event::MakeWay { to } => {
             format!("node {to} is preferred and has come to stay: ending the work to make way")

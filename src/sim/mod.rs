@@ -34,6 +34,7 @@ pub mod run;
 pub mod scenario;
 pub mod settle;
 pub mod strangers;
+pub mod tally;
 pub mod theme;
 pub mod topology;
 pub mod trace;

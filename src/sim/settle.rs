@@ -62,6 +62,8 @@ impl World {
         let content = datagram::decode(&datagram).ok();
         let packet = Rc::new(Packet { number: self.packet_number, datagram, content });
         self.trace.mix_bytes(&packet.datagram);
+        let size = packet.datagram.len();
+        self.tally.sent(from, Network::index_of(to), size, packet.is_gossip());
         self.judge_sent(from, to, &packet);
         let source = self.hosts[from].setup.address;
         self.send(from, source, to, packet);
@@ -166,6 +168,9 @@ impl World {
         }
         if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
             self.judge_preemption(index, *by);
+        }
+        if let Event::MemberChanged { id, state, .. } = &event {
+            self.tally.thinks(self.now, index, *id, *state);
         }
         self.trace.note(self.now, || Happened::Told { by: index, event: Box::new(event.clone()) });
         if self.story.is_some() {

@@ -18,6 +18,7 @@ use super::disk::SimulatedDisk;
 use super::host::{Host, Input, SOCKET_BUFFER};
 use super::network::{Captured, Delay, Network, Packet, Weather};
 use super::postman::{Deed, Postman};
+use super::tally::Tally;
 use super::trace::{Happened, Trace, TraceDepth};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::setup::Setup;
@@ -116,6 +117,8 @@ pub struct World {
     pub coverage: Coverage,
     /// What happened, line by line.
     pub trace: Trace,
+    /// What was counted for whoever measures.
+    pub tally: Tally,
     /// What nodes said, if anybody listens.
     pub story: Option<Vec<Told>>,
     /// The first broken promise.
@@ -144,6 +147,7 @@ impl World {
     pub fn new(seed: u64, setups: Vec<Setup>, weather: Weather, depth: TraceDepth) -> Self {
         let ids = setups.iter().map(|setup| setup.id.number()).collect();
         let network = Network::new(setups.len(), weather);
+        let tally = Tally::new(setups.len());
         let mut clock_dice = Dice::new(seed, "clocks");
         let host = |(index, mut setup): (usize, Setup)| {
             setup.address = Network::address(index, 0);
@@ -174,6 +178,7 @@ impl World {
             postman: Postman::default(),
             coverage: Coverage::default(),
             trace: Trace::new(depth, ids),
+            tally,
             story: None,
             violation: None,
             events: 0,

@@ -74,10 +74,20 @@ pub enum Plant {
     PipeEndTakenForDeath,
     /// A keeper's release names a node, and so ends what a later process of it holds.
     KeeperReleasesWithoutBoot,
+    /// A member that refuted a suspicion is told of its death all the same.
+    RefutedStillAccused,
+    /// A suspect is not told that it is one.
+    NoBuddyNotice,
+    /// Whoever was cut off declares everybody else down.
+    IsolatedAccuses,
+    /// Whoever has lost everybody asks nobody.
+    NoWatchdog,
+    /// Whoever has left still listens to gossip.
+    LeaverListens,
 }
 
 impl Plant {
-    /// All of them.
+    /// All that break the election.
     pub const ALL: [Self; 33] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
@@ -112,6 +122,16 @@ impl Plant {
         Self::CertificateWhileActing,
         Self::PipeEndTakenForDeath,
         Self::KeeperReleasesWithoutBoot,
+    ];
+
+    /// All that take a mend of gossip away. The election does not depend on membership, so its
+    /// judges see nothing of them.
+    pub const OF_MEMBERSHIP: [Self; 5] = [
+        Self::RefutedStillAccused,
+        Self::NoBuddyNotice,
+        Self::IsolatedAccuses,
+        Self::NoWatchdog,
+        Self::LeaverListens,
     ];
 }
 

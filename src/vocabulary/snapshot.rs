@@ -134,8 +134,17 @@ pub enum MemberState {
     Alive,
     /// Did not answer lately.
     Suspect,
-    /// Declared down, or left.
+    /// Declared down.
     Down,
+    /// Said goodbye.
+    Left,
+}
+
+impl MemberState {
+    /// Whether it may still be there.
+    pub fn is_present(self) -> bool {
+        matches!(self, Self::Alive | Self::Suspect)
+    }
 }
 
 /// Counts since the start of the process.

@@ -44,8 +44,10 @@ pub enum State {
     Alive,
     /// Did not answer lately.
     Suspect,
-    /// Down, or left.
+    /// Declared down.
     Down,
+    /// Said goodbye.
+    Left,
 }
 
 impl From<MemberState> for State {
@@ -54,6 +56,7 @@ impl From<MemberState> for State {
             MemberState::Alive => Self::Alive,
             MemberState::Suspect => Self::Suspect,
             MemberState::Down => Self::Down,
+            MemberState::Left => Self::Left,
         }
     }
 }
@@ -65,6 +68,7 @@ impl State {
             Self::Alive => "alive",
             Self::Suspect => "suspect",
             Self::Down => "down",
+            Self::Left => "left",
         }
     }
 }
@@ -153,8 +157,16 @@ pub struct MemberCounts {
     pub alive: usize,
     /// Did not answer lately.
     pub suspect: usize,
-    /// Down, or left.
+    /// Declared down.
     pub down: usize,
+    /// Said goodbye. Written only if there are any: the shape without is what was promised.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 /// `/v1/goose`.
@@ -374,6 +386,7 @@ impl Moment<'_> {
                 MemberState::Alive => counts.alive += 1,
                 MemberState::Suspect => counts.suspect += 1,
                 MemberState::Down => counts.down += 1,
+                MemberState::Left => counts.left += 1,
             }
         }
         counts

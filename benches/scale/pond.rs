@@ -1,0 +1,157 @@
+//! A simulated cluster of many nodes that all know one seed, and what can be seen of it.
+
+use gaggle::sim::action::{Action, Restart};
+use gaggle::sim::disk::Tear;
+use gaggle::sim::network::{Network, Weather};
+use gaggle::sim::tally::{Opinion, Traffic};
+use gaggle::sim::trace::TraceDepth;
+use gaggle::sim::world::World;
+use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::timing::{Profile, Timing};
+
+pub(crate) const MILLI: u64 = 1_000_000;
+pub(crate) const SECOND: u64 = 1000 * MILLI;
+/// One way.
+const LINK: u64 = MILLI;
+/// The voters are the first so many nodes, or all if there are fewer.
+const VOTERS: usize = 5;
+
+/// See the module.
+pub(crate) struct Pond {
+    pub(crate) world: World,
+    pub(crate) voters: usize,
+}
+
+fn id(index: usize) -> NodeId {
+    NodeId::new(index as u64 + 1).expect("ids are small")
+}
+
+impl Pond {
+    /// `nodes` machines on links of a millisecond; nothing runs yet. The first is the seed, and
+    /// the first five vote.
+    pub(crate) fn new(nodes: usize, seed: u64) -> Self {
+        let voters = nodes.min(VOTERS);
+        let set = VoterSet::new((0..voters).map(id).collect()).expect("a voter set");
+        let seeds = vec![Network::address(0, 0).to_string()];
+        let setup = |index: usize| Setup {
+            cluster: ClusterName::new("scale").expect("a name"),
+            id: id(index),
+            address: Network::address(index, 0),
+            http: None,
+            seeds: seeds.clone(),
+            voters: (index < voters).then(|| set.clone()),
+            preempt: None,
+            voter_addresses: Vec::new(),
+            eligible: true,
+            timing: Timing::of(Profile::Lan),
+            keys: None,
+            entropy: [0; 32],
+        };
+        let setups = (0..nodes).map(setup).collect();
+        let world = World::new(seed, setups, Weather::fair(LINK), TraceDepth::Digest);
+        Self { world, voters }
+    }
+
+    /// The same, started at once and left alone until all know all.
+    pub(crate) fn grown(nodes: usize, seed: u64) -> Result<Self, String> {
+        let mut pond = Self::new(nodes, seed);
+        pond.start_all();
+        pond.until(60 * SECOND, "everybody known to everybody", Pond::is_whole)?;
+        // What is still being told has been told by then.
+        pond.run(20 * SECOND)?;
+        Ok(pond)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.world.hosts.len()
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        (0..self.size()).for_each(|index| self.start(index));
+    }
+
+    pub(crate) fn start(&mut self, index: usize) {
+        self.world.act(&Action::Start(index, Restart::WithDisk));
+    }
+
+    pub(crate) fn crash(&mut self, index: usize) {
+        self.world.act(&Action::Crash(index, Tear::Lost));
+    }
+
+    /// Lets nanoseconds pass.
+    pub(crate) fn run(&mut self, span: u64) -> Result<(), String> {
+        self.world.run_until(self.world.now + span);
+        match &self.world.violation {
+            Some(violation) => Err(format!("a promise is broken: {violation}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until `condition` holds, looking every ten milliseconds, and says how long it took
+    /// in milliseconds.
+    pub(crate) fn until(
+        &mut self,
+        limit: u64,
+        what: &str,
+        mut condition: impl FnMut(&Self) -> bool,
+    ) -> Result<f64, String> {
+        let start = self.world.now;
+        while !condition(self) {
+            if self.world.now - start > limit {
+                return Err(format!("no {what} within {} s: {}", limit / SECOND, self.summary()));
+            }
+            self.run(10 * MILLI)?;
+        }
+        Ok((self.world.now - start) as f64 / MILLI as f64)
+    }
+
+    /// How many know so many nodes, for whoever wonders why something does not happen.
+    fn summary(&self) -> String {
+        let mut counts: Vec<usize> = self.known_counts().collect();
+        counts.sort_unstable();
+        let (low, high) = (counts.first().copied(), counts.last().copied());
+        format!("{} run, each knows {low:?} to {high:?} alive", counts.len())
+    }
+
+    pub(crate) fn known_counts(&self) -> impl Iterator<Item = usize> {
+        let running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        running.map(|running| running.core.alive_count())
+    }
+
+    /// Whether everybody that runs knows exactly as many nodes as run.
+    pub(crate) fn is_whole(&self) -> bool {
+        let running = self.world.hosts.iter().filter(|host| host.running.is_some()).count();
+        self.known_counts().all(|known| known == running)
+    }
+
+    /// How often the running processes have had to take new names.
+    pub(crate) fn renames(&self) -> u64 {
+        let running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        running.map(|running| u64::from(running.core.renewals())).sum()
+    }
+
+    /// The Goose at this moment, by index.
+    pub(crate) fn goose(&self) -> Option<usize> {
+        self.world.geese().first().map(|(index, _)| *index)
+    }
+
+    /// Begins to write down who doubts whom.
+    pub(crate) fn listen(&mut self) {
+        self.world.tally.opinions = Some(Vec::new());
+    }
+
+    /// What was written down since.
+    pub(crate) fn heard(&mut self) -> Vec<Opinion> {
+        self.world.tally.opinions.take().unwrap_or_default()
+    }
+
+    pub(crate) fn traffic(&self) -> Vec<Traffic> {
+        self.world.tally.traffic.clone()
+    }
+
+    pub(crate) fn id(index: usize) -> NodeId {
+        id(index)
+    }
+}

@@ -1,0 +1,211 @@
+//! What is done to a simulated cluster, and what is seen.
+
+use std::time::Instant;
+
+use gaggle::sim::action::{Action, Restart};
+use gaggle::sim::dice::Dice;
+use gaggle::sim::disk::Tear;
+use gaggle::sim::network::Weather;
+use gaggle::vocabulary::snapshot::MemberState;
+
+use super::figures::{Measure, Report};
+use super::pond::{MILLI, Pond, SECOND};
+
+/// A trial by name, its measures, and whether it is worth its time in a quick round.
+pub(crate) struct Trial {
+    pub(crate) name: &'static str,
+    pub(crate) quick: bool,
+    pub(crate) run: fn(usize, u64, &mut Report) -> Result<(), String>,
+}
+
+pub(crate) const ALL: [Trial; 9] = [
+    Trial { name: "boot", quick: true, run: boot },
+    Trial { name: "steady", quick: true, run: steady },
+    Trial { name: "crash", quick: true, run: crash },
+    Trial { name: "isolation", quick: true, run: isolation },
+    Trial { name: "split", quick: true, run: split },
+    Trial { name: "loss1", quick: false, run: |n, s, r| loss(n, s, r, 10) },
+    Trial { name: "loss5", quick: true, run: |n, s, r| loss(n, s, r, 50) },
+    Trial { name: "loss10", quick: false, run: |n, s, r| loss(n, s, r, 100) },
+    Trial { name: "failover", quick: true, run: fail_over },
+];
+
+/// All start at once and know one seed.
+fn boot(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut pond = Pond::new(nodes, seed);
+    pond.start_all();
+    let half =
+        |pond: &Pond| pond.known_counts().filter(|known| *known == nodes).count() * 2 >= nodes;
+    let first = pond.until(120 * SECOND, "half that know all", half)?;
+    let rest = pond.until(120 * SECOND, "all that know all", Pond::is_whole)?;
+    report.add(Measure::BootHalf, nodes, first);
+    report.add(Measure::BootAll, nodes, first + rest);
+    Ok(())
+}
+
+/// Nothing happens for a minute.
+fn steady(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    const SECONDS: u64 = 60;
+    let mut pond = Pond::grown(nodes, seed)?;
+    let before = pond.traffic();
+    let clock = Instant::now();
+    pond.run(SECONDS * SECOND)?;
+    report.add(Measure::SimulatorSeconds, nodes, clock.elapsed().as_secs_f64());
+    let after = pond.traffic();
+    let per_node = |count: fn(&gaggle::sim::tally::Traffic) -> u64| {
+        let sum: u64 = after.iter().zip(&before).map(|(now, then)| count(now) - count(then)).sum();
+        sum as f64 / (nodes as u64 * SECONDS) as f64
+    };
+    report.add(Measure::GossipBytes, nodes, per_node(|traffic| traffic.gossip_bytes));
+    report.add(Measure::GossipPackets, nodes, per_node(|traffic| traffic.gossip_packets));
+    let received = |index: usize| {
+        after[index].election_packets_received - before[index].election_packets_received
+    };
+    let busiest = (0..pond.voters).map(received).max().unwrap_or(0);
+    report.add(Measure::VoterLoad, nodes, busiest as f64 / SECONDS as f64);
+    Ok(())
+}
+
+/// One node is killed that leads nobody.
+fn crash(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut pond = Pond::grown(nodes, seed)?;
+    let victim = (nodes / 2..nodes).find(|index| pond.goose() != Some(*index));
+    let victim = victim.ok_or("nobody to kill")?;
+    pond.crash(victim);
+    let half = |pond: &Pond| {
+        pond.known_counts().filter(|known| *known == nodes - 1).count() * 2 >= nodes - 1
+    };
+    let first = pond.until(60 * SECOND, "half that hold it for dead", half)?;
+    let rest = pond.until(60 * SECOND, "all that hold it for dead", Pond::is_whole)?;
+    report.add(Measure::CrashHalf, nodes, first);
+    report.add(Measure::CrashAll, nodes, first + rest);
+    Ok(())
+}
+
+/// One node is cut off for two and a half minutes.
+fn isolation(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut pond = Pond::grown(nodes, seed)?;
+    let lonely = (nodes / 2..nodes).find(|index| pond.goose() != Some(*index));
+    let lonely = lonely.ok_or("nobody to cut off")?;
+    let sides = (0..nodes).map(|index| usize::from(index == lonely)).collect();
+    pond.listen();
+    pond.world.act(&Action::Partition(sides));
+    pond.run(150 * SECOND)?;
+    pond.world.act(&Action::MendAll);
+    let healed = pond.until(120 * SECOND, "reunion", Pond::is_whole)?;
+    pond.run(20 * SECOND)?;
+    let others = |opinion: &&gaggle::sim::tally::Opinion| {
+        opinion.by != lonely && opinion.about != Pond::id(lonely)
+    };
+    let doubted = pond.heard().iter().filter(others).count();
+    let own = &pond.world.hosts[lonely].running;
+    let own = own.as_ref().map_or(0, |running| u64::from(running.core.renewals()));
+    report.add(Measure::IsolationHeal, nodes, healed);
+    report.add(Measure::IsolationDoubts, nodes, doubted as f64);
+    report.add(Measure::IsolationRenames, nodes, (pond.renames() - own) as f64);
+    Ok(())
+}
+
+/// Two halves do not reach each other for five minutes.
+fn split(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut pond = Pond::grown(nodes, seed)?;
+    let sides = (0..nodes).map(|index| index % 2).collect();
+    pond.world.act(&Action::Partition(sides));
+    pond.run(300 * SECOND)?;
+    pond.world.act(&Action::MendAll);
+    let healed = pond.until(300 * SECOND, "reunion", Pond::is_whole)?;
+    report.add(Measure::SplitHeal, nodes, healed);
+    Ok(())
+}
+
+/// So many datagrams in a thousand are lost, for ten minutes.
+fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<(), String> {
+    let mut pond = Pond::grown(nodes, seed)?;
+    let renames = pond.renames();
+    let fair = pond.world.network.weather;
+    pond.listen();
+    pond.world.act(&Action::SetWeather(Weather { loss: per_mille, ..fair }));
+    pond.run(600 * SECOND)?;
+    let heard = pond.heard();
+    let downs = heard.iter().filter(|opinion| opinion.state == MemberState::Down).count();
+    report.add(Measure::FalseDowns(per_mille), nodes, downs as f64);
+    report.add(Measure::Renames(per_mille), nodes, (pond.renames() - renames) as f64);
+    Ok(())
+}
+
+/// The Goose is killed, and frozen, at rest and while a third of the nodes restarts every
+/// minute.
+fn fail_over(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    let mut pond = Pond::grown(nodes, seed)?;
+    let mut dice = Dice::new(seed, "fail-over");
+    for churn in [false, true] {
+        for _ in 0..5 {
+            let wait = dice.between(0, SECOND);
+            pass(&mut pond, &mut dice, 3 * SECOND + wait, churn)?;
+            let killed = succeed(&mut pond, churn, &mut dice, |pond, goose| pond.crash(goose))?;
+            report.add(Measure::Killed(churn), nodes, killed);
+            pass(&mut pond, &mut dice, 3 * SECOND + wait, churn)?;
+            let frozen = succeed(&mut pond, churn, &mut dice, |pond, goose| {
+                pond.world.act(&Action::Freeze(goose));
+            })?;
+            report.add(Measure::Frozen(churn), nodes, frozen);
+        }
+    }
+    Ok(())
+}
+
+/// Lets time pass, with churn or without: 30 % of the nodes are restarted every minute, voters
+/// excepted.
+fn pass(pond: &mut Pond, dice: &mut Dice, span: u64, churn: bool) -> Result<(), String> {
+    let end = pond.world.now + span;
+    let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
+    while churn && pond.world.now + interval < end {
+        pond.run(interval)?;
+        restart_somebody(pond, dice);
+    }
+    pond.run(end.saturating_sub(pond.world.now))
+}
+
+fn restart_somebody(pond: &mut Pond, dice: &mut Dice) {
+    let place = pond.voters + dice.below(pond.size() - pond.voters);
+    if pond.size() > pond.voters && pond.goose() != Some(place) {
+        pond.world.act(&Action::Crash(place, Tear::Lost));
+        pond.world.act(&Action::Start(place, Restart::WithDisk));
+    }
+}
+
+/// Strikes the Goose and says after how many milliseconds there is another.
+fn succeed(
+    pond: &mut Pond,
+    churn: bool,
+    dice: &mut Dice,
+    strike: impl Fn(&mut Pond, usize),
+) -> Result<f64, String> {
+    let limit = pond.world.now + 30 * SECOND;
+    while pond.goose().is_none() {
+        if pond.world.now > limit {
+            return Err("no Goose to strike".to_owned());
+        }
+        pond.run(10 * MILLI)?;
+    }
+    let goose = pond.goose().ok_or("no Goose to strike")?;
+    let start = pond.world.now;
+    let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
+    let mut next = start + interval;
+    strike(pond, goose);
+    // A frozen Goose counts on its lease until it lapses, as is its right.
+    while pond.goose().is_none_or(|now| now == goose) {
+        if pond.world.now - start > 30 * SECOND {
+            return Err("no other Goose within 30 s".to_owned());
+        }
+        pond.run(MILLI)?;
+        if churn && pond.world.now >= next {
+            next += interval;
+            restart_somebody(pond, dice);
+        }
+    }
+    let took = (pond.world.now - start) as f64 / MILLI as f64;
+    pond.world.act(&Action::Thaw(goose));
+    pond.start(goose);
+    Ok(took)
+}

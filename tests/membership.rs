@@ -1,0 +1,159 @@
+//! Membership in the simulator: what the gossip library leaves broken stays mended. Every mend
+//! is also taken away once, and then the same story must end badly.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use gaggle::sim::action::Action;
+use gaggle::sim::network::{Blackout, Weather};
+use gaggle::sim::scenario::Scenario;
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::plant::{self, Plant};
+use gaggle::vocabulary::snapshot::MemberState;
+
+/// What is to hold, or whose absence is to be seen.
+type Story = fn(u64, Option<Plant>) -> Result<(), String>;
+
+/// Tells the story as it is and without the mend.
+fn hold_and_break(plant: Plant, seeds: u64, story: Story) {
+    for seed in 1..=seeds {
+        story(seed, None).unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
+    }
+    let broken = (1..=seeds).any(|seed| story(seed, Some(plant)).is_err());
+    plant::set(None);
+    assert!(broken, "all is well without the mend too: {plant:?} proves nothing");
+}
+
+/// So many nodes, of which the first three vote, and which all know each other. From then on the
+/// mend is missing that `plant` takes away.
+fn gathered(seed: u64, nodes: u64, plant: Option<Plant>) -> Scenario {
+    plant::set(None);
+    let mut story = Scenario::new(seed, nodes, &[1, 2, 3]);
+    story.start(&(1..=nodes).collect::<Vec<_>>());
+    story.until(Duration::from_secs(10), "all known to all", &is_whole);
+    story.run(2000);
+    story.world.tally.opinions = Some(Vec::new());
+    plant::set(plant);
+    story
+}
+
+fn is_whole(story: &Scenario) -> bool {
+    let mut running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+    let count = running.clone().count();
+    running.all(|running| running.core.alive_count() == count)
+}
+
+fn renames(story: &Scenario) -> u32 {
+    let running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+    running.map(|running| running.core.renewals()).sum()
+}
+
+fn opinion(story: &Scenario, by: u64, about: u64) -> Option<MemberState> {
+    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let members = host.running.as_ref()?.core.snapshot().members;
+    let about = NodeId::new(about).unwrap();
+    members.iter().find(|member| member.id == about).map(|member| member.state)
+}
+
+fn alone(nodes: usize, lonely: usize) -> Action {
+    Action::Partition((0..nodes).map(|index| usize::from(index == lonely)).collect())
+}
+
+#[test]
+fn loss_renames_nobody_and_refuted_suspicions_are_dropped() {
+    hold_and_break(Plant::RefutedStillAccused, 2, |seed, plant| {
+        let mut story = gathered(seed, 12, plant);
+        let fair = story.world.network.weather;
+        story.act(Action::SetWeather(Weather { loss: 200, ..fair }));
+        story.run(10_000);
+        match renames(&story) {
+            0 => Ok(()),
+            renames => Err(format!("{renames} renames")),
+        }
+    });
+}
+
+#[test]
+fn a_suspect_that_missed_the_gossip_is_told_and_defends_itself() {
+    hold_and_break(Plant::NoBuddyNotice, 4, |seed, plant| {
+        let mut story = gathered(seed, 10, plant);
+        story.act(alone(10, 6));
+        story.run(750);
+        story.heal();
+        story.run(5000);
+        let heard = story.world.tally.opinions.take().unwrap_or_default();
+        match heard.iter().find(|opinion| opinion.state == MemberState::Down) {
+            None => Ok(()),
+            Some(opinion) => Err(format!("held for dead: {opinion:?}")),
+        }
+    });
+}
+
+#[test]
+fn whoever_was_cut_off_makes_nobody_doubt_others() {
+    hold_and_break(Plant::IsolatedAccuses, 2, |seed, plant| {
+        let mut story = gathered(seed, 10, plant);
+        story.act(alone(10, 6));
+        story.run(45_000);
+        story.heal();
+        story.run(10_000);
+        let own = story.world.hosts[6].running.as_ref().unwrap().core.renewals();
+        if !is_whole(&story) || renames(&story) > own {
+            return Err(format!("{} renames of bystanders", renames(&story) - own));
+        }
+        let lonely = NodeId::new(7).unwrap();
+        let heard = story.world.tally.opinions.take().unwrap_or_default();
+        match heard.iter().find(|opinion| opinion.by != 6 && opinion.about != lonely) {
+            None => Ok(()),
+            Some(opinion) => Err(format!("a bystander is doubted: {opinion:?}")),
+        }
+    });
+}
+
+#[test]
+fn whoever_has_lost_everybody_finds_them_again() {
+    hold_and_break(Plant::NoWatchdog, 1, |seed, plant| {
+        let mut story = gathered(seed, 3, plant);
+        story.act(Action::SetBlackout(Blackout::Gossip));
+        story.run(60_000);
+        story.act(Action::SetBlackout(Blackout::None));
+        story.run(10_000);
+        if is_whole(&story) { Ok(()) } else { Err("still apart after ten seconds".to_owned()) }
+    });
+}
+
+#[test]
+fn two_that_leave_at_once_stay_gone_and_are_shown_as_having_left() {
+    hold_and_break(Plant::LeaverListens, 12, |seed, plant| {
+        let mut story = gathered(seed, 6, plant);
+        story.leave(4).leave(5);
+        for _ in 0..40 {
+            story.run(50);
+            let seen: Vec<_> = [1, 2, 3, 6]
+                .iter()
+                .flat_map(|by| [opinion(&story, *by, 4), opinion(&story, *by, 5)])
+                .collect();
+            let late = story.world.now > 0 && story.world.hosts[3].running.is_none();
+            let gone = |state: &Option<MemberState>| *state == Some(MemberState::Left);
+            if late && story.world.hosts[4].running.is_none() && !seen.iter().all(gone) {
+                return Err(format!("after they left: {seen:?}"));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn the_last_one_shows_the_dead_as_down_in_the_end() {
+    let mut story = gathered(1, 4, None);
+    story.crash(1).crash(2).crash(3);
+    story.run(20_000);
+    assert_eq!(opinion(&story, 4, 1), Some(MemberState::Suspect), "it may be cut off itself");
+    story.run(25_000);
+    for dead in 1..=3 {
+        assert_eq!(opinion(&story, 4, dead), Some(MemberState::Down));
+    }
+    story.start(&[1, 2, 3]);
+    story.until(Duration::from_secs(10), "reunion", &is_whole);
+}
