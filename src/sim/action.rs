@@ -70,6 +70,18 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether other nodes may hear each other afterwards than before.
+    pub fn changes_reach(&self) -> bool {
+        matches!(
+            self,
+            Self::Cut(..)
+                | Self::Mend(..)
+                | Self::Partition(_)
+                | Self::MendAll
+                | Self::SetBlackout(_)
+        )
+    }
+
     /// The word under which it is counted.
     pub fn name(&self) -> &'static str {
         match self {

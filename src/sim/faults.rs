@@ -73,6 +73,9 @@ impl World {
                 self.offer(*host, Input::Leave);
             }
         }
+        if action.changes_reach() {
+            self.observe_reach();
+        }
     }
 
     /// Whether there is anything for it to act on.

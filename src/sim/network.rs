@@ -166,6 +166,12 @@ impl Network {
         self.cuts[from * self.size + to]
     }
 
+    /// Whether the election's messages may pass from one node to another.
+    pub fn carries_election(&self, from: usize, to: usize) -> bool {
+        let dark = matches!(self.blackout, Blackout::Election | Blackout::Total);
+        !dark && !self.is_cut(from, to)
+    }
+
     /// Every link carries again, and the blackout is over.
     pub fn mend_all(&mut self) {
         self.cuts.fill(false);

@@ -55,6 +55,7 @@ impl World {
         self.voting.holder_down(process);
         self.voting.voter_down(process.id);
         self.promises.process_ended(process);
+        self.courtesy.ended(process);
     }
 
     fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
@@ -111,7 +112,8 @@ impl World {
         let now = self.now;
         let host = &mut self.hosts[from];
         let acting_term = host.lease_at(now).map(|lease| lease.term);
-        let holder_now = host.clocks.now(now).holder;
+        let clock = host.clocks.now(now);
+        let holder_now = clock.holder;
         let Some(running) = &mut host.running else { return };
         if let Some(to) = Network::index_of(to)
             && header.addressee.boot.is_some()
@@ -130,8 +132,10 @@ impl World {
             timing: &host.setup.timing,
             voters: running.inspection.counted.len(),
         };
+        let (process, timing) = (sender.process, sender.timing);
         let verdict = self.promises.sent(now, sender, header, message);
-        self.judge(verdict);
+        let polite = self.courtesy.says(now, process, clock.voter, timing, message);
+        self.judge(verdict.and(polite));
         if let Some(name) = counted_name(message) {
             self.coverage.count(name);
         }
@@ -165,6 +169,11 @@ impl World {
     fn told(&mut self, index: usize, event: Event) {
         if let Some(name) = event_name(&event) {
             self.coverage.count(name);
+        }
+        if event == Event::Founded
+            && let Some(process) = self.hosts[index].process()
+        {
+            self.courtesy.founded(process);
         }
         if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
             self.judge_preemption(index, *by);
@@ -248,10 +257,34 @@ impl World {
     fn observe_lease(&mut self, index: usize) {
         let host = &self.hosts[index];
         let Some(running) = &host.running else { return };
+        let process = running.process;
         let lease =
             running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
-        let verdict = self.leadership.observe(self.now, running.process, lease);
+        let verdict = self.leadership.observe(self.now, process, lease);
         self.judge(verdict);
+        let Some((_, end)) = lease.filter(|(_, end)| *end > self.now) else { return };
+        let host = &self.hosts[index];
+        let Some(running) = &host.running else { return };
+        let voters: Vec<NodeId> = running.inspection.counted.iter().map(|(id, _)| *id).collect();
+        // Of a doubled id, either process may be the voter that is meant.
+        let places = |id: &NodeId| {
+            (0..self.hosts.len()).filter(|other| self.hosts[*other].id == *id).collect()
+        };
+        let hosts: Vec<Vec<usize>> = voters.iter().map(places).collect();
+        let length = nanoseconds(host.setup.timing.lease);
+        let reached = self.reach.leads(self.now, (index, process), end, length, &hosts);
+        let elected = self.reach.elected_by(self.now, process, voters);
+        self.judge(reached.and(elected));
+    }
+
+    /// Tells the judge who may send to whom, after the network has changed.
+    pub(super) fn observe_reach(&mut self) {
+        for from in 0..self.hosts.len() {
+            for to in 0..self.hosts.len() {
+                let open = from == to || self.network.carries_election(from, to);
+                self.reach.note(self.now, from, to, open);
+            }
+        }
     }
 
     fn observe_votes(&mut self, index: usize) {
@@ -265,6 +298,9 @@ impl World {
         let honest = self.promises.counts(now, process, counted, deadline);
         let ends = counted.iter().map(|(id, until)| (*id, host.clocks.holder_shows(*until)));
         let owes = voter_state(host, inspection);
+        if owes.as_ref().is_some_and(|state| state.grant.is_some()) {
+            self.courtesy.grants(process);
+        }
         let kept = self.voting.observe(now, process, owes, ends.collect());
         self.judge(honest.and(kept));
     }

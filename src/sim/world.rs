@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::action::Action;
 use super::chaos::Chaos;
-use super::checks::{Invariant, Leadership, Promises, Verdict, Violation, Voting};
+use super::checks::{Courtesy, Invariant, Leadership, Promises, Reach, Verdict, Violation, Voting};
 use super::clocks::{Clocks, TRUE_RATE};
 use super::coverage::Coverage;
 use super::dice::Dice;
@@ -128,6 +128,8 @@ pub struct World {
     pub(super) leadership: Leadership,
     pub(super) voting: Voting,
     pub(super) promises: Promises,
+    pub(super) courtesy: Courtesy,
+    pub(super) reach: Reach,
     pub(super) streams: Streams,
     pub(super) chaos: Option<Chaos>,
     pub(super) peaceful: bool,
@@ -185,6 +187,8 @@ impl World {
             leadership: Leadership::default(),
             voting: Voting::default(),
             promises: Promises::default(),
+            courtesy: Courtesy::default(),
+            reach: Reach::default(),
             streams: Streams {
                 network: Dice::new(seed, "network"),
                 disk: Dice::new(seed, "disk"),
@@ -365,6 +369,7 @@ impl World {
                 if let Some((header, message)) = &packet.content {
                     let (process, voter) = (running.process, header.sender.id);
                     self.promises.answer_arrives(now.holder, process, voter, message);
+                    self.courtesy.hears(process, header.sender, now.voter, message);
                 }
                 self.trace.mix_bytes(&packet.datagram);
                 self.trace

@@ -5,12 +5,16 @@
 //! quarantines end in true time, what left on the wire, and what is on disk, and they draw
 //! their own conclusions. The numbers are those of the protocol's list of invariants.
 
+mod courtesy;
 mod leadership;
 mod promises;
+mod reach;
 mod voting;
 
+pub use courtesy::Courtesy;
 pub use leadership::Leadership;
 pub use promises::{Promises, Sender};
+pub use reach::Reach;
 pub use voting::{VoterState, Voting};
 
 use std::fmt;
@@ -36,6 +40,14 @@ pub enum Invariant {
     NoReplay,
     /// C2 and C3: a lease is counted from the sending of its own request, and by a majority.
     HonestCount,
+    /// I10: a Goose that reaches no majority is a Duck within D.
+    MinorityYields,
+    /// I11: only who says that it reaches a majority is waited for.
+    WorthWaiting,
+    /// I12: nobody is waited for without end.
+    BoundedWait,
+    /// I13: any two majorities by which nodes lead share a voter.
+    QuorumsIntersect,
     /// I14: an incumbent whom nothing disturbs stays.
     Steady,
     /// A Goose yields to a higher node only where that is wanted, and only if it has stayed.
@@ -64,6 +76,10 @@ impl fmt::Display for Invariant {
             Self::StopThenRelease => "I8, stop, then release",
             Self::NoReplay => "I9, replays lengthen nothing",
             Self::HonestCount => "C2/C3, honest count",
+            Self::MinorityYields => "I10, a minority is all Ducks in time",
+            Self::WorthWaiting => "I11, only who reaches a majority is waited for",
+            Self::BoundedWait => "I12, bounded deference",
+            Self::QuorumsIntersect => "I13, intersecting quorums",
             Self::Steady => "I14, an undisturbed Goose stays",
             Self::PatientPreemption => "patient preemption",
             Self::Live => "I15, a Goose in time",

@@ -1,0 +1,229 @@
+//! I11 and I12: for whom voters make others wait, and for how long.
+//!
+//! Deference decides who wins a vacancy, never whether two may. So it may only cost time, and
+//! little of it: a voter may name a contender as coming first only if that one told it, a
+//! moment ago, that it reaches a majority, or was nominated by the Goose that left; in its
+//! first vacancy after founding it may name anybody, for one W_d. And while it has granted
+//! nothing, it may not go on naming one for longer than everybody's turn takes.
+//!
+//! All times are the voter's own: what it waits for, it waits for by its own clock. What a node
+//! says to its own voter is not seen on the wire; of that its own word is taken.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Invariant, Verdict, Violation};
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::{Message, NakReason, Release, Standing};
+use crate::vocabulary::time::VoterTime;
+use crate::vocabulary::timing::Timing;
+
+/// A voter keeps so many contenders in mind, and each has one turn.
+const TURNS_MAX: u32 = 17;
+/// A voter tells of a vacancy this often.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(100);
+/// Allowed for timers that are late.
+const LATENESS: Duration = Duration::from_millis(5);
+
+#[derive(Debug, Default)]
+struct Voter {
+    /// Who said that it may lead: whether it reaches a majority, by its last word, and when.
+    /// A late word of a process that is gone says nothing of the next one.
+    heard: BTreeMap<Process, (bool, VoterTime)>,
+    nominee: Option<(NodeId, VoterTime)>,
+    /// When it first spoke after it was founded.
+    founded: Option<Option<VoterTime>>,
+    /// Since when it has named somebody, again and again, and when last, while it granted
+    /// nothing.
+    named: BTreeMap<NodeId, (VoterTime, VoterTime)>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Courtesy {
+    voters: BTreeMap<Process, Voter>,
+}
+
+impl Courtesy {
+    /// `message` of `from` reaches `voter`, before it is handled.
+    pub fn hears(&mut self, voter: Process, from: Process, now: VoterTime, message: &Message) {
+        let voter = self.voters.entry(voter).or_default();
+        match message {
+            Message::Poll(poll) if poll.eligible => {
+                if voter.heard.insert(from, (poll.quorum_connected, now)).is_none() {
+                    // Another process has a turn of its own.
+                    voter.named.remove(&from.id);
+                }
+            }
+            Message::Release { release, .. } => voter.nominates(release, now),
+            Message::Acquire(acquire) => {
+                if let Some(release) = &acquire.certificate {
+                    voter.nominates(release, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// `voter` was founded.
+    pub fn founded(&mut self, voter: Process) {
+        self.voters.entry(voter).or_default().founded = Some(None);
+    }
+
+    /// `voter` has granted its vote to somebody.
+    pub fn grants(&mut self, voter: Process) {
+        if let Some(voter) = self.voters.get_mut(&voter) {
+            voter.named.clear();
+        }
+    }
+
+    /// The process is no more.
+    pub fn ended(&mut self, voter: Process) {
+        self.voters.remove(&voter);
+    }
+
+    /// `voter` says something.
+    ///
+    /// # Errors
+    /// If it makes others wait for somebody who has no claim to that, or for too long.
+    pub fn says(
+        &mut self,
+        at: u64,
+        process: Process,
+        now: VoterTime,
+        timing: &Timing,
+        message: &Message,
+    ) -> Verdict {
+        let named = match message {
+            Message::Nak(nak) => match nak.reason {
+                NakReason::Defer { to } => Some(to),
+                _ => None,
+            },
+            Message::PollAck(answer) => answer.status.top_contender,
+            Message::Vacant(status) => status.top_contender,
+            Message::Release { release, .. } | Message::Handover(release) => {
+                // Its own voter hears it, too.
+                self.voters.entry(process).or_default().nominates(release, now);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        let voter = self.voters.entry(process).or_default();
+        let vacant = match message {
+            Message::PollAck(answer) => answer.status.standing == Standing::Vacant,
+            Message::Vacant(_) => true,
+            _ => named.is_some(),
+        };
+        if let Some(first) = voter.founded.as_mut().filter(|_| vacant) {
+            first.get_or_insert(now);
+        }
+        let Some(named) = named else { return Ok(()) };
+        if named != process.id && !voter.may_name(named, now, timing) {
+            let sentence = format!("{process} makes others wait for node {named}, in vain");
+            return Err(Violation::new(at, Invariant::WorthWaiting, sentence));
+        }
+        let (since, last) = voter.named.entry(named).or_insert((now, now));
+        if now.since(*last) > timing.deference * 4 + NOTICE_INTERVAL {
+            // Nobody has asked meanwhile, or nobody was named: a new wait.
+            *since = now;
+        }
+        *last = now;
+        let waited = now.since(*since);
+        if waited > timing.deference * TURNS_MAX + LATENESS {
+            let sentence =
+                format!("{process} has made others wait for node {named} for {waited:?}");
+            return Err(Violation::new(at, Invariant::BoundedWait, sentence));
+        }
+        Ok(())
+    }
+}
+
+impl Voter {
+    fn nominates(&mut self, release: &Release, now: VoterTime) {
+        if let Some(nominee) = release.nominee {
+            self.nominee = Some((nominee, now));
+        }
+    }
+
+    fn may_name(&self, named: NodeId, now: VoterTime, timing: &Timing) -> bool {
+        let lately = |at: VoterTime, span: Duration| now.since(at) <= span + LATENESS;
+        let contends = self.heard.iter().any(|(process, (connected, at))| {
+            process.id == named && *connected && lately(*at, timing.contender_freshness())
+        });
+        let nominated = self
+            .nominee
+            .is_some_and(|(nominee, at)| nominee == named && lately(at, timing.deference));
+        let first = self.founded.flatten().is_some_and(|at| lately(at, timing.deference));
+        contends || nominated || first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process;
+    use super::*;
+    use crate::vocabulary::message::{Nak, Poll};
+    use crate::vocabulary::timing::Profile;
+
+    fn at(milliseconds: u64) -> VoterTime {
+        VoterTime(milliseconds * 1_000_000)
+    }
+
+    fn poll(quorum_connected: bool) -> Message {
+        Message::Poll(Poll { sequence: 1, quorum_connected, eligible: true, founding: false })
+    }
+
+    /// Voter 1 tells somebody to wait for node 5.
+    fn defers(courtesy: &mut Courtesy, now: u64) -> Verdict {
+        let reason = NakReason::Defer { to: NodeId::new(5).unwrap() };
+        let nak = Message::Nak(Nak { sequence: 1, ballot: 1, reason });
+        courtesy.says(now, process(1, 1), at(now), &Timing::of(Profile::Lan), &nak)
+    }
+
+    fn broken(verdict: Verdict) -> Option<Invariant> {
+        verdict.err().map(|violation| violation.invariant)
+    }
+
+    #[test]
+    fn nobody_waits_for_who_does_not_say_that_it_reaches_a_majority() {
+        let mut courtesy = Courtesy::default();
+        assert_eq!(broken(defers(&mut courtesy, 10)), Some(Invariant::WorthWaiting));
+        courtesy.hears(process(1, 1), process(5, 1), at(20), &poll(false));
+        assert_eq!(broken(defers(&mut courtesy, 21)), Some(Invariant::WorthWaiting));
+        courtesy.hears(process(1, 1), process(5, 1), at(30), &poll(true));
+        assert_eq!(defers(&mut courtesy, 31), Ok(()));
+        // It may have died since.
+        assert_eq!(broken(defers(&mut courtesy, 600)), Some(Invariant::WorthWaiting));
+    }
+
+    #[test]
+    fn a_nominee_and_the_first_vacancy_are_waited_for_once() {
+        let nominee = NodeId::new(5).ok();
+        let release = Release { holder: process(9, 1), ballot: 1, all: false, nominee };
+        let mut courtesy = Courtesy::default();
+        let message = Message::Release { sequence: 1, release };
+        courtesy.hears(process(1, 1), process(9, 1), at(0), &message);
+        assert_eq!(defers(&mut courtesy, 30), Ok(()));
+        assert_eq!(broken(defers(&mut courtesy, 50)), Some(Invariant::WorthWaiting));
+        let mut courtesy = Courtesy::default();
+        courtesy.founded(process(1, 1));
+        assert_eq!(defers(&mut courtesy, 100), Ok(()));
+        assert_eq!(defers(&mut courtesy, 130), Ok(()));
+        assert_eq!(broken(defers(&mut courtesy, 150)), Some(Invariant::WorthWaiting));
+    }
+
+    #[test]
+    fn nobody_is_waited_for_without_end_but_anew_after_a_grant() {
+        let mut courtesy = Courtesy::default();
+        let wait = |courtesy: &mut Courtesy, from: u64, until: u64| {
+            (from..until).step_by(10).find_map(|now| {
+                courtesy.hears(process(1, 1), process(5, 1), at(now), &poll(true));
+                broken(defers(courtesy, now))
+            })
+        };
+        assert_eq!(wait(&mut courtesy, 0, 500), None);
+        courtesy.grants(process(1, 1));
+        assert_eq!(wait(&mut courtesy, 500, 1000), None);
+        assert_eq!(wait(&mut courtesy, 1000, 1100), Some(Invariant::BoundedWait));
+    }
+}
