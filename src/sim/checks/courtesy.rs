@@ -49,12 +49,7 @@ impl Courtesy {
     pub fn hears(&mut self, voter: Process, from: Process, now: VoterTime, message: &Message) {
         let voter = self.voters.entry(voter).or_default();
         match message {
-            Message::Poll(poll) if poll.eligible => {
-                if voter.heard.insert(from, (poll.quorum_connected, now)).is_none() {
-                    // Another process has a turn of its own.
-                    voter.named.remove(&from.id);
-                }
-            }
+            Message::Poll(poll) if poll.eligible => voter.hears(from, poll.quorum_connected, now),
             Message::Release { release, .. } => voter.nominates(release, now),
             Message::Acquire(acquire) => {
                 if let Some(release) = &acquire.certificate {
@@ -139,6 +134,13 @@ impl Courtesy {
 }
 
 impl Voter {
+    fn hears(&mut self, from: Process, connected: bool, now: VoterTime) {
+        if self.heard.insert(from, (connected, now)).is_none() {
+            // Another process has a turn of its own.
+            self.named.remove(&from.id);
+        }
+    }
+
     fn nominates(&mut self, release: &Release, now: VoterTime) {
         if let Some(nominee) = release.nominee {
             self.nominee = Some((nominee, now));
