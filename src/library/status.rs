@@ -102,8 +102,10 @@ pub enum MemberState {
     Alive,
     /// Did not answer lately.
     Suspect,
-    /// Declared down, or left.
+    /// Declared down.
     Down,
+    /// Said goodbye.
+    Left,
 }
 
 impl MemberState {
@@ -112,6 +114,7 @@ impl MemberState {
             snapshot::MemberState::Alive => Self::Alive,
             snapshot::MemberState::Suspect => Self::Suspect,
             snapshot::MemberState::Down => Self::Down,
+            snapshot::MemberState::Left => Self::Left,
         }
     }
 }
