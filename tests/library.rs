@@ -204,7 +204,7 @@ async fn a_node_that_nobody_holds_says_goodbye() {
     let mut events = other.events();
     timeout(PATIENCE, seen(&mut events, id, MemberState::Alive)).await.unwrap();
     drop(gone);
-    timeout(PATIENCE, seen(&mut events, id, MemberState::Down)).await.unwrap();
+    timeout(PATIENCE, seen(&mut events, id, MemberState::Left)).await.unwrap();
 }
 
 #[tokio::test]
