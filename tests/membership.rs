@@ -157,3 +157,39 @@ fn the_last_one_shows_the_dead_as_down_in_the_end() {
     story.start(&[1, 2, 3]);
     story.until(Duration::from_secs(10), "reunion", &is_whole);
 }
+
+/// Two nodes start, and the second leaves so many microseconds later.
+fn one_of_two_leaves(delay: u64) -> Result<(), String> {
+    let mut story = Scenario::new(delay + 1, 2, &[1, 2]);
+    story.start(&[1, 2]);
+    story.world.run_until(story.world.now + delay * 1000);
+    story.leave(2).run(1000);
+    if story.world.hosts[1].running.is_some() {
+        return Err(format!("left after {delay} µs: still there"));
+    }
+    match opinion(&story, 1, 2) {
+        None | Some(MemberState::Left) => Ok(()),
+        Some(state) => Err(format!("left after {delay} µs: seen as {state:?}")),
+    }
+}
+
+#[test]
+fn one_of_two_may_leave_at_any_moment_and_is_seen_to() {
+    hold_and_break(Plant::LeaverIsSilent, 1, |_, plant| {
+        plant::set(plant);
+        (0..100).map(|step| step * 50).try_for_each(one_of_two_leaves)
+    });
+}
+
+#[test]
+fn one_of_two_that_crashes_is_seen_to_be_down() {
+    for seed in 1..=4 {
+        let mut story = Scenario::new(seed, 2, &[1, 2]);
+        story.start(&[1, 2]);
+        story.until(Duration::from_secs(10), "acquaintance", &is_whole);
+        story.run(2000 + 50 * seed);
+        story.crash(2);
+        let gone = |story: &Scenario| opinion(story, 1, 2) == Some(MemberState::Down);
+        story.until(Duration::from_secs(2), "death noticed", &gone);
+    }
+}

@@ -98,12 +98,39 @@ pub(super) fn notice(
     suspect: &MemberIdentity,
     incarnation: u16,
 ) -> Result<Vec<u8>, CodecError> {
+    telling(own, suspect, &Member::new(*suspect, incarnation, State::Suspect))
+}
+
+/// What a node that has left answers to this packet from another: who that is, and a packet that
+/// says that this one has left. Nothing, if no answer is expected: two that have left would
+/// answer each other for ever.
+pub(super) fn goodbye(
+    own: &MemberIdentity,
+    sender: Process,
+    packet: &[u8],
+) -> Option<(MemberIdentity, Vec<u8>)> {
+    let (prefix, _) = codec::decode_front::<Prefix>(packet).ok()?;
+    let Prefix { address, renewal, eligible, message, .. } = prefix;
+    if !matches!(message, Message::Announce | Message::Feed | Message::Ping(_)) {
+        return None;
+    }
+    let asker = MemberIdentity { process: sender, address, renewal, eligible };
+    let packet = telling(own, &asker, &Member::new(*own, LEFT, State::Down)).ok()?;
+    Some((asker, packet))
+}
+
+/// A packet with one update and nothing else.
+fn telling(
+    own: &MemberIdentity,
+    to: &MemberIdentity,
+    update: &Member<MemberIdentity>,
+) -> Result<Vec<u8>, CodecError> {
     // What this node says of itself is older than anything known of it, so it changes nothing.
-    let prefix = prefix(own, 0, suspect, Message::Gossip);
+    let prefix = prefix(own, 0, to, Message::Gossip);
     let mut packet = Vec::with_capacity(128);
     codec::encode_into(&prefix, &mut packet)?;
     packet.put_u16(1);
-    codec::encode_into(&Member::new(*suspect, incarnation, State::Suspect), &mut packet)?;
+    codec::encode_into(update, &mut packet)?;
     Ok(packet)
 }
 

@@ -22,6 +22,10 @@
 //!    nodes whose knowledge of each other's address names a later process (a forged or very old
 //!    one) then exchange notices as fast as the network carries them. Mended by
 //!    [`Notices`]: a node is told of its death ten times a second at most.
+//! 6. **Goodbyes that miss somebody.** A node that leaves tells those that it knows; whoever is
+//!    just letting it in is not among them, and holds it for alive until it is found dead. So a
+//!    node that has left stays for a moment and answers with its goodbye whoever asks it
+//!    anything or lets it in.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -142,6 +142,7 @@ pub struct Membership {
     last_received: HolderTime,
     /// The timer of gossip, while there is nothing to gossip: an idle node sleeps.
     parked: Option<Timer<MemberIdentity>>,
+    has_announced: bool,
     left: bool,
     next_error: HolderTime,
     scaled_for: u32,
@@ -173,6 +174,7 @@ impl Membership {
             isolation: mends::Isolation::default(),
             last_received: HolderTime(0),
             parked: None,
+            has_announced: false,
             left: false,
             next_error: HolderTime(0),
             scaled_for: 1,
@@ -187,6 +189,7 @@ impl Membership {
     pub fn handle_gossip(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
         // Whoever has said goodbye is not to be woken by those who had not heard it yet.
         if self.left && !plant::is(Plant::LeaverListens) {
+            self.answer_with_goodbye(sender, packet);
             return;
         }
         if let Some(before) = self.isolation.end() {
@@ -204,6 +207,17 @@ impl Membership {
         self.note(now, outcome);
         self.drain(now);
         self.forget_the_longest_dead(now);
+    }
+
+    /// Mend 6: whoever asks a node that has left, or lets it in late, is told.
+    fn answer_with_goodbye(&mut self, sender: Process, packet: &[u8]) {
+        let own = self.foca.identity();
+        if let Some((asker, goodbye)) = codec::goodbye(own, sender, packet)
+            && !plant::is(Plant::LeaverIsSilent)
+        {
+            let (to, address) = (asker.process, asker.address);
+            self.outputs.push_back(MembershipOutput::Send { to, address, packet: goodbye });
+        }
     }
 
     /// Makes room, if it is scarce.
@@ -325,6 +339,10 @@ impl Membership {
     /// [`CodecError`] if the bytes are no identity; nothing is sent then.
     pub fn announce_to(&mut self, now: HolderTime, member: &[u8]) -> Result<(), CodecError> {
         let member = MemberIdentity::decode(member)?;
+        if self.left {
+            return Ok(());
+        }
+        self.has_announced = true;
         let outcome = self.foca.announce(member, &mut self.runtime);
         self.note(now, outcome);
         self.drain(now);
@@ -350,6 +368,11 @@ impl Membership {
         let outcome = self.foca.gossip(&mut self.runtime);
         self.note(now, outcome);
         self.drain(now);
+    }
+
+    /// Whether somebody may know this node, or come to know it by what is on its way.
+    pub fn may_be_known(&self) -> bool {
+        self.alive_count() > 1 || self.has_announced
     }
 
     /// Whether anybody knows this node under its present name (mend 4).

@@ -307,7 +307,7 @@ impl NodeCore {
         let Some(leaving) = &self.leaving else { return false };
         let stayed = now.holder.since(leaving.since);
         let unsaid = self.election.as_ref().is_some_and(Election::is_saying_farewell);
-        let alone = self.membership.alive_count() <= 1;
+        let alone = !self.membership.may_be_known();
         stayed >= LINGER_MOST || (!unsaid && (alone || stayed >= LINGER_LEAST))
     }
 

@@ -84,6 +84,8 @@ pub enum Plant {
     NoWatchdog,
     /// Whoever has left still listens to gossip.
     LeaverListens,
+    /// Whoever has left answers nobody.
+    LeaverIsSilent,
 }
 
 impl Plant {
@@ -126,12 +128,13 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 5] = [
+    pub const OF_MEMBERSHIP: [Self; 6] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
         Self::NoWatchdog,
         Self::LeaverListens,
+        Self::LeaverIsSilent,
     ];
 }
 
