@@ -7,6 +7,9 @@
 //!
 //! The sender is known by the datagram's source, and is passed on from the socket that stands
 //! for the sender; so an answer takes the same way back. One thread for each node.
+//!
+//! A keeper has a socket of its own, so what comes from elsewhere is passed on, too, unless the
+//! receiver is cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -130,7 +133,13 @@ impl Shared {
             // What the kernel reports about earlier sends says nothing about this socket.
             let Ok((length, source)) = self.sockets[&to].recv_from(&mut buffer) else { continue };
             let sender = self.bound.iter().find(|(_, bound)| **bound == source);
-            let Some((from, _)) = sender else { continue };
+            let Some((from, _)) = sender else {
+                let cut = |state: MutexGuard<'_, State>| state.isolated.contains(&to);
+                if !cut(self.state.lock().unwrap_or_else(PoisonError::into_inner)) {
+                    let _ = self.sockets[&to].send_to(&buffer[..length], self.bound[&to]);
+                }
+                continue;
+            };
             let datagram = Datagram { from: *from, to, bytes: buffer[..length].to_vec() };
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             *state.sent.entry(datagram.from).or_default() += length as u64;
