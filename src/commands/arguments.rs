@@ -180,6 +180,16 @@ pub(super) struct RunArguments {
     /// Start no keeper: a node that is killed then costs the others a lease
     #[arg(long, env = "GAGGLE_NO_KEEPER", value_parser = truth)]
     pub(super) no_keeper: bool,
+    /// What to run when this node has become Goose: a program and its arguments, separated by
+    /// spaces. No shell reads it
+    #[arg(long, value_name = "CMD", env = "GAGGLE_ON_GOOSE")]
+    pub(super) on_goose: Option<String>,
+    /// What to run before this node is Goose no more
+    #[arg(long, value_name = "CMD", env = "GAGGLE_ON_DUCK")]
+    pub(super) on_duck: Option<String>,
+    /// How long a hook may run, up to 20s; a hand-over waits for it [default: 5s]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_HOOK_TIMEOUT", value_parser = duration)]
+    pub(super) hook_timeout: Option<Duration>,
     /// Leave when standard input ends: a parent that dies takes the node along
     #[arg(long, hide = true)]
     pub(super) exit_with_stdin: bool,

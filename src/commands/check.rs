@@ -85,6 +85,9 @@ pub(super) fn effective(
         ("log-format", format!("{:?}", raw.log_format).to_lowercase()),
         ("log-level", format!("{:?}", raw.log_level).to_lowercase()),
         ("no-keeper", raw.no_keeper.to_string()),
+        ("on-goose", raw.on_goose.clone().unwrap_or_else(none)),
+        ("on-duck", raw.on_duck.clone().unwrap_or_else(none)),
+        ("hook-timeout", format!("{:?}", settings.hooks.limit)),
         ("config", path(&raw.config)),
     ];
     // What a file says must not move somebody's cursor.

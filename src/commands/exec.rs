@@ -31,6 +31,7 @@ use super::sources::Origins;
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::handle::Handle;
+use crate::shell::hooks;
 use crate::shell::keeper::workload::{self, Order, Report, Reports, Workload, WorkloadError};
 use crate::shell::work::Permit;
 use crate::vocabulary::snapshot::Lease;
@@ -204,7 +205,7 @@ impl Shift {
     ) -> Result<u8, WorkloadError> {
         let mut backoff = BACKOFF_LEAST;
         loop {
-            let lease = self.until_goose().await;
+            let lease = self.handle.until_lease(self.budget).await;
             let Some(permit) = self.handle.begin_work() else {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
@@ -243,21 +244,6 @@ impl Shift {
         }
     }
 
-    /// Waits for a lease that lasts for longer than it takes to end the command.
-    async fn until_goose(&self) -> Lease {
-        let mut snapshots = self.handle.snapshots();
-        loop {
-            let snapshot = snapshots.borrow_and_update().clone();
-            if let Some(lease) = snapshot.lease_at(self.handle.holder_now().plus(self.budget)) {
-                return lease;
-            }
-            if snapshots.changed().await.is_err() {
-                // The node has ended: there is nothing to wait for.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
     /// Runs the command once, until nothing of it is left.
     async fn run(
         &self,
@@ -267,7 +253,7 @@ impl Shift {
         forwarded: &mut Forwarded,
     ) -> Result<Outcome, WorkloadError> {
         let (term, deadline) = (lease.term, lease.deadline);
-        let environment = self.environment(term);
+        let environment = hooks::variables(&self.handle.snapshot(), term, "goose");
         // Those that came while nothing ran were meant for the node.
         forwarded.forget();
         self.workload.order(&Order::Start { term, deadline, environment })?;
@@ -310,18 +296,6 @@ impl Shift {
                 );
             }
         }
-    }
-
-    fn environment(&self, term: u64) -> Vec<(String, String)> {
-        let snapshot = self.handle.snapshot();
-        let pairs = [
-            ("GAGGLE_TERM", term.to_string()),
-            ("GAGGLE_ROLE", "goose".to_owned()),
-            ("GAGGLE_NODE_ID", snapshot.process.id.to_string()),
-            ("GAGGLE_GOOSE_ADDR", snapshot.address.to_string()),
-            ("GAGGLE_CLUSTER", snapshot.cluster.to_string()),
-        ];
-        pairs.map(|(name, value)| (name.to_owned(), value)).to_vec()
     }
 
     fn not_started(&self, reason: i32) -> u8 {

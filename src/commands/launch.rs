@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::settings::{RunSettings, Storage};
 use crate::node;
 use crate::shell::handle::Handle;
+use crate::shell::hooks;
 use crate::shell::http::{self, ServeError, ServerThread};
 use crate::shell::socket::{self, BindError, Purpose};
 use crate::shell::start::{Confidant, StartError, StartOptions, start};
@@ -55,7 +56,7 @@ pub(super) fn launch(
     settings: RunSettings,
     confidant: Option<Box<dyn Confidant>>,
 ) -> Result<Launched, LaunchError> {
-    let RunSettings { setup, listen, http, storage, admin_token, warnings: _ } = settings;
+    let RunSettings { setup, listen, http, storage, admin_token, hooks, warnings: _ } = settings;
     let (disk, store): (Disk, Box<dyn Store>) = match storage {
         Storage::Folder(path) => {
             let (folder, disk) = StateFolder::open(&path)?;
@@ -72,6 +73,9 @@ pub(super) fn launch(
     options.admin_token = admin_token;
     make_room(&mut options);
     let handle = start(StartOptions { setup, socket, disk, store, confidant })?;
+    if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
+        tokio::spawn(hooks::keep(hooks, handle.clone()));
+    }
     let http = http::spawn_thread(listener, handle.clone(), options)?;
     Ok(Launched { handle, http })
 }

@@ -13,7 +13,7 @@ use super::work::{Permit, Rest, Work};
 use crate::node::{StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::snapshot::Snapshot;
+use crate::vocabulary::snapshot::{Lease, Snapshot};
 use crate::vocabulary::time::HolderTime;
 
 /// What the driver task shares with its handles.
@@ -82,6 +82,21 @@ impl Handle {
     pub fn is_goose(&self) -> bool {
         let deadline = self.shared.deadline.load(Ordering::Acquire);
         deadline != 0 && self.clock.holder() < HolderTime(deadline)
+    }
+
+    /// Waits until this node is Goose with a lease that lasts for longer than `beyond`. Never
+    /// returns if the node ends before.
+    pub async fn until_lease(&self, beyond: Duration) -> Lease {
+        let mut snapshots = self.snapshots();
+        loop {
+            let snapshot = snapshots.borrow_and_update().clone();
+            if let Some(lease) = snapshot.lease_at(self.holder_now().plus(beyond)) {
+                return lease;
+            }
+            if snapshots.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// How long this node may still act under `term`, judged at this moment; zero if it leads

@@ -10,6 +10,8 @@ pub mod clock;
 mod driver;
 pub mod handle;
 pub mod history;
+#[cfg(all(feature = "cli", unix))]
+pub mod hooks;
 #[cfg(feature = "http")]
 pub mod http;
 pub(crate) mod journal;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::HOOK_TIMEOUT_MAX;
 use crate::shell::http::admin::TokenError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
@@ -109,6 +110,13 @@ pub(in crate::commands) enum SettingsError {
         "exec needs its keeper, which ends the command when the node cannot: leave --no-keeper out"
     )]
     ExecWithoutKeeper,
+    #[error("--{0} is empty: name a program to run, or leave it out")]
+    EmptyHook(&'static str),
+    #[error(
+        "a hook timeout of {0:?} is of no use: give one above 0 and up to {HOOK_TIMEOUT_MAX:?}, \
+         for that long a hand-over waits for a hook"
+    )]
+    HookTimeout(Duration),
     #[error(transparent)]
     KeyFile(#[from] crate::commands::keys::KeyFileError),
 }
@@ -144,6 +152,8 @@ impl SettingsError {
             Self::Timing(_) => &["lease", "profile"],
             Self::StopTimeout { .. } => &["lease", "profile"],
             Self::ExecWithoutKeeper => &["no-keeper"],
+            Self::EmptyHook(_) => &["on-goose", "on-duck"],
+            Self::HookTimeout(_) => &["hook-timeout"],
             Self::EmptyStateDir => &["state-dir"],
             Self::NoStateFolder => &[],
             Self::TokenFile { .. } | Self::Token { .. } => &["admin-token-file"],

@@ -5,10 +5,12 @@
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::arguments::RunArguments;
 use super::keys::read_keys;
 use super::sources::variables;
+use crate::shell::hooks::Hooks;
 use crate::shell::http::admin::Token;
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
@@ -27,6 +29,11 @@ use voters::Voters;
 /// A file that is longer holds no token.
 const TOKEN_FILE_SIZE_MAX: u64 = 16 * 1024;
 
+/// How long a hook may run, unless told otherwise.
+const HOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// A hand-over is given up when the work has not ended after half as long again.
+const HOOK_TIMEOUT_MAX: Duration = Duration::from_secs(20);
+
 /// HTTP is served this far above the gossip port, unless told otherwise.
 pub(super) const HTTP_PORT_OFFSET: u16 = 1000;
 
@@ -43,6 +50,8 @@ pub(super) struct RunSettings {
     pub(super) storage: Storage,
     /// Opens the orders to other machines.
     pub(super) admin_token: Option<Token>,
+    /// What is run when the role changes.
+    pub(super) hooks: Hooks,
     /// What is allowed and still unwise.
     pub(super) warnings: Vec<String>,
 }
@@ -123,6 +132,7 @@ impl RunSettings {
             );
         }
         let admin_token = raw.admin_token_file.as_deref().map(read_token).transpose()?;
+        let hooks = hooks(raw, &timing)?;
         let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
         let http_ip = if http.ip().is_unspecified() { advertised.ip() } else { http.ip() };
         let (voters, voter_addresses) =
@@ -141,7 +151,7 @@ impl RunSettings {
             keys,
             entropy: environment.entropy,
         };
-        Ok(Self { setup, listen, http, storage, admin_token, warnings })
+        Ok(Self { setup, listen, http, storage, admin_token, hooks, warnings })
     }
 }
 
@@ -275,6 +285,25 @@ fn storage(
     }
     let base = environment.state_folder().ok_or(SettingsError::NoStateFolder)?;
     Ok(Storage::Folder(base.join("gaggle").join(cluster.as_str()).join(id.to_string())))
+}
+
+/// The hooks: their words, not yet looked for.
+fn hooks(raw: &RunArguments, timing: &Timing) -> Result<Hooks, SettingsError> {
+    let words = |key, text: &Option<String>| match text {
+        Some(text) if text.trim().is_empty() => Err(SettingsError::EmptyHook(key)),
+        Some(text) => Ok(text.split_whitespace().map(str::to_owned).collect()),
+        None => Ok(Vec::new()),
+    };
+    let limit = raw.hook_timeout.unwrap_or(HOOK_TIMEOUT);
+    if limit.is_zero() || limit > HOOK_TIMEOUT_MAX {
+        return Err(SettingsError::HookTimeout(limit));
+    }
+    Ok(Hooks {
+        on_goose: words("on-goose", &raw.on_goose)?,
+        on_duck: words("on-duck", &raw.on_duck)?,
+        limit,
+        lead: Hooks::lead_of(timing),
+    })
 }
 
 /// The keys, or a warning of what their absence means.

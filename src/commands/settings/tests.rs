@@ -38,6 +38,19 @@ fn id(number: u64) -> NodeId {
 }
 
 #[test]
+fn hooks_are_words_and_have_a_limit() {
+    let hooked = RunArguments { on_goose: Some(" /bin/a  -b c ".to_owned()), ..raw() };
+    let hooks = checked(&hooked).hooks;
+    assert_eq!(hooks.on_goose, ["/bin/a", "-b", "c"]);
+    assert_eq!((hooks.on_duck.len(), hooks.limit.as_secs()), (0, 5));
+    assert_eq!(hooks.lead.as_millis(), 167);
+    let empty = RunArguments { on_duck: Some(" ".to_owned()), ..raw() };
+    assert!(refusal(&empty).starts_with("--on-duck is empty"), "{}", refusal(&empty));
+    let patient = RunArguments { hook_timeout: Some(Duration::from_secs(21)), ..raw() };
+    assert!(refusal(&patient).contains("up to 20s"), "{}", refusal(&patient));
+}
+
+#[test]
 fn the_defaults_found_a_cluster_of_one() {
     let settings = checked(&raw());
     assert_eq!(settings.setup.id, id(0x7f00_0001 << 16 | 8000));
