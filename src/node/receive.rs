@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::NodeCore;
+use super::testament::TESTAMENT_SEQUENCE;
+use super::{NodeCore, Output};
+use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
@@ -24,6 +26,18 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Doorkeeper {
     warned: BTreeMap<&'static str, HolderTime>,
     challenge: Option<Challenge>,
+}
+
+/// What `message` says of the lease of the Goose that is known so far.
+fn released(election: &Election, from: Process, message: &Message) -> Option<Event> {
+    let (release, died) = match message {
+        Message::Release { sequence, release } => (release, *sequence == TESTAMENT_SEQUENCE),
+        Message::Handover(release) => (release, false),
+        _ => return None,
+    };
+    let by = election.goose()?.goose.process;
+    let own = release.holder == from && by == from;
+    own.then_some(Event::Released { by, nominee: release.nominee, died })
 }
 
 /// A question to another process under this node's id. Only a living one can answer it: late
@@ -128,10 +142,13 @@ impl NodeCore {
             self.transmit(Addressee::process(header.sender), from, &nak);
             return Err(Reject::Unexpected);
         }
+        let released = released(election, header.sender, message);
         let proof = election.handle_message(now, header.sender, message);
         if proof {
             self.addresses.prove(header.sender, from);
         }
+        // Drained after the election's events otherwise: this one says why they come.
+        self.outputs.extend(released.map(Output::Event));
         Ok(())
     }
 

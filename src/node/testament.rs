@@ -11,6 +11,10 @@ use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{Message, Release};
 
+/// The number of a release that nobody waits to hear acknowledged. A living process counts its
+/// requests from 1.
+pub(super) const TESTAMENT_SEQUENCE: u64 = 0;
+
 /// One datagram of a testament, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Testament {
@@ -43,7 +47,8 @@ impl NodeCore {
         let release = Release { holder: self.me, ballot: 0, all: true, nominee: None };
         let mut testament = Vec::with_capacity(voters.len());
         for (voter, address) in &voters {
-            let message = Message::Release { sequence: 0, release: release.clone() };
+            let message =
+                Message::Release { sequence: TESTAMENT_SEQUENCE, release: release.clone() };
             let datagram = self.envelope(Addressee::process(*voter), *address, &message);
             testament.extend(datagram.map(|datagram| Testament { to: *address, datagram }));
         }

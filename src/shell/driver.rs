@@ -186,8 +186,11 @@ impl Driver {
         let now = self.clock.now();
         if let Some(words) = self.journal.log(event, now.holder) {
             let index = self.core.index();
+            let members = Arc::clone(&self.shared.snapshots.borrow().members);
             let note = |history: &mut Arc<History>| {
-                Arc::make_mut(history).note(event.clone(), words, index, now);
+                let history = Arc::make_mut(history);
+                history.note(event.clone(), words, index, now);
+                history.learn(&members, now);
             };
             self.shared.history.send_modify(note);
         }
@@ -220,10 +223,17 @@ impl Driver {
         if force || moved || index != self.published.index || due {
             let changed = index != self.published.index;
             self.published = Published { index, at: now };
-            self.shared.snapshots.send_replace(Arc::new(self.core.snapshot()));
+            let snapshot = self.core.snapshot();
+            let members = Arc::clone(&snapshot.members);
+            self.shared.snapshots.send_replace(Arc::new(snapshot));
             if changed {
                 // After the snapshot: whoever waits for an index finds it there.
-                let note = |history: &mut Arc<History>| Arc::make_mut(history).index = index;
+                let now = self.clock.now();
+                let note = |history: &mut Arc<History>| {
+                    let history = Arc::make_mut(history);
+                    history.index = index;
+                    history.learn(&members, now);
+                };
                 self.shared.history.send_modify(note);
             }
         }

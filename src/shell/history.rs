@@ -10,19 +10,23 @@
 //! by the log before.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::journal;
-use crate::vocabulary::event::{ElectionReason, Event};
+use crate::vocabulary::event::{DemotionReason, ElectionReason, Event};
 use crate::vocabulary::histogram::Histogram;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
 
 /// Events that are kept. A reader that is further behind has lost some.
 pub const EVENTS_MAX: usize = 1024;
 /// Terms that are kept.
 pub const TERMS_MAX: usize = 256;
+/// Of so many terms, the last ones, gossip may still say how they ended.
+const GUESSES_MAX: usize = 4;
 
 /// One event, with its place and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,15 +49,96 @@ pub struct TermSeen {
     /// The term.
     pub term: u64,
     /// Whose.
-    pub goose: NodeId,
+    pub goose: Process,
     /// Where that node is reached.
     pub address: SocketAddr,
     /// When this node learned of it.
     pub began: (WallTime, HolderTime),
-    /// How it came about, in words.
-    pub began_by: String,
-    /// When it ended for this node, and why, in words. None: it goes on.
-    pub ended: Option<(WallTime, HolderTime, String)>,
+    /// How it came about.
+    pub began_by: Beginning,
+    /// When it ended for this node, and why. None: it goes on.
+    pub ended: Option<(WallTime, HolderTime, Ending)>,
+}
+
+/// How a term came about, as far as this node can tell. Its text is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// This node won an election.
+    Elected,
+    /// The last Goose named whoever leads now.
+    HandedOver,
+    /// Another node leads; how it came to it was not told.
+    Announced,
+}
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Elected => "elected: a majority of the voters granted it the lease",
+            Self::HandedOver => "handed over: the last Goose named it",
+            Self::Announced => "elected, as it said itself or a voter said",
+        })
+    }
+}
+
+/// Why a term ended, as far as this node can tell. Its text is for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// This node was the Goose, and knows.
+    Own(DemotionReason),
+    /// The Goose said itself that it holds the lease no longer.
+    Released {
+        /// Whom it named to follow.
+        nominee: Option<NodeId>,
+    },
+    /// Its keeper said that its process has died.
+    Died,
+    /// Nothing was heard of it any more.
+    Silent,
+    /// Another node leads, and nothing was heard of how the term ended.
+    Replaced {
+        /// That node.
+        by: NodeId,
+    },
+    /// Gossip says that it is gone. Whether somebody looked for it in vain before says whether
+    /// it may have left in good order.
+    Gone {
+        /// It did not answer when gossip asked it.
+        suspected: bool,
+    },
+    /// Its node is here as another process.
+    Restarted,
+}
+
+impl Ending {
+    /// Whether gossip may know better.
+    fn is_guessed(&self) -> bool {
+        matches!(self, Self::Silent | Self::Replaced { .. } | Self::Gone { .. })
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(reason) => formatter.write_str(&journal::demoted(reason)),
+            Self::Released { nominee: Some(nominee) } => {
+                write!(formatter, "it stepped down and named node {nominee} to follow")
+            }
+            Self::Died => formatter.write_str("it crashed: its process died, as its keeper said"),
+            Self::Released { nominee: None } => formatter
+                .write_str("it gave the lease up: it stepped down, or too few voters renewed it"),
+            Self::Silent => formatter.write_str("it has gone or is silent"),
+            Self::Replaced { by } => write!(formatter, "node {by} has taken over"),
+            Self::Gone { suspected: true } => formatter
+                .write_str("it crashed or was cut off: it fell silent and answered nobody's ping"),
+            Self::Gone { suspected: false } => {
+                formatter.write_str("it is gone: it left, crashed or was cut off")
+            }
+            Self::Restarted => formatter.write_str(
+                "it crashed: its process died without a word to this node, and another runs now",
+            ),
+        }
+    }
 }
 
 /// The past of one process, as far as it is kept.
@@ -121,29 +206,90 @@ impl History {
         (sequence > lost || lost == 0).then_some(sequence)
     }
 
+    /// Gossip may know how the last terms ended, where nothing else was heard: `members` are
+    /// those of the newest snapshot.
+    pub fn learn(&mut self, members: &[MemberView], now: Now) {
+        for position in self.terms.len().saturating_sub(GUESSES_MAX)..self.terms.len() {
+            let Some(better) = self.better_ending(&self.terms[position], members) else { continue };
+            if position + 1 == self.terms.len() {
+                self.vacant_since.get_or_insert(now.holder);
+            }
+            let known = Arc::make_mut(&mut self.terms[position]);
+            let (wall, at) = match &known.ended {
+                Some((wall, at, _)) => (*wall, *at),
+                None => (now.wall, now.holder),
+            };
+            known.ended = Some((wall, at, better));
+        }
+    }
+
+    fn better_ending(&self, known: &TermSeen, members: &[MemberView]) -> Option<Ending> {
+        let Process { id, boot } = known.goose;
+        let position = members.binary_search_by_key(&id, |member| member.id).ok()?;
+        let member = &members[position];
+        let guess = known.ended.as_ref().map(|(_, _, ending)| ending);
+        let better = match (guess, member.state) {
+            (Some(guess), _) if !guess.is_guessed() => return None,
+            (_, MemberState::Alive) if member.boot.start > boot.start => Ending::Restarted,
+            // How long it goes on is for the election to say.
+            (Some(_), MemberState::Down) if member.boot == boot => {
+                Ending::Gone { suspected: self.was_suspected(id) }
+            }
+            _ => return None,
+        };
+        let known_already = matches!(guess, Some(Ending::Gone { .. }));
+        (!known_already || better == Ending::Restarted).then_some(better)
+    }
+
+    /// Whether gossip looked for `member` in vain before it gave it up.
+    fn was_suspected(&self, member: NodeId) -> bool {
+        let states = self.events.iter().rev().filter_map(|happening| match happening.event {
+            Event::MemberChanged { id, state, .. } if id == member => Some(state),
+            _ => None,
+        });
+        let mut before = states.skip_while(|state| *state == MemberState::Down);
+        before.next() == Some(MemberState::Suspect)
+    }
+
     fn note_term(&mut self, event: &Event, now: Now) {
         match event {
             Event::BecameGoose { term, reason } => {
                 let (own, address) = self.own;
                 let how = match reason {
-                    ElectionReason::Elected => "elected: a majority of the voters granted it",
-                    ElectionReason::HandedOver => "handed over: the last Goose named it",
+                    ElectionReason::Elected => Beginning::Elected,
+                    ElectionReason::HandedOver => Beginning::HandedOver,
                 };
-                self.begin(*term, own.id, address, how.to_owned(), now);
+                self.begin(*term, own, address, how, now);
             }
             Event::GooseChanged(Some(goose)) => {
-                let how = "announced by itself or by a voter".to_owned();
-                self.begin(goose.term, goose.process.id, goose.address, how, now);
+                let last = self.terms.back().and_then(|known| known.ended.as_ref());
+                let how = match last {
+                    Some((_, _, Ending::Released { nominee: Some(heir) }))
+                        if *heir == goose.process.id =>
+                    {
+                        Beginning::HandedOver
+                    }
+                    _ => Beginning::Announced,
+                };
+                self.begin(goose.term, goose.process, goose.address, how, now);
             }
             Event::BecameDuck { term, reason } => {
-                self.end(Some(*term), &journal::demoted(reason), now);
+                self.end(Some(*term), Ending::Own(reason.clone()), now);
             }
-            Event::GooseChanged(None) => self.end(None, "it has gone or is silent", now),
+            Event::Released { by, nominee, died } => {
+                let known = self.terms.back().filter(|known| known.goose == *by);
+                let term = known.map(|known| known.term);
+                let released = Ending::Released { nominee: *nominee };
+                if term.is_some() {
+                    self.end(term, if *died { Ending::Died } else { released }, now);
+                }
+            }
+            Event::GooseChanged(None) => self.end(None, Ending::Silent, now),
             _ => {}
         }
     }
 
-    fn begin(&mut self, term: u64, goose: NodeId, address: SocketAddr, how: String, now: Now) {
+    fn begin(&mut self, term: u64, goose: Process, address: SocketAddr, how: Beginning, now: Now) {
         if let Some(since) = self.vacant_since.take() {
             self.elections.observe(now.holder.since(since));
         }
@@ -154,7 +300,7 @@ impl History {
             }
             return;
         }
-        self.end(None, &format!("node {goose} has taken over"), now);
+        self.end(None, Ending::Replaced { by: goose.id }, now);
         self.vacant_since = None;
         self.goose_changes += 1;
         if self.terms.len() >= TERMS_MAX {
@@ -166,11 +312,11 @@ impl History {
     }
 
     /// Ends the last term, if it goes on and is `term` or any.
-    fn end(&mut self, term: Option<u64>, why: &str, now: Now) {
+    fn end(&mut self, term: Option<u64>, why: Ending, now: Now) {
         let known = self.terms.back_mut();
         let known = known.filter(|it| it.ended.is_none() && term.is_none_or(|t| t == it.term));
         if let Some(known) = known {
-            Arc::make_mut(known).ended = Some((now.wall, now.holder, why.to_owned()));
+            Arc::make_mut(known).ended = Some((now.wall, now.holder, why));
             self.vacant_since.get_or_insert(now.holder);
         }
     }
@@ -179,7 +325,6 @@ impl History {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::event::DemotionReason;
     use crate::vocabulary::identity::Boot;
     use crate::vocabulary::message::Goose;
 
@@ -228,11 +373,82 @@ mod tests {
         assert_eq!(history.terms.len(), 2);
         let (_, ended, why) = history.terms[0].ended.clone().unwrap();
         assert_eq!(ended, at(900).holder);
-        assert_eq!(why, "the lease lapsed because voters 2, 3 did not renew it");
+        assert_eq!(
+            why.to_string(),
+            "the lease lapsed because voters 2 and 3 did not answer in time"
+        );
         assert_eq!(history.terms[1].ended, None);
         assert_eq!(history.goose_changes, 2);
         assert_eq!(history.elections.count(), 2);
         assert_eq!(history.elections.sum().as_millis(), 540);
+    }
+
+    fn seen(number: u64, start: u64, state: MemberState) -> Vec<MemberView> {
+        let boot = Boot { start, nonce: 7 };
+        let address = "127.0.0.1:8001".parse().unwrap();
+        vec![MemberView { id: id(number), address, boot, eligible: true, state }]
+    }
+
+    fn ending(history: &History, position: usize) -> Ending {
+        history.terms[position].ended.clone().unwrap().2
+    }
+
+    #[test]
+    fn what_the_goose_said_is_kept_and_its_heir_was_handed_over() {
+        let mut history = history();
+        let mut note = |event, now| {
+            history.note(event, String::new(), now, at(now));
+            history.learn(&seen(2, 1, MemberState::Down), at(now));
+        };
+        note(goose(2, 3), 40);
+        let by = process(2);
+        note(Event::Released { by, nominee: Some(id(4)), died: false }, 50);
+        note(Event::GooseChanged(None), 50);
+        note(goose(4, 5), 60);
+        note(Event::Released { by: process(4), nominee: None, died: true }, 70);
+        // Of nobody that leads.
+        note(Event::Released { by, nominee: None, died: true }, 70);
+        assert_eq!(ending(&history, 0), Ending::Released { nominee: Some(id(4)) });
+        assert_eq!(history.terms[1].began_by, Beginning::HandedOver);
+        assert_eq!(ending(&history, 1), Ending::Died);
+        history.note(goose(2, 6), String::new(), 80, at(80));
+        assert_eq!(history.terms[2].began_by, Beginning::Announced);
+    }
+
+    #[test]
+    fn gossip_says_later_how_a_term_ended() {
+        let mut history = history();
+        history.note(goose(2, 3), String::new(), 1, at(40));
+        history.learn(&seen(2, 1, MemberState::Down), at(45));
+        assert_eq!(history.terms[0].ended, None, "that is for the election to say");
+        history.note(Event::GooseChanged(None), String::new(), 2, at(50));
+        history.learn(&seen(2, 1, MemberState::Alive), at(55));
+        assert_eq!(ending(&history, 0), Ending::Silent);
+        history.note(goose(4, 5), String::new(), 3, at(60));
+        let address = "127.0.0.1:8001".parse().unwrap();
+        let suspect = Event::MemberChanged { id: id(2), address, state: MemberState::Suspect };
+        history.note(suspect, String::new(), 4, at(70));
+        history.learn(&seen(2, 1, MemberState::Suspect), at(70));
+        assert_eq!(ending(&history, 0), Ending::Silent);
+        history.learn(&seen(2, 1, MemberState::Down), at(80));
+        assert_eq!(ending(&history, 0), Ending::Gone { suspected: true });
+        let when = history.terms[0].ended.clone().unwrap().1;
+        assert_eq!(when, at(50).holder, "the reason is news, the end is not");
+        history.learn(&seen(2, 2, MemberState::Alive), at(90));
+        assert_eq!(ending(&history, 0), Ending::Restarted);
+        history.learn(&seen(4, 2, MemberState::Alive), at(95));
+        assert_eq!(ending(&history, 1), Ending::Restarted, "another process cannot go on");
+        assert_eq!(history.terms[1].ended.clone().unwrap().1, at(95).holder);
+    }
+
+    #[test]
+    fn who_was_not_missed_may_have_left() {
+        let mut history = history();
+        history.note(goose(2, 3), String::new(), 1, at(40));
+        history.note(goose(4, 5), String::new(), 2, at(60));
+        assert_eq!(ending(&history, 0), Ending::Replaced { by: id(4) });
+        history.learn(&seen(2, 1, MemberState::Down), at(80));
+        assert_eq!(ending(&history, 0), Ending::Gone { suspected: false });
     }
 
     #[test]

@@ -147,6 +147,13 @@ fn words(event: &Event) -> Option<String> {
         Event::MakeWay { to } => {
             format!("node {to} is preferred and has come to stay: ending the work to make way")
         }
+        Event::Released { by, died: true, .. } => {
+            format!("the process of node {} has died, says its keeper", by.id)
+        }
+        Event::Released { by, nominee: Some(heir), .. } => {
+            format!("node {} gave its lease up and named node {heir} to follow", by.id)
+        }
+        Event::Released { by, nominee: None, .. } => format!("node {} gave its lease up", by.id),
         Event::Founded => "every voter is new: the cluster is founded".to_owned(),
         Event::Quarantined { milliseconds } => {
             format!("as a voter, waiting {milliseconds} ms for what may have been granted before")
@@ -162,12 +169,24 @@ fn elected(reason: ElectionReason) -> &'static str {
     }
 }
 
+/// One voter or several, for a sentence.
+fn voters(ids: &[NodeId]) -> String {
+    match ids {
+        // Every grant was refused, not missed.
+        [] => "the voters".to_owned(),
+        [one] => format!("voter {one}"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(ToString::to_string).collect();
+            format!("voters {} and {last}", first.join(", "))
+        }
+    }
+}
+
 /// Why a node is Goose no more, for people.
 pub(crate) fn demoted(reason: &DemotionReason) -> String {
     match reason {
         DemotionReason::LeaseLapsed { silent } => {
-            let names: Vec<String> = silent.iter().map(ToString::to_string).collect();
-            format!("the lease lapsed because voters {} did not renew it", names.join(", "))
+            format!("the lease lapsed because {} did not answer in time", voters(silent))
         }
         DemotionReason::Suspended => "the machine was suspended".to_owned(),
         DemotionReason::SteppedDown => "it was told to step down".to_owned(),

@@ -48,12 +48,12 @@ pub fn history(history: &History, now: HolderTime) -> HistoryView {
         let ended = seen.ended.as_ref();
         TermView {
             term: seen.term,
-            id: seen.goose,
+            id: seen.goose.id,
             addr: seen.address,
             time: written(began_wall),
-            reason: seen.began_by.clone(),
+            reason: seen.began_by.to_string(),
             ended: ended.map(|(wall, _, _)| written(*wall)),
-            ended_reason: ended.map(|(_, _, why)| why.clone()),
+            ended_reason: ended.map(|(_, _, why)| why.to_string()),
             duration_ms: milliseconds(ended.map_or(now, |(_, at, _)| *at).since(began)),
         }
     };
@@ -97,7 +97,9 @@ pub fn name(event: &Event) -> &'static str {
         Event::GooseChanged(_) => "goose",
         Event::MemberChanged { .. } => "member",
         Event::Founded | Event::Quarantined { .. } => "voter",
-        Event::Started { .. } | Event::Joined | Event::MakeWay { .. } => "node",
+        Event::Started { .. } | Event::Joined | Event::MakeWay { .. } | Event::Released { .. } => {
+            "node"
+        }
         Event::Warning(_) => "warning",
     }
 }

@@ -1,0 +1,25 @@
+//! What operators see in a terminal, in front of real nodes: the history's reasons, `watch`,
+//! `doctor`, `completions`, and what the metrics say of refused datagrams.
+//!
+//! With `-- --nocapture` the transcripts are printed.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+// The process tests and the benchmark use the rest.
+#[path = "../harness/mod.rs"]
+#[allow(dead_code)]
+mod harness;
+
+mod history;
+
+use std::time::Duration;
+
+use harness::Cluster;
+use harness::watch::Watch;
+
+/// Three voters, 1, 2 and 3, that run.
+fn three() -> Cluster {
+    let watch = Watch::new(Duration::from_millis(20), false);
+    let mut cluster = Cluster::new(&[1, 2, 3], &[1, 2, 3], watch);
+    cluster.start_highest_first();
+    cluster
+}
