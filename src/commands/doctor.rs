@@ -17,6 +17,7 @@ use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::client::{self, NodeUrl, Question};
 use crate::shell::http::views::{StatusView, VoterView, VotersView};
 use crate::shell::socket::BUFFER_SIZE;
+use crate::vocabulary::datagram::Reject;
 
 /// Writes that are timed.
 const WRITES: u32 = 10;
@@ -24,6 +25,19 @@ const WRITES: u32 = 10;
 const WRITE_ODD: Duration = Duration::from_millis(50);
 /// HTTP is this far from gossip unless told otherwise.
 const HTTP_OFFSET: u16 = 1000;
+
+/// Why datagrams are refused that somebody sends by mistake, and what to do.
+const MENDABLE: [(Reject, &str); 6] = [
+    (Reject::UnknownKey, "sealed with a key that this node lacks: give all nodes one --key-file"),
+    (Reject::Unsealed, "not sealed, but this node has a key: give their senders the --key-file"),
+    (Reject::Forged, "not sealed with the key that they name: forged, or damaged on their way"),
+    (Reject::ForeignCluster, "of another --cluster: correct the name, or the seed that leads here"),
+    (
+        Reject::ForeignVoters,
+        "of a cluster of this name that was founded with other --voters or another --preempt",
+    ),
+    (Reject::TooNew, "of a later version of the protocol: update this node"),
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +95,10 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
     match asked(ask, Question::Get("/v1/voters")).and_then(|answer| understood(ask, &answer)) {
         Ok(voters) => examine_voters(&mut findings, arguments, &status, &voters)?,
         Err(error) => findings.add(Verdict::Wrong, "voters", error.to_string()),
+    }
+    match asked(ask, Question::Get("/metrics")) {
+        Ok(answer) => refusals(&mut findings, &String::from_utf8_lossy(&answer.body)),
+        Err(error) => findings.add(Verdict::Wrong, "datagrams", error.to_string()),
     }
     report(arguments, &findings)?;
     Ok(match findings.worst() {
@@ -291,13 +309,22 @@ fn both_ways(
             "voter",
             [
                 format!("voter {id} hears this node; HTTP round trip {round_trip:.1?}"),
-                format!("voter {id} is not answered by this node: UDP gets through one way only"),
+                if voter.reachable {
+                    format!(
+                        "voter {id} is not answered by this node: UDP gets through one way only"
+                    )
+                } else {
+                    format!("voter {id} is not answered by this node either")
+                },
             ],
         );
     }
     let set = |status: &StatusView| {
-        let voters = status.voters.as_ref().map(|voters| (voters.version, voters.ids.clone()));
-        (status.cluster.clone(), voters)
+        let voters = status.voters.as_ref().map(|voters| {
+            let ids: Vec<String> = voters.ids.iter().map(ToString::to_string).collect();
+            format!("voters {} (version {})", ids.join(", "), voters.version)
+        });
+        format!("cluster {} with {}", status.cluster, voters.as_deref().unwrap_or("no voters yet"))
     };
     findings.ok_if(
         set(own) == set(&status),
@@ -306,7 +333,7 @@ fn both_ways(
         [
             format!("voter {id} has the same cluster and voters"),
             format!(
-                "voter {id} has other voters or another cluster name: {:?} there, {:?} here",
+                "voter {id} has other voters or another cluster name: {} there, {} here",
                 set(&status),
                 set(own)
             ),
@@ -316,6 +343,24 @@ fn both_ways(
     if term(own) != term(&status) {
         let words = format!("voter {id} names another Goose: an election, or a cut network");
         findings.add(Verdict::Odd, "goose", words);
+    }
+}
+
+/// What the node refused since its start and people can mend, from its metrics.
+fn refusals(findings: &mut Findings, metrics: &str) {
+    let mut seen = false;
+    for (reason, words) in MENDABLE {
+        let start = format!("gaggle_datagrams_dropped_total{{reason=\"{}\"}} ", reason.name());
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok());
+        if let Some(count) = count.filter(|count| *count > 0) {
+            let words = format!("{count} refused since the node started: {words}");
+            findings.add(Verdict::Odd, "datagrams", words);
+            seen = true;
+        }
+    }
+    if !seen {
+        let words = "none was refused for its key, its cluster, its voters or its version";
+        findings.add(Verdict::Ok, "datagrams", words);
     }
 }
 

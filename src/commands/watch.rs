@@ -32,6 +32,12 @@ struct StatusEvent {
     voters: Option<VotersView>,
 }
 
+/// What an event about the stream itself carries.
+#[derive(Deserialize)]
+struct Remark {
+    words: String,
+}
+
 /// Runs until it is told to end.
 pub(super) fn watch(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let full_screen = std::io::stdout().is_terminal() && arguments.output == OutputFormat::Table;
@@ -115,7 +121,11 @@ impl View {
         }
         let line = match serde_json::from_str::<EventView>(&event.data) {
             Ok(view) => format!("{}  {}", view.time, view.words),
-            Err(_) => format!("{}: {}", event.name, event.data),
+            // A gap or the end of the stream: it did not happen at any time.
+            Err(_) => match serde_json::from_str::<Remark>(&event.data) {
+                Ok(remark) => remark.words,
+                Err(_) => format!("{}: {}", event.name, event.data),
+            },
         };
         if !self.full_screen {
             return print(&format!("{line}\n"));

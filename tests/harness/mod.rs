@@ -149,7 +149,7 @@ impl Cluster {
     }
 
     fn add(&mut self, id: u64, address: SocketAddr, arguments: Vec<String>) {
-        let http = loopback(free_port());
+        let http = loopback(http_port(address.port()));
         self.watch.add(id, http);
         let settings = Settings { id, address, http, arguments };
         self.nodes.insert(id, NodeProcess::new(settings, &self.folder));
@@ -214,6 +214,15 @@ impl Cluster {
     /// Starts a node, on the state folder that it had before.
     pub(crate) fn start(&mut self, id: u64) {
         self.node_mut(id).start();
+    }
+
+    /// Starts a node that has ended, on an empty state folder and told nothing but this.
+    pub(crate) fn start_anew(&mut self, id: u64, arguments: &[&str]) {
+        let state = self.folder.join(id.to_string()).join("state");
+        std::fs::remove_dir_all(state).expect("its state folder");
+        let node = self.node_mut(id);
+        node.settings.arguments = arguments.iter().map(ToString::to_string).collect();
+        node.start();
     }
 
     /// Starts all nodes that do not run, the highest first, each as soon as the one before
@@ -347,6 +356,13 @@ pub(crate) fn resident_kib(cluster: &Cluster, id: u64) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     number.expect("its memory")
+}
+
+/// Where a node serves HTTP: at its port + 1000, as is the default, if that is free.
+fn http_port(gossip: u16) -> u16 {
+    let usual = gossip + 1000;
+    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, usual)).is_ok();
+    if free { usual } else { free_port() }
 }
 
 fn loopback(port: u16) -> SocketAddr {

@@ -10,6 +10,8 @@
 mod harness;
 
 mod history;
+mod refusals;
+mod terminal;
 
 use std::time::Duration;
 

@@ -165,6 +165,11 @@ fn datagrams(page: &mut Page, moment: &Moment<'_>) {
         "Answers kept back from addresses that have not shown that they receive.",
         counters.answers_withheld,
     );
+    page.counter(
+        "gaggle_members_refused_total",
+        "Members that gossip named and that were not taken in, for too many are known.",
+        counters.members_refused,
+    );
     let name = "gaggle_datagrams_dropped_total";
     page.head(name, Kind::Counter, "Datagrams that came in and were dropped, by reason.");
     for (reason, count) in Reject::ALL.iter().zip(counters.rejected) {
