@@ -1,0 +1,143 @@
+//! What many event-stream readers cost a node while nothing happens: the processor's time and
+//! the memory of a Goose with and without them. Then the Goose steps down, and every reader
+//! must have heard of it.
+//!
+//! ```text
+//! cargo bench --bench readers                                1000 readers, 10 seconds each way
+//! cargo bench --bench readers -- --readers 1500 --seconds 60
+//! ```
+//!
+//! The readers are sockets of this process, so their own cost is not the node's.
+
+// The tests use the rest.
+#[allow(dead_code)]
+#[path = "../tests/harness/mod.rs"]
+mod harness;
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use harness::watch::Watch;
+use harness::{Cluster, PATIENCE, resident_kib};
+
+const USAGE: &str = "usage: readers [--readers N] [--seconds N]";
+
+struct Options {
+    readers: usize,
+    seconds: u64,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self { readers: 1000, seconds: 10 };
+        while let Some(argument) = arguments.next() {
+            let mut number = || {
+                let value = arguments.next().and_then(|value| value.parse::<u64>().ok());
+                value.filter(|value| *value > 0).ok_or(format!("{argument} needs a number"))
+            };
+            match argument.as_str() {
+                "--readers" => options.readers = usize::try_from(number()?).unwrap_or(1),
+                "--seconds" => options.seconds = number()?,
+                // Cargo says this to every benchmark.
+                "--bench" => {}
+                _ => return Err(format!("{argument} is not understood")),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = Options::parse(std::env::args().skip(1))
+        .map_err(|reason| format!("{reason}\n{USAGE}"))
+        .and_then(|options| measure(&options));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("readers: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(options: &Options) -> Result<(), String> {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, Watch::new(Duration::from_millis(250), false));
+    for id in ids {
+        cluster.start(id);
+    }
+    let first = cluster.wait_for_agreement(&ids, 0);
+    cluster.watch().set_paused(true);
+    let before = idle(&cluster, first.goose, options.seconds)?;
+    let node = cluster.node(first.goose).settings.http;
+    let began = Instant::now();
+    let mut readers = Vec::new();
+    for number in 1..=options.readers {
+        let reader = open(node).map_err(|error| format!("reader {number}: {error}"))?;
+        readers.push(reader);
+    }
+    let opened = began.elapsed();
+    let with = idle(&cluster, first.goose, options.seconds)?;
+    println!("{:<18}{:>12}{:>14}", "", "% of a core", "memory, KiB");
+    println!("{:<18}{:>12.2}{:>14}", "no reader", before.0, before.1);
+    println!("{:<18}{:>12.2}{:>14}", format!("{} readers", options.readers), with.0, with.1);
+    let each = with.1.saturating_sub(before.1) as f64 / options.readers as f64;
+    println!("{each:.1} KiB for each reader; all were opened within {opened:.1?}");
+
+    let began = Instant::now();
+    cluster.order(first.goose, "/v1/step-down").ok_or("the Goose does not answer")?;
+    for (number, reader) in readers.iter_mut().enumerate() {
+        until(reader, "event: role").map_err(|error| format!("reader {number}: {error}"))?;
+    }
+    println!(
+        "every reader had heard of a step-down {:.1?} after it was asked for",
+        began.elapsed()
+    );
+    Ok(())
+}
+
+/// A reader that has had its first event.
+fn open(node: SocketAddr) -> std::io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(node)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")?;
+    until(&mut stream, "event: status")?;
+    Ok(stream)
+}
+
+/// Reads until `words` have come.
+fn until(stream: &mut TcpStream, words: &str) -> std::io::Result<()> {
+    let mut seen = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains(words) {
+        let count = stream.read(&mut piece)?;
+        if count == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        seen.extend_from_slice(&piece[..count]);
+    }
+    Ok(())
+}
+
+/// The node's share of a core over `seconds`, in percent, and its resident memory in KiB.
+fn idle(cluster: &Cluster, id: u64, seconds: u64) -> Result<(f64, u64), String> {
+    let used = || processor_seconds(cluster, id).ok_or("the node's threads cannot be read");
+    let (before, began) = (used()?, Instant::now());
+    std::thread::sleep(Duration::from_secs(seconds));
+    let share = (used()? - before) / began.elapsed().as_secs_f64() * 100.0;
+    Ok((share, resident_kib(cluster, id)))
+}
+
+/// The time for which the threads of a node have run, by the scheduler's own statistics.
+fn processor_seconds(cluster: &Cluster, id: u64) -> Option<f64> {
+    let process = cluster.node(id).pid()?;
+    let mut seconds = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+        seconds += nanoseconds / 1e9;
+    }
+    Some(seconds)
+}
