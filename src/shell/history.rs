@@ -290,6 +290,12 @@ impl History {
     }
 
     fn begin(&mut self, term: u64, goose: Process, address: SocketAddr, how: Beginning, now: Now) {
+        let known = self.terms.back().filter(|known| known.term == term);
+        let over = known.and_then(|known| known.ended.as_ref());
+        if over.is_some_and(|(_, _, ending)| !ending.is_guessed()) {
+            // Late news by way of somebody who does not know yet.
+            return;
+        }
         if let Some(since) = self.vacant_since.take() {
             self.elections.observe(now.holder.since(since));
         }
@@ -406,6 +412,8 @@ mod tests {
         note(Event::GooseChanged(None), 50);
         note(goose(4, 5), 60);
         note(Event::Released { by: process(4), nominee: None, died: true }, 70);
+        // Somebody who does not know yet names it once more.
+        note(goose(4, 5), 75);
         // Of nobody that leads.
         note(Event::Released { by, nominee: None, died: true }, 70);
         assert_eq!(ending(&history, 0), Ending::Released { nominee: Some(id(4)) });

@@ -4,6 +4,7 @@
 
 const ROWS_AT_FIRST = 100;
 const EVENTS_SHOWN = 100;
+const STRIP_TERMS = 24;
 const RETRY_AFTER_REFUSAL = 3000;
 
 const element = (id) => document.getElementById(id);
@@ -36,8 +37,18 @@ function span(milliseconds) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor(seconds / 3600) % 24} h`;
 }
 
+const HOUR = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+const hour = (text) => new Date(text).toLocaleTimeString([], HOUR);
+
+// The hour, and the day if it is not today's.
+function moment(text) {
+  const date = new Date(text);
+  const today = date.toDateString() === new Date().toDateString();
+  return today ? hour(text) : `${date.toLocaleDateString()}, ${hour(text)}`;
+}
+
 function clock(text) {
-  const time = make("time", new Date(text).toLocaleTimeString(), { datetime: text });
+  const time = make("time", hour(text), { datetime: text });
   time.title = new Date(text).toLocaleString();
   return time;
 }
@@ -67,19 +78,29 @@ function whyNone(status, voters) {
   return "A majority of the voters answers: an election should be under way.";
 }
 
+// How long a term has lasted by now, in milliseconds.
+const lasted = (term) => Math.round(
+  term.duration_ms + (term.ended ? 0 : performance.now() - term.read));
+
+function lastOne() {
+  const last = terms[terms.length - 1];
+  if (!last || !last.ended) return "";
+  return `Nobody since ${moment(last.ended)}. The last was node ${last.id}, of term ${last.term}: ` +
+    `${last.ended_reason}.`;
+}
+
 function showGoose({ status, goose, voters }) {
   const own = goose && goose.id === status.node.id && status.role === "goose";
   element("goose").dataset.state = goose ? "led" : "none";
   if (!goose) {
     say("headline", "There is no Goose");
     say("explanation", whyNone(status, voters));
-    say("since", "");
+    say("since", lastOne());
   } else {
     say("headline", own ? `This node, ${goose.id}, is the Goose` : `Node ${goose.id} is the Goose`);
     say("explanation", `Term ${goose.term}, at ${goose.addr}.`);
     const term = terms.find((term) => term.term === goose.term);
-    const since = term ? `Known here since ${new Date(term.time).toLocaleString()}: ` : "";
-    say("since", term ? since + span(term.duration_ms + (performance.now() - term.read)) : "");
+    say("since", term ? `For ${span(lasted(term))}, since ${moment(term.time)}.` : "");
   }
   const way = !own && goose && goose.http;
   element("way").hidden = !way;
@@ -102,11 +123,11 @@ function showLease(status, goose, own) {
     fill.style.transform = "scaleX(0)";
   }
   say("lease-words", own ?
-    `Its lease of ${duration} ms had ${goose.expires_in_ms} ms left; voters renew it all the time.` :
-    `Last confirmed ${goose.age_ms} ms ago; believed for ${goose.expires_in_ms} ms more.`);
+    `Lease: ${goose.expires_in_ms} of ${duration} ms left. The voters renew it all the time.` :
+    `Lease: last confirmed ${goose.age_ms} ms ago, believed for ${goose.expires_in_ms} ms more.`);
 }
 
-function showVoters({ status, voters }) {
+function showVoters({ status, goose, voters }) {
   if (!voters) {
     say("quorum", "Not known yet.");
     element("voters").replaceChildren();
@@ -130,7 +151,8 @@ function showVoters({ status, voters }) {
       voter.reachable ? ", answered lately" : `, last answered ${span(voter.answered_ms)} ago`;
     const grant = !leads ? "" : voter.granting ? "grants the lease" : "does not grant the lease";
     const lines = [
-      ["strong", `Voter ${voter.id}`, ""],
+      ["strong", `Voter ${voter.id}${goose && goose.id === voter.id ? ", the Goose" : ""}`,
+        goose && goose.id === voter.id ? "goose" : ""],
       ["p", voter.addr || "address not known", "unsure"],
       ["p", reach + answered, voter.reachable ? "yes" : unsure ? "unsure" : "no"],
     ];
@@ -143,6 +165,28 @@ function showVoters({ status, voters }) {
   });
 }
 
+// The same as the list below it, drawn to scale: who led for how long, and when nobody did.
+function showStrip() {
+  const parts = [];
+  terms.slice(-STRIP_TERMS).forEach((term, place, all) => {
+    const state = term.ended ? "past" : "now";
+    parts.push([state, lasted(term), `${term.id}`, `Term ${term.term}: node ${term.id}`]);
+    const next = all[place + 1];
+    const until = next ? Date.parse(next.time) : Date.now();
+    const gap = term.ended ? until - Date.parse(term.ended) : 0;
+    if (gap > 0) parts.push(["gap", gap, "", `Nobody for ${span(gap)}`]);
+  });
+  const holder = element("strip");
+  while (holder.children.length > parts.length) holder.lastChild.remove();
+  parts.forEach(([state, width, text, title], place) => {
+    const part = holder.children[place] || holder.appendChild(make("span"));
+    part.dataset.state = state;
+    part.title = title;
+    part.style.flexGrow = width;
+    if (part.textContent !== text) part.textContent = text;
+  });
+}
+
 function showHistory() {
   const items = [];
   terms.slice().reverse().forEach((term, place, all) => {
@@ -151,7 +195,7 @@ function showHistory() {
       const gap = Date.parse(later.time) - Date.parse(term.ended);
       if (gap > 0) items.push(make("li", `Nobody for ${span(gap)}`, { "data-state": "gap" }));
     } else if (term.ended) {
-      items.push(make("li", "Nobody since", { "data-state": "gap" }));
+      items.push(make("li", `Nobody since ${hour(term.ended)}`, { "data-state": "gap" }));
     }
     const item = make("li", "", { "data-state": term.ended ? "past" : "now" });
     item.append(make("strong", `Term ${term.term}: node ${term.id}`), ", from ", clock(term.time));
@@ -163,11 +207,16 @@ function showHistory() {
     items.push(item);
   });
   element("history").replaceChildren(...items);
+  showStrip();
   say("history-note", terms.length ? "As this node saw it since it was started." :
     "This node has seen no Goose yet.");
 }
 
 const tags = (member) => Object.entries(member.tags || {}).map((tag) => tag.join("=")).join(" ");
+
+// Whoever leads comes first, then who is missing: among a thousand nobody looks further.
+const rank = (member) =>
+  member.role === "goose" ? 0 : { suspect: 1, down: 2, alive: 3 }[member.state];
 
 function showMembers() {
   const count = (state) => members.filter((member) => member.state === state).length;
@@ -175,7 +224,8 @@ function showMembers() {
   const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const text = (member) => `${member.id} ${member.addr} ${member.state} ${member.role} ` +
     `${tags(member)}`.toLowerCase();
-  const found = members.filter((member) => words.every((word) => text(member).includes(word)));
+  const found = members.filter((member) => words.every((word) => text(member).includes(word)))
+    .sort((one, other) => rank(one) - rank(other) || one.id - other.id);
   const shown = showAll ? found : found.slice(0, ROWS_AT_FIRST);
   const tagged = members.some((member) => tags(member));
   element("tags-head").hidden = !tagged;
@@ -191,7 +241,7 @@ function showMembers() {
     row.dataset.text = line;
     row.dataset.role = member.role;
     row.replaceChildren(...cells.map((cell) => make("td", String(cell))));
-    row.children[2].className = { alive: "yes", suspect: "unsure", down: "no" }[member.state];
+    row.children[2].className = { alive: "", suspect: "wait", down: "no" }[member.state];
   });
   const rest = found.length - shown.length;
   element("more").hidden = rest === 0;
@@ -253,6 +303,11 @@ function showStatus(event) {
     `${status.voters && status.voters.is_voter ? " and voter" : ""}`);
   showGoose(latest);
   showVoters(latest);
+  showStrip();
+  // Should the past not fit to this, its reading failed or came too early.
+  const last = terms[terms.length - 1];
+  const led = latest.goose ? latest.goose.term : null;
+  if (led !== (last && !last.ended ? last.term : null)) readHistory();
   if (boot !== status.node.boot) {
     boot = status.node.boot;
     readHistory();
@@ -271,7 +326,7 @@ function connect() {
     });
   }
   stream.onerror = () => {
-    const since = lastSeen ? `; what is below was true at ${lastSeen.toLocaleTimeString()}` : "";
+    const since = lastSeen ? `; what is below was true at ${hour(lastSeen)}` : "";
     link("lost", `This node does not answer: reconnecting${since}`);
     // A browser comes back by itself, unless the node refused it.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_AFTER_REFUSAL);
