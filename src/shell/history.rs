@@ -100,12 +100,10 @@ pub enum Ending {
         /// That node.
         by: NodeId,
     },
-    /// Gossip says that it is gone. Whether somebody looked for it in vain before says whether
-    /// it may have left in good order.
-    Gone {
-        /// It did not answer when gossip asked it.
-        suspected: bool,
-    },
+    /// It did not answer gossip, which gave it up.
+    Gone,
+    /// It said goodbye to the cluster.
+    Left,
     /// Its node is here as another process.
     Restarted,
 }
@@ -113,7 +111,7 @@ pub enum Ending {
 impl Ending {
     /// Whether gossip may know better.
     fn is_guessed(&self) -> bool {
-        matches!(self, Self::Silent | Self::Replaced { .. } | Self::Gone { .. })
+        matches!(self, Self::Silent | Self::Replaced { .. } | Self::Gone)
     }
 }
 
@@ -129,11 +127,9 @@ impl fmt::Display for Ending {
                 .write_str("it gave the lease up: it stepped down, or too few voters renewed it"),
             Self::Silent => formatter.write_str("it has gone or is silent"),
             Self::Replaced { by } => write!(formatter, "node {by} has taken over"),
-            Self::Gone { suspected: true } => formatter
+            Self::Gone => formatter
                 .write_str("it crashed or was cut off: it fell silent and answered nobody's ping"),
-            Self::Gone { suspected: false } => {
-                formatter.write_str("it is gone: it left, crashed or was cut off")
-            }
+            Self::Left => formatter.write_str("it left: it said goodbye to the cluster"),
             Self::Restarted => formatter.write_str(
                 "it crashed: its process died without a word to this node, and another runs now",
             ),
@@ -232,23 +228,11 @@ impl History {
             (Some(guess), _) if !guess.is_guessed() => return None,
             (_, MemberState::Alive) if member.boot.start > boot.start => Ending::Restarted,
             // How long it goes on is for the election to say.
-            (Some(_), MemberState::Down) if member.boot == boot => {
-                Ending::Gone { suspected: self.was_suspected(id) }
-            }
+            (Some(_), MemberState::Down) if member.boot == boot => Ending::Gone,
+            (Some(_), MemberState::Left) if member.boot == boot => Ending::Left,
             _ => return None,
         };
-        let known_already = matches!(guess, Some(Ending::Gone { .. }));
-        (!known_already || better == Ending::Restarted).then_some(better)
-    }
-
-    /// Whether gossip looked for `member` in vain before it gave it up.
-    fn was_suspected(&self, member: NodeId) -> bool {
-        let states = self.events.iter().rev().filter_map(|happening| match happening.event {
-            Event::MemberChanged { id, state, .. } if id == member => Some(state),
-            _ => None,
-        });
-        let mut before = states.skip_while(|state| *state == MemberState::Down);
-        before.next() == Some(MemberState::Suspect)
+        (guess != Some(&better)).then_some(better)
     }
 
     fn note_term(&mut self, event: &Event, now: Now) {
@@ -433,13 +417,10 @@ mod tests {
         history.learn(&seen(2, 1, MemberState::Alive), at(55));
         assert_eq!(ending(&history, 0), Ending::Silent);
         history.note(goose(4, 5), String::new(), 3, at(60));
-        let address = "127.0.0.1:8001".parse().unwrap();
-        let suspect = Event::MemberChanged { id: id(2), address, state: MemberState::Suspect };
-        history.note(suspect, String::new(), 4, at(70));
         history.learn(&seen(2, 1, MemberState::Suspect), at(70));
         assert_eq!(ending(&history, 0), Ending::Silent);
         history.learn(&seen(2, 1, MemberState::Down), at(80));
-        assert_eq!(ending(&history, 0), Ending::Gone { suspected: true });
+        assert_eq!(ending(&history, 0), Ending::Gone);
         let when = history.terms[0].ended.clone().unwrap().1;
         assert_eq!(when, at(50).holder, "the reason is news, the end is not");
         history.learn(&seen(2, 2, MemberState::Alive), at(90));
@@ -450,13 +431,15 @@ mod tests {
     }
 
     #[test]
-    fn who_was_not_missed_may_have_left() {
+    fn who_said_goodbye_has_left() {
         let mut history = history();
         history.note(goose(2, 3), String::new(), 1, at(40));
         history.note(goose(4, 5), String::new(), 2, at(60));
         assert_eq!(ending(&history, 0), Ending::Replaced { by: id(4) });
-        history.learn(&seen(2, 1, MemberState::Down), at(80));
-        assert_eq!(ending(&history, 0), Ending::Gone { suspected: false });
+        history.learn(&seen(2, 1, MemberState::Left), at(80));
+        assert_eq!(ending(&history, 0), Ending::Left);
+        history.learn(&seen(2, 2, MemberState::Alive), at(90));
+        assert_eq!(ending(&history, 0), Ending::Left, "what came after is no news of it");
     }
 
     #[test]

@@ -109,9 +109,12 @@ fn cluster(page: &mut Page, moment: &Moment<'_>) {
     let status = moment.status();
     page.head("gaggle_members", Kind::Gauge, "Members by what gossip says of them.");
     let members = &status.members;
-    for (state, count) in
-        [("alive", members.alive), ("suspect", members.suspect), ("down", members.down)]
-    {
+    for (state, count) in [
+        ("alive", members.alive),
+        ("suspect", members.suspect),
+        ("down", members.down),
+        ("left", members.left),
+    ] {
         page.sample("gaggle_members", &[("state", state)], count);
     }
     let voters = status.voters.as_ref();

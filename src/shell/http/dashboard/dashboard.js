@@ -216,11 +216,12 @@ const tags = (member) => Object.entries(member.tags || {}).map((tag) => tag.join
 
 // Whoever leads comes first, then who is missing: among a thousand nobody looks further.
 const rank = (member) =>
-  member.role === "goose" ? 0 : { suspect: 1, down: 2, alive: 3 }[member.state];
+  member.role === "goose" ? 0 : { suspect: 1, down: 2, alive: 3, left: 4 }[member.state];
 
 function showMembers() {
   const count = (state) => members.filter((member) => member.state === state).length;
-  say("counts", `${count("alive")} alive, ${count("suspect")} suspect, ${count("down")} down.`);
+  say("counts", `${count("alive")} alive, ${count("suspect")} suspect, ${count("down")} down` +
+    `${count("left") ? `, ${count("left")} left` : ""}.`);
   const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
   const text = (member) => `${member.id} ${member.addr} ${member.state} ${member.role} ` +
     `${tags(member)}`.toLowerCase();
@@ -241,7 +242,7 @@ function showMembers() {
     row.dataset.text = line;
     row.dataset.role = member.role;
     row.replaceChildren(...cells.map((cell) => make("td", String(cell))));
-    row.children[2].className = { alive: "", suspect: "wait", down: "no" }[member.state];
+    row.children[2].className = { alive: "", suspect: "wait", down: "no", left: "unsure" }[member.state];
   });
   const rest = found.length - shown.length;
   element("more").hidden = rest === 0;
