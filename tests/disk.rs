@@ -184,7 +184,6 @@ fn a_running_node_says_that_its_disk_is_full_and_leads_once_it_is_not() {
         let mut events = node.events();
         let failed = |event: &Event| matches!(event, Event::Warning(Warning::StoreFailed { .. }));
         wait_for(&mut events, failed).await;
-        wait_for(&mut events, failed).await;
         assert!(!node.is_goose() && node.snapshot().lease.is_none());
         store.fails.store(false, Ordering::Release);
         wait_for(&mut events, |event| matches!(event, Event::BecameGoose { .. })).await;

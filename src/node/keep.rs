@@ -25,6 +25,8 @@ pub(super) struct Keeping {
     next_ticket: u64,
     under_way: Option<UnderWay>,
     retry_at: Option<HolderTime>,
+    /// Why the last write failed, which has been told; the next may well fail like it.
+    failure: Option<String>,
     started: bool,
     lost: bool,
     past: Option<(VoterPast, bool, u32)>,
@@ -45,6 +47,7 @@ impl Keeping {
             next_ticket: 1,
             under_way: None,
             retry_at: None,
+            failure: None,
             started: false,
             lost: false,
             past: None,
@@ -93,7 +96,10 @@ impl NodeCore {
                     self.keeping.dirty = true;
                     self.keeping.retry_at = Some(now.holder.plus(RETRY));
                     self.counters.store_failures += 1;
-                    self.event(Event::Warning(Warning::StoreFailed { error }));
+                    if self.keeping.failure.as_ref() != Some(&error) {
+                        self.keeping.failure = Some(error.clone());
+                        self.event(Event::Warning(Warning::StoreFailed { error }));
+                    }
                     if let Some(election) = &mut self.election {
                         election.handle_stored(now, under_way.vote_revision, false);
                     }
@@ -126,6 +132,7 @@ impl NodeCore {
 
     fn stored(&mut self, now: Now, vote_revision: u64) {
         self.keeping.retry_at = None;
+        self.keeping.failure = None;
         if !self.keeping.started {
             self.keeping.started = true;
             self.event(Event::Started { process: self.me });
