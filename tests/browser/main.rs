@@ -82,6 +82,13 @@ fn the_dashboard_follows_a_kill_and_says_why_there_is_no_goose() {
         "explanation",
         &format!("Quorum lost: voters {low} and {high} do not answer"),
     );
+    let term = second.term;
+    wait_for(&browser, "since", "Nobody since ");
+    wait_for(&browser, "since", &format!("The last was node {}, of term {term}: ", second.goose));
+    wait_for(&browser, "history", "Nobody since ");
+    // Terms and vacancies, drawn to scale: nobody leads at its end.
+    let last = "return document.getElementById('strip').lastChild.dataset.state";
+    assert_eq!(browser.run(last), "gap");
     picture(&browser, "quorum-lost");
 
     cluster.kill(watched);
