@@ -21,7 +21,9 @@ struct Entry {
     heard: VoterTime,
     /// Since when it has said, without a break, that it reaches a majority.
     connected_since: Option<VoterTime>,
-    passed_over: bool,
+    /// Once it was waited for in this vacancy: until when. Kept per contender, for whoever comes
+    /// first may alternate, and each has one turn.
+    waited_until: Option<VoterTime>,
 }
 
 /// Who might lead, and who is being waited for.
@@ -30,7 +32,6 @@ pub(crate) struct Deference {
     contenders: BTreeMap<NodeId, Entry>,
     freshness: Duration,
     patience: Duration,
-    waiting: Option<(NodeId, VoterTime)>,
     nominee: Option<(NodeId, VoterTime)>,
     /// Set in the first vacancy after founding: until when any higher node in sight is waited
     /// for, connected or not.
@@ -46,14 +47,7 @@ enum First {
 impl Deference {
     /// `freshness`: how long a contender counts after it was heard. `patience`: W_d.
     pub(crate) fn new(freshness: Duration, patience: Duration) -> Self {
-        Self {
-            contenders: BTreeMap::new(),
-            freshness,
-            patience,
-            waiting: None,
-            nominee: None,
-            first: None,
-        }
+        Self { contenders: BTreeMap::new(), freshness, patience, nominee: None, first: None }
     }
 
     /// The first vacancy after founding is about to begin: a simultaneous start should elect
@@ -67,8 +61,8 @@ impl Deference {
         let known = self.contenders.get(&process.id).filter(|entry| entry.process == process);
         let since = known.and_then(|entry| entry.connected_since);
         let connected_since = if connected { Some(since.unwrap_or(now)) } else { None };
-        let passed_over = known.is_some_and(|entry| entry.passed_over);
-        let entry = Entry { process, heard: now, connected_since, passed_over };
+        let waited_until = known.and_then(|entry| entry.waited_until);
+        let entry = Entry { process, heard: now, connected_since, waited_until };
         self.contenders.insert(process.id, entry);
         if self.contenders.len() > CONTENDERS_MAX {
             let stalest = self.contenders.iter().min_by_key(|(id, entry)| (entry.heard, **id));
@@ -86,6 +80,14 @@ impl Deference {
         }
     }
 
+    /// A process says that it may not lead at present. Its turn in this vacancy stays spent.
+    pub(crate) fn withdraw(&mut self, process: Process) {
+        let known = self.contenders.get_mut(&process.id);
+        if let Some(entry) = known.filter(|entry| entry.process == process) {
+            entry.connected_since = None;
+        }
+    }
+
     /// A release named its successor, which comes first for one W_d.
     pub(crate) fn nominate(&mut self, nominee: Option<NodeId>, now: VoterTime) {
         self.nominee = nominee.map(|id| (id, now.plus(self.patience)));
@@ -93,11 +95,10 @@ impl Deference {
 
     /// A tenure has begun: the next vacancy starts afresh.
     pub(crate) fn settle(&mut self) {
-        self.waiting = None;
         self.nominee = None;
         self.first = None;
         for entry in self.contenders.values_mut() {
-            entry.passed_over = false;
+            entry.waited_until = None;
         }
     }
 
@@ -157,23 +158,21 @@ impl Deference {
     }
 
     fn connected_ahead_of(&mut self, claimant: NodeId, now: VoterTime) -> Option<NodeId> {
-        loop {
-            let best = self.contenders.values().rev().find(|entry| {
-                !entry.passed_over && entry.connected_since.is_some() && self.is_fresh(entry, now)
-            });
-            let best = best.map(|entry| entry.process.id).filter(|best| *best > claimant)?;
-            let until = match self.waiting {
-                Some((waited_for, until)) if waited_for == best => until,
-                _ => now.plus(self.patience),
-            };
-            self.waiting = Some((best, until));
-            if now < until || plant::is(Plant::DeadContenderDeferredTo) {
-                return Some(best);
+        let patience = self.patience;
+        for (id, entry) in self.contenders.iter_mut().rev() {
+            let endless = plant::is(Plant::DeadContenderDeferredTo);
+            let fresh = now.since(entry.heard) <= self.freshness || endless;
+            let over = entry.waited_until.is_some_and(|until| until <= now) && !endless;
+            if over || !fresh || entry.connected_since.is_none() {
+                continue;
             }
-            if let Some(entry) = self.contenders.get_mut(&best) {
-                entry.passed_over = true;
+            if *id <= claimant {
+                return None;
             }
+            entry.waited_until.get_or_insert(now.plus(patience));
+            return Some(*id);
         }
+        None
     }
 }
 
@@ -248,5 +247,24 @@ mod tests {
             deference.hear(process(number), true, at(number));
         }
         assert_eq!(deference.known().count(), CONTENDERS_MAX);
+    }
+
+    #[test]
+    fn who_comes_first_by_turns_is_not_waited_for_anew() {
+        let mut deference = deference();
+        let claimant = process(1).id;
+        deference.hear(process(2), true, at(0));
+        assert_eq!(deference.ahead_of(claimant, None, at(0)), Some(process(2).id));
+        deference.hear(process(3), true, at(10));
+        assert_eq!(deference.ahead_of(claimant, None, at(10)), Some(process(3).id));
+        deference.hear(process(3), false, at(20));
+        assert_eq!(deference.ahead_of(claimant, None, at(29)), Some(process(2).id));
+        assert_eq!(deference.ahead_of(claimant, None, at(30)), None);
+        deference.hear(process(3), true, at(35));
+        assert_eq!(deference.ahead_of(claimant, None, at(39)), Some(process(3).id));
+        deference.withdraw(process(3));
+        assert_eq!(deference.ahead_of(claimant, None, at(39)), None);
+        deference.hear(process(3), true, at(40));
+        assert_eq!(deference.ahead_of(claimant, None, at(40)), None);
     }
 }

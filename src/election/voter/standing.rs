@@ -112,6 +112,8 @@ impl Voter {
         }
         if poll.eligible && !self.tombstones.contains(&from) {
             self.deference.hear(from, poll.quorum_connected, now.voter);
+        } else {
+            self.deference.withdraw(from);
         }
         let status = self.status(from.id, in_sight, goose, now.voter);
         let founding = poll.founding.then(|| match (&self.phase, &self.founded) {

@@ -25,12 +25,21 @@ const NOTICE_INTERVAL: Duration = Duration::from_millis(100);
 /// Allowed for timers that are late.
 const LATENESS: Duration = Duration::from_millis(5);
 
+/// When a process last said that it may lead and reaches a majority, and when that it does not.
+/// What a voter says in the instant in which it hears the second may still follow from the first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    contends: Option<VoterTime>,
+    does_not: Option<VoterTime>,
+}
+
 #[derive(Debug, Default)]
 struct Voter {
-    /// Who said that it may lead: whether it reaches a majority, by its last word, and when.
-    /// A late word of a process that is gone says nothing of the next one.
-    heard: BTreeMap<Process, (bool, VoterTime)>,
-    nominee: Option<(NodeId, VoterTime)>,
+    /// What each process said of itself. A late word of one that is gone says nothing of the
+    /// next one.
+    heard: BTreeMap<Process, Word>,
+    /// Who was nominated, and when last. An older Goose's word may come later.
+    nominees: BTreeMap<NodeId, VoterTime>,
     /// When it first spoke after it was founded.
     founded: Option<Option<VoterTime>>,
     /// Since when it has named somebody, again and again, and when last, while it granted
@@ -49,7 +58,7 @@ impl Courtesy {
     pub fn hears(&mut self, voter: Process, from: Process, now: VoterTime, message: &Message) {
         let voter = self.voters.entry(voter).or_default();
         match message {
-            Message::Poll(poll) if poll.eligible => voter.hears(from, poll.quorum_connected, now),
+            Message::Poll(poll) => voter.hears(from, poll.eligible && poll.quorum_connected, now),
             Message::Release { release, .. } => voter.nominates(release, now),
             Message::Acquire(acquire) => {
                 if let Some(release) = &acquire.certificate {
@@ -134,8 +143,11 @@ impl Courtesy {
 }
 
 impl Voter {
-    fn hears(&mut self, from: Process, connected: bool, now: VoterTime) {
-        if self.heard.insert(from, (connected, now)).is_none() {
+    fn hears(&mut self, from: Process, contends: bool, now: VoterTime) {
+        let known = self.heard.contains_key(&from);
+        let word = self.heard.entry(from).or_default();
+        *(if contends { &mut word.contends } else { &mut word.does_not }) = Some(now);
+        if !known {
             // Another process has a turn of its own.
             self.named.remove(&from.id);
         }
@@ -143,18 +155,18 @@ impl Voter {
 
     fn nominates(&mut self, release: &Release, now: VoterTime) {
         if let Some(nominee) = release.nominee {
-            self.nominee = Some((nominee, now));
+            self.nominees.insert(nominee, now);
         }
     }
 
     fn may_name(&self, named: NodeId, now: VoterTime, timing: &Timing) -> bool {
         let lately = |at: VoterTime, span: Duration| now.since(at) <= span + LATENESS;
-        let contends = self.heard.iter().any(|(process, (connected, at))| {
-            process.id == named && *connected && lately(*at, timing.contender_freshness())
+        let contends = self.heard.iter().any(|(process, word)| {
+            let fresh = word.contends.filter(|at| lately(*at, timing.contender_freshness()));
+            let taken_back = |since| word.does_not.is_some_and(|at| at > since && at < now);
+            process.id == named && fresh.is_some_and(|at| !taken_back(at))
         });
-        let nominated = self
-            .nominee
-            .is_some_and(|(nominee, at)| nominee == named && lately(at, timing.deference));
+        let nominated = self.nominees.get(&named).is_some_and(|at| lately(*at, timing.deference));
         let first = self.founded.flatten().is_some_and(|at| lately(at, timing.deference));
         contends || nominated || first
     }

@@ -37,8 +37,8 @@ struct Memory {
     durable_ballot: u64,
     /// The ballot it granted last, and to whom.
     granted: Option<(u64, Process)>,
-    /// The highest ballot that was durable when its record was lost, until it votes again.
-    lost_ballot: u64,
+    /// Whether it granted anything before its record was lost, until it votes again.
+    lost_grants: bool,
 }
 
 /// See the module.
@@ -90,8 +90,9 @@ impl Voting {
                 format!("voter {id} knew ballot {floor} and now says {}", state.max_ballot);
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
         }
-        // How high its floor is depends on wall clocks; that it takes one does not.
-        if state.may_grant && std::mem::take(&mut memory.lost_ballot) > 0 && state.max_ballot == 0 {
+        // How high its floor is depends on wall clocks; that it takes one does not. Whoever
+        // never granted may still be founded with the others.
+        if state.may_grant && std::mem::take(&mut memory.lost_grants) && state.max_ballot == 0 {
             let sentence = format!("voter {id} lost its record, and votes without a floor");
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
         }
@@ -128,8 +129,8 @@ impl Voting {
     /// Voter `id` lost its record, and cannot be blamed for what it forgot.
     pub fn voter_wiped(&mut self, id: NodeId) {
         let memory = self.voters.entry(id).or_default();
-        let lost_ballot = memory.lost_ballot.max(memory.durable_ballot);
-        *memory = Memory { lost_ballot, ..Memory::default() };
+        let lost_grants = memory.lost_grants || memory.granted.is_some();
+        *memory = Memory { lost_grants, ..Memory::default() };
     }
 
     /// What a sound disk says when voter `id` starts from it.
@@ -292,8 +293,7 @@ mod tests {
     #[test]
     fn a_voter_that_forgot_its_floor_is_found_though_its_ballots_are_forgotten() {
         let mut voting = Voting::default();
-        let durable = VoterState { durable_ballot: 1, ..granted(1, 600) };
-        owe(&mut voting, 1, durable).unwrap();
+        owe(&mut voting, 1, granted(1, 600)).unwrap();
         voting.voter_wiped(voter());
         owe(&mut voting, 2, VoterState::default()).unwrap();
         let votes =
