@@ -21,9 +21,6 @@ struct Entry {
     heard: VoterTime,
     /// Since when it has said, without a break, that it reaches a majority.
     connected_since: Option<VoterTime>,
-    /// Once it was waited for in this vacancy: until when. Kept per contender, for whoever comes
-    /// first may alternate, and each has one turn.
-    waited_until: Option<VoterTime>,
 }
 
 /// Who might lead, and who is being waited for.
@@ -32,6 +29,10 @@ pub(crate) struct Deference {
     contenders: BTreeMap<NodeId, Entry>,
     freshness: Duration,
     patience: Duration,
+    /// Until when each is waited for that has had a turn in this vacancy. Apart from the
+    /// contenders, for whoever falls out of that table and comes back gets no other; nor does
+    /// anybody if this one is full.
+    turns: BTreeMap<Process, VoterTime>,
     nominee: Option<(NodeId, VoterTime)>,
     /// Set in the first vacancy after founding: until when any higher node in sight is waited
     /// for, connected or not.
@@ -47,7 +48,14 @@ enum First {
 impl Deference {
     /// `freshness`: how long a contender counts after it was heard. `patience`: W_d.
     pub(crate) fn new(freshness: Duration, patience: Duration) -> Self {
-        Self { contenders: BTreeMap::new(), freshness, patience, nominee: None, first: None }
+        Self {
+            contenders: BTreeMap::new(),
+            freshness,
+            patience,
+            turns: BTreeMap::new(),
+            nominee: None,
+            first: None,
+        }
     }
 
     /// The first vacancy after founding is about to begin: a simultaneous start should elect
@@ -61,12 +69,16 @@ impl Deference {
         let known = self.contenders.get(&process.id).filter(|entry| entry.process == process);
         let since = known.and_then(|entry| entry.connected_since);
         let connected_since = if connected { Some(since.unwrap_or(now)) } else { None };
-        let waited_until = known.and_then(|entry| entry.waited_until);
-        let entry = Entry { process, heard: now, connected_since, waited_until };
+        let entry = Entry { process, heard: now, connected_since };
         self.contenders.insert(process.id, entry);
         if self.contenders.len() > CONTENDERS_MAX {
-            let stalest = self.contenders.iter().min_by_key(|(id, entry)| (entry.heard, **id));
-            if let Some(id) = stalest.map(|(id, _)| *id) {
+            // Whoever is gone first, then the lowest: it would not be waited for anyway. To drop
+            // whoever was heard least lately would let a thousand newcomers displace each other.
+            let worth = |(id, entry): &(&NodeId, &Entry)| {
+                let fresh = self.is_fresh(entry, now);
+                (fresh, if fresh { VoterTime(0) } else { entry.heard }, **id)
+            };
+            if let Some(id) = self.contenders.iter().min_by_key(worth).map(|(id, _)| *id) {
                 self.contenders.remove(&id);
             }
         }
@@ -97,9 +109,7 @@ impl Deference {
     pub(crate) fn settle(&mut self) {
         self.nominee = None;
         self.first = None;
-        for entry in self.contenders.values_mut() {
-            entry.waited_until = None;
-        }
+        self.turns.clear();
     }
 
     /// Everybody heard of, fresh or not: whom to tell of a vacancy.
@@ -158,21 +168,17 @@ impl Deference {
     }
 
     fn connected_ahead_of(&mut self, claimant: NodeId, now: VoterTime) -> Option<NodeId> {
-        let patience = self.patience;
-        for (id, entry) in self.contenders.iter_mut().rev() {
-            let endless = plant::is(Plant::DeadContenderDeferredTo);
-            let fresh = now.since(entry.heard) <= self.freshness || endless;
-            let over = entry.waited_until.is_some_and(|until| until <= now) && !endless;
-            if over || !fresh || entry.connected_since.is_none() {
-                continue;
-            }
-            if *id <= claimant {
-                return None;
-            }
-            entry.waited_until.get_or_insert(now.plus(patience));
-            return Some(*id);
+        let best = self.contenders.values().rev().find(|entry| {
+            let over = self.turns.get(&entry.process).is_some_and(|until| now >= *until);
+            let waits = !over || plant::is(Plant::DeadContenderDeferredTo);
+            waits && entry.connected_since.is_some() && self.is_fresh(entry, now)
+        });
+        let best = best.map(|entry| entry.process).filter(|best| best.id > claimant)?;
+        if self.turns.len() >= CONTENDERS_MAX && !self.turns.contains_key(&best) {
+            return None;
         }
-        None
+        self.turns.entry(best).or_insert_with(|| now.plus(self.patience));
+        Some(best.id)
     }
 }
 
@@ -238,6 +244,28 @@ mod tests {
         assert_eq!(deference.ahead_of(process(9).id, None, at(1)), Some(process(2).id));
         assert_eq!(deference.ahead_of(process(2).id, None, at(1)), None);
         assert_eq!(deference.ahead_of(process(9).id, None, at(31)), None);
+    }
+
+    #[test]
+    fn however_many_contend_a_vacancy_is_waited_out() {
+        let mut deference = deference();
+        let claimant = process(1).id;
+        let deferred = (0..2000).filter(|now| {
+            // One after another out of a hundred, so that each falls out of the table.
+            deference.hear(process(2 + now * 37 % 100), true, at(*now));
+            deference.ahead_of(claimant, None, at(*now)).is_some()
+        });
+        assert!(deferred.count() <= CONTENDERS_MAX * 30);
+    }
+
+    #[test]
+    fn the_highest_are_kept_in_mind_but_not_when_they_are_gone() {
+        let mut deference = deference();
+        (1..=20).for_each(|number| deference.hear(process(number), true, at(0)));
+        let lowest = deference.known().map(|process| process.id.number()).min();
+        assert_eq!(lowest, Some(5));
+        deference.hear(process(1), true, at(501));
+        assert!(deference.known().any(|known| known == process(1)));
     }
 
     #[test]
