@@ -120,18 +120,23 @@ impl Contender {
             return;
         }
         let Role::Goose(tenure) = &mut self.role else { return };
-        // A Goose that is not heard back from must not go on locking the voters.
-        let deaf =
-            now.since(tenure.confirmed) > 2 * renew_interval && !plant::is(Plant::DeafGooseRenews);
         let pause = if tenure.established { renew_interval } else { retransmit };
         tenure.next_renewal = now.plus(pause);
         let voters: Vec<NodeId> = self.links.keys().copied().collect();
         for voter in voters {
-            if deaf {
-                self.probe(voter, now, outbox);
-            } else {
-                self.renew(voter, now, outbox);
-            }
+            self.renew_or_probe(voter, now, outbox);
+        }
+    }
+
+    /// A Goose that is not heard back from must not go on locking the voters: it only asks
+    /// whether they hear it, until a majority says so.
+    fn renew_or_probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
+        let patience = 2 * self.renew_interval();
+        let Role::Goose(tenure) = &self.role else { return };
+        if now.since(tenure.confirmed) > patience && !plant::is(Plant::DeafGooseRenews) {
+            self.probe(voter, now, outbox);
+        } else {
+            self.renew(voter, now, outbox);
         }
     }
 
@@ -386,7 +391,9 @@ impl Contender {
                 self.highest_ballot = tenure.ballot;
                 tenure.next_renewal = now;
             }
-            NakReason::Stale { .. } | NakReason::NewBoot { .. } => self.renew(voter, now, outbox),
+            NakReason::Stale { .. } | NakReason::NewBoot { .. } => {
+                self.renew_or_probe(voter, now, outbox);
+            }
             NakReason::DuplicateId => {
                 outbox.event(Event::Warning(Warning::DuplicateId { address: None }));
             }
