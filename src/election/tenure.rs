@@ -89,9 +89,14 @@ impl Contender {
         let (term, ballot) = (tenure.term, tenure.ballot);
         self.role = Role::Standby;
         self.barrier = now;
+        let suspended = reason == DemotionReason::Suspended;
         outbox.event(Event::BecameDuck { term, reason });
-        let release = Release { holder: self.me, ballot, all: false, nominee: None };
-        self.release(release, now, outbox);
+        // Work that a suspended machine still does cannot have ended yet: the grants then run out
+        // by themselves, which leaves the time to end it.
+        if !(self.occupied && suspended) {
+            let release = Release { holder: self.me, ballot, all: false, nominee: None };
+            self.release(release, now, outbox);
+        }
         self.take_heart();
         self.poll_soon(now);
     }

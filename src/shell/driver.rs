@@ -24,6 +24,7 @@ use super::reload::Change;
 use super::socket::{RECEIVE_SIZE, try_receive};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
+use super::work::Rest;
 use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
@@ -48,9 +49,11 @@ pub(super) enum Order {
         to: Option<NodeId>,
         hold: Option<Duration>,
         reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
+        /// No work begins before the order is obeyed, though whoever gave it may be gone.
+        rest: Rest,
     },
     Abdicate,
-    Leave,
+    Leave(Option<Rest>),
     Change(Change),
 }
 
@@ -90,7 +93,6 @@ impl Driver {
             if self.core.has_left(now) {
                 break;
             }
-            self.core.set_occupied(self.shared.work.is_busy());
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
             sleep.as_mut().reset(Instant::now() + pause);
             self.wait(&mut buffer, sleep.as_mut()).await;
@@ -108,6 +110,7 @@ impl Driver {
             biased;
             stored = self.stored.recv(), if !self.store_lost => match stored {
                 Some(Stored { ticket, outcome }) => {
+                    self.look_at_work();
                     self.core.handle_stored(self.clock.now(), ticket, outcome);
                 }
                 // It lives as long as the writer here does, unless it has died.
@@ -117,11 +120,20 @@ impl Driver {
             Some(order) = self.orders.recv() => self.obey(order),
             Some(names) = self.resolved.1.recv() => self.take_names(&names),
             Ok(()) = self.socket.readable() => self.receive(buffer),
-            () = sleep => self.core.handle_timeout(self.clock.now()),
+            () = sleep => {
+                self.look_at_work();
+                self.core.handle_timeout(self.clock.now());
+            }
         }
     }
 
+    /// Work may have begun while this task waited, and then the lease is not just given away.
+    fn look_at_work(&mut self) {
+        self.core.set_occupied(self.shared.work.is_busy());
+    }
+
     fn receive(&mut self, buffer: &mut [u8; RECEIVE_SIZE]) {
+        self.look_at_work();
         for _ in 0..BATCH {
             let Some((length, from)) = try_receive(&self.socket, buffer) else { break };
             self.core.handle_datagram(self.clock.now(), from, &buffer[..length]);
@@ -139,7 +151,7 @@ impl Driver {
     fn obey(&mut self, order: Order) {
         let now = self.clock.now();
         match order {
-            Order::StepDown { to, hold, reply } => {
+            Order::StepDown { to, hold, reply, rest: _rest } => {
                 let outcome = self.core.step_down(now, to, hold);
                 self.publish(true);
                 // Whoever asked may have gone; the order stands.
@@ -151,7 +163,7 @@ impl Driver {
                     let _ = self.core.step_down(now, None, Some(Duration::ZERO));
                 }
             }
-            Order::Leave => self.core.leave(now),
+            Order::Leave(_rest) => self.core.leave(now),
             Order::Change(change) => self.apply(change),
         }
     }

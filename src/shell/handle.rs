@@ -127,7 +127,7 @@ impl Handle {
     /// Tells the node to leave at once, asking no work to end, and without waiting for it.
     pub fn dismiss(&self) {
         // If too many orders wait, the node stays.
-        let _ = self.orders.try_send(Order::Leave);
+        let _ = self.orders.try_send(Order::Leave(None));
     }
 
     /// Ends the work under the lease, steps down, hands over to `to` or to the best standby
@@ -141,9 +141,9 @@ impl Handle {
         hold: Option<Duration>,
     ) -> Result<SteppedDown, OrderError> {
         self.refuse_early(to)?;
-        let _rest = self.end_work().await?;
+        let rest = self.end_work().await?;
         let (reply, answer) = oneshot::channel();
-        let order = Order::StepDown { to, hold, reply };
+        let order = Order::StepDown { to, hold, reply, rest };
         self.orders.try_send(order).map_err(|_| OrderError::Unavailable)?;
         Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
     }
@@ -155,8 +155,8 @@ impl Handle {
     /// [`OrderError::Unavailable`] if too many orders are waiting, and
     /// [`OrderError::WorkGoesOn`]. A node that has ended already is no error.
     pub async fn leave(&self) -> Result<(), OrderError> {
-        let _rest = self.end_work().await?;
-        if self.orders.try_send(Order::Leave).is_err() && !self.orders.is_closed() {
+        let rest = self.end_work().await?;
+        if self.orders.try_send(Order::Leave(Some(rest))).is_err() && !self.orders.is_closed() {
             return Err(OrderError::Unavailable);
         }
         // A node that failed has ended too.

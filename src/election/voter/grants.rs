@@ -235,6 +235,12 @@ impl Voter {
             self.tombstones.push_back(holder);
             self.deference.remove(holder);
         }
+        // Whoever lost its record has granted nothing since, and owes the floor until it is
+        // durable: a record with some lower ballot would look as if it owed none.
+        if let Phase::Waiting { floor: true, .. } = self.phase {
+            self.hear_ballot(ballot);
+            return;
+        }
         let bootless = all && plant::is(Plant::KeeperReleasesWithoutBoot);
         let all = all || plant::is(Plant::ReleaseIgnoresBallot);
         let is_his = |whose: Process| whose == holder || bootless && whose.id == holder.id;

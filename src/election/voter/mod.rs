@@ -137,7 +137,7 @@ impl Voter {
             // Nobody else's memory is needed, so the founding is complete with the first record.
             VoterPast::Virgin { nonce } if alone => {
                 let map = vec![(me.id, nonce)];
-                let vote = blank(Founding::Founded(map.clone()), Duration::ZERO);
+                let vote = blank(Founding::Founded(map.clone()), lease_max);
                 (vote, Phase::Founding { nonce, revision: 1, map })
             }
             VoterPast::Virgin { nonce } => {
@@ -396,6 +396,66 @@ fn owes_floor(vote: &Vote) -> bool {
         Founding::Virgin { .. } => true,
         // It lost its record and died before its floor, which is at least 1, was durable.
         Founding::Waited => vote.max_ballot == 0 && !plant::is(Plant::OwedFloorForgotten),
-        Founding::Founded(_) => false,
+        // Founded by itself, and what it granted since, if anything, is not in this record: the
+        // newer of its two slots may have been lost without a trace.
+        Founding::Founded(ref map) => map.len() == 1 && vote.max_ballot == 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::identity::Boot;
+    use crate::vocabulary::message::Release;
+    use crate::vocabulary::time::HolderTime;
+    use crate::vocabulary::timing::Profile;
+
+    fn process(number: u64) -> Process {
+        Process { id: NodeId::new(number).unwrap(), boot: Boot { start: 1, nonce: number } }
+    }
+
+    fn voter(past: VoterPast) -> Voter {
+        let voters = VoterSet::new((1..=3).map(|id| process(id).id).collect()).unwrap();
+        Voter::new(process(1), voters, &Timing::of(Profile::Lan), past, at(0))
+    }
+
+    fn at(milliseconds: u64) -> Now {
+        let nanoseconds = milliseconds * 1_000_000;
+        Now {
+            holder: HolderTime(nanoseconds),
+            voter: VoterTime(nanoseconds),
+            wall: WallTime(1_700_000_000_000 + milliseconds),
+        }
+    }
+
+    #[test]
+    fn a_release_does_not_pay_the_floor_that_is_owed() {
+        let mut lost = voter(VoterPast::Lost);
+        let mut outbox = Outbox::new(process(1));
+        lost.stored(1, true, at(1), &mut outbox);
+        let release = Release { holder: process(2), ballot: 7, all: false, nominee: None };
+        lost.release(process(2), 1, &release, at(2), &mut outbox);
+        // It crashes before its floor is durable.
+        let mut again = voter(VoterPast::Remembered(lost.ledger().vote().clone()));
+        again.stored(1, true, at(1), &mut outbox);
+        again.expire(at(10_000), &mut outbox);
+        assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
+        // Nor does the crash of the one that had it from a release make it less.
+        lost.expire(at(10_000), &mut outbox);
+        assert!(lost.ledger().vote().max_ballot > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_takes_the_floor() {
+        let voters = VoterSet::new(vec![process(1).id]).unwrap();
+        let timing = Timing::of(Profile::Lan);
+        let alone = |past| Voter::new(process(1), voters.clone(), &timing, past, at(0));
+        let first = alone(VoterPast::Virgin { nonce: 4 });
+        let mut again = alone(VoterPast::Remembered(first.ledger().vote().clone()));
+        assert!(again.quarantine_until() >= Some(VoterTime(600_000_000)));
+        let mut outbox = Outbox::new(process(1));
+        again.stored(1, true, at(1), &mut outbox);
+        again.expire(at(10_000), &mut outbox);
+        assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
     }
 }
