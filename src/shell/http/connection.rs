@@ -26,12 +26,14 @@ use tokio::time::{sleep, timeout};
 
 use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
+use super::recent::RecentStatus;
 use super::refusal::Stream;
 use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
 use super::stream::{Activity, EventBody, Place, Surroundings};
 use super::views::Moment;
 use super::{NodeView, Options};
 use crate::shell::history::History;
+use crate::vocabulary::snapshot::Snapshot;
 
 /// The largest head, in bytes.
 const HEAD_SIZE_MAX: usize = 16 * 1024;
@@ -48,6 +50,8 @@ const LINGER_SIZE: usize = 1024 * 1024;
 pub(super) struct Connection<V> {
     pub(super) view: V,
     pub(super) options: Arc<Options>,
+    /// Of all connections.
+    pub(super) status: Arc<RecentStatus>,
     pub(super) peer: IpAddr,
     /// Whether a request is being answered.
     pub(super) busy: Arc<AtomicBool>,
@@ -171,14 +175,18 @@ impl<V: NodeView> Connection<V> {
             headers: &parts.headers,
             peer: self.peer,
         };
+        if routes::is_plain_status(&parts.method, &parts.uri) {
+            let body = self.at_this_moment(|snapshot, moment| self.status.body(snapshot, moment));
+            return whole(routes::json_body(body));
+        }
         let token = self.options.admin_token.as_ref();
-        match self.at_this_moment(|moment| routes::respond(request, moment, token)) {
+        match self.at_this_moment(|_, moment| routes::respond(request, moment, token)) {
             Outcome::Answer(response) => whole(response),
             Outcome::Order(kind) => whole(self.order(kind, body).await),
             Outcome::Wait(wait) => {
                 let Some(_place) = self.place() else { return whole(self.too_many()) };
                 self.wait(wait).await;
-                whole(self.at_this_moment(|moment| routes::answer_now(request, moment)))
+                whole(self.at_this_moment(|_, moment| routes::answer_now(request, moment)))
             }
             Outcome::Events(subscription) => {
                 let Some(place) = self.place() else { return whole(self.too_many()) };
@@ -187,13 +195,14 @@ impl<V: NodeView> Connection<V> {
         }
     }
 
-    fn at_this_moment<T>(&self, answer: impl FnOnce(&Moment<'_>) -> T) -> T {
+    fn at_this_moment<T>(&self, answer: impl FnOnce(&Arc<Snapshot>, &Moment<'_>) -> T) -> T {
         let history = Arc::clone(&self.history.borrow());
         let snapshot = self.view.snapshot();
         // Read after the snapshot: a pause between the two can only shorten the lease.
         let now = self.view.holder_now();
         let reachable_within = self.options.reachable_within;
-        answer(&Moment { snapshot: &snapshot, now, reachable_within, history: &history })
+        let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
+        answer(&snapshot, &moment)
     }
 
     fn place(&self) -> Option<Place> {

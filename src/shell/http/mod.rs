@@ -8,9 +8,9 @@
 //!
 //! Assumptions: whoever connects may be hostile, so connections, headers, bodies and time are
 //! all bounded, and the server is meant to run on a thread of its own ([`spawn_thread`]), so
-//! that no load on it can delay the election. Every word about the role is computed from the
-//! lease deadline and the holder clock at the moment of the answer; nothing is cached, here or
-//! by others (`Cache-Control: no-store`).
+//! that no load on it can delay the election. Every word about the role holds at the moment of
+//! the answer, by the lease deadline and the holder clock: nothing is cached by others
+//! (`Cache-Control: no-store`), and here only what would come out the same ([`recent`]).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,6 +34,7 @@ mod page;
 pub mod past;
 mod problem;
 pub mod query;
+pub mod recent;
 mod refusal;
 pub mod routes;
 mod server;

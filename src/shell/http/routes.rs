@@ -95,7 +95,7 @@ pub enum Done {
 
 /// The answer to `request` at this `moment`.
 pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>) -> Outcome {
-    if request.uri.to_string().len() > TARGET_SIZE_MAX {
+    if target_size(request.uri) > TARGET_SIZE_MAX {
         return Outcome::Answer(target_too_long().response());
     }
     match request.uri.path() {
@@ -117,6 +117,17 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
         }
         _ => Outcome::Answer(answer_now(request, moment)),
     }
+}
+
+/// How long a target is, in bytes, without writing it down.
+fn target_size(uri: &Uri) -> usize {
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    uri.path_and_query().map_or(0, |target| target.as_str().len()) + authority
+}
+
+/// Whether just the status is asked for, as it is now.
+pub fn is_plain_status(method: &Method, uri: &Uri) -> bool {
+    method == Method::GET && uri.path() == "/v1/status" && uri.query().is_none()
 }
 
 /// The answer of everything that only looks, without any waiting.
@@ -309,14 +320,16 @@ fn allowing(mut response: Response<Bytes>, methods: &'static str) -> Response<By
 }
 
 fn json<T: Serialize>(view: &T) -> Response<Bytes> {
-    match serde_json::to_vec(view) {
-        Ok(mut body) => {
-            body.push(b'\n');
-            let mut response = plain(StatusCode::OK, body.into());
-            let json = HeaderValue::from_static("application/json");
-            response.headers_mut().insert(CONTENT_TYPE, json);
-            response
-        }
+    json_body(serde_json::to_vec(view).map(|mut body| {
+        body.push(b'\n');
+        body.into()
+    }))
+}
+
+/// A JSON document that was written already.
+pub(super) fn json_body(body: Result<Bytes, serde_json::Error>) -> Response<Bytes> {
+    match body {
+        Ok(body) => typed("application/json", body),
         Err(error) => Kind::Internal.with(error.to_string()).response(),
     }
 }

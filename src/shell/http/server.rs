@@ -45,6 +45,7 @@ pub async fn serve<V: NodeView>(
     })?;
     let (closing, closed) = watch::channel(false);
     let (history, readers) = (relay(view.history()), Arc::default());
+    let status = Arc::default();
     let mut table = Table::default();
     let options = Arc::new(options);
     tokio::pin!(stop);
@@ -59,6 +60,7 @@ pub async fn serve<V: NodeView>(
                         table.add(stream, Connection {
                             view: view.clone(),
                             options: Arc::clone(&options),
+                            status: Arc::clone(&status),
                             peer: peer.ip(),
                             busy: Arc::default(),
                             unread: AtomicBool::new(false),
@@ -113,6 +115,7 @@ where
     let connection = Connection {
         view,
         options,
+        status: Arc::default(),
         peer,
         busy: Arc::default(),
         unread: AtomicBool::new(false),

@@ -286,6 +286,32 @@ impl Moment<'_> {
         }
     }
 
+    /// From when on [`Self::status`] may say something else of the same snapshot: the next
+    /// millisecond of a span that it counts, or the end of something that it takes for true.
+    pub fn status_end(&self) -> HolderTime {
+        let snapshot = self.snapshot;
+        let instant = Duration::from_nanos(1);
+        let uptime = milliseconds(self.now.since(snapshot.started));
+        let mut end = snapshot.started.plus(Duration::from_millis(uptime.saturating_add(1)));
+        if let Some(lease) = snapshot.lease_at(self.now) {
+            // What is left is rounded down, so it changes just after a whole millisecond.
+            let part = lease.deadline.since(self.now).subsec_nanos() % 1_000_000;
+            let next = self.now.plus(Duration::from_nanos(u64::from(part)) + instant);
+            end = end.min(next).min(lease.deadline);
+        }
+        if let Some(known) = snapshot.goose.as_ref().filter(|known| self.now < known.expires) {
+            end = end.min(known.expires);
+        }
+        let voters = snapshot.voters.iter().flat_map(|voters| &voters.voters);
+        for answered in voters.filter_map(|voter| voter.answered) {
+            let last = answered.plus(self.reachable_within);
+            if self.now <= last {
+                end = end.min(last.plus(instant));
+            }
+        }
+        end
+    }
+
     /// `/v1/goose`: this node by its lease, any other by evidence that has not run out.
     pub fn goose(&self) -> Option<GooseView> {
         let snapshot = self.snapshot;

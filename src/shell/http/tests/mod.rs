@@ -25,6 +25,7 @@ mod abuse;
 mod contract;
 mod guard;
 mod orders;
+mod recent;
 mod routing;
 mod streams;
 
