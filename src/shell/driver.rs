@@ -12,16 +12,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::handle::Shared;
 use super::history::History;
 use super::journal;
 use super::reload::Change;
-use super::socket::{RECEIVE_SIZE, try_receive};
+use super::socket::{Endpoint, RECEIVE_SIZE};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
 use super::work::Rest;
@@ -60,7 +60,8 @@ pub(super) enum Order {
 /// Everything the task owns.
 pub(super) struct Driver {
     pub(super) core: NodeCore,
-    pub(super) socket: UdpSocket,
+    pub(super) socket: Endpoint,
+    pub(super) alarm: Alarm,
     pub(super) writer: Writer,
     pub(super) stored: mpsc::UnboundedReceiver<Stored>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -85,7 +86,6 @@ impl Driver {
     /// Runs until the node has left.
     pub(super) async fn run(mut self) {
         let mut buffer = Box::new([0_u8; RECEIVE_SIZE]);
-        let mut sleep: Pin<Box<Sleep>> = Box::pin(sleep_until(Instant::now()));
         loop {
             self.carry_out();
             self.confide();
@@ -94,8 +94,8 @@ impl Driver {
                 break;
             }
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
-            sleep.as_mut().reset(Instant::now() + pause);
-            self.wait(&mut buffer, sleep.as_mut()).await;
+            self.alarm.set(pause);
+            self.wait(&mut buffer).await;
         }
         self.publish(true);
         // The state folder is unlocked once the writing thread is done: whoever waits for the
@@ -105,7 +105,7 @@ impl Driver {
     }
 
     /// Waits for one input and hands it to the core.
-    async fn wait(&mut self, buffer: &mut [u8; RECEIVE_SIZE], sleep: Pin<&mut Sleep>) {
+    async fn wait(&mut self, buffer: &mut [u8; RECEIVE_SIZE]) {
         tokio::select! {
             biased;
             stored = self.stored.recv(), if !self.store_lost => match stored {
@@ -119,8 +119,8 @@ impl Driver {
             // Few and bounded, so before the socket: a flood would put them off for ever.
             Some(order) = self.orders.recv() => self.obey(order),
             Some(names) = self.resolved.1.recv() => self.take_names(&names),
-            Ok(()) = self.socket.readable() => self.receive(buffer),
-            () = sleep => {
+            () = self.socket.readable() => self.receive(buffer),
+            () = self.alarm.rings() => {
                 self.look_at_work();
                 self.core.handle_timeout(self.clock.now());
             }
@@ -135,7 +135,7 @@ impl Driver {
     fn receive(&mut self, buffer: &mut [u8; RECEIVE_SIZE]) {
         self.look_at_work();
         for _ in 0..BATCH {
-            let Some((length, from)) = try_receive(&self.socket, buffer) else { break };
+            let Some((length, from)) = self.socket.try_receive(buffer) else { break };
             self.core.handle_datagram(self.clock.now(), from, &buffer[..length]);
             self.carry_out();
         }
@@ -174,7 +174,7 @@ impl Driver {
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Transmit { to, datagram } => {
-                    if self.socket.try_send_to(&datagram, to).is_err() {
+                    if self.socket.try_send(&datagram, to).is_err() {
                         self.core.handle_send_failure();
                     }
                 }

@@ -6,7 +6,9 @@
 /// The commit that this was built from, or "unknown".
 pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
+mod alarm;
 pub mod clock;
+mod descriptor;
 mod driver;
 pub mod handle;
 pub mod history;

@@ -4,8 +4,10 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket as StandardSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::UdpSocket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use super::descriptor::watch_input;
 use crate::vocabulary::datagram::DATAGRAM_SIZE_MAX;
 
 /// Asked of the kernel for each direction: a burst of a thousand joiners fits.
@@ -123,18 +125,48 @@ pub fn bind(address: SocketAddr) -> Result<StandardSocket, BindError> {
     open().map_err(|error| BindError::of(Purpose::Gossip, address, error))
 }
 
-/// Receives one datagram if there is one. Errors that the kernel reports about earlier sends
-/// (a port that nobody listens on) are skipped: they say nothing about this socket.
-pub(super) fn try_receive(
-    socket: &UdpSocket,
-    buffer: &mut [u8; RECEIVE_SIZE],
-) -> Option<(usize, SocketAddr)> {
-    for _ in 0..16 {
-        match socket.try_recv_from(buffer) {
-            Ok((length, from)) => return Some((length, from)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-            Err(_) => {}
+/// The socket on the runtime. It is woken for what arrives only: the runtime's own socket is
+/// woken by every datagram that has left, too.
+#[derive(Debug)]
+pub(super) struct Endpoint(AsyncFd<StandardSocket>);
+
+impl Endpoint {
+    /// Takes `socket` over.
+    ///
+    /// # Errors
+    /// If the runtime cannot watch it.
+    pub(super) fn new(socket: StandardSocket) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self(watch_input(socket)?))
+    }
+
+    /// Done when something may have arrived.
+    pub(super) async fn readable(&self) {
+        if self.0.readable().await.is_err() {
+            // The runtime is going, and whoever waits with it.
+            std::future::pending().await
         }
     }
-    None
+
+    /// Receives one datagram if there is one. Errors that the kernel reports about earlier sends
+    /// (a port that nobody listens on) are skipped: they say nothing about this socket.
+    pub(super) fn try_receive(
+        &self,
+        buffer: &mut [u8; RECEIVE_SIZE],
+    ) -> Option<(usize, SocketAddr)> {
+        for _ in 0..16 {
+            match self.0.try_io(Interest::READABLE, |socket| socket.recv_from(buffer)) {
+                Ok((length, from)) => return Some((length, from)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(_) => {}
+            }
+        }
+        None
+    }
+
+    /// Sends one datagram, or fails at once: what does not fit into the kernel's buffer is lost,
+    /// as it may be anywhere on its way.
+    pub(super) fn try_send(&self, datagram: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.0.get_ref().send_to(datagram, to).map(drop)
+    }
 }

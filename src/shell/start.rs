@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
 use tokio::sync::{broadcast, mpsc, watch};
 
+use super::alarm::Alarm;
 use super::clock::Clock;
 use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
+use super::socket::Endpoint;
 use super::store::{Store, Writer};
 use super::work::Work;
 use crate::node::{NodeCore, Testament};
@@ -69,8 +70,7 @@ pub enum StartError {
 /// As [`StartError`] says.
 pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let StartOptions { setup, socket, disk, store, confidant } = options;
-    socket.set_nonblocking(true)?;
-    let socket = UdpSocket::from_std(socket)?;
+    let (socket, alarm) = (Endpoint::new(socket)?, Alarm::new()?);
     let clock = Clock;
     let deference = setup.timing.deference;
     let core = NodeCore::new(setup, disk, clock.now())?;
@@ -90,6 +90,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let driver = Driver {
         core,
         socket,
+        alarm,
         writer,
         stored,
         orders: order_queue,

@@ -1,0 +1,142 @@
+//! The one timer of a node's driver.
+//!
+//! On Linux it is a descriptor of the kernel's (timerfd). The runtime's own timers are made for
+//! many at once and pay for it where there is one: they round up to the millisecond, wake the
+//! thread on the way to a deadline that is more than 64 ms off, and wake it once more by a write
+//! to itself whenever a new deadline is the next one. Measured on a Duck at rest, that was two
+//! thirds of its wake-ups. Elsewhere the runtime's timer does.
+//!
+//! Assumption: whoever is woken looks at the clock and sets the alarm anew, so that one ring too
+//! many, or a clock that runs a little differently, costs a look and no more.
+
+#[cfg(target_os = "linux")]
+pub(super) use kernel::Alarm;
+#[cfg(not(target_os = "linux"))]
+pub(super) use runtime::Alarm;
+
+#[cfg(target_os = "linux")]
+mod kernel {
+    use std::io;
+    use std::os::fd::OwnedFd;
+    use std::time::Duration;
+
+    use rustix::time::{
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+        timerfd_settime,
+    };
+    use tokio::io::unix::AsyncFd;
+
+    use super::super::descriptor::watch_input;
+
+    /// See the module.
+    #[derive(Debug)]
+    pub(in crate::shell) struct Alarm(AsyncFd<OwnedFd>);
+
+    impl Alarm {
+        /// An alarm that is not set.
+        ///
+        /// # Errors
+        /// If the process may open no more descriptors.
+        pub(in crate::shell) fn new() -> io::Result<Self> {
+            let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
+            let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+            Ok(Self(watch_input(timer)?))
+        }
+
+        /// Sets it to ring after `pause`, and to nothing else any more.
+        pub(in crate::shell) fn set(&mut self, pause: Duration) {
+            // Zero would switch it off.
+            let pause = pause.max(Duration::from_nanos(1));
+            let value = Timespec {
+                tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(pause.subsec_nanos()),
+            };
+            let once = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let timer = Itimerspec { it_interval: once, it_value: value };
+            // It fails for a time that is none, which this is not.
+            let outcome = timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &timer);
+            debug_assert!(outcome.is_ok(), "{outcome:?}");
+        }
+
+        /// Done when it rings.
+        pub(in crate::shell) async fn rings(&self) {
+            // What it counted need not be read: setting it anew forgets it.
+            match self.0.readable().await {
+                Ok(mut ready) => ready.clear_ready(),
+                // The runtime is going, and the driver with it.
+                Err(_) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "only tested here"))]
+mod runtime {
+    use std::io;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep_until};
+
+    /// See the module.
+    #[derive(Debug)]
+    pub(in crate::shell) struct Alarm(Instant);
+
+    impl Alarm {
+        /// An alarm that is not set: it rings at once.
+        #[expect(clippy::unnecessary_wraps, reason = "the kernel's may fail")]
+        pub(in crate::shell) fn new() -> io::Result<Self> {
+            Ok(Self(Instant::now()))
+        }
+
+        /// Sets it to ring after `pause`, and to nothing else any more.
+        pub(in crate::shell) fn set(&mut self, pause: Duration) {
+            self.0 = Instant::now() + pause;
+        }
+
+        /// Done when it rings.
+        pub(in crate::shell) async fn rings(&self) {
+            sleep_until(self.0).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    macro_rules! tests_of {
+        ($name:ident, $alarm:ty) => {
+            /// It rings, never too early, as often as it is set, and not for what it was set to
+            /// before.
+            #[tokio::test]
+            async fn $name() {
+                let mut alarm = <$alarm>::new().unwrap();
+                for micros in [0, 1, 300, 2_000, 70_000, 1_500] {
+                    let pause = Duration::from_micros(micros);
+                    let start = Instant::now();
+                    alarm.set(Duration::from_secs(3600));
+                    alarm.set(Duration::from_nanos(1));
+                    alarm.set(pause);
+                    alarm.rings().await;
+                    // A ring too many is allowed, and happens if an old one was not heard.
+                    while start.elapsed() < pause {
+                        alarm.set(pause.saturating_sub(start.elapsed()));
+                        alarm.rings().await;
+                    }
+                }
+                let again = tokio::time::timeout(Duration::from_millis(50), async {
+                    alarm.set(Duration::from_secs(3600));
+                    alarm.rings().await;
+                    alarm.set(Duration::from_secs(3600));
+                    alarm.rings().await;
+                });
+                assert!(again.await.is_err(), "it rang twice without having been set to");
+            }
+        };
+    }
+
+    #[cfg(target_os = "linux")]
+    tests_of!(the_kernels_alarm_rings, super::kernel::Alarm);
+    tests_of!(the_runtimes_alarm_rings, super::runtime::Alarm);
+}
