@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle::node::{StepDownError, SteppedDown};
+use gaggle::node::{ForgetError, StepDownError, SteppedDown};
 use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
 use gaggle::shell::http::{NodeView, Options, ServerThread, spawn_thread};
@@ -40,6 +40,9 @@ impl NodeView for Double {
     ) -> Result<SteppedDown, OrderError> {
         let lease = self.0.lease.ok_or(StepDownError::NotGoose)?;
         Ok(SteppedDown { term: lease.term, nominee: to })
+    }
+    async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
+        if id == self.0.process.id { Err(ForgetError::Present(id).into()) } else { Ok(()) }
     }
     async fn leave(&self) -> Result<(), OrderError> {
         Err(OrderError::Unavailable)
@@ -115,6 +118,9 @@ fn answers_go_to_standard_output_without_colours() {
     assert!(text(&json.stdout).starts_with(r#"{"id":3,"addr":"127.0.0.1:8002","#));
     let stepped = asking(&server, &["step-down", "--to", "2"]);
     assert_eq!(text(&stepped.stdout), "term 7 has ended; node 2 was asked to take over\n");
+    let forgotten = asking(&server, &["forget", "127.0.0.1:8000"]);
+    let expected = "node 139637976801088 is forgotten: it is no member any more\n";
+    assert_eq!((code(&forgotten), text(&forgotten.stdout)), (0, expected.to_owned()));
 }
 
 #[test]
@@ -129,6 +135,7 @@ fn failures_have_their_codes_and_one_line_on_standard_error() {
     let cases = [
         (asking(&server, &["goose"]), 3, "knows no Goose"),
         (asking(&server, &["step-down"]), 4, "not the Goose"),
+        (asking(&server, &["forget", "3"]), 1, "node 3 is not down"),
         (asking(&server, &["leave"]), 1, "not taking orders"),
         (gaggle(&["status", "--node", &nobody]), 1, "`gaggle run`"),
         (gaggle(&["status", "--timeout", "50ms", "--node", &silent_node]), 5, "within 50ms"),

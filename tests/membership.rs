@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use gaggle::node::ForgetError;
 use gaggle::sim::action::Action;
 use gaggle::sim::network::{Blackout, Weather};
 use gaggle::sim::scenario::Scenario;
@@ -192,4 +193,97 @@ fn one_of_two_that_crashes_is_seen_to_be_down() {
         let gone = |story: &Scenario| opinion(story, 1, 2) == Some(MemberState::Down);
         story.until(Duration::from_secs(2), "death noticed", &gone);
     }
+}
+
+/// Whether any of these shows a member under this id.
+fn known_by(story: &Scenario, by: &[u64], about: u64) -> Vec<(u64, MemberState)> {
+    by.iter().filter_map(|by| opinion(story, *by, about).map(|state| (*by, state))).collect()
+}
+
+fn until_down(story: &mut Scenario, by: &[u64], about: u64) {
+    let down = |story: &Scenario| {
+        by.iter().all(|by| opinion(story, *by, about) == Some(MemberState::Down))
+    };
+    story.until(Duration::from_secs(20), "death noticed", &down);
+}
+
+#[test]
+fn a_forgotten_member_stays_forgotten_though_others_still_name_it() {
+    hold_and_break(Plant::ForgottenReturn, 4, |seed, plant| {
+        let mut story = gathered(seed, 5, plant);
+        story.crash(5);
+        until_down(&mut story, &[1, 2, 3, 4], 5);
+        // It has news of the death yet to tell, and misses the order.
+        story.freeze(4);
+        story.forget(1, 5).unwrap();
+        assert_eq!(opinion(&story, 1, 5), None, "at once where it was ordered");
+        story.run(1000);
+        story.thaw(4);
+        story.run(2000);
+        for _ in 0..20 {
+            let known = known_by(&story, &[1, 2, 3, 4], 5);
+            if !known.is_empty() {
+                return Err(format!("it is back: {known:?}"));
+            }
+            story.run(500);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn whoever_was_forgotten_is_welcome_again() {
+    let mut story = gathered(1, 5, None);
+    story.crash(5);
+    until_down(&mut story, &[1, 2, 3, 4], 5);
+    story.forget(1, 5).unwrap();
+    story.run(1000);
+    assert_eq!(known_by(&story, &[1, 2, 3, 4], 5), []);
+    story.start(&[5]);
+    let took = story.until(Duration::from_secs(2), "return of a new process", &is_whole);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+
+    // The same process, given up though it lives: it renames itself, once.
+    story.act(alone(5, 4));
+    until_down(&mut story, &[1, 2, 3, 4], 5);
+    story.forget(2, 5).unwrap();
+    story.run(1000);
+    assert_eq!(known_by(&story, &[1, 2, 3, 4], 5), []);
+    story.heal();
+    story.until(Duration::from_secs(10), "return of the same process", &is_whole);
+    story.run(5000);
+    assert!(is_whole(&story));
+    assert_eq!(renames(&story), 1);
+}
+
+#[test]
+fn a_voter_that_was_forgotten_still_votes_when_it_returns() {
+    let mut story = gathered(1, 5, None);
+    story.crash(1);
+    until_down(&mut story, &[2, 3, 4, 5], 1);
+    story.forget(5, 1).unwrap();
+    story.run(1000);
+    story.start(&[1]);
+    story.until(Duration::from_secs(2), "return", &is_whole);
+    // Without it there is no majority.
+    story.crash(2).run(2000);
+    assert!(story.goose().is_some(), "{}", story.transcript());
+}
+
+#[test]
+fn only_the_dead_can_be_forgotten() {
+    let mut story = gathered(1, 5, None);
+    let id = |number: u64| NodeId::new(number).unwrap();
+    assert_eq!(story.forget(1, 5), Err(ForgetError::Present(id(5))));
+    assert_eq!(story.forget(1, 1), Err(ForgetError::Own(id(1))));
+    assert_eq!(story.forget(1, 9), Err(ForgetError::Unknown(id(9))));
+    story.crash(5);
+    let suspected = |story: &Scenario| opinion(story, 1, 5) == Some(MemberState::Suspect);
+    story.until(Duration::from_secs(5), "suspicion", &suspected);
+    assert_eq!(story.forget(1, 5), Err(ForgetError::Present(id(5))));
+    story.leave(4).run(1000);
+    assert_eq!(opinion(&story, 1, 4), Some(MemberState::Left));
+    assert_eq!(story.forget(1, 4), Ok(()));
+    story.run(1000);
+    assert_eq!(known_by(&story, &[1, 2, 3], 4), []);
 }

@@ -239,6 +239,34 @@ fn an_address_in_use_is_named_and_is_exit_code_1() {
 }
 
 #[test]
+fn a_dead_member_is_forgotten_on_order_and_one_that_lives_is_not() {
+    let (mut cluster, _) = running_cluster(4);
+    let forget = |cluster: &Cluster, id: &str| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let output = gaggle(&["forget", id, "--node", &node]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let shown = |cluster: &Cluster, by: u64, what: &str| {
+        let answer = cluster.get(by, "/v1/members");
+        answer.is_some_and(|answer| String::from_utf8_lossy(&answer.body).contains(what))
+    };
+    let (code, line) = forget(&cluster, "4");
+    assert!(code == Some(1) && line.contains("node 4 is not down"), "{code:?}: {line}");
+    cluster.kill(4);
+    let is_done = |cluster: &Cluster| (forget(cluster, "4").0 == Some(0)).then_some(());
+    cluster.wait_until("member 4 down and forgotten", |cluster| is_done(cluster));
+    cluster.wait_until("forgotten by all", |cluster| {
+        (1..=3).all(|by| !shown(cluster, by, "\"id\":4,")).then_some(())
+    });
+    assert!(cluster.node(3).log().contains("is forgotten"), "{}", cluster.logs());
+    cluster.start(4);
+    cluster.wait_until("return", |cluster| {
+        (1..=3).all(|by| shown(cluster, by, "\"id\":4,")).then_some(())
+    });
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
 fn a_witness_votes_and_never_leads() {
     let folder = tempfile::tempdir().unwrap();
     let loopback = || (std::net::Ipv4Addr::LOCALHOST, free_port()).into();

@@ -56,6 +56,8 @@ pub(super) enum Command {
     },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
     StepDown(StepDownArguments),
+    /// Make the cluster forget a member that is down or has left; after a day it does so by itself
+    Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
     Leave(LeaveArguments),
 }
@@ -312,6 +314,18 @@ pub(super) struct StepDownArguments {
     /// Do not contend for so long [default: a few leases]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) hold: Option<Duration>,
+    /// A file with the node's admin token; needed from another machine
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ForgetArguments {
+    /// The member, by id or address
+    #[arg(value_name = "ID")]
+    pub(super) id: NodeId,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
     /// A file with the node's admin token; needed from another machine
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,

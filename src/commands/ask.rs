@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::arguments::{
-    AskArguments, LeaveArguments, OutputFormat, StatusArguments, StepDownArguments,
+    AskArguments, ForgetArguments, LeaveArguments, OutputFormat, StatusArguments, StepDownArguments,
 };
 use super::settings::read_token;
 use super::table::{self, colour_allowed};
@@ -72,6 +72,17 @@ pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandEr
     })
 }
 
+/// `gaggle forget`
+pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> {
+    let body = json!({ "id": arguments.id }).to_string();
+    let token = token(arguments.admin_token_file.as_deref())?;
+    let answer = told(&arguments.ask, "/v1/forget", body, token.as_ref())?;
+    shown(&arguments.ask, &answer, |done: Forgot| {
+        let stays = if done.is_voter { ", but stays a voter" } else { "" };
+        format!("node {} is forgotten: it is no member any more{stays}\n", done.id)
+    })
+}
+
 /// `gaggle leave`
 pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
     let token = token(arguments.admin_token_file.as_deref())?;
@@ -84,6 +95,13 @@ pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
 struct SteppedDown {
     term: u64,
     nominee: Option<NodeId>,
+}
+
+/// What `/v1/forget` answers.
+#[derive(Deserialize)]
+struct Forgot {
+    id: NodeId,
+    is_voter: bool,
 }
 
 fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {

@@ -289,6 +289,7 @@ fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandEr
         Command::Doctor(arguments) => doctor::doctor(arguments),
         Command::Completions { shell } => completions(*shell),
         Command::StepDown(arguments) => ask::step_down(arguments),
+        Command::Forget(arguments) => ask::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }
 }

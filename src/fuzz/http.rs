@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::pond::{Pond, Subject};
 use super::{Tally, Target, ensure};
-use crate::node::{StepDownError, SteppedDown};
+use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::http::admin::Token;
@@ -75,6 +75,11 @@ impl NodeView for Double {
             }
             to => Ok(SteppedDown { term: 7, nominee: to }),
         }
+    }
+
+    async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        if id.number() > 3 { Err(ForgetError::Unknown(id).into()) } else { Ok(()) }
     }
 
     async fn leave(&self) -> Result<(), OrderError> {
@@ -213,6 +218,7 @@ impl Target for Connections {
             b"/v1/members",
             b"/v1/voters",
             b"/v1/step-down",
+            b"/v1/forget",
             b"/v1/leave",
             b"/",
             b"Host: localhost\r\n",

@@ -39,6 +39,11 @@ pub enum Event {
         /// The new opinion.
         state: MemberState,
     },
+    /// A member is no longer known: it was forgotten, or gone for a day.
+    MemberForgotten {
+        /// Which member.
+        id: NodeId,
+    },
     /// Something that a person should look at, in words for people.
     Warning(String),
     /// This reader was too slow, and so many events were lost to it.
@@ -93,6 +98,7 @@ fn told(event: event::Event) -> Option<Event> {
         Inner::MemberChanged { id, state, .. } => {
             Event::MemberChanged { id, state: MemberState::of(state) }
         }
+        Inner::MemberForgotten { id, .. } => Event::MemberForgotten { id },
         Inner::Warning(warning) => Event::Warning(crate::shell::journal::warned(&warning, None)),
         _ => return None,
     })

@@ -72,6 +72,12 @@ pub enum Error {
     /// Nobody could take over at this moment.
     #[error("nobody could take over now: try again in a while, or shut this node down")]
     NoStandby,
+    /// The member is alive, or may be, so it was not forgotten.
+    #[error("node {0} is not down and has not left: only such members can be forgotten")]
+    MemberPresent(NodeId),
+    /// Nobody is known under that id.
+    #[error("node {0} is no member that this node knows")]
+    UnknownMember(NodeId),
     /// The work under the lease was asked to end and has not within 30 s; the lease is kept.
     #[error("the work under the lease has not ended: the lease is kept until it has")]
     WorkGoesOn,
@@ -82,11 +88,15 @@ pub enum Error {
 
 impl From<OrderError> for Error {
     fn from(error: OrderError) -> Self {
-        use crate::node::StepDownError;
+        use crate::node::{ForgetError, StepDownError};
         match error {
             OrderError::Refused(StepDownError::NotGoose) => Self::NotGoose,
             OrderError::Refused(StepDownError::UnknownNominee(id)) => Self::UnknownSuccessor(id),
             OrderError::Refused(StepDownError::NoStandby) => Self::NoStandby,
+            OrderError::NotForgotten(ForgetError::Unknown(id)) => Self::UnknownMember(id),
+            OrderError::NotForgotten(ForgetError::Own(id) | ForgetError::Present(id)) => {
+                Self::MemberPresent(id)
+            }
             OrderError::WorkGoesOn => Self::WorkGoesOn,
             OrderError::Unavailable => Self::Unavailable,
         }
@@ -182,6 +192,15 @@ impl Node {
     /// As [`Error`] says.
     pub async fn step_down_to(&self, to: NodeId, hold: Option<Duration>) -> Result<u64, Error> {
         Ok(self.inner.handle.step_down(Some(to), hold).await?.term)
+    }
+
+    /// Makes the cluster forget a member that is down or has left. After a day it does so by
+    /// itself. A voter stays a voter, and whoever comes back is welcome at once.
+    ///
+    /// # Errors
+    /// [`Error::MemberPresent`], [`Error::UnknownMember`] and [`Error::Unavailable`].
+    pub async fn forget(&self, id: NodeId) -> Result<(), Error> {
+        Ok(self.inner.handle.forget(id).await?)
     }
 
     /// Ends the work in [`Leadership::run`], hands over if this node is Goose, says goodbye, and

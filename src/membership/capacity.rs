@@ -14,11 +14,8 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use foca::Member;
-
 use super::codec;
-use super::identity::MemberIdentity;
-use crate::vocabulary::codec::{self as wire, CodecError};
+use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 
 /// The most members that are known, dead ones included: several times the largest cluster that
@@ -51,45 +48,29 @@ pub(super) fn admit<'packet>(
     reduce(packet, is_known).unwrap_or(Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 })
 }
 
-/// The packet with known members only. Its layout is the library's: a header, then, unless it
-/// carries broadcasts alone, a count of members in two bytes, the members, and broadcasts.
+/// The packet with known members only.
 fn reduce(
     packet: &[u8],
     is_known: impl Fn(SocketAddr) -> bool,
 ) -> Result<Admitted<'_>, CodecError> {
-    let (source, message, mut at) = codec::opening(packet)?;
+    let (source, ..) = codec::opening(packet)?;
     if !is_known(source) {
         return Ok(Admitted { packet: None, refused: 1 });
     }
-    let Some(count) = packet.get(at..at + 2).filter(|_| message != foca::Message::Broadcast) else {
-        return Ok(Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 });
-    };
-    let count = u16::from_be_bytes([count[0], count[1]]);
-    let mut reduced = packet[..at].to_vec();
-    at += 2;
-    let mut kept: u16 = 0;
-    let mut members = Vec::new();
-    for _ in 0..count {
-        let (member, size) = wire::decode_front::<Member<MemberIdentity>>(&packet[at..])?;
-        if is_known(member.id().address) {
-            kept += 1;
-            members.extend_from_slice(&packet[at..at + size]);
-        }
-        at += size;
-    }
-    reduced.extend_from_slice(&kept.to_be_bytes());
-    reduced.extend_from_slice(&members);
-    reduced.extend_from_slice(&packet[at..]);
-    Ok(Admitted { packet: Some(Cow::Owned(reduced)), refused: u64::from(count - kept) })
+    let (packet, refused) = codec::retain_members(packet, |member| is_known(member.address))?;
+    Ok(Admitted { packet: Some(packet), refused: u64::from(refused) })
 }
 
 #[cfg(test)]
 mod tests {
-    use foca::{Codec, Header};
+    use foca::{Codec, Header, Member};
 
     use super::*;
     use crate::membership::codec::GossipCodec;
+    use crate::membership::identity::MemberIdentity;
+    use crate::membership::parameters::REMOVE_DOWN_AFTER;
     use crate::membership::{Membership, MembershipOutput};
+    use crate::vocabulary::codec as wire;
     use crate::vocabulary::identity::{Boot, NodeId, Process};
     use crate::vocabulary::time::HolderTime;
     use crate::vocabulary::timing::{Profile, Timing};
@@ -160,6 +141,23 @@ mod tests {
         let news = [Member::alive(identity(50_000))];
         membership.handle_gossip(HolderTime(2), identity(1).process, &packet(identity(1), &news));
         assert!(membership.alive_count() >= 3);
+    }
+
+    #[test]
+    fn the_dead_are_forgotten_after_a_day() {
+        let mut membership = told(20, Member::down);
+        let ids = |membership: &Membership| -> Vec<u64> {
+            membership.members().iter().map(|member| member.id.number()).collect()
+        };
+        let day = HolderTime(1).plus(REMOVE_DOWN_AFTER);
+        membership.handle_timeout(HolderTime(day.0 - 1));
+        assert_eq!(ids(&membership).len(), 22);
+        while membership.poll_output().is_some() {}
+        membership.handle_timeout(day);
+        assert_eq!(ids(&membership), [1, 2], "this one, and the one that told of the dead");
+        let told =
+            |output: &MembershipOutput| matches!(output, MembershipOutput::MemberForgotten { .. });
+        assert_eq!(std::iter::from_fn(|| membership.poll_output()).filter(told).count(), 20);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! This is also where membership learns what changed: the library encodes every update that it
 //! has applied, exactly once, in order to spread it. Its notifications leave suspicions out.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +16,7 @@ use foca::{Codec, Header, Member, Message, State};
 use serde::{Deserialize, Serialize};
 
 use super::identity::MemberIdentity;
+use super::news::News;
 use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::identity::Process;
 
@@ -90,6 +92,67 @@ pub(super) fn opening(
 /// The message of a packet, if it is sound.
 pub(super) fn message_of(packet: &[u8]) -> Option<Message<MemberIdentity>> {
     opening(packet).ok().map(|(_, message, _)| message)
+}
+
+/// Which member sent this packet, if it is sound and came from `sender`.
+pub(super) fn source(sender: Process, packet: &[u8]) -> Option<MemberIdentity> {
+    let (prefix, _) = codec::decode_front::<Prefix>(packet).ok()?;
+    let Prefix { address, renewal, eligible, .. } = prefix;
+    Some(MemberIdentity { process: sender, address, renewal, eligible })
+}
+
+/// The packet with only those members that `keep` approves of, and how many were taken out. Its
+/// layout is the library's: a header, then, unless it carries broadcasts alone, a count of
+/// members in two bytes, the members, and broadcasts.
+pub(super) fn retain_members(
+    packet: &[u8],
+    mut keep: impl FnMut(&MemberIdentity) -> bool,
+) -> Result<(Cow<'_, [u8]>, u16), CodecError> {
+    let (_, message, mut at) = opening(packet)?;
+    let Some(count) = packet.get(at..at + 2).filter(|_| message != Message::Broadcast) else {
+        return Ok((Cow::Borrowed(packet), 0));
+    };
+    let count = u16::from_be_bytes([count[0], count[1]]);
+    let mut reduced = packet[..at].to_vec();
+    at += 2;
+    let mut kept: u16 = 0;
+    let mut members = Vec::new();
+    for _ in 0..count {
+        let (member, size) = codec::decode_front::<Member<MemberIdentity>>(&packet[at..])?;
+        if keep(member.id()) {
+            kept += 1;
+            members.extend_from_slice(&packet[at..at + size]);
+        }
+        at += size;
+    }
+    reduced.extend_from_slice(&kept.to_be_bytes());
+    reduced.extend_from_slice(&members);
+    reduced.extend_from_slice(&packet[at..]);
+    Ok((Cow::Owned(reduced), count - kept))
+}
+
+/// A packet that tells a member that it was given up, so that it renames itself.
+pub(super) fn death_notice(
+    own: &MemberIdentity,
+    to: &MemberIdentity,
+) -> Result<Vec<u8>, CodecError> {
+    let mut packet = Vec::with_capacity(64);
+    codec::encode_into(&prefix(own, 0, to, Message::TurnUndead), &mut packet)?;
+    Ok(packet)
+}
+
+/// A packet with one piece of news and nothing else.
+pub(super) fn bearing(
+    own: &MemberIdentity,
+    to: &MemberIdentity,
+    news: &News,
+) -> Result<Vec<u8>, CodecError> {
+    let mut packet = Vec::with_capacity(128);
+    codec::encode_into(&prefix(own, 0, to, Message::Broadcast), &mut packet)?;
+    let news = news.encode();
+    packet.put_u16(u16::try_from(news.len()).unwrap_or(u16::MAX));
+    packet.extend_from_slice(&news);
+    Ok(packet)
 }
 
 /// A packet that tells `suspect` that it is suspected, and nothing else.

@@ -10,8 +10,10 @@
 
 mod capacity;
 mod codec;
+mod forgotten;
 pub mod identity;
 mod mends;
+mod news;
 mod parameters;
 pub mod seeding;
 mod timers;
@@ -23,13 +25,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use foca::{
-    AccumulatingRuntime, BroadcastHandler, Foca, Invalidates, Member, OwnedNotification, Timer,
-};
+use foca::{AccumulatingRuntime, Foca, Member, OwnedNotification, Timer};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::vocabulary::codec::{self as wire, CodecError};
+use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Goose;
@@ -39,7 +39,9 @@ use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
 use capacity::{CROWDED, MEMBERS_MAX};
 use codec::GossipCodec;
+pub use forgotten::ForgetError;
 use identity::MemberIdentity;
+use news::{Listener, News};
 use timers::Timers;
 use view::View;
 
@@ -73,6 +75,13 @@ pub enum MembershipOutput {
         /// What is thought of it now.
         state: MemberState,
     },
+    /// A member is no longer known: an operator had it forgotten, or it was gone for a day.
+    MemberForgotten {
+        /// Which node.
+        id: NodeId,
+        /// Where it was.
+        address: SocketAddr,
+    },
     /// A process is gone: declared down, or replaced by a newer one of its node.
     Departed(Process),
     /// Somebody knows this node.
@@ -85,45 +94,7 @@ pub enum MembershipOutput {
     Error(String),
 }
 
-/// A term as gossip spreads it: a higher one makes a lower one pointless.
-#[derive(Clone, Copy, Debug)]
-struct Term(u64);
-
-impl Invalidates for Term {
-    fn invalidates(&self, other: &Self) -> bool {
-        self.0 >= other.0
-    }
-}
-
-/// Takes announcements of a Goose out of gossip and passes them on once.
-#[derive(Debug)]
-struct GooseListener {
-    highest: Option<u64>,
-    heard: Sender<Goose>,
-}
-
-impl BroadcastHandler<MemberIdentity> for GooseListener {
-    type Key = Term;
-    type Error = CodecError;
-
-    fn receive_item(
-        &mut self,
-        data: &[u8],
-        _sender: Option<&MemberIdentity>,
-    ) -> Result<Option<Term>, CodecError> {
-        let goose: Goose = wire::decode_whole(data)?;
-        if self.highest.is_some_and(|highest| goose.term <= highest) {
-            return Ok(None);
-        }
-        self.highest = Some(goose.term);
-        let key = Term(goose.term);
-        // The receiver lives as long as this handler does.
-        let _ = self.heard.send(goose);
-        Ok(Some(key))
-    }
-}
-
-type Library = Foca<MemberIdentity, GossipCodec, ChaCha8Rng, GooseListener>;
+type Library = Foca<MemberIdentity, GossipCodec, ChaCha8Rng, Listener>;
 
 /// One node's membership.
 pub struct Membership {
@@ -137,6 +108,7 @@ pub struct Membership {
     connected: bool,
     notices: mends::Notices,
     refused: u64,
+    graveyard: forgotten::Graveyard,
     buddies: mends::BuddyNotices,
     isolation: mends::Isolation,
     last_received: HolderTime,
@@ -146,8 +118,8 @@ pub struct Membership {
     left: bool,
     next_error: HolderTime,
     scaled_for: u32,
-    heard: Receiver<Goose>,
-    hear: Sender<Goose>,
+    heard: Receiver<News>,
+    hear: Sender<News>,
     random: ChaCha8Rng,
     outputs: VecDeque<MembershipOutput>,
 }
@@ -170,6 +142,7 @@ impl Membership {
             connected: false,
             notices: mends::Notices::default(),
             refused: 0,
+            graveyard: forgotten::Graveyard::default(),
             buddies: mends::BuddyNotices::default(),
             isolation: mends::Isolation::default(),
             last_received: HolderTime(0),
@@ -196,8 +169,9 @@ impl Membership {
             self.start_anew(now, before);
         }
         self.last_received = now;
+        let Some(packet) = self.without_forgotten(now, sender, packet) else { return };
         let known = self.foca.iter_membership_state().count();
-        let admitted = capacity::admit(packet, known, |address| {
+        let admitted = capacity::admit(&packet, known, |address| {
             self.foca.iter_membership_state().any(|member| member.id().address == address)
         });
         self.refused += admitted.refused;
@@ -238,7 +212,8 @@ impl Membership {
     /// Mend 3: whatever this node has come to think of others while it heard nobody is no news
     /// to anybody. The library has no way to unsay it, so it is started anew, under the same
     /// name, with what was known before.
-    fn start_anew(&mut self, now: HolderTime, before: Vec<Member<MemberIdentity>>) {
+    fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
+        before.retain(|member| !self.graveyard.names(member.id()));
         let own = *self.foca.identity();
         let material = (&self.codec, &self.hear, &mut self.random);
         self.foca = library(own, &self.timing, before.len(), material);
@@ -294,17 +269,12 @@ impl Membership {
         if !mends::permits(&timer, self.foca.iter_membership_state(), gated) {
             return;
         }
-        let forgotten = match &timer {
-            Timer::RemoveDown(member) => Some(*member),
-            _ => None,
-        };
+        if let Timer::RemoveDown(member) = timer {
+            self.remove(now, member);
+            return;
+        }
         let outcome = self.foca.handle_timer(timer, &mut self.runtime);
         self.note(now, outcome);
-        if let Some(member) = forgotten
-            && !self.foca.iter_membership_state().any(|known| *known.id() == member)
-        {
-            self.view.forget(&member);
-        }
     }
 
     /// Mend 2.
@@ -386,13 +356,10 @@ impl Membership {
     }
 
     /// Lets gossip spread who is Goose.
-    pub fn broadcast_goose(&mut self, goose: &Goose) {
-        let mut bytes = Vec::new();
-        if wire::encode_into(goose, &mut bytes).is_ok() {
-            // An older term than one heard already is not spread; that is no error.
-            let _ = self.foca.add_broadcast(&bytes);
-        }
-        self.hear();
+    pub fn broadcast_goose(&mut self, now: HolderTime, goose: &Goose) {
+        // An older term than one heard already is not spread; that is no error.
+        let _ = self.foca.add_broadcast(&News::Goose(goose.clone()).encode());
+        self.hear(now);
         // What this node says of itself is no news to it.
         self.outputs
             .retain(|output| !matches!(output, MembershipOutput::GooseHint(hint) if hint == goose));
@@ -466,6 +433,11 @@ impl Membership {
         let known = self.view.known();
         vec![
             TableSize { name: "members", size: known, size_max: MEMBERS_MAX },
+            TableSize {
+                name: "forgotten",
+                size: self.graveyard.len(),
+                size_max: forgotten::FORGOTTEN_MAX,
+            },
             TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
         ]
     }
@@ -496,23 +468,27 @@ impl Membership {
             self.timers.insert(now, timer);
         }
         while let Some(notification) = self.runtime.to_notify() {
-            self.notified(notification);
+            self.notified(now, notification);
         }
-        self.hear();
+        self.hear(now);
         self.update_view(now);
     }
 
-    fn hear(&mut self) {
-        while let Ok(goose) = self.heard.try_recv() {
-            self.outputs.push_back(MembershipOutput::GooseHint(goose));
+    fn hear(&mut self, now: HolderTime) {
+        while let Ok(news) = self.heard.try_recv() {
+            match news {
+                News::Goose(goose) => self.outputs.push_back(MembershipOutput::GooseHint(goose)),
+                News::Forgotten(tombstone) => self.lay_to_rest(now, tombstone),
+            }
         }
     }
 
-    fn notified(&mut self, notification: OwnedNotification<MemberIdentity>) {
+    fn notified(&mut self, now: HolderTime, notification: OwnedNotification<MemberIdentity>) {
         match notification {
             OwnedNotification::MemberUp(_) => {}
             OwnedNotification::MemberDown(member) => {
                 self.outputs.push_back(MembershipOutput::Departed(member.process));
+                self.remove_if_forgotten(now, member);
             }
             OwnedNotification::Rename(before, after) => {
                 if before.process.id != after.process.id {
@@ -541,7 +517,10 @@ impl Membership {
         self.last_update = now;
         for change in self.view.update() {
             let view::Change { id, address, state } = change;
-            self.outputs.push_back(MembershipOutput::MemberChanged { id, address, state });
+            self.outputs.push_back(match state {
+                Some(state) => MembershipOutput::MemberChanged { id, address, state },
+                None => MembershipOutput::MemberForgotten { id, address },
+            });
         }
         self.rescale();
     }
@@ -563,9 +542,9 @@ fn library(
     identity: MemberIdentity,
     timing: &Timing,
     members: usize,
-    (codec, hear, random): (&GossipCodec, &Sender<Goose>, &mut ChaCha8Rng),
+    (codec, hear, random): (&GossipCodec, &Sender<News>, &mut ChaCha8Rng),
 ) -> Library {
-    let listener = GooseListener { highest: None, heard: hear.clone() };
+    let listener = Listener::new(hear.clone());
     let parameters = parameters::parameters(timing, members);
     let random = ChaCha8Rng::from_rng(random);
     Foca::with_custom_broadcast(identity, parameters, random, codec.clone(), listener)

@@ -22,6 +22,10 @@ const fn transmissions(number: u8) -> NonZeroU8 {
     }
 }
 
+/// The dead are forgotten after this. Long, so that members which were cut off are recognised
+/// when they come back.
+pub(super) const REMOVE_DOWN_AFTER: Duration = Duration::from_secs(24 * 3600);
+
 /// Gossip for a cluster of about `members`.
 pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
     let probe_period = timing.probe_period;
@@ -34,8 +38,7 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
         // announce repairs, minutes later; 20 brings the last of a thousand to 8 s.
         max_transmissions: transmissions(20),
         suspect_to_down_after: suspicion(probe_period, members),
-        // Long, so that members which were cut off are recognised when they come back.
-        remove_down_after: Some(Duration::from_secs(24 * 3600)),
+        remove_down_after: Some(REMOVE_DOWN_AFTER),
         max_packet_size: count(GOSSIP_SIZE_MAX),
         // Whoever is wrongly declared down must learn of it, or it stays down for ever.
         notify_down_members: true,

@@ -61,7 +61,8 @@ pub(super) struct View {
 pub(super) struct Change {
     pub(super) id: NodeId,
     pub(super) address: SocketAddr,
-    pub(super) state: MemberState,
+    /// None: it is no longer known.
+    pub(super) state: Option<MemberState>,
 }
 
 impl View {
@@ -118,24 +119,25 @@ impl View {
     /// Takes over what was noted and returns what changed about others.
     pub(super) fn update(&mut self) -> Vec<Change> {
         let mut changes = Vec::new();
-        let mut gone = false;
         for id in std::mem::take(&mut self.touched) {
             let of_node =
                 self.known.range((id, FIRST)..).take_while(|((other, _), _)| *other == id);
             let rank = |entry: &&Entry| (entry.lives(), entry.identity.age());
             let Some(entry) = of_node.map(|(_, entry)| entry).max_by_key(rank).copied() else {
-                gone |= self.best.remove(&id).is_some();
+                if let Some(gone) = self.best.remove(&id) {
+                    changes.push(Change { id, address: gone.identity.address, state: None });
+                }
                 continue;
             };
             let same = self.best.insert(id, entry).is_some_and(|before| {
                 before.state == entry.state && before.identity.process == entry.identity.process
             });
             if !same {
-                let (address, state) = (entry.identity.address, entry.state);
+                let (address, state) = (entry.identity.address, Some(entry.state));
                 changes.push(Change { id, address, state });
             }
         }
-        if gone || !changes.is_empty() {
+        if !changes.is_empty() {
             self.derive();
         }
         changes

@@ -46,6 +46,10 @@ impl NodeCore {
                     changed = true;
                     self.event(Event::MemberChanged { id, address, state });
                 }
+                MembershipOutput::MemberForgotten { id, address } => {
+                    changed = true;
+                    self.event(Event::MemberForgotten { id, address });
+                }
                 MembershipOutput::Departed(process) => {
                     changed = true;
                     if let Some(election) = &mut self.election {
@@ -100,7 +104,7 @@ impl NodeCore {
                     self.index += 1;
                     if let Event::GooseChanged(Some(goose)) = &event {
                         if goose.process == self.me {
-                            self.membership.broadcast_goose(goose);
+                            self.membership.broadcast_goose(now.holder, goose);
                         }
                         self.notice_joining(now);
                     }

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::election::Election;
+pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Genesis, VoterSet};
@@ -249,6 +250,18 @@ impl NodeCore {
             let (term, nominee) = ended.ok_or(StepDownError::NotGoose)?;
             Ok(SteppedDown { term, nominee: nominee.map(|process| process.id) })
         });
+        self.settle(now);
+        outcome
+    }
+
+    /// Makes the cluster forget a member that is down or has left. One that votes stays a voter:
+    /// that is configuration. Whoever comes back as a new process is welcome at once.
+    ///
+    /// # Errors
+    /// As [`ForgetError`] says; nothing changed then.
+    pub fn forget(&mut self, now: Now, id: NodeId) -> Result<(), ForgetError> {
+        self.enter(now);
+        let outcome = self.membership.forget(now.holder, id);
         self.settle(now);
         outcome
     }

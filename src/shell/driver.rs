@@ -25,7 +25,7 @@ use super::socket::{Endpoint, RECEIVE_SIZE};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
 use super::work::Rest;
-use crate::node::{NodeCore, Output, StepDownError, SteppedDown};
+use crate::node::{ForgetError, NodeCore, Output, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::HolderTime;
@@ -53,6 +53,10 @@ pub(super) enum Order {
         rest: Rest,
     },
     Abdicate,
+    Forget {
+        id: NodeId,
+        reply: oneshot::Sender<Result<(), ForgetError>>,
+    },
     Leave(Option<Rest>),
     Change(Change),
 }
@@ -162,6 +166,12 @@ impl Driver {
                     // The term ends all the same: nobody acts under it any more.
                     let _ = self.core.step_down(now, None, Some(Duration::ZERO));
                 }
+            }
+            Order::Forget { id, reply } => {
+                let outcome = self.core.forget(now, id);
+                self.publish(true);
+                // Whoever asked may have gone; the order stands.
+                let _ = reply.send(outcome);
             }
             Order::Leave(_rest) => self.core.leave(now),
             Order::Change(change) => self.apply(change),

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::driver::Order;
 use super::history::History;
 use super::work::{Permit, Rest, Work};
-use crate::node::{StepDownError, SteppedDown};
+use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::{Lease, Snapshot};
@@ -47,6 +47,9 @@ pub enum OrderError {
     /// The node refused; nothing changed.
     #[error(transparent)]
     Refused(#[from] StepDownError),
+    /// The member was not forgotten; nothing changed.
+    #[error(transparent)]
+    NotForgotten(#[from] ForgetError),
     /// The node has ended, or too many orders are waiting.
     #[error("the node is not taking orders: it is stopping or overloaded")]
     Unavailable,
@@ -144,6 +147,17 @@ impl Handle {
         let rest = self.end_work().await?;
         let (reply, answer) = oneshot::channel();
         let order = Order::StepDown { to, hold, reply, rest };
+        self.orders.try_send(order).map_err(|_| OrderError::Unavailable)?;
+        Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
+    }
+
+    /// Makes the cluster forget a member that is down or has left.
+    ///
+    /// # Errors
+    /// As [`OrderError`] says; nothing changed then.
+    pub async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Forget { id, reply };
         self.orders.try_send(order).map_err(|_| OrderError::Unavailable)?;
         Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
     }

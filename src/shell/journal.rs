@@ -144,6 +144,9 @@ fn words(event: &Event) -> Option<String> {
             MemberState::Down => format!("node {id} at {address} is gone"),
             MemberState::Left => format!("node {id} at {address} has left"),
         },
+        Event::MemberForgotten { id, address } => {
+            format!("node {id} at {address} is forgotten: it is no member any more")
+        }
         Event::MakeWay { to } => {
             format!("node {to} is preferred and has come to stay: ending the work to make way")
         }

@@ -21,6 +21,7 @@ use super::run::agreed_term;
 use super::trace::TraceDepth;
 use super::transcript::line;
 use super::world::{Tale, World};
+use crate::node::ForgetError;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::setup::Setup;
@@ -133,6 +134,23 @@ impl Scenario {
     /// Tells a node to step down.
     pub fn step_down(&mut self, node: u64) -> &mut Self {
         self.act(Action::StepDown(index(node)))
+    }
+
+    /// Tells a node to have a member forgotten.
+    ///
+    /// # Errors
+    /// As the node says.
+    ///
+    /// # Panics
+    /// If the node does not run.
+    pub fn forget(&mut self, node: u64, member: u64) -> Result<(), ForgetError> {
+        let index = index(node);
+        let host = &mut self.world.hosts[index];
+        let now = host.clocks.now(self.world.now);
+        let Some(running) = &mut host.running else { panic!("node {node} does not run") };
+        let outcome = running.core.forget(now, id(member));
+        self.world.settle(index, None);
+        outcome
     }
 
     /// Suspends the machine of a node until [`Scenario::resume`].

@@ -58,6 +58,13 @@ pub enum Event {
         /// The new opinion.
         state: MemberState,
     },
+    /// A member is no longer known: an operator had it forgotten, or it was gone for a day.
+    MemberForgotten {
+        /// Which member.
+        id: NodeId,
+        /// Where it was.
+        address: SocketAddr,
+    },
     /// As a voter, this node was founded: it heard every voter start on an empty disk.
     Founded,
     /// As a voter, this node waits out what it may have granted before.

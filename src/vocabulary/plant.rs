@@ -86,6 +86,8 @@ pub enum Plant {
     LeaverListens,
     /// Whoever has left answers nobody.
     LeaverIsSilent,
+    /// Whoever was forgotten is taken in again as soon as anybody names it.
+    ForgottenReturn,
 }
 
 impl Plant {
@@ -128,13 +130,14 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 6] = [
+    pub const OF_MEMBERSHIP: [Self; 7] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
         Self::NoWatchdog,
         Self::LeaverListens,
         Self::LeaverIsSilent,
+        Self::ForgottenReturn,
     ];
 }
 

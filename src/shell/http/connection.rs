@@ -275,6 +275,12 @@ impl<V: NodeView> Connection<V> {
             Order::StepDown { to, hold } => {
                 self.view.step_down(to, hold).await.map(Done::SteppedDown)
             }
+            Order::Forget { id } => {
+                let voters = self.view.snapshot().voters.clone();
+                let is_voter =
+                    voters.is_some_and(|voters| voters.configuration.voters.contains(id));
+                self.view.forget(id).await.map(|()| Done::Forgot { id, is_voter })
+            }
             Order::Leave => self.view.leave().await.map(|()| Done::Left),
         }
     }

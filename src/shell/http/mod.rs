@@ -61,6 +61,8 @@ pub trait NodeView: Clone + Send + Sync + 'static {
         to: Option<NodeId>,
         hold: Option<Duration>,
     ) -> impl Future<Output = Result<SteppedDown, OrderError>> + Send;
+    /// See [`Handle::forget`].
+    fn forget(&self, id: NodeId) -> impl Future<Output = Result<(), OrderError>> + Send;
     /// See [`Handle::leave`].
     fn leave(&self) -> impl Future<Output = Result<(), OrderError>> + Send;
 }
@@ -81,6 +83,9 @@ impl NodeView for Handle {
         hold: Option<Duration>,
     ) -> Result<SteppedDown, OrderError> {
         Handle::step_down(self, to, hold).await
+    }
+    async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
+        Handle::forget(self, id).await
     }
     async fn leave(&self) -> Result<(), OrderError> {
         Handle::leave(self).await

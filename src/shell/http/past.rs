@@ -85,7 +85,7 @@ pub struct EventView {
     /// `member`: where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub addr: Option<SocketAddr>,
-    /// `member`: what gossip says of it.
+    /// `member`: what gossip says of it; left out if it was forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
 }
@@ -95,7 +95,7 @@ pub fn name(event: &Event) -> &'static str {
     match event {
         Event::BecameGoose { .. } | Event::BecameDuck { .. } => "role",
         Event::GooseChanged(_) => "goose",
-        Event::MemberChanged { .. } => "member",
+        Event::MemberChanged { .. } | Event::MemberForgotten { .. } => "member",
         Event::Founded | Event::Quarantined { .. } => "voter",
         Event::Started { .. } | Event::Joined | Event::MakeWay { .. } | Event::Released { .. } => {
             "node"
@@ -132,6 +132,9 @@ pub fn event(happening: &Happening) -> EventView {
         }
         Event::MemberChanged { id, address, state } => {
             (view.id, view.addr, view.state) = (Some(*id), Some(*address), Some((*state).into()));
+        }
+        Event::MemberForgotten { id, address } => {
+            (view.id, view.addr) = (Some(*id), Some(*address));
         }
         _ => {}
     }

@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     NotTheGoose,
     NoSuchStandby,
     NoStandby,
+    NoSuchMember,
+    MemberPresent,
     Unavailable,
     TooManyReaders,
     OrderTimeout,
@@ -63,7 +65,11 @@ impl Kind {
             | Self::NotAlive
             | Self::Unavailable
             | Self::TooManyReaders => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NotTheGoose | Self::NoSuchStandby | Self::NoStandby => StatusCode::CONFLICT,
+            Self::NotTheGoose
+            | Self::NoSuchStandby
+            | Self::NoStandby
+            | Self::NoSuchMember
+            | Self::MemberPresent => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -86,6 +92,8 @@ impl Kind {
             Self::NotTheGoose => "not-the-goose",
             Self::NoSuchStandby => "no-such-standby",
             Self::NoStandby => "no-standby",
+            Self::NoSuchMember => "no-such-member",
+            Self::MemberPresent => "member-present",
             Self::Unavailable => "unavailable",
             Self::TooManyReaders => "too-many-readers",
             Self::OrderTimeout => "order-timeout",
@@ -109,6 +117,8 @@ impl Kind {
             Self::NotTheGoose => "This node is not the Goose",
             Self::NoSuchStandby => "The node asked for cannot take over",
             Self::NoStandby => "Nobody could take over",
+            Self::NoSuchMember => "There is no such member",
+            Self::MemberPresent => "The member is still here",
             Self::Unavailable => "The node takes no orders now",
             Self::TooManyReaders => "Too many others are waiting here",
             Self::OrderTimeout => "The node did not carry the order out in time",

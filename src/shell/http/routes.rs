@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Response, StatusCode, Uri};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::admin::{self, Token};
@@ -20,7 +21,7 @@ use super::past;
 use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
 use super::views::{Moment, Role};
-use crate::node::{StepDownError, SteppedDown};
+use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Phase;
@@ -66,6 +67,8 @@ pub enum Outcome {
 pub enum OrderKind {
     /// `POST /v1/step-down`
     StepDown,
+    /// `POST /v1/forget`
+    Forget,
     /// `POST /v1/leave`
     Leave,
 }
@@ -80,6 +83,11 @@ pub enum Order {
         /// And do not contend for so long.
         hold: Option<Duration>,
     },
+    /// Make the cluster forget a member that is down or has left.
+    Forget {
+        /// Which.
+        id: NodeId,
+    },
     /// Leave the cluster and end.
     Leave,
 }
@@ -89,6 +97,13 @@ pub enum Order {
 pub enum Done {
     /// It stepped down.
     SteppedDown(SteppedDown),
+    /// The member is forgotten.
+    Forgot {
+        /// Which.
+        id: NodeId,
+        /// It is a voter, and stays one.
+        is_voter: bool,
+    },
     /// It said goodbye.
     Left,
 }
@@ -100,6 +115,7 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
     }
     match request.uri.path() {
         "/v1/step-down" => order(request, token, OrderKind::StepDown),
+        "/v1/forget" => order(request, token, OrderKind::Forget),
         "/v1/leave" => order(request, token, OrderKind::Leave),
         "/v1/events" if *request.method == Method::GET => {
             match Subscription::parse(request.uri.query(), request.headers) {
@@ -344,12 +360,36 @@ struct StepDownBody {
     hold_ms: Option<u64>,
 }
 
+/// The body of `POST /v1/forget`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetBody {
+    id: Named,
+}
+
 /// A node as a person names it: by number or by address.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Named {
     Number(u64),
     Text(String),
+}
+
+impl Named {
+    /// The id that is meant; `field` said it.
+    fn id(self, field: &str) -> Result<NodeId, String> {
+        let id = match self {
+            Self::Number(number) => NodeId::new(number),
+            Self::Text(text) => text.parse(),
+        };
+        id.map_err(|error| format!("\"{field}\": {error}"))
+    }
+}
+
+/// The fields of a body. By way of a map, because an array would do for a struct otherwise.
+fn fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    let fields = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+    fields.and_then(|fields| serde_json::from_value(fields.into()))
 }
 
 impl Order {
@@ -362,22 +402,20 @@ impl Order {
         let empty = body.trim_ascii().is_empty();
         match kind {
             OrderKind::Leave => Ok(Self::Leave),
+            OrderKind::Forget => {
+                let body: ForgetBody = fields(body).map_err(|error| {
+                    malformed(format!("the body is not {{\"id\":ID}}: {error}"))
+                })?;
+                Ok(Self::Forget { id: body.id.id("id").map_err(malformed)? })
+            }
             OrderKind::StepDown if empty => Ok(Self::StepDown { to: None, hold: None }),
             OrderKind::StepDown => {
-                // By way of a map, because an array would do for a struct otherwise.
-                let fields = serde_json::from_slice::<serde_json::Map<_, _>>(body);
-                let body = fields.and_then(|fields| serde_json::from_value(fields.into()));
-                let body: StepDownBody = body.map_err(|error| {
+                let body: StepDownBody = fields(body).map_err(|error| {
                     malformed(format!(
                         "the body is not {{\"to\":ID,\"hold_ms\":N}}, both optional: {error}"
                     ))
                 })?;
-                let to = match body.to {
-                    None => None,
-                    Some(Named::Number(number)) => Some(NodeId::new(number)),
-                    Some(Named::Text(text)) => Some(text.parse()),
-                };
-                let to = to.transpose().map_err(|error| malformed(format!("\"to\": {error}")))?;
+                let to = body.to.map(|named| named.id("to")).transpose().map_err(malformed)?;
                 let hold = body.hold_ms.map(Duration::from_millis);
                 if hold.is_some_and(|hold| hold > HOLD_MAX) {
                     let limit = HOLD_MAX.as_millis();
@@ -396,6 +434,13 @@ struct SteppedDownView {
     nominee: Option<NodeId>,
 }
 
+/// The answer of `POST /v1/forget`.
+#[derive(Serialize)]
+struct ForgotView {
+    id: NodeId,
+    is_voter: bool,
+}
+
 /// The answer of `POST /v1/leave`.
 #[derive(Serialize)]
 struct LeftView {
@@ -408,12 +453,17 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
         Ok(Done::SteppedDown(SteppedDown { term, nominee })) => {
             json(&SteppedDownView { term, nominee })
         }
+        Ok(Done::Forgot { id, is_voter }) => json(&ForgotView { id, is_voter }),
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
             let kind = match error {
                 OrderError::Refused(StepDownError::NotGoose) => Kind::NotTheGoose,
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
                 OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
+                OrderError::NotForgotten(ForgetError::Unknown(_)) => Kind::NoSuchMember,
+                OrderError::NotForgotten(ForgetError::Own(_) | ForgetError::Present(_)) => {
+                    Kind::MemberPresent
+                }
                 OrderError::Unavailable | OrderError::WorkGoesOn => Kind::Unavailable,
             };
             kind.with(error.to_string()).response()

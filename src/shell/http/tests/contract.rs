@@ -58,6 +58,13 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             order("nonsense"),
             (path.to_owned(), "Gaggle-Admin: 1\r\nContent-Length: 99999\r\n".to_owned()),
         ],
+        ("/v1/forget", "post") => vec![
+            bare,
+            order("{\"id\":4}"),
+            order("{\"id\":99}"),
+            order("{}"),
+            (path.to_owned(), "Gaggle-Admin: 1\r\nContent-Length: 99999\r\n".to_owned()),
+        ],
         ("/v1/leave", "post") => vec![bare, order("")],
         _ => vec![bare],
     }
@@ -174,6 +181,8 @@ fn every_event_is_as_the_document_says() {
         Event::GooseChanged(Some(goose)),
         Event::GooseChanged(None),
         Event::MemberChanged { id: id(2), address: address("[::1]:1"), state: MemberState::Down },
+        Event::MemberChanged { id: id(2), address: address("[::1]:1"), state: MemberState::Left },
+        Event::MemberForgotten { id: id(2), address: address("[::1]:1") },
         Event::Founded,
         Event::Warning(Warning::SingleVoter),
     ] {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{NodeView, Options, ServerThread, spawn_thread};
-use crate::node::{StepDownError, SteppedDown};
+use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
@@ -191,6 +191,14 @@ impl NodeView for Double {
             (None, _) => Err(StepDownError::NotGoose.into()),
             (Some(_), Some(to)) if to == id(99) => Err(StepDownError::UnknownNominee(to).into()),
             (Some(lease), to) => Ok(SteppedDown { term: lease.term, nominee: to.or(Some(id(2))) }),
+        }
+    }
+    async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
+        self.orders.lock().unwrap().push(format!("forget {id}"));
+        match id.number() {
+            98 => Err(ForgetError::Present(id).into()),
+            99 => Err(ForgetError::Unknown(id).into()),
+            _ => Ok(()),
         }
     }
     async fn leave(&self) -> Result<(), OrderError> {

@@ -48,6 +48,28 @@ fn what_cannot_be_done_says_why() {
 }
 
 #[test]
+fn a_member_is_forgotten_or_it_is_said_why_not() {
+    let double = Double::new(duck(), 5_000);
+    let server = served(&double, options());
+    let answer = post(&server, "/v1/forget", r#"{"id":"127.0.0.1:8000"}"#);
+    let derived = NodeId::of_address(address("127.0.0.1:8000")).unwrap();
+    let expected = format!("{{\"id\":{derived},\"is_voter\":false}}\n");
+    assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, expected.as_bytes()));
+    let answer = post(&server, "/v1/forget", r#"{"id":1}"#);
+    assert_eq!(&answer.body[..], b"{\"id\":1,\"is_voter\":true}\n");
+    for (id, kind) in [(98, "member-present"), (99, "no-such-member")] {
+        let answer = post(&server, "/v1/forget", &format!("{{\"id\":{id}}}"));
+        assert_eq!(answer.status, 409);
+        assert_eq!(answer.problem_kind().as_deref(), Some(kind));
+    }
+    for body in ["", "{}", "[1]", "{\"id\":0}", "{\"id\":1,\"too\":1}", "{\"id\":\"x\"}"] {
+        let answer = post(&server, "/v1/forget", body);
+        assert_eq!(answer.status, 400, "{body}");
+    }
+    assert_eq!(double.orders().len(), 4);
+}
+
+#[test]
 fn bodies_that_say_nothing_sensible_order_nothing() {
     let double = Double::new(goose(), 5_000);
     let server = served(&double, options());

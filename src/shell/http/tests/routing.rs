@@ -232,7 +232,7 @@ fn other_methods_are_refused_with_what_is_allowed() {
         let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
         assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
     }
-    for path in ["/v1/step-down", "/v1/leave"] {
+    for path in ["/v1/step-down", "/v1/forget", "/v1/leave"] {
         let response = get(&duck(), 5_000, path);
         assert_eq!(response.status(), 405, "{path}");
         assert_eq!(response.headers()["allow"], "POST, OPTIONS");

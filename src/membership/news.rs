@@ -1,0 +1,108 @@
+//! What gossip carries besides members: who is Goose, and which dead members to forget.
+//!
+//! It rides on packets that are sent anyway, each piece a bounded number of times, and whoever
+//! joins later hears nothing of it. So all of it is a hint, or is told again to whoever shows
+//! that it has missed it.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::Sender;
+
+use foca::{BroadcastHandler, Invalidates};
+use serde::{Deserialize, Serialize};
+
+use super::forgotten::{FORGOTTEN_MAX, Tombstone};
+use super::identity::MemberIdentity;
+use crate::vocabulary::codec::{self as wire, CodecError};
+use crate::vocabulary::message::Goose;
+
+/// One piece of news.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum News {
+    /// There is a new Goose.
+    Goose(Goose),
+    /// An operator had a dead member forgotten.
+    Forgotten(Tombstone),
+}
+
+impl News {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        // A few numbers and addresses: they cannot exceed the codec's limit.
+        let _ = wire::encode_into(self, &mut bytes);
+        bytes
+    }
+}
+
+/// What a piece of news is about: a later one makes an earlier one pointless.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject {
+    Term(u64),
+    Forgotten(Tombstone),
+}
+
+impl Invalidates for Subject {
+    fn invalidates(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Term(term), Self::Term(earlier)) => term >= earlier,
+            (Self::Forgotten(one), Self::Forgotten(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
+/// Takes news out of gossip and passes each piece on once.
+#[derive(Debug)]
+pub(super) struct Listener {
+    highest: Option<u64>,
+    /// Whom it was told to forget lately, longest ago first.
+    forgotten: VecDeque<Tombstone>,
+    heard: Sender<News>,
+}
+
+impl Listener {
+    pub(super) fn new(heard: Sender<News>) -> Self {
+        Self { highest: None, forgotten: VecDeque::new(), heard }
+    }
+
+    fn is_known(&mut self, subject: Subject, is_own: bool) -> bool {
+        match subject {
+            Subject::Term(term) => {
+                let known = self.highest.is_some_and(|highest| term <= highest);
+                self.highest = self.highest.max(Some(term));
+                known
+            }
+            // An operator may say it again.
+            Subject::Forgotten(tombstone) if self.forgotten.contains(&tombstone) => !is_own,
+            Subject::Forgotten(tombstone) => {
+                if self.forgotten.len() >= FORGOTTEN_MAX {
+                    self.forgotten.pop_front();
+                }
+                self.forgotten.push_back(tombstone);
+                false
+            }
+        }
+    }
+}
+
+impl BroadcastHandler<MemberIdentity> for Listener {
+    type Key = Subject;
+    type Error = CodecError;
+
+    fn receive_item(
+        &mut self,
+        data: &[u8],
+        sender: Option<&MemberIdentity>,
+    ) -> Result<Option<Subject>, CodecError> {
+        let news: News = wire::decode_whole(data)?;
+        let subject = match &news {
+            News::Goose(goose) => Subject::Term(goose.term),
+            News::Forgotten(tombstone) => Subject::Forgotten(*tombstone),
+        };
+        if self.is_known(subject, sender.is_none()) {
+            return Ok(None);
+        }
+        // The receiver lives as long as this handler does.
+        let _ = self.heard.send(news);
+        Ok(Some(subject))
+    }
+}
