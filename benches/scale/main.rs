@@ -5,14 +5,21 @@
 //! cargo bench --bench scale                           10, 100, 1,000 and 2,000 nodes
 //! cargo bench --bench scale -- --quick                10 and 100 nodes
 //! cargo bench --bench scale -- --nodes 5000 --trial boot --trial crash
+//! cargo bench --bench scale -- --real                 real sockets only
 //! ```
 //!
 //! Times are virtual, so they do not depend on the machine; only the simulator's own cost does.
 //! Writes `scale.json` to `target/scale`. Ends with 1 if a bound that was promised for a
 //! thousand or two thousand nodes is exceeded.
 
+// The tests use the rest.
+#[allow(dead_code)]
+#[path = "../../tests/harness/mod.rs"]
+mod harness;
+
 mod figures;
 mod pond;
+mod real;
 mod trials;
 
 use std::io::{IsTerminal, Write};
@@ -21,7 +28,8 @@ use std::process::ExitCode;
 
 use figures::Report;
 
-const USAGE: &str = "usage: scale [--nodes N]... [--trial NAME]... [--seed N] [--runs N] [--quick]";
+const USAGE: &str =
+    "usage: scale [--nodes N]... [--trial NAME]... [--seed N] [--runs N] [--quick | --real]";
 
 /// What was asked for.
 struct Options {
@@ -30,12 +38,20 @@ struct Options {
     seed: u64,
     runs: u64,
     quick: bool,
+    /// Nothing simulated.
+    real: bool,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options =
-            Self { sizes: Vec::new(), trials: Vec::new(), seed: 1, runs: 1, quick: false };
+        let mut options = Self {
+            sizes: Vec::new(),
+            trials: Vec::new(),
+            seed: 1,
+            runs: 1,
+            quick: false,
+            real: false,
+        };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             let number = |text: String| {
@@ -47,6 +63,7 @@ impl Options {
                 "--seed" => options.seed = number(value()?)?,
                 "--runs" => options.runs = number(value()?)?,
                 "--quick" => options.quick = true,
+                "--real" => options.real = true,
                 // Cargo says this to every benchmark.
                 "--bench" => {}
                 _ => return Err(format!("{argument} is not understood")),
@@ -83,6 +100,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if options.real {
+        return measure_real();
+    }
     let mut report = Report::default();
     for size in &options.sizes {
         for trial in trials::ALL.iter().filter(|trial| options.wants(trial)) {
@@ -106,6 +126,22 @@ fn main() -> ExitCode {
     }
     report.failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// With real sockets.
+fn measure_real() -> ExitCode {
+    let mut figures = real::measure(progress);
+    progress("");
+    print!("{}", figures.table());
+    let folder = output_folder();
+    let text = format!("{:#}\n", figures.json());
+    let written = std::fs::create_dir_all(&folder)
+        .and_then(|()| std::fs::write(folder.join("real.json"), text));
+    if let Err(error) = written {
+        figures.failures.push(format!("cannot write to {}: {error}", folder.display()));
+    }
+    figures.failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
+    if figures.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Replaces the progress line, if somebody watches.

@@ -49,6 +49,7 @@ pub(crate) struct StatusVoters {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub(crate) struct StatusMembers {
     pub(crate) alive: usize,
+    pub(crate) down: usize,
 }
 
 impl Status {
