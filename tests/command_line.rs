@@ -14,6 +14,7 @@ use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
 use gaggle::shell::http::{NodeView, Options, ServerThread, spawn_thread};
 use gaggle::vocabulary::configuration::ClusterName;
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::snapshot::{Counters, Lease, Phase, Snapshot};
 use gaggle::vocabulary::time::HolderTime;
@@ -61,6 +62,7 @@ fn served(goose: bool) -> ServerThread {
         process: Process { id: NodeId::new(3).unwrap(), boot: Boot { start: 1, nonce: 2 } },
         address: "127.0.0.1:8002".parse().unwrap(),
         http: None,
+        tags: Tags::default(),
         index: 1,
         phase: Phase::Serving,
         lease: goose.then_some(lease),

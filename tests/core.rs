@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use gaggle::node::{NodeCore, Output, StartError, StepDownError};
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::record::{Disk, Record};
@@ -71,6 +72,7 @@ impl World {
             id: id(number),
             address: address(number),
             http: None,
+            tags: Tags::default(),
             seeds: vec![address(1).to_string()],
             voters: (!voters.is_empty())
                 .then(|| VoterSet::new(voters.iter().map(|n| id(*n)).collect()).unwrap()),

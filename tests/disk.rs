@@ -20,6 +20,7 @@ use gaggle::sim::disk::{DiskHealth, Tear};
 use gaggle::sim::network::Delay;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::record::{Disk, Record};
@@ -149,6 +150,7 @@ fn single(store: &Sick) -> Handle {
         id,
         address: socket.local_addr().unwrap(),
         http: None,
+        tags: Tags::default(),
         seeds: Vec::new(),
         voters: Some(VoterSet::new(vec![id]).unwrap()),
         preempt: None,

@@ -8,10 +8,13 @@ use std::time::Duration;
 use gaggle::node::ForgetError;
 use gaggle::sim::action::Action;
 use gaggle::sim::network::{Blackout, Weather};
+use gaggle::sim::postman::{Deed, Kind};
 use gaggle::sim::scenario::Scenario;
+use gaggle::vocabulary::details::{Details, Tags};
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::plant::{self, Plant};
 use gaggle::vocabulary::snapshot::MemberState;
+use gaggle::vocabulary::timing::Profile;
 
 /// What is to hold, or whose absence is to be seen.
 type Story = fn(u64, Option<Plant>) -> Result<(), String>;
@@ -286,4 +289,167 @@ fn only_the_dead_can_be_forgotten() {
     assert_eq!(story.forget(1, 4), Ok(()));
     story.run(1000);
     assert_eq!(known_by(&story, &[1, 2, 3], 4), []);
+}
+
+/// What everybody with an odd number says of itself; the others say nothing.
+fn tags_of(number: u64) -> Tags {
+    let zone = format!("eu-{number}");
+    let tags: &[(&str, &str)] =
+        if number.is_multiple_of(2) { &[] } else { &[("zone", &zone), ("rack", "7")] };
+    Tags::new(tags.iter().copied()).unwrap()
+}
+
+/// So many nodes with tags and HTTP addresses. Nothing runs yet.
+fn tagged(seed: u64, nodes: u64, plant: Option<Plant>) -> Scenario {
+    plant::set(plant);
+    let mut setups = Scenario::setups(nodes, &[1, 2, 3], Profile::Lan);
+    for setup in &mut setups {
+        setup.tags = tags_of(setup.id.number());
+        setup.http = Some(setup.address);
+    }
+    Scenario::with_setups(seed, setups)
+}
+
+/// What a node knows of another one.
+fn details(story: &Scenario, by: u64, about: u64) -> Option<Details> {
+    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let snapshot = host.running.as_ref()?.core.snapshot();
+    let member = snapshot.members.iter().find(|member| member.id.number() == about)?;
+    member.details.as_deref().cloned()
+}
+
+/// Whether each of these nodes knows what all of them say of themselves.
+fn is_described(story: &Scenario, nodes: &[u64]) -> bool {
+    let says = |number: u64| {
+        let setup = &story.world.hosts[usize::try_from(number).unwrap() - 1].setup;
+        Some(Details { http: setup.http, tags: setup.tags.clone() })
+    };
+    nodes.iter().all(|by| nodes.iter().all(|about| details(story, *by, *about) == says(*about)))
+}
+
+fn asked(story: &Scenario) -> u64 {
+    story.world.coverage.of("details query")
+}
+
+#[test]
+fn whoever_comes_late_learns_everything_and_everybody_learns_of_it() {
+    hold_and_break(Plant::DetailsUnasked, 2, |seed, plant| {
+        let mut story = tagged(seed, 8, plant);
+        let weather = story.world.network.weather;
+        story.set_weather(Weather { loss: 200, ..weather });
+        story.start(&[1, 2, 3, 4, 5, 6, 7]).run(8000);
+        if !is_described(&story, &[1, 2, 3, 4, 5, 6, 7]) {
+            return Err("not all is known after eight seconds".to_owned());
+        }
+        story.start(&[8]).run(8000);
+        if is_described(&story, &[1, 2, 3, 4, 5, 6, 7, 8]) {
+            Ok(())
+        } else {
+            Err("the newcomer does not know all, or is not known".to_owned())
+        }
+    });
+}
+
+#[test]
+fn another_process_has_other_tags_and_nobody_takes_the_old_ones_for_them() {
+    let mut story = tagged(1, 5, None);
+    let all = [1, 2, 3, 4, 5];
+    story.start(&all);
+    story.until(Duration::from_secs(4), "details", &|story| is_described(story, &all));
+    story.world.hosts[4].setup.tags = Tags::new([("zone", "us-9")]).unwrap();
+    story.restart(&[5]);
+    let process = story.process(5);
+    for _ in 0..4000 {
+        let host = story.world.hosts[0].running.as_ref().unwrap();
+        let snapshot = host.core.snapshot();
+        let member = snapshot.members.iter().find(|member| member.id.number() == 5).unwrap();
+        let is_new = Some(member.boot) == process.map(|process| process.boot);
+        let old = member.details.as_ref().is_some_and(|details| details.tags == tags_of(5));
+        assert!(!is_new || !old, "old tags on a new process");
+        story.run(1);
+    }
+    assert!(is_described(&story, &all));
+}
+
+#[test]
+fn nothing_is_asked_while_nothing_is_lacking() {
+    let mut story = tagged(3, 6, None);
+    let all = [1, 2, 3, 4, 5, 6];
+    story.start(&all);
+    story.until(Duration::from_secs(4), "details", &|story| is_described(story, &all));
+    story.run(2000);
+    let before = asked(&story);
+    assert!((5..=60).contains(&before), "{before} questions of six nodes");
+    story.run(120_000);
+    assert_eq!(asked(&story), before);
+}
+
+#[test]
+fn whoever_never_answers_is_asked_ever_more_seldom() {
+    let mut story = tagged(4, 3, None);
+    story.rule(Deed::Lose, Kind::Details, None, None);
+    story.start(&[1, 2, 3]).run(60_000);
+    let before = asked(&story);
+    assert!(before < 3 * 24, "{before} questions in a minute");
+    story.run(600_000);
+    assert!(asked(&story) - before < 3 * 30, "{} in ten minutes", asked(&story) - before);
+}
+
+/// A node is known under one place, though it had another or somebody else had its own.
+fn places(story: &Scenario, by: u64) -> Vec<(u64, std::net::SocketAddr, MemberState)> {
+    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let members = host.running.as_ref().unwrap().core.snapshot().members;
+    members.iter().map(|member| (member.id.number(), member.address, member.state)).collect()
+}
+
+#[test]
+fn a_new_process_takes_the_place_of_the_old_one_at_once() {
+    let mut story = gathered(1, 5, None);
+    story.restart(&[5]);
+    let boot = story.process(5).unwrap().boot;
+    let known = |story: &Scenario| {
+        [1, 2, 3, 4].iter().all(|by: &usize| {
+            let core = &story.world.hosts[by - 1].running.as_ref().unwrap().core;
+            let members = core.snapshot().members;
+            let mut it = members.iter().filter(|member| member.id.number() == 5);
+            it.all(|member| member.boot == boot && member.state == MemberState::Alive)
+        })
+    };
+    let took = story.until(Duration::from_secs(1), "the new process known", &known);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    story.run(10_000);
+    assert!(known(&story) && renames(&story) == 0);
+}
+
+#[test]
+fn a_node_that_moved_is_known_at_its_new_place_alone() {
+    let mut story = gathered(1, 5, None);
+    let before = story.world.hosts[4].setup.address;
+    story.act(Action::Move(4));
+    let after = story.world.hosts[4].setup.address;
+    assert_ne!(before, after);
+    story.run(2000);
+    for by in [1, 2, 3, 4] {
+        let five: Vec<_> = places(&story, by).into_iter().filter(|(id, ..)| *id == 5).collect();
+        assert_eq!(five, [(5, after, MemberState::Alive)], "as node {by} sees it");
+    }
+    story.run(20_000);
+    assert!(is_whole(&story));
+}
+
+#[test]
+fn whoever_takes_the_address_of_another_takes_its_place() {
+    let mut story = Scenario::new(1, 6, &[1, 2, 3]);
+    story.start(&[1, 2, 3, 4, 5]).run(3000);
+    story.crash(5).run(100);
+    // Node 6 answers at the place of node 5 from here on.
+    let place = story.world.hosts[4].setup.address;
+    story.world.hosts.swap(4, 5);
+    story.world.hosts[4].setup.address = place;
+    story.start(&[5]).run(3000);
+    for by in [1, 2, 3, 4] {
+        let there: Vec<_> =
+            places(&story, by).into_iter().filter(|(_, address, _)| *address == place).collect();
+        assert_eq!(there, [(6, place, MemberState::Alive)], "as node {by} sees it");
+    }
 }

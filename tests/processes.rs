@@ -267,6 +267,35 @@ fn a_dead_member_is_forgotten_on_order_and_one_that_lives_is_not() {
 }
 
 #[test]
+fn everybody_learns_of_tags_and_http_addresses_and_members_are_picked_by_them() {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, watch());
+    cluster.give(2, &["--tag", "zone=eu-1", "--tag", "rack=7"]);
+    cluster.start_highest_first();
+    let said = format!(
+        "\"http\":\"{}\",\"tags\":{{\"rack\":\"7\",\"zone\":\"eu-1\"}}",
+        cluster.node(2).settings.http
+    );
+    for by in ids {
+        cluster.wait_until("tags known", |cluster| {
+            let answer = cluster.get(by, "/v1/members")?;
+            String::from_utf8_lossy(&answer.body).contains(&said).then_some(())
+        });
+    }
+    let members = |tags: &[&str]| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let output = gaggle(&[&["members", "--node", node.as_str()], tags].concat());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(members(&[]).contains("rack=7 zone=eu-1"), "{}", members(&[]));
+    assert_eq!(members(&[]).lines().count(), 4);
+    assert_eq!(members(&["--tag", "zone=eu-1", "--tag", "rack=7"]).lines().count(), 2);
+    assert_eq!(members(&["--tag", "zone=eu-2"]).lines().count(), 1, "the head alone");
+    let status = cluster.get(2, "/v1/status").map(|answer| answer.body).unwrap_or_default();
+    assert!(String::from_utf8_lossy(&status).contains("\"tags\":{\"rack\":\"7\""));
+}
+
+#[test]
 fn a_witness_votes_and_never_leads() {
     let folder = tempfile::tempdir().unwrap();
     let loopback = || (std::net::Ipv4Addr::LOCALHOST, free_port()).into();

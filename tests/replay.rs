@@ -11,6 +11,7 @@ use gaggle::node::{NodeCore, Output};
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
+use gaggle::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{
@@ -95,6 +96,7 @@ impl World {
             id: id(number),
             address: address(number),
             http: None,
+            tags: Tags::default(),
             seeds: vec![address(1).to_string(), address(2).to_string()],
             voters: Some(VoterSet::new(VOTERS.map(id).to_vec()).unwrap()),
             voter_addresses: VOTERS.iter().map(|n| (id(*n), address(*n))).collect(),
@@ -243,6 +245,8 @@ fn kind(message: &Message) -> &'static str {
         Message::Handover(_) => "handover",
         Message::Vacant(_) => "vacant",
         Message::Announce(_) => "announce",
+        Message::DetailsQuery(_) => "details query",
+        Message::DetailsReply(_) => "details reply",
     }
 }
 
@@ -519,6 +523,11 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
         Message::Handover(release(false)),
         Message::Vacant(status),
         Message::Announce(goose),
+        Message::DetailsQuery(DetailsQuery { nonce: 1, wanted: vec![to.0.id], more: true }),
+        Message::DetailsReply(DetailsReply {
+            nonce: 1,
+            entries: vec![(source, Details::default())],
+        }),
     ];
     let own = MemberIdentity::new(to.0, to.1, true);
     let target = MemberIdentity::new(source, victim, true);
@@ -598,7 +607,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
             }
         }
         println!("answers by kind: {answered:?}");
-        assert_eq!(answered.len(), 17, "every kind was tried");
+        assert_eq!(answered.len(), 19, "every kind was tried");
         let kinds = answered.values().filter(|count| **count > 0).count();
         assert!(kinds >= 4, "some kinds were answered: {answered:?}");
     }

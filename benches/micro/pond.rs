@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use gaggle::node::{NodeCore, Output};
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::datagram;
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::message::Message;
 use gaggle::vocabulary::record::Disk;
@@ -38,6 +39,7 @@ pub(crate) fn setup(number: u64, sealed: bool) -> Setup {
         id: id(number),
         address: address(number),
         http: None,
+        tags: Tags::default(),
         seeds: vec![address(1).to_string()],
         voters: Some(VoterSet::new(all().collect()).expect("a set")),
         voter_addresses: (1..=NODES).map(|number| (id(number), address(number))).collect(),

@@ -7,6 +7,7 @@ use gaggle::sim::tally::{Opinion, Traffic};
 use gaggle::sim::trace::TraceDepth;
 use gaggle::sim::world::World;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::timing::{Profile, Timing};
@@ -40,6 +41,7 @@ impl Pond {
             id: id(index),
             address: Network::address(index, 0),
             http: None,
+            tags: Tags::default(),
             seeds: seeds.clone(),
             voters: (index < voters).then(|| set.clone()),
             preempt: None,

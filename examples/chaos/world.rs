@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::timing::{Profile, Timing};
@@ -49,6 +50,7 @@ pub(crate) fn setup(
         id: id(node)?,
         address: address_of(node),
         http: None,
+        tags: Tags::default(),
         seeds: seeds.map(|seed| address_of(seed).to_string()).collect(),
         voter_addresses: if node <= VOTERS {
             voters.iter().zip(1..).map(|(id, voter)| (*id, address_of(voter))).collect()

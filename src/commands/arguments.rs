@@ -38,7 +38,7 @@ pub(super) enum Command {
     /// Ask a node how it stands
     Status(StatusArguments),
     /// Ask a node whom it knows
-    Members(AskArguments),
+    Members(MembersArguments),
     /// Ask a node who is the Goose (exit 3: nobody)
     Goose(AskArguments),
     /// Show which terms a node has seen, and why they began and ended
@@ -137,6 +137,9 @@ pub(super) struct RunArguments {
     /// Where to serve HTTP [default: ADDR with PORT + 1000]
     #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_HTTP")]
     pub(super) http: Option<String>,
+    /// Something to be known of this node, shown with its member; repeatable, up to 8 times
+    #[arg(long = "tag", value_name = "KEY=VALUE", env = "GAGGLE_TAG", value_delimiter = ',')]
+    pub(super) tags: Vec<String>,
     /// The cluster's name
     #[arg(long, value_name = "NAME", env = "GAGGLE_CLUSTER", default_value = "gaggle")]
     pub(super) cluster: String,
@@ -279,6 +282,15 @@ pub(super) struct StatusArguments {
     /// Say nothing; exit 0 if the node is the Goose at this moment, 4 if not. Advice, no lock
     #[arg(long)]
     pub(super) is_goose: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MembersArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Only those with this tag; repeatable
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_delimiter = ',')]
+    pub(super) tags: Vec<String>,
 }
 
 #[derive(Debug, Args)]

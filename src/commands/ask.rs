@@ -1,5 +1,6 @@
 //! The commands that ask a node, or tell it something, over HTTP.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,15 +9,17 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::arguments::{
-    AskArguments, ForgetArguments, LeaveArguments, OutputFormat, StatusArguments, StepDownArguments,
+    AskArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat, StatusArguments,
+    StepDownArguments,
 };
-use super::settings::read_token;
+use super::settings::{SettingsError, read_token};
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::admin::Token;
 use crate::shell::http::client::{self, Answer, Question};
 use crate::shell::http::past::{HistoryView, TermView};
 use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VoterView, VotersView};
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::milliseconds;
 
@@ -31,9 +34,22 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> 
 }
 
 /// `gaggle members`
-pub(super) fn members(arguments: &AskArguments) -> Result<Exit, CommandError> {
-    let answer = asked(arguments, Question::Get("/v1/members"))?;
-    shown(arguments, &answer, |view: MembersView| members_table(&view))
+pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError> {
+    let ask = &arguments.ask;
+    let wanted = Tags::parse(arguments.tags.iter().map(String::as_str));
+    let wanted = wanted.map_err(SettingsError::from)?;
+    let mut answer = asked(ask, Question::Get("/v1/members"))?;
+    if wanted.iter().next().is_some() {
+        let mut view: MembersView = understood(ask, &answer)?;
+        let has = |tags: &BTreeMap<String, String>, (key, value): (&str, &str)| {
+            tags.get(key).is_some_and(|known| known == value)
+        };
+        view.members.retain(|member| {
+            member.tags.as_ref().is_some_and(|tags| wanted.iter().all(|tag| has(tags, tag)))
+        });
+        answer.body = format!("{}\n", json!(view)).into();
+    }
+    shown(ask, &answer, |view: MembersView| members_table(&view))
 }
 
 /// `gaggle goose`
@@ -175,6 +191,7 @@ fn status_table(status: StatusView) -> String {
         ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
         ("address", status.node.addr.to_string()),
         ("http", or_dash(status.node.http.map(|address| format!("http://{address}")))),
+        ("tags", tags(Some(&status.node.tags))),
         ("uptime", humantime::format_duration(uptime).to_string()),
         ("role", role),
         ("goose", goose.unwrap_or_else(|| "none known".to_owned())),
@@ -243,10 +260,18 @@ pub(super) fn members_table(view: &MembersView) -> String {
                 member.state.word().to_owned(),
                 member.role.word().to_owned(),
                 if member.eligible { "yes" } else { "no" }.to_owned(),
+                member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+                tags(member.tags.as_ref()),
             ]
         })
         .collect();
-    table::render(&["NODE", "ADDRESS", "STATE", "ROLE", "ELIGIBLE"], &rows)
+    table::render(&["NODE", "ADDRESS", "STATE", "ROLE", "ELIGIBLE", "HTTP", "TAGS"], &rows)
+}
+
+fn tags(known: Option<&BTreeMap<String, String>>) -> String {
+    let texts = known.into_iter().flatten().map(|(key, value)| format!("{key}={value}"));
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() { "-".to_owned() } else { texts.join(" ") }
 }
 
 fn goose_table(goose: GooseView) -> String {
@@ -270,7 +295,7 @@ mod tests {
     fn the_status_of_the_documentation_becomes_a_table() {
         let text = r#"{"cluster":"gaggle","index":17,"version":"1",
             "node":{"id":3,"boot":"9f3c","addr":"127.0.0.1:8002","http":"127.0.0.1:9002",
-                    "uptime_ms":81234},
+                    "tags":{"rack":"7","zone":"eu-1"},"uptime_ms":81234},
             "role":"goose","term":12,"lease":{"remaining_ms":412,"duration_ms":600},
             "goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},
             "voters":{"version":1,"ids":[1,2,3],"reachable":[1,3],"majority":2,"is_voter":true},
@@ -279,6 +304,7 @@ mod tests {
                         node       3, a voter\n\
                         address    127.0.0.1:8002\n\
                         http       http://127.0.0.1:9002\n\
+                        tags       rack=7 zone=eu-1\n\
                         uptime     1m 21s\n\
                         role       Goose of term 12, lease valid for 412 ms of 600 ms\n\
                         goose      node 3 at 127.0.0.1:8002, term 12\n\

@@ -74,6 +74,7 @@ pub(super) fn effective(
         ("http", settings.http.to_string()),
         ("seed", list(setup.seeds.clone())),
         ("voters", list(voters.unwrap_or_default())),
+        ("tag", list(setup.tags.iter().map(|(key, value)| format!("{key}={value}")).collect())),
         ("profile", format!("{:?}", raw.profile).to_lowercase()),
         ("lease", format!("{:?}", setup.timing.lease)),
         ("preempt", setup.preempt.map_or_else(|| said, |said| said.to_string())),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::bytes::Reader;
 use super::pond::{Pond, address};
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
+use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
@@ -83,9 +84,35 @@ impl Forger<'_> {
                 release.nominee = Some(self.pond.subject().process().id);
                 Message::Handover(release)
             }
-            _ if reader.byte() & 1 > 0 => Message::Vacant(self.status(reader)),
-            _ => Message::Announce(self.goose(reader)),
+            _ => match reader.byte() % 4 {
+                0 => Message::Announce(self.goose(reader)),
+                1 | 3 => Message::Vacant(self.status(reader)),
+                _ => self.details(reader),
+            },
         }
+    }
+
+    /// A question for details, or an answer to the last one of the subject.
+    fn details(&self, reader: &mut Reader<'_>) -> Message {
+        let choice = reader.byte();
+        let count = choice % 40;
+        if choice & 1 > 0 {
+            let wanted = (0..count).map(|_| self.process(reader).id).collect();
+            let nonce = reader.number(1);
+            return Message::DetailsQuery(DetailsQuery { nonce, wanted, more: choice & 2 > 0 });
+        }
+        let asked = match self.pond.said.get(&self.from) {
+            Some((_, Message::DetailsQuery(query))) => query.nonce,
+            _ => 0,
+        };
+        let entry = |reader: &mut Reader<'_>| {
+            let value = "v".repeat(usize::from(reader.byte() % 65));
+            let tags = Tags::new([("zone", value.as_str())]).unwrap_or_default();
+            let http = (reader.byte() & 1 > 0).then_some(self.from);
+            (self.process(reader), Details { http, tags })
+        };
+        let entries = (0..count % 16).map(|_| entry(reader)).collect();
+        Message::DetailsReply(DetailsReply { nonce: reader.number(asked), entries })
     }
 
     fn asked(&self) -> (u64, u64) {

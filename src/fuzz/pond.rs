@@ -13,6 +13,7 @@ use crate::membership::Membership;
 use crate::node::{NodeCore, Output};
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::record::{Disk, Record};
@@ -178,6 +179,7 @@ impl Pond {
             id,
             address: address(number),
             http: None,
+            tags: Tags::default(),
             seeds: (1..=3).filter(|n| *n != number).map(|n| address(n).to_string()).collect(),
             voters: if votes { Some(VoterSet::new(voters).ok()?) } else { None },
             preempt: None,

@@ -11,6 +11,7 @@ use super::{Tally, Target, ensure};
 use crate::node::{NodeCore, Output, StartError};
 use crate::vocabulary::codec;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Founding;
 use crate::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
@@ -191,6 +192,7 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
         id: id(1),
         address: super::pond::address(1),
         http: None,
+        tags: Tags::default(),
         seeds,
         voters: None,
         preempt: None,

@@ -104,6 +104,7 @@ impl Target for Settings {
             b"log-format",
             b"no-keeper",
             b"never-goose",
+            b"tag",
             b"true",
             b"false",
             b"0.0.0.0:0",

@@ -13,6 +13,7 @@ use crate::shell::socket::{self, BindError};
 use crate::shell::start::{StartOptions, start};
 use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
 use crate::vocabulary::configuration::{ClusterName, ClusterNameError, VoterSet, VoterSetError};
+use crate::vocabulary::details::{TagError, Tags};
 use crate::vocabulary::identity::{NodeId, NodeIdError, normalised};
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::seal::{KeyRing, KeyRingError};
@@ -38,6 +39,7 @@ pub struct Config {
     id: Option<u64>,
     cluster: String,
     seeds: Vec<String>,
+    tags: Vec<(String, String)>,
     voters: Vec<String>,
     profile: Profile,
     lease: Option<Duration>,
@@ -96,6 +98,9 @@ pub enum StartError {
     /// More than 64.
     #[error("{0} seeds are too many: name {SEEDS_MAX} at most; a few that are usually up will do")]
     TooManySeeds(usize),
+    /// Not a tag, or one too many.
+    #[error(transparent)]
+    Tag(#[from] TagError),
     /// A lease that is not safe or not usable.
     #[error(transparent)]
     Timing(#[from] TimingError),
@@ -135,6 +140,7 @@ impl Config {
             id: None,
             cluster: "gaggle".to_owned(),
             seeds: Vec::new(),
+            tags: Vec::new(),
             voters: Vec::new(),
             profile: Profile::default(),
             lease: None,
@@ -162,6 +168,15 @@ impl Config {
     #[must_use]
     pub fn seed(mut self, seed: impl Into<String>) -> Self {
         self.seeds.push(seed.into());
+        self
+    }
+
+    /// Something to be known of this node, shown to everybody with its member. Repeatable: 8 tags
+    /// at most, with keys of up to 32 lower-case letters, digits, `-`, `_` and `.`, and values of
+    /// up to 64 printable ASCII characters without commas.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
         self
     }
 
@@ -299,7 +314,12 @@ impl Config {
             }
         }
         self.timing()?;
+        self.tags()?;
         Ok(())
+    }
+
+    fn tags(&self) -> Result<Tags, TagError> {
+        Tags::new(self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
     }
 
     fn timing(&self) -> Result<Timing, TimingError> {
@@ -350,6 +370,7 @@ impl Config {
             id,
             address,
             http,
+            tags: self.tags()?,
             seeds,
             voters,
             preempt: self.preempt,

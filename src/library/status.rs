@@ -1,5 +1,6 @@
 //! How a node stands, as a program sees it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -84,13 +85,19 @@ pub struct Member {
     pub eligible: bool,
     /// What gossip says of it.
     pub state: MemberState,
+    /// Where it serves HTTP, if it does and this node has learnt that.
+    pub http: Option<SocketAddr>,
+    /// Its tags, as far as this node has learnt them.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl Member {
     pub(super) fn of(view: &MemberView) -> Self {
-        let MemberView { id, address, eligible, state, .. } = view;
+        let MemberView { id, address, eligible, state, details, .. } = view;
         let (id, address, eligible) = (*id, *address, *eligible);
-        Self { id, address, eligible, state: MemberState::of(*state) }
+        let http = details.as_ref().and_then(|details| details.http);
+        let tags = details.as_ref().map(|details| details.tags.clone().into()).unwrap_or_default();
+        Self { id, address, eligible, state: MemberState::of(*state), http, tags }
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod capacity;
 mod codec;
+mod details;
 mod forgotten;
 pub mod identity;
 mod mends;
@@ -32,7 +33,7 @@ use rand::{RngExt, SeedableRng};
 use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::Goose;
+use crate::vocabulary::message::{Goose, Message};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
@@ -66,6 +67,17 @@ pub enum MembershipOutput {
         /// What.
         packet: Vec<u8>,
     },
+    /// Send something else.
+    Tell {
+        /// To which process.
+        to: Process,
+        /// Where it is.
+        address: SocketAddr,
+        /// What.
+        message: Message,
+    },
+    /// More is known of what people want to know of members.
+    DetailsChanged,
     /// The opinion of a member changed.
     MemberChanged {
         /// Which node.
@@ -109,6 +121,7 @@ pub struct Membership {
     notices: mends::Notices,
     refused: u64,
     graveyard: forgotten::Graveyard,
+    rounds: details::Rounds,
     buddies: mends::BuddyNotices,
     isolation: mends::Isolation,
     last_received: HolderTime,
@@ -143,6 +156,7 @@ impl Membership {
             notices: mends::Notices::default(),
             refused: 0,
             graveyard: forgotten::Graveyard::default(),
+            rounds: details::Rounds::new(&mut random),
             buddies: mends::BuddyNotices::default(),
             isolation: mends::Isolation::default(),
             last_received: HolderTime(0),
@@ -249,6 +263,7 @@ impl Membership {
         }
         self.tell_suspects(now);
         self.update_view(now);
+        self.hold_round(now);
     }
 
     fn watch_isolation(&mut self, now: HolderTime) {
@@ -300,7 +315,8 @@ impl Membership {
         } else {
             HolderTime::NEVER
         };
-        self.timers.next_deadline().min(self.buddies.next_deadline()).min(update)
+        let rounds = self.rounds.next_deadline();
+        self.timers.next_deadline().min(self.buddies.next_deadline()).min(update).min(rounds)
     }
 
     /// Makes itself known to a member whose identity came with a welcome.
@@ -515,7 +531,11 @@ impl Membership {
             return;
         }
         self.last_update = now;
-        for change in self.view.update() {
+        let changes = self.view.update();
+        if !changes.is_empty() {
+            self.plan_round(now);
+        }
+        for change in changes {
             let view::Change { id, address, state } = change;
             self.outputs.push_back(match state {
                 Some(state) => MembershipOutput::MemberChanged { id, address, state },

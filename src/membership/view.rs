@@ -12,7 +12,8 @@ use foca::{Member, State};
 
 use super::codec::LEFT;
 use super::identity::MemberIdentity;
-use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::details::Details;
+use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 
 /// The first of all addresses.
@@ -51,6 +52,8 @@ pub(super) struct View {
     touched: BTreeSet<NodeId>,
     /// The best that is known of every node, this one included, as of the last update.
     best: BTreeMap<NodeId, Entry>,
+    /// What people want to know of the nodes in `best`, and of which of their processes.
+    details: BTreeMap<NodeId, (Boot, Arc<Details>)>,
     listed: Arc<Vec<MemberView>>,
     others: Vec<(Process, SocketAddr)>,
     rank: usize,
@@ -73,6 +76,7 @@ impl View {
             known: BTreeMap::new(),
             touched: BTreeSet::new(),
             best: BTreeMap::from([(own.process.id, entry)]),
+            details: BTreeMap::new(),
             listed: Arc::default(),
             others: Vec::new(),
             rank: 0,
@@ -125,6 +129,7 @@ impl View {
             let rank = |entry: &&Entry| (entry.lives(), entry.identity.age());
             let Some(entry) = of_node.map(|(_, entry)| entry).max_by_key(rank).copied() else {
                 if let Some(gone) = self.best.remove(&id) {
+                    self.details.remove(&id);
                     changes.push(Change { id, address: gone.identity.address, state: None });
                 }
                 continue;
@@ -143,13 +148,18 @@ impl View {
         changes
     }
 
-    fn derive(&mut self) {
+    pub(super) fn derive(&mut self) {
+        let details = |entry: &Entry| {
+            let known = self.details.get(&entry.identity.process.id);
+            known.filter(|(boot, _)| *boot == entry.identity.process.boot)
+        };
         let list = |entry: &Entry| MemberView {
             id: entry.identity.process.id,
             address: entry.identity.address,
             boot: entry.identity.process.boot,
             eligible: entry.identity.eligible,
             state: entry.state,
+            details: details(entry).map(|(_, details)| Arc::clone(details)),
         };
         self.listed = Arc::new(self.best.values().map(list).collect());
         let own = self.own.process.id;
@@ -172,6 +182,37 @@ impl View {
     /// The others that are not gone.
     pub(super) fn others(&self) -> &[(Process, SocketAddr)] {
         &self.others
+    }
+
+    /// Takes in the details of a process that is known. The list shows them once it is derived.
+    pub(super) fn learn(&mut self, process: Process, details: &Arc<Details>) {
+        if self.best.contains_key(&process.id) {
+            self.details.insert(process.id, (process.boot, Arc::clone(details)));
+        }
+    }
+
+    /// Whether the details of this process are not known.
+    pub(super) fn lacks(&self, process: &Process) -> bool {
+        self.details.get(&process.id).is_none_or(|(boot, _)| *boot != process.boot)
+    }
+
+    pub(super) fn details_of(&self, id: NodeId) -> Option<(Process, &Arc<Details>)> {
+        let (boot, details) = self.details.get(&id)?;
+        Some((Process { id, boot: *boot }, details))
+    }
+
+    /// How many nodes' details are known.
+    pub(super) fn described(&self) -> usize {
+        self.details.len()
+    }
+
+    /// All details, from one place on and round to it.
+    pub(super) fn described_from(
+        &self,
+        start: usize,
+    ) -> impl Iterator<Item = (Process, &Arc<Details>)> {
+        let around = self.details.iter().cycle().skip(start).take(self.details.len());
+        around.map(|(id, (boot, details))| (Process { id: *id, boot: *boot }, details))
     }
 
     /// How many are known, gone ones included, this node not.

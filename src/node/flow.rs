@@ -46,6 +46,13 @@ impl NodeCore {
                     changed = true;
                     self.event(Event::MemberChanged { id, address, state });
                 }
+                MembershipOutput::Tell { to, address, message } => {
+                    self.transmit(Addressee::process(to), address, &message);
+                }
+                MembershipOutput::DetailsChanged => {
+                    self.members = self.membership.members();
+                    self.index += 1;
+                }
                 MembershipOutput::MemberForgotten { id, address } => {
                     changed = true;
                     self.event(Event::MemberForgotten { id, address });

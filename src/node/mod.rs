@@ -395,6 +395,7 @@ impl NodeCore {
             process: self.me,
             address: self.setup.address,
             http: self.setup.http,
+            tags: self.setup.tags.clone(),
             index: self.index,
             phase: self.phase(),
             lease: self.lease(),

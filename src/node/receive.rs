@@ -131,6 +131,18 @@ impl NodeCore {
             self.membership.handle_gossip(now.holder, header.sender, packet);
             return Ok(());
         }
+        if let Message::DetailsQuery(query) = message {
+            // Whoever is no member, or asks for what is not known here, gets no answer.
+            if let Some(reply) = self.membership.answer(header.sender, query) {
+                let reply = Message::DetailsReply(reply);
+                self.transmit(Addressee::process(header.sender), from, &reply);
+            }
+            return Ok(());
+        }
+        if let Message::DetailsReply(reply) = message {
+            let expected = self.membership.take_answer(now.holder, header.sender, reply);
+            return if expected { Ok(()) } else { Err(Reject::Unexpected) };
+        }
         let election = self.election.as_mut().ok_or(Reject::NotReady)?;
         let stamp = election.configuration().stamp();
         if header.configuration != stamp

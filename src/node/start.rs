@@ -19,6 +19,7 @@ use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
+use crate::vocabulary::details::Details;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Boot, Process};
 use crate::vocabulary::record::{Disk, Record, Vote};
@@ -49,7 +50,8 @@ impl NodeCore {
             .or_else(|| genesis.clone().map(Configuration::genesis));
 
         let identity = MemberIdentity::new(me, setup.address, setup.eligible);
-        let membership = Membership::new(identity, &setup.timing, entropy(&mut random));
+        let mut membership = Membership::new(identity, &setup.timing, entropy(&mut random));
+        membership.describe(Details { http: setup.http, tags: setup.tags.clone() });
         let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
         let mut addresses = Addresses::default();
         let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();

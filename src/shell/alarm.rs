@@ -71,7 +71,6 @@ mod kernel {
 }
 
 #[cfg(any(test, not(target_os = "linux")))]
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "only tested here"))]
 mod runtime {
     use std::io;
     use std::time::Duration;

@@ -376,7 +376,9 @@ mod tests {
     fn seen(number: u64, start: u64, state: MemberState) -> Vec<MemberView> {
         let boot = Boot { start, nonce: 7 };
         let address = "127.0.0.1:8001".parse().unwrap();
-        vec![MemberView { id: id(number), address, boot, eligible: true, state }]
+        let member =
+            MemberView { id: id(number), address, boot, eligible: true, state, details: None };
+        vec![member]
     }
 
     fn ending(history: &History, position: usize) -> Ending {

@@ -9,6 +9,7 @@ use super::run::Options;
 use super::strangers::Stranger;
 use super::theme::Theme;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
@@ -302,6 +303,7 @@ fn draw_setups(
                 id: id(index),
                 address,
                 http: None,
+                tags: Tags::default(),
                 seeds,
                 voters: knows.then(|| set.clone()),
                 preempt: None,

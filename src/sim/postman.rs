@@ -32,6 +32,8 @@ pub enum Kind {
     Handover,
     /// A voter says that its vote is free.
     Vacancy,
+    /// A member asks for details of others, or answers.
+    Details,
     /// All others.
     Other,
 }
@@ -49,6 +51,7 @@ impl Kind {
             Message::Release { .. } => Self::Release,
             Message::Handover(_) => Self::Handover,
             Message::Vacant(_) => Self::Vacancy,
+            Message::DetailsQuery(_) | Message::DetailsReply(_) => Self::Details,
             _ => Self::Other,
         }
     }

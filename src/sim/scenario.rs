@@ -23,6 +23,7 @@ use super::transcript::line;
 use super::world::{Tale, World};
 use crate::node::ForgetError;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
@@ -65,6 +66,7 @@ impl Scenario {
             id: id(number),
             address: Network::address(index(number), 0),
             http: None,
+            tags: Tags::default(),
             seeds: (1..=nodes).filter(|n| *n != number).map(|n| format!("node-{n}:7000")).collect(),
             voters: Some(set.clone()),
             voter_addresses: addresses.clone(),

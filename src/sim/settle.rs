@@ -347,6 +347,8 @@ fn counted_name(message: &Message) -> Option<&'static str> {
         Message::Vacant(_) => "vacancy notice",
         Message::Welcome(_) => "welcome",
         Message::Probe { .. } => "leader probe",
+        Message::DetailsQuery(_) => "details query",
+        Message::DetailsReply(_) => "details reply",
         _ => return None,
     })
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::configuration::{Configuration, Genesis};
+use super::details::{DetailsQuery, DetailsReply};
 use super::identity::{Boot, NodeId, Process};
 
 /// One datagram's content.
@@ -59,6 +60,10 @@ pub enum Message {
     Vacant(VoterStatus),
     /// The Goose says that it is.
     Announce(Goose),
+    /// A member asks for what people want to know of others.
+    DetailsQuery(DetailsQuery),
+    /// The answer to a [`Message::DetailsQuery`].
+    DetailsReply(DetailsReply),
 }
 
 /// See [`Message::Join`].

@@ -7,6 +7,7 @@
 pub mod codec;
 pub mod configuration;
 pub mod datagram;
+pub mod details;
 pub mod endurance;
 pub mod event;
 pub mod histogram;

@@ -88,6 +88,8 @@ pub enum Plant {
     LeaverIsSilent,
     /// Whoever was forgotten is taken in again as soon as anybody names it.
     ForgottenReturn,
+    /// Nobody asks for the details of members.
+    DetailsUnasked,
 }
 
 impl Plant {
@@ -130,7 +132,7 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 7] = [
+    pub const OF_MEMBERSHIP: [Self; 8] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
@@ -138,6 +140,7 @@ impl Plant {
         Self::LeaverListens,
         Self::LeaverIsSilent,
         Self::ForgottenReturn,
+        Self::DetailsUnasked,
     ];
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::configuration::{ClusterName, VoterSet};
+use super::details::Tags;
 use super::identity::NodeId;
 use super::seal::KeyRing;
 use super::timing::Timing;
@@ -21,6 +22,8 @@ pub struct Setup {
     pub address: SocketAddr,
     /// Where its HTTP server is reached, if there is one.
     pub http: Option<SocketAddr>,
+    /// What somebody wants to be known of it.
+    pub tags: Tags,
     /// Host names or addresses with ports, looked up again at every attempt to join.
     pub seeds: Vec<String>,
     /// The voter set to found the cluster with. None: learn it from a seed, or, without a

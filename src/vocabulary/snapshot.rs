@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::configuration::{ClusterName, Configuration};
 use super::datagram::Reject;
+use super::details::{Details, Tags};
 use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
 use super::message::Goose;
@@ -24,6 +25,8 @@ pub struct Snapshot {
     pub address: SocketAddr,
     /// Where its HTTP server is reached.
     pub http: Option<SocketAddr>,
+    /// What somebody wants to be known of it.
+    pub tags: Tags,
     /// Rises with every change of role, Goose, voters or members.
     pub index: u64,
     /// How far the node has come.
@@ -125,6 +128,8 @@ pub struct MemberView {
     pub eligible: bool,
     /// What gossip says of it.
     pub state: MemberState,
+    /// What people want to know of it; none until this node has asked somebody who knows.
+    pub details: Option<Arc<Details>>,
 }
 
 /// What gossip says of a member. A hint: the election never relies on it.

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, UdpSocket};
 use super::{Place, last_line, text};
 
 /// What is set, and what a person reads.
-type Case = (&'static str, &'static str);
+type Case<'text> = (&'text str, &'text str);
 
 /// Holds `run` and `check` against the cases, with `variables`.
-fn refused(place: &Place, variables: &[(&str, &str)], cases: &[Case]) {
+fn refused(place: &Place, variables: &[(&str, &str)], cases: &[Case<'_>]) {
     let given = [variables, &[("HOME", "@dir")]].concat();
     for (words, expected) in cases {
         for command in ["run", "check"] {
@@ -24,7 +24,7 @@ fn refused(place: &Place, variables: &[(&str, &str)], cases: &[Case]) {
 }
 
 /// As [`refused`], by the parser of the command line: the text goes on with a hint at --help.
-fn not_understood(place: &Place, cases: &[Case]) {
+fn not_understood(place: &Place, cases: &[Case<'_>]) {
     for (words, expected) in cases {
         let output = place.run(&format!("run {words}"), &[("HOME", "@dir")]);
         let lines = text(&output.stderr);
@@ -156,6 +156,43 @@ fn voters() {
         ),
     ];
     refused(&Place::new(), &[], &cases);
+}
+
+#[test]
+fn tags() {
+    let key = "a".repeat(33);
+    let value = "v".repeat(65);
+    let many: Vec<String> = (1..=9).map(|number| format!("--tag k{number}=1")).collect();
+    let fitting = "has no fitting value: use 1 to 64 printable ASCII characters, without commas, \
+                   and no space at either end";
+    let cases = [
+        ("--tag zone".to_owned(), "\"zone\" is no tag: write it like zone=eu-1".to_owned()),
+        (
+            "--tag Zone=1".to_owned(),
+            "\"Zone\" is no key of a tag: use 1 to 32 lower-case letters, digits, '-', '_' or '.'"
+                .to_owned(),
+        ),
+        (
+            format!("--tag {key}=1"),
+            format!(
+                "\"{key}\" is no key of a tag: use 1 to 32 lower-case letters, digits, '-', '_' \
+                 or '.'"
+            ),
+        ),
+        (format!("--tag zone={value}"), format!("the tag zone {fitting}")),
+        ("--tag zone=".to_owned(), format!("the tag zone {fitting}")),
+        ("--tag zone=\u{e4}".to_owned(), format!("the tag zone {fitting}")),
+        (
+            "--tag a=1 --tag a=2".to_owned(),
+            "the tag a is given twice: leave one of the two out".to_owned(),
+        ),
+        (many.join(" "), "9 tags are too many: give 8 at most".to_owned()),
+    ];
+    let place = Place::new();
+    for (words, expected) in cases {
+        let (words, expected) = (format!("@addr {words}"), format!("--tag: {expected}"));
+        refused(&place, &[], &[(&words, &expected)]);
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::HOOK_TIMEOUT_MAX;
 use crate::shell::http::admin::TokenError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
+use crate::vocabulary::details::TagError;
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::TimingError;
@@ -81,6 +82,8 @@ pub(in crate::commands) enum SettingsError {
          another machine: listen on an address that it can reach, or add --advertise ADDR:PORT"
     )]
     LoopbackWithSeedElsewhere { advertised: SocketAddr, seed: String },
+    #[error("--tag: {0}")]
+    Tag(#[from] TagError),
     #[error(transparent)]
     Timing(#[from] TimingError),
     #[error("--state-dir is empty: name a folder, or use --ephemeral")]
@@ -149,6 +152,7 @@ impl SettingsError {
             Self::Seed(_) | Self::TooManySeeds(_) => &["seed"],
             Self::OwnSeed(_) => &["seed", LISTEN, "advertise"],
             Self::LoopbackWithSeedElsewhere { .. } => &["seed", "voters", LISTEN, "advertise"],
+            Self::Tag(_) => &["tag"],
             Self::Timing(_) => &["lease", "profile"],
             Self::StopTimeout { .. } => &["lease", "profile"],
             Self::ExecWithoutKeeper => &["no-keeper"],

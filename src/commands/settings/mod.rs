@@ -13,6 +13,7 @@ use super::sources::variables;
 use crate::shell::hooks::Hooks;
 use crate::shell::http::admin::Token;
 use crate::vocabulary::configuration::ClusterName;
+use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::setup::{SEEDS_MAX, Setup};
@@ -142,6 +143,7 @@ impl RunSettings {
             id,
             address: advertised,
             http: Some(SocketAddr::new(http_ip, http.port())),
+            tags: Tags::parse(raw.tags.iter().map(String::as_str))?,
             seeds,
             voters,
             preempt: raw.preempt,

@@ -1,6 +1,7 @@
 //! The JSON that a node shows: one struct per document, fields in the order in which they
 //! are written. All of them are computed from a snapshot and one reading of the holder clock.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -109,6 +110,9 @@ pub struct NodeView {
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
+    /// Its tags. Written only if there are any: the shape without is what was promised.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// How long the process has run, in milliseconds.
     pub uptime_ms: u64,
 }
@@ -208,6 +212,12 @@ pub struct MemberView {
     pub eligible: bool,
     /// As far as the node asked knows.
     pub role: Role,
+    /// Its HTTP address; null if it has none, or if the node asked has not learnt it yet.
+    #[serde(default)]
+    pub http: Option<SocketAddr>,
+    /// Its tags; null until the node asked has learnt them.
+    #[serde(default)]
+    pub tags: Option<BTreeMap<String, String>>,
 }
 
 /// `/v1/voters`.
@@ -267,6 +277,7 @@ impl Moment<'_> {
                 boot: snapshot.process.boot.to_string(),
                 addr: snapshot.address,
                 http: snapshot.http,
+                tags: snapshot.tags.clone().into(),
                 uptime_ms: milliseconds(self.now.since(snapshot.started)),
             },
             role: Role::of(snapshot, self.now),
@@ -364,6 +375,8 @@ impl Moment<'_> {
             } else {
                 Role::Duck
             },
+            http: member.details.as_ref().and_then(|details| details.http),
+            tags: member.details.as_ref().map(|details| details.tags.clone().into()),
         };
         MembersView { members: self.snapshot.members.iter().map(view).collect() }
     }

@@ -9,6 +9,7 @@ const RETRY_AFTER_REFUSAL = 3000;
 
 const element = (id) => document.getElementById(id);
 let members = [];
+let index = null;
 let showAll = false;
 let terms = [];
 let latest = null;
@@ -312,6 +313,10 @@ function showStatus(event) {
   if (boot !== status.node.boot) {
     boot = status.node.boot;
     readHistory();
+  }
+  // What members say of themselves is learnt without an event.
+  if (index !== status.index) {
+    index = status.index;
     readMembers();
   }
 }

@@ -23,7 +23,10 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     joining.voters = None;
     let mut lost = duck();
     lost.store_lost = true;
+    let mut tagged = duck();
+    tagged.tags = details(3).tags.clone();
     vec![
+        ("tagged", tagged),
         ("goose", goose()),
         ("duck", duck()),
         ("duck of another", duck_of_another()),

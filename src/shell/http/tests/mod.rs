@@ -13,6 +13,7 @@ use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+use crate::vocabulary::details::{Details, Tags};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Goose;
@@ -47,6 +48,12 @@ fn boot(start: u64) -> Boot {
     Boot { start, nonce: 7 }
 }
 
+fn details(number: u64) -> Arc<Details> {
+    let tags: &[(&str, &str)] = if number == 3 { &[("zone", "eu-1")] } else { &[] };
+    let http = Some(address(&format!("127.0.0.1:{}", 8999 + number)));
+    Arc::new(Details { http, tags: Tags::new(tags.iter().copied()).unwrap() })
+}
+
 /// Node 3 of the voters 1, 2 and 3, started at 1000 ms; it answers for itself and node 2.
 fn duck() -> Snapshot {
     let voter = |number, answered: Option<u64>| VoterView {
@@ -61,6 +68,7 @@ fn duck() -> Snapshot {
         boot: boot(number),
         eligible: true,
         state,
+        details: (number > 1).then(|| details(number)),
     };
     let voters = VoterSet::new(vec![id(1), id(2), id(3)]).unwrap();
     Snapshot {
@@ -68,6 +76,7 @@ fn duck() -> Snapshot {
         process: Process { id: id(3), boot: boot(3) },
         address: address("127.0.0.1:8002"),
         http: Some(address("127.0.0.1:9002")),
+        tags: Tags::default(),
         index: 17,
         phase: Phase::Serving,
         lease: None,

@@ -182,10 +182,13 @@ fn members_and_voters_have_the_promised_shape() {
     let members = document(&get(&duck_of_another(), 5_000, "/v1/members"));
     let second = json!({
         "id": 2, "addr": "127.0.0.1:8001", "boot": "2-0000000000000007",
-        "state": "suspect", "eligible": true, "role": "goose"
+        "state": "suspect", "eligible": true, "role": "goose", "http": "127.0.0.1:9001",
+        "tags": {}
     });
     assert_eq!(members["members"][1], second);
     assert_eq!(members["members"][2]["role"], "duck");
+    assert_eq!(members["members"][2]["tags"], json!({"zone": "eu-1"}));
+    assert!(members["members"][0]["tags"].is_null(), "not known yet");
     let voters = document(&get(&goose(), 5_000, "/v1/voters"));
     let expected = json!({
         "version": 1, "ballot": 0, "majority": 2, "preempt": false, "voters": [
