@@ -6,7 +6,7 @@
 //!
 //! - The partner is any member, drawn at random, and answers for whomever it knows. So details
 //!   spread like a rumour that is asked for: of a thousand nodes that start together, each
-//!   sends some fifty questions, and not a thousand.
+//!   sends some sixty questions in half a minute, and not a thousand.
 //! - Some rumours must have a beginning: out of a cluster of N about [`DIRECT`] members a round
 //!   ask a newcomer itself. In a small cluster everybody does.
 //! - Whoever lacks nothing asks nothing: at rest this costs no packet and no timer.
