@@ -59,6 +59,8 @@ fn deepest(target: &str) -> &'static [&'static str] {
             "4 taken in: handover",
             "4 taken in: vacant",
             "4 taken in: announce",
+            "4 taken in: details query",
+            "4 taken in: details reply",
             "5 changed what the voter owes",
             "5 changed the lease",
         ],

@@ -101,10 +101,8 @@ impl Forger<'_> {
             let nonce = reader.number(1);
             return Message::DetailsQuery(DetailsQuery { nonce, wanted, more: choice & 2 > 0 });
         }
-        let asked = match self.pond.said.get(&self.from) {
-            Some((_, Message::DetailsQuery(query))) => query.nonce,
-            _ => 0,
-        };
+        let asked = self.pond.asked.filter(|(partner, _)| *partner == self.from);
+        let asked = asked.map_or(0, |(_, nonce)| nonce);
         let entry = |reader: &mut Reader<'_>| {
             let value = "v".repeat(usize::from(reader.byte() % 65));
             let tags = Tags::new([("zone", value.as_str())]).unwrap_or_default();
