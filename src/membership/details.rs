@@ -199,3 +199,119 @@ impl Membership {
         self.view.others().iter().filter(lacks).map(|(member, _)| member.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use foca::Member;
+
+    use super::super::identity::MemberIdentity;
+    use super::*;
+    use crate::vocabulary::codec::encode_into;
+    use crate::vocabulary::details::{TAG_VALUE_MAX, TAGS_MAX, Tags};
+    use crate::vocabulary::identity::Boot;
+    use crate::vocabulary::timing::{Profile, Timing};
+
+    fn identity(number: u8) -> MemberIdentity {
+        let id = NodeId::new(u64::from(number)).unwrap();
+        let process = Process { id, boot: Boot { start: 1, nonce: 1 } };
+        MemberIdentity::new(process, ([10, 0, 0, number], 8000).into(), true)
+    }
+
+    fn largest() -> Details {
+        let key = |number| format!("{number:032}");
+        let pairs: Vec<_> =
+            (0..TAGS_MAX).map(|number| (key(number), "v".repeat(TAG_VALUE_MAX))).collect();
+        let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        Details { http: Some(([10, 0, 0, 1], 9000).into()), tags: Tags::new(pairs).unwrap() }
+    }
+
+    /// Node 1, which knows nodes 2 to 100.
+    fn member() -> Membership {
+        let mut membership = Membership::new(identity(1), &Timing::of(Profile::Lan), [1; 32]);
+        membership.describe(largest());
+        let others = (2..=100).map(|number| Member::alive(identity(number)));
+        membership.foca.apply_many(others, false, &mut membership.runtime).unwrap();
+        membership.view.reload(membership.foca.iter_membership_state());
+        membership.update_view(HolderTime(1_000_000_000));
+        membership
+    }
+
+    fn query(wanted: impl IntoIterator<Item = u8>, more: bool) -> DetailsQuery {
+        let wanted = wanted.into_iter().map(|number| identity(number).process.id).collect();
+        DetailsQuery { nonce: 7, wanted, more }
+    }
+
+    fn size(reply: &DetailsReply) -> usize {
+        let mut bytes = Vec::new();
+        encode_into(reply, &mut bytes).unwrap();
+        bytes.len()
+    }
+
+    #[test]
+    fn only_members_are_answered_and_with_no_more_than_fits() {
+        let mut membership = member();
+        let (two, stranger) = (identity(2).process, identity(101).process);
+        assert_eq!(membership.answer(stranger, &query([1], true)), None);
+        let reborn = Process { boot: Boot { start: 2, nonce: 2 }, ..two };
+        assert_eq!(membership.answer(reborn, &query([1], true)), None, "not known yet");
+        assert_eq!(membership.answer(two, &query([3, 4], false)), None, "nothing to say");
+        let reply = membership.answer(two, &query([1], false)).unwrap();
+        assert_eq!(reply.entries, [(identity(1).process, largest())]);
+        assert!(size(&reply) <= REPLY_SIZE_MAX + 16);
+        for number in 2..=100 {
+            membership.view.learn(identity(number).process, &Arc::new(Details::default()));
+        }
+        let reply = membership.answer(two, &query([50, 51], true)).unwrap();
+        let ids: Vec<u64> = reply.entries.iter().map(|(process, _)| process.id.number()).collect();
+        assert_eq!(ids[..2], [50, 51], "what was asked for comes first");
+        assert!(ids.len() > 8 && !ids.contains(&2), "{ids:?}");
+        assert!(size(&reply) <= REPLY_SIZE_MAX + 16);
+    }
+
+    #[test]
+    fn an_answer_counts_once_if_asked_for_and_for_members_only() {
+        let mut membership = member();
+        membership.hold_round(HolderTime::NEVER);
+        let Some((nonce, partner)) = membership.rounds.asked else { panic!("nobody was asked") };
+        let (three, stranger) = (identity(3).process, identity(101).process);
+        let entries = vec![(three, largest()), (stranger, largest())];
+        let reply = DetailsReply { nonce, entries };
+        let forged = DetailsReply { nonce: nonce ^ 1, ..reply.clone() };
+        let now = HolderTime(1);
+        assert!(!membership.take_answer(now, partner, &forged));
+        assert!(!membership.take_answer(now, stranger, &reply));
+        assert_eq!(membership.described(), 1);
+        assert!(membership.take_answer(now, partner, &reply));
+        assert!(!membership.take_answer(now, partner, &reply), "a second time");
+        assert_eq!(membership.described(), 2, "no more than there are members");
+    }
+
+    #[test]
+    fn a_question_fits_its_datagram_and_names_its_partner_first() {
+        let mut membership = member();
+        for _ in 0..20 {
+            while membership.poll_output().is_some() {}
+            membership.hold_round(HolderTime::NEVER);
+            let asked = membership.poll_output();
+            let Some(MembershipOutput::Tell { to, message: Message::DetailsQuery(query), .. }) =
+                asked
+            else {
+                panic!("{asked:?}");
+            };
+            assert_eq!((query.wanted[0], query.wanted.len()), (to.id, WANTED_MAX));
+            assert!(query.more);
+        }
+    }
+
+    #[test]
+    fn whoever_lacks_nothing_has_no_round_to_come() {
+        let mut membership = member();
+        assert_ne!(membership.rounds.next_deadline(), HolderTime::NEVER);
+        for number in 2..=100 {
+            membership.view.learn(identity(number).process, &Arc::new(Details::default()));
+        }
+        assert_eq!(membership.undescribed().count(), 0);
+        membership.hold_round(HolderTime::NEVER);
+        assert_eq!(membership.rounds.next_deadline(), HolderTime::NEVER);
+    }
+}
