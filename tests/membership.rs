@@ -128,6 +128,23 @@ fn whoever_has_lost_everybody_finds_them_again() {
 }
 
 #[test]
+fn a_newcomer_knows_everybody_within_a_second() {
+    hold_and_break(Plant::NoReconciliation, 1, |seed, plant| {
+        plant::set(None);
+        let mut story = Scenario::new(seed, 200, &[1, 2, 3]);
+        story.start(&(1..200).collect::<Vec<_>>());
+        story.until(Duration::from_secs(10), "all known to all", &is_whole);
+        story.run(3000);
+        plant::set(plant);
+        story.world.hosts[199].setup.seeds = vec!["node-1:7000".to_owned()];
+        story.start(&[200]);
+        story.run(1000);
+        let known = story.world.hosts[199].running.as_ref().unwrap().core.alive_count();
+        if known == 200 { Ok(()) } else { Err(format!("it knows {known} of 200")) }
+    });
+}
+
+#[test]
 fn two_that_leave_at_once_stay_gone_and_are_shown_as_having_left() {
     hold_and_break(Plant::LeaverListens, 12, |seed, plant| {
         let mut story = gathered(seed, 6, plant);

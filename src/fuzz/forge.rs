@@ -38,11 +38,14 @@ fn asked(message: &Message) -> (u64, u64) {
 impl Forger<'_> {
     /// One message.
     pub(super) fn message(&self, reader: &mut Reader<'_>) -> Message {
-        let kind = reader.byte() % 16;
+        let byte = reader.byte();
+        let kind = byte % 16;
         let (question, _) = self.asked();
         let sequence = reader.number(question);
         let ballot = self.ballot(reader);
         match kind {
+            // With this byte in front it is no packet of SWIM's but one of push/pull.
+            0 if byte & 16 > 0 => Message::Gossip([&[0xff], reader.take(48)].concat()),
             0 => Message::Gossip(reader.take(24).to_vec()),
             1 => {
                 let length = usize::from(reader.pick(&[0_u16, 399, 400, 900]));

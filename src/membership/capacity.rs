@@ -14,7 +14,10 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
+use foca::Member;
+
 use super::codec;
+use super::identity::MemberIdentity;
 use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 
@@ -29,36 +32,46 @@ const NAMED_MAX: usize = GOSSIP_SIZE_MAX / 8;
 /// A packet as the library may see it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admitted<'packet> {
-    /// The packet without the members that there is no room for; none if its sender is one.
+    /// The packet without the members that are no news or that there is no room for; none if its
+    /// sender is one of those.
     pub(super) packet: Option<Cow<'packet, [u8]>>,
     /// How many members there was no room for.
     pub(super) refused: u64,
 }
 
-/// Takes what there is no room for out of a packet. `known`: how many members there are.
+/// Takes out of a packet what the library need not see: what is no news, for it would look
+/// through its whole list to find that out, and what there is no room for. `known`: how many
+/// members there are.
 pub(super) fn admit<'packet>(
     packet: &'packet [u8],
     known: usize,
     is_known: impl Fn(SocketAddr) -> bool,
+    is_news: impl Fn(&Member<MemberIdentity>) -> bool,
 ) -> Admitted<'packet> {
-    if known + NAMED_MAX <= MEMBERS_MAX {
-        return Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 };
-    }
+    let crowded = known + NAMED_MAX > MEMBERS_MAX;
+    let fits = |address| !crowded || is_known(address);
     // What cannot be read is for the library to refuse.
-    reduce(packet, is_known).unwrap_or(Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 })
+    reduce(packet, fits, is_news)
+        .unwrap_or(Admitted { packet: Some(Cow::Borrowed(packet)), refused: 0 })
 }
 
-/// The packet with known members only.
+/// The packet with members only that fit and are news.
 fn reduce(
     packet: &[u8],
-    is_known: impl Fn(SocketAddr) -> bool,
+    fits: impl Fn(SocketAddr) -> bool,
+    is_news: impl Fn(&Member<MemberIdentity>) -> bool,
 ) -> Result<Admitted<'_>, CodecError> {
     let (source, ..) = codec::opening(packet)?;
-    if !is_known(source) {
+    if !fits(source) {
         return Ok(Admitted { packet: None, refused: 1 });
     }
-    let (packet, refused) = codec::retain_members(packet, |member| is_known(member.address))?;
-    Ok(Admitted { packet: Some(packet), refused: u64::from(refused) })
+    let mut refused = 0;
+    let (packet, _) = codec::retain_members(packet, |member| {
+        let fits = fits(member.id().address);
+        refused += u64::from(!fits);
+        fits && is_news(member)
+    })?;
+    Ok(Admitted { packet: Some(packet), refused })
 }
 
 #[cfg(test)]
@@ -161,6 +174,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_news_is_taken_out() {
+        let named = [Member::alive(identity(2)), Member::alive(identity(3))];
+        let (whole, reduced) = (packet(identity(1), &named), packet(identity(1), &named[..1]));
+        let admitted = admit(&whole, 2, |_| false, |member| *member.id() == identity(2));
+        assert_eq!(admitted, Admitted { packet: Some(Cow::Owned(reduced)), refused: 0 });
+        let admitted = admit(&whole, 2, |_| false, |_| true);
+        assert!(matches!(admitted.packet, Some(Cow::Borrowed(_))));
+    }
+
+    #[test]
     fn what_follows_the_members_is_kept() {
         let named = [Member::alive(identity(2)), Member::alive(identity(3))];
         let mut whole = packet(identity(1), &named);
@@ -168,9 +191,12 @@ mod tests {
         let mut reduced = packet(identity(1), &named[1..]);
         reduced.extend_from_slice(b"broadcast");
         let is_known = |address| address != identity(2).address;
-        let admitted = admit(&whole, MEMBERS_MAX, is_known);
+        let admitted = admit(&whole, MEMBERS_MAX, is_known, |_| true);
         assert_eq!(admitted, Admitted { packet: Some(Cow::Owned(reduced)), refused: 1 });
         let bytes = [255, 254, 253];
-        assert_eq!(admit(&bytes, MEMBERS_MAX, |_| true).packet, Some(Cow::Borrowed(&bytes[..])));
+        assert_eq!(
+            admit(&bytes, MEMBERS_MAX, |_| true, |_| true).packet,
+            Some(Cow::Borrowed(&bytes[..]))
+        );
     }
 }

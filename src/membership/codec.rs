@@ -106,25 +106,29 @@ pub(super) fn source(sender: Process, packet: &[u8]) -> Option<MemberIdentity> {
 /// members in two bytes, the members, and broadcasts.
 pub(super) fn retain_members(
     packet: &[u8],
-    mut keep: impl FnMut(&MemberIdentity) -> bool,
+    mut keep: impl FnMut(&Member<MemberIdentity>) -> bool,
 ) -> Result<(Cow<'_, [u8]>, u16), CodecError> {
     let (_, message, mut at) = opening(packet)?;
     let Some(count) = packet.get(at..at + 2).filter(|_| message != Message::Broadcast) else {
         return Ok((Cow::Borrowed(packet), 0));
     };
     let count = u16::from_be_bytes([count[0], count[1]]);
-    let mut reduced = packet[..at].to_vec();
+    let start = at;
     at += 2;
     let mut kept: u16 = 0;
     let mut members = Vec::new();
     for _ in 0..count {
         let (member, size) = codec::decode_front::<Member<MemberIdentity>>(&packet[at..])?;
-        if keep(member.id()) {
+        if keep(&member) {
             kept += 1;
             members.extend_from_slice(&packet[at..at + size]);
         }
         at += size;
     }
+    if kept == count {
+        return Ok((Cow::Borrowed(packet), 0));
+    }
+    let mut reduced = packet[..start].to_vec();
     reduced.extend_from_slice(&kept.to_be_bytes());
     reduced.extend_from_slice(&members);
     reduced.extend_from_slice(&packet[at..]);

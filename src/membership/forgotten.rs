@@ -166,6 +166,7 @@ impl Membership {
         self.note(now, outcome);
         if !self.foca.iter_membership_state().any(|known| *known.id() == member) {
             self.view.forget(&member);
+            self.roster.forget(&member);
         }
     }
 
@@ -195,8 +196,8 @@ impl Membership {
         }
         let mut named = None;
         let kept = codec::retain_members(packet, |member| {
-            let forgotten = self.is_forgotten(member);
-            named = named.or(forgotten.then_some(member.process));
+            let forgotten = self.is_forgotten(member.id());
+            named = named.or(forgotten.then_some(member.id().process));
             !forgotten
         });
         if let Some(tombstone) = named.and_then(|process| self.graveyard.telling(process, now)) {
@@ -209,7 +210,7 @@ impl Membership {
     }
 
     /// Whether this member has a tombstone and is not known to be here all the same.
-    fn is_forgotten(&self, member: &MemberIdentity) -> bool {
+    pub(super) fn is_forgotten(&self, member: &MemberIdentity) -> bool {
         let present = |known: &Member<MemberIdentity>| known.id().process == member.process;
         self.graveyard.names(member) && !self.foca.iter_membership_state().any(present)
     }

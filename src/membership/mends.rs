@@ -34,6 +34,7 @@ use foca::{Member, State, Timer};
 
 use super::codec::message_of;
 use super::identity::MemberIdentity;
+use super::roster::Roster;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
@@ -143,15 +144,13 @@ impl Isolation {
 }
 
 /// Mend 1: whether the suspicion behind this timer still stands.
-pub(super) fn is_still_suspected<'a>(
+pub(super) fn is_still_suspected(
     suspect: &MemberIdentity,
     incarnation: u16,
-    mut members: impl Iterator<Item = &'a Member<MemberIdentity>>,
+    roster: &Roster,
 ) -> bool {
-    members.any(|member| {
-        member.id() == suspect
-            && member.incarnation() == incarnation
-            && member.state() == State::Suspect
+    roster.get(suspect).is_some_and(|held| {
+        held.member.incarnation() == incarnation && held.member.state() == State::Suspect
     })
 }
 
@@ -166,15 +165,11 @@ pub(super) fn is_isolated(
 }
 
 /// Whether a timer may take effect.
-pub(super) fn permits<'a>(
-    timer: &Timer<MemberIdentity>,
-    members: impl Iterator<Item = &'a Member<MemberIdentity>>,
-    isolated: bool,
-) -> bool {
+pub(super) fn permits(timer: &Timer<MemberIdentity>, roster: &Roster, isolated: bool) -> bool {
     match timer {
         Timer::ChangeSuspectToDown { .. } if plant::is(Plant::RefutedStillAccused) => !isolated,
         Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
-            !isolated && is_still_suspected(member_id, *incarnation, members)
+            !isolated && is_still_suspected(member_id, *incarnation, roster)
         }
         _ => true,
     }

@@ -11,11 +11,15 @@
 mod capacity;
 mod codec;
 mod details;
+mod exchange;
+mod filter;
 mod forgotten;
 pub mod identity;
 mod mends;
 mod news;
 mod parameters;
+mod reconciliation;
+mod roster;
 pub mod seeding;
 mod timers;
 mod view;
@@ -43,6 +47,8 @@ use codec::GossipCodec;
 pub use forgotten::ForgetError;
 use identity::MemberIdentity;
 use news::{Listener, News};
+use reconciliation::Reconciliation;
+use roster::Roster;
 use timers::Timers;
 use view::View;
 
@@ -116,6 +122,8 @@ pub struct Membership {
     timing: Timing,
     codec: GossipCodec,
     view: View,
+    roster: Roster,
+    reconciliation: Reconciliation,
     last_update: HolderTime,
     connected: bool,
     notices: mends::Notices,
@@ -151,6 +159,8 @@ impl Membership {
             timing: timing.clone(),
             codec,
             view: View::new(identity),
+            roster: Roster::default(),
+            reconciliation: Reconciliation::new(timing.probe_round_trip),
             last_update: HolderTime(0),
             connected: false,
             notices: mends::Notices::default(),
@@ -183,14 +193,19 @@ impl Membership {
             self.start_anew(now, before);
         }
         self.last_received = now;
+        if reconciliation::is_exchange(packet) {
+            return self.handle_exchange(now, sender, packet);
+        }
         let Some(packet) = self.without_forgotten(now, sender, packet) else { return };
-        let known = self.foca.iter_membership_state().count();
-        let admitted = capacity::admit(&packet, known, |address| {
-            self.foca.iter_membership_state().any(|member| member.id().address == address)
-        });
+        let own = *self.foca.identity();
+        let is_news = |member: &Member<MemberIdentity>| {
+            member.id().address == own.address || self.roster.is_news(member)
+        };
+        let is_known = |address| self.roster.knows(address);
+        let admitted = capacity::admit(&packet, self.roster.size(), is_known, is_news);
         self.refused += admitted.refused;
         let Some(packet) = admitted.packet else { return };
-        self.codec.expect(sender, *self.foca.identity());
+        self.codec.expect(sender, own);
         let outcome = self.foca.handle_data(&packet, &mut self.runtime);
         self.note(now, outcome);
         self.drain(now);
@@ -210,7 +225,7 @@ impl Membership {
 
     /// Makes room, if it is scarce.
     fn forget_the_longest_dead(&mut self, now: HolderTime) {
-        while self.foca.iter_membership_state().count() > CROWDED
+        while self.roster.size() > CROWDED
             && let Some(removal) = self.timers.pop_removal()
         {
             self.deliver(now, removal);
@@ -240,6 +255,7 @@ impl Membership {
         // What was learnt so is told to nobody, and so is not written down by the codec.
         self.codec.take_written();
         self.view.reload(self.foca.iter_membership_state());
+        self.roster.reload(self.foca.iter_membership_state());
         self.drain(now);
     }
 
@@ -251,6 +267,9 @@ impl Membership {
 
     /// The kind of a packet in words, for whoever watches; none if it is not sound.
     pub fn kind(packet: &[u8]) -> Option<String> {
+        if reconciliation::is_exchange(packet) {
+            return reconciliation::kind(packet).map(str::to_owned);
+        }
         codec::message_of(packet).map(|message| format!("{message:?}"))
     }
 
@@ -262,6 +281,7 @@ impl Membership {
             self.drain(now);
         }
         self.tell_suspects(now);
+        self.reconcile(now);
         self.update_view(now);
         self.hold_round(now);
     }
@@ -281,7 +301,7 @@ impl Membership {
             return;
         }
         let gated = self.isolation.gates(self.last_received, now);
-        if !mends::permits(&timer, self.foca.iter_membership_state(), gated) {
+        if !mends::permits(&timer, &self.roster, gated) {
             return;
         }
         if let Timer::RemoveDown(member) = timer {
@@ -295,8 +315,7 @@ impl Membership {
     /// Mend 2.
     fn tell_suspects(&mut self, now: HolderTime) {
         while let Some((suspect, incarnation)) = self.buddies.pop_due(now) {
-            let members = self.foca.iter_membership_state();
-            if !mends::is_still_suspected(&suspect, incarnation, members) {
+            if !mends::is_still_suspected(&suspect, incarnation, &self.roster) {
                 continue;
             }
             let own = self.foca.identity();
@@ -315,8 +334,10 @@ impl Membership {
         } else {
             HolderTime::NEVER
         };
-        let rounds = self.rounds.next_deadline();
-        self.timers.next_deadline().min(self.buddies.next_deadline()).min(update).min(rounds)
+        let reconciliation =
+            if self.left { HolderTime::NEVER } else { self.reconciliation.next_deadline() };
+        let timers = self.timers.next_deadline().min(self.buddies.next_deadline());
+        timers.min(update).min(reconciliation).min(self.rounds.next_deadline())
     }
 
     /// Makes itself known to a member whose identity came with a welcome.
@@ -436,11 +457,15 @@ impl Membership {
     }
 
     fn note(&mut self, now: HolderTime, outcome: Result<(), foca::Error>) {
-        if let Err(error) = outcome
-            && now >= self.next_error
-        {
+        if let Err(error) = outcome {
+            self.complain(now, error.to_string());
+        }
+    }
+
+    fn complain(&mut self, now: HolderTime, error: String) {
+        if now >= self.next_error {
             self.next_error = now.plus(ERROR_INTERVAL);
-            self.outputs.push_back(MembershipOutput::Error(error.to_string()));
+            self.outputs.push_back(MembershipOutput::Error(error));
         }
     }
 
@@ -477,7 +502,7 @@ impl Membership {
             self.timers.insert(now.plus(after), timer);
         }
         for member in self.codec.take_written() {
-            self.view.note(&member);
+            self.learn(&member);
         }
         let busy = self.foca.updates_backlog() > 0 || self.foca.custom_broadcast_backlog() > 0;
         if let Some(timer) = self.parked.take_if(|_| busy) {
@@ -516,10 +541,12 @@ impl Membership {
             }
             OwnedNotification::Active => {
                 self.connected = true;
+                self.reconciliation.begin(now, self.random.random_range(0.0..1.0));
                 self.outputs.push_back(MembershipOutput::Connected);
             }
             OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
                 self.connected = false;
+                self.reconciliation.end();
                 self.outputs.push_back(MembershipOutput::Disconnected);
             }
         }

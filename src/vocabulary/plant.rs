@@ -90,6 +90,8 @@ pub enum Plant {
     ForgottenReturn,
     /// Nobody asks for the details of members.
     DetailsUnasked,
+    /// Nobody compares with others what it knows.
+    NoReconciliation,
 }
 
 impl Plant {
@@ -132,7 +134,7 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 8] = [
+    pub const OF_MEMBERSHIP: [Self; 9] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
@@ -141,6 +143,7 @@ impl Plant {
         Self::LeaverIsSilent,
         Self::ForgottenReturn,
         Self::DetailsUnasked,
+        Self::NoReconciliation,
     ];
 }
 

@@ -1,0 +1,574 @@
+//! Push/pull: what gossip has missed is found by comparing digests, and fetched.
+//!
+//! News is gossiped so many times and then no more; whoever has missed it by then would never
+//! hear of it. And somebody new would have to be told of everybody by everybody's gossip. So
+//! every node asks another one at random now and then:
+//!
+//! ```text
+//! asker                                                      asked
+//!   │ Compare { digest of whom I hold for present } ──────────▶ │
+//!   │ ◀──────────── Page { digest of whom I do, nobody }        │   equal: again in 10 to 30 s
+//!   │ Compare { the same, and a Bloom filter of them } ───────▶ │   they differ
+//!   │ ◀──────────── Page { 36 that are not in the filter, … }   │   one page
+//!   │ Compare … ──────────────────────────────────────────────▶ │
+//!   │ ◀────────────────────────────────── Page …, Page …        │   now up to 8 pages
+//!   │ Compare …                                                 │   until nothing is left
+//! ```
+//!
+//! A newcomer sends the filter at once, and asks again at short intervals while that brings
+//! much. What it learns it does not gossip: it is news to nobody else. Whoever is asked and has
+//! nothing to give to one that differs asks back, for then it is itself that lacks something.
+//!
+//! Of the dead only those are told that the asker may hold for present, and it believes that
+//! only of those that it does: or nobody who is dead would ever be forgotten.
+//!
+//! Bounds: one question at a time, a page is no larger than a gossip packet, eight of them
+//! answer a question, and a node sends [`PAGES_AT_ONCE`] in [`WINDOW`]. A source that has not
+//! proven its address gets a small multiple of what it sent, like from everybody
+//! (`node/proof.rs`).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use foca::{Member, State};
+use serde::{Deserialize, Serialize};
+
+use super::filter::Filter;
+use super::identity::MemberIdentity;
+use super::roster::{self, Roster};
+use crate::vocabulary::codec::{self, CodecError};
+use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::time::HolderTime;
+
+/// How such a packet begins. No packet of the library does: it begins with a small number.
+const MARK: u8 = 0xff;
+/// The pause between two questions if all is well, give or take half of it.
+const PAUSE_MOST: Duration = Duration::from_secs(20);
+/// Somebody new is a newcomer for so long at most.
+const NEWCOMER_MAX: Duration = Duration::from_secs(10);
+/// Whoever is found to lack something asks back this often at most.
+const ASK_BACK_INTERVAL: Duration = Duration::from_secs(5);
+/// A question is answered by so many pages at most.
+const PAGES_MAX: u8 = 8;
+/// So many pages are sent in [`WINDOW`], whoever asks: about ten megabytes a second.
+const PAGES_AT_ONCE: usize = 128;
+const WINDOW: Duration = Duration::from_millis(20);
+/// A page takes this for other things than members.
+const PAGE_FRAME: usize = 40;
+/// So many questions in a row go to one node.
+const ROUNDS_MAX: u32 = 32;
+
+/// What two nodes say to each other here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Exchange {
+    Compare(Compare),
+    Page(Page),
+}
+
+/// "This is what I hold; what do I lack?"
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Compare {
+    /// Where the asker is, and under which name; its process is in the envelope.
+    pub(super) address: SocketAddr,
+    pub(super) renewal: u32,
+    pub(super) eligible: bool,
+    /// To be echoed.
+    nonce: u32,
+    /// So many pages are wanted at most.
+    pages: u8,
+    digest: u64,
+    /// Empty if digests are to be compared first.
+    filter: Filter,
+}
+
+impl Compare {
+    /// Who asks.
+    pub(super) fn asker(&self, process: Process) -> MemberIdentity {
+        let Self { address, renewal, eligible, .. } = *self;
+        MemberIdentity { process, address, renewal, eligible }
+    }
+}
+
+/// Members that the asker seems to lack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Page {
+    nonce: u32,
+    /// Of what the answering node holds.
+    digest: u64,
+    /// No other page of this answer follows.
+    last: bool,
+    /// There was more than fitted the answer.
+    more: bool,
+    pub(super) members: Vec<Member<MemberIdentity>>,
+}
+
+/// A question that was asked and not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Question {
+    to: Process,
+    address: SocketAddr,
+    nonce: u32,
+    has_filter: bool,
+    pages: usize,
+    learnt: usize,
+    round: u32,
+}
+
+/// What to do after a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Nothing for now.
+    Wait,
+    /// Ask the same node again, with a filter.
+    Again(Process, SocketAddr),
+}
+
+/// The pace of one node's questions and answers.
+#[derive(Debug)]
+pub(super) struct Reconciliation {
+    pause_least: Duration,
+    pause: Duration,
+    next: HolderTime,
+    newcomer_until: HolderTime,
+    /// What the last one that was asked held was not the same.
+    differs: bool,
+    last_asked: Option<HolderTime>,
+    question: Option<Question>,
+    window: HolderTime,
+    pages: usize,
+}
+
+impl Reconciliation {
+    /// `round_trip`: what a round trip may take.
+    pub(super) fn new(round_trip: Duration) -> Self {
+        Self {
+            pause_least: round_trip,
+            pause: round_trip,
+            next: HolderTime::NEVER,
+            newcomer_until: HolderTime(0),
+            differs: true,
+            last_asked: None,
+            question: None,
+            window: HolderTime(0),
+            pages: 0,
+        }
+    }
+
+    /// The node is in touch with others now. `chance` is from 0 to 1.
+    pub(super) fn begin(&mut self, now: HolderTime, chance: f64) {
+        self.pause = self.pause_least;
+        self.next = now.plus(self.pause.mul_f64(chance));
+        self.newcomer_until = now.plus(NEWCOMER_MAX);
+        self.question = None;
+    }
+
+    /// It no longer is.
+    pub(super) fn end(&mut self) {
+        self.next = HolderTime::NEVER;
+        self.question = None;
+    }
+
+    /// When somebody is to be asked.
+    pub(super) fn next_deadline(&self) -> HolderTime {
+        if plant::is(Plant::NoReconciliation) { HolderTime::NEVER } else { self.next }
+    }
+
+    /// Whether a filter is worth its bytes in the next question.
+    pub(super) fn wants_filter(&self, now: HolderTime) -> bool {
+        self.differs && self.is_newcomer(now)
+    }
+
+    /// Whether what this node learns is news to nobody else.
+    pub(super) fn is_newcomer(&self, now: HolderTime) -> bool {
+        now < self.newcomer_until
+    }
+
+    /// When the next question is due, if the one that comes now is not answered.
+    pub(super) fn postpone(&mut self, now: HolderTime, chance: f64) {
+        if self.question.is_some() {
+            self.slow_down();
+        }
+        self.question = None;
+        self.next = now.plus(self.pause.mul_f64(0.5 + chance));
+    }
+
+    /// Slower while others hold something else: somebody may have what this node lacks.
+    fn slow_down(&mut self) {
+        let pause = if self.differs { self.pause * 3 / 2 } else { self.pause * 2 };
+        self.pause = pause.min(PAUSE_MOST);
+    }
+
+    /// A question to this node, with a filter or without.
+    pub(super) fn ask(
+        &mut self,
+        now: HolderTime,
+        (to, address): (Process, SocketAddr),
+        (own, roster): (&MemberIdentity, &Roster),
+        has_filter: bool,
+        entropy: u64,
+    ) -> Result<Vec<u8>, CodecError> {
+        let nonce = u32::try_from(entropy >> 32).unwrap_or(0);
+        let round = match self.question {
+            Some(before) if before.to == to => before.round + 1,
+            _ => 0,
+        };
+        self.question =
+            Some(Question { to, address, nonce, has_filter, pages: 0, learnt: 0, round });
+        self.last_asked = Some(now);
+        let filter = if has_filter {
+            let everybody = roster.around(FIRST).filter(|held| held.is_present());
+            let hashes = everybody.map(|held| held.hash).chain([roster::hash(own)]);
+            Filter::of(hashes, roster.present() + 1, entropy)
+        } else {
+            Filter::default()
+        };
+        let MemberIdentity { address, renewal, eligible, .. } = *own;
+        let digest = roster.digest(own);
+        // Whoever has not proven its address to the other yet gets a page and no more.
+        let pages = if round == 0 { 1 } else { PAGES_MAX };
+        encode(&Exchange::Compare(Compare {
+            address,
+            renewal,
+            eligible,
+            nonce,
+            pages,
+            digest,
+            filter,
+        }))
+    }
+
+    /// The pages that answer a question, in order, and whether this node should ask back.
+    pub(super) fn answer(
+        &mut self,
+        now: HolderTime,
+        asker: &MemberIdentity,
+        compare: &Compare,
+        (own, roster): (&MemberIdentity, &Roster),
+    ) -> (Vec<Page>, bool) {
+        if now.since(self.window) >= WINDOW {
+            (self.window, self.pages) = (now, 0);
+        }
+        let (digest, nonce) = (roster.digest(own), compare.nonce);
+        let differ = digest != compare.digest;
+        let mut pages = Vec::new();
+        if differ && !compare.filter.is_empty() {
+            let budget = PAGES_AT_ONCE.saturating_sub(self.pages);
+            if budget == 0 {
+                return (pages, false);
+            }
+            let wanted = usize::from(compare.pages.clamp(1, PAGES_MAX));
+            pages = lacking(asker, compare, roster, digest, budget.min(wanted));
+        }
+        let gives = !pages.is_empty();
+        if !gives {
+            pages.push(Page { nonce, digest, last: true, more: false, members: Vec::new() });
+        }
+        self.pages += pages.len();
+        let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_BACK_INTERVAL);
+        (pages, differ && !gives && !compare.filter.is_empty() && !recent)
+    }
+
+    /// Whether this page answers a question of this node's.
+    pub(super) fn accepts(&mut self, sender: Process, page: &Page) -> bool {
+        let Some(question) = &mut self.question else { return false };
+        question.pages += 1;
+        question.to == sender
+            && question.nonce == page.nonce
+            && question.pages <= usize::from(PAGES_MAX)
+    }
+
+    /// So many of a page's members were news; `digest` is this node's own by now.
+    pub(super) fn conclude(
+        &mut self,
+        now: HolderTime,
+        page: &Page,
+        learnt: usize,
+        (digest, present): (u64, usize),
+        chance: f64,
+    ) -> Next {
+        let Some(question) = &mut self.question else { return Next::Wait };
+        question.learnt += learnt;
+        if !page.last {
+            return Next::Wait;
+        }
+        let Question { to, address, has_filter, learnt, round, .. } = *question;
+        let same = page.digest == digest;
+        let goes_on = if has_filter { page.more && learnt > 0 } else { true };
+        if !same && goes_on && round < ROUNDS_MAX {
+            return Next::Again(to, address);
+        }
+        self.question = None;
+        // One that is equal may be a newcomer, too: nothing follows from one alone.
+        self.differs = !same;
+        if learnt * 16 >= present || round > 1 {
+            self.pause = self.pause_least;
+        } else {
+            self.slow_down();
+        }
+        self.postpone(now, chance);
+        Next::Wait
+    }
+}
+
+/// The first of all addresses.
+const FIRST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// Pages of what the asker seems to lack, beginning anywhere: whoever asks several nodes gets
+/// something else from each.
+fn lacking(
+    asker: &MemberIdentity,
+    compare: &Compare,
+    roster: &Roster,
+    digest: u64,
+    pages_max: usize,
+) -> Vec<Page> {
+    let salt = compare.filter.salt.to_le_bytes();
+    let start = roster.nth_address(usize::from(u16::from_le_bytes([salt[0], salt[1]])));
+    let lacks = |held: &&roster::Held| {
+        held.member.id() != asker && compare.filter.holds(held.hash) != held.is_present()
+    };
+    let empty =
+        || Page { nonce: compare.nonce, digest, last: true, more: false, members: Vec::new() };
+    let mut pages: Vec<Page> = Vec::new();
+    let mut size = GOSSIP_SIZE_MAX;
+    let mut bytes = Vec::new();
+    for held in roster.around(start.unwrap_or(FIRST)).filter(lacks) {
+        bytes.clear();
+        // An identity and a few numbers: it cannot exceed the codec's limit.
+        let _ = codec::encode_into(&held.member, &mut bytes);
+        if size + bytes.len() > GOSSIP_SIZE_MAX - PAGE_FRAME {
+            if pages.len() == pages_max {
+                pages.iter_mut().for_each(|page| page.more = true);
+                break;
+            }
+            pages.iter_mut().for_each(|page| page.last = false);
+            pages.push(empty());
+            size = 0;
+        }
+        size += bytes.len();
+        if let Some(page) = pages.last_mut() {
+            page.members.push(held.member.clone());
+        }
+    }
+    pages
+}
+
+/// Which of these members a node takes over: of the dead only those that it holds for present.
+pub(super) fn news(
+    members: &[Member<MemberIdentity>],
+    own: &MemberIdentity,
+    roster: &Roster,
+) -> Vec<Member<MemberIdentity>> {
+    let believed = |member: &&Member<MemberIdentity>| match member.state() {
+        State::Down => roster.get(member.id()).is_some_and(roster::Held::is_present),
+        State::Alive | State::Suspect => roster.is_news(member),
+    };
+    let others = members.iter().filter(|member| member.id().address != own.address);
+    others.filter(believed).cloned().collect()
+}
+
+/// Whether a packet belongs here and not to the library.
+pub(super) fn is_exchange(packet: &[u8]) -> bool {
+    packet.first() == Some(&MARK)
+}
+
+pub(super) fn encode(exchange: &Exchange) -> Result<Vec<u8>, CodecError> {
+    let mut packet = vec![MARK];
+    codec::encode_into(exchange, &mut packet)?;
+    Ok(packet)
+}
+
+/// Reads such a packet.
+///
+/// # Errors
+/// [`CodecError`] if it is none.
+pub(super) fn decode(packet: &[u8]) -> Result<Exchange, CodecError> {
+    codec::decode_whole(packet.get(1..).unwrap_or_default())
+}
+
+/// What it is, for whoever watches; none if it is not sound.
+pub(super) fn kind(packet: &[u8]) -> Option<&'static str> {
+    Some(match decode(packet).ok()? {
+        Exchange::Compare(_) => "Compare",
+        Exchange::Page(_) => "Page",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::identity::{Boot, NodeId};
+
+    const ROUND_TRIP: Duration = Duration::from_millis(80);
+
+    fn identity(number: u32) -> MemberIdentity {
+        let id = NodeId::new(u64::from(number) + 1).unwrap();
+        let process = Process { id, boot: Boot { start: u64::MAX, nonce: u64::MAX } };
+        let [_, a, b, c] = number.to_be_bytes();
+        MemberIdentity::new(process, ([10, a, b, c], 8000).into(), true)
+    }
+
+    fn roster(numbers: impl Iterator<Item = u32>) -> Roster {
+        let mut roster = Roster::default();
+        numbers.for_each(|number| roster.note(&Member::alive(identity(number))));
+        roster
+    }
+
+    /// One question and its answer at a later moment; how many packets that took.
+    fn exchange(
+        moment: u64,
+        (asker, here): (&mut Reconciliation, &mut Roster),
+        there: &Roster,
+        has_filter: bool,
+    ) -> (usize, Next) {
+        let now = HolderTime(moment * 1_000_000_000);
+        let (own, other) = (identity(0), identity(1));
+        let partner = (other.process, other.address);
+        let entropy = moment.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let packet = asker.ask(now, partner, (&own, here), has_filter, entropy).unwrap();
+        assert!(packet.len() <= GOSSIP_SIZE_MAX, "{}", packet.len());
+        let Ok(Exchange::Compare(compare)) = decode(&packet) else { panic!("no question") };
+        let mut answering = Reconciliation::new(ROUND_TRIP);
+        let (pages, _) =
+            answering.answer(now, &compare.asker(own.process), &compare, (&other, there));
+        let mut next = Next::Wait;
+        for page in &pages {
+            let packet = encode(&Exchange::Page(page.clone())).unwrap();
+            assert!(packet.len() <= GOSSIP_SIZE_MAX, "{}", packet.len());
+            assert!(asker.accepts(other.process, page));
+            let news = news(&page.members, &own, here);
+            news.iter().for_each(|member| here.note(member));
+            let state = (here.digest(&own), here.present());
+            next = asker.conclude(now, page, news.len(), state, 0.5);
+        }
+        (pages.len(), next)
+    }
+
+    #[test]
+    fn a_newcomer_fetches_everybody_page_by_page() {
+        for count in [3, 40, 1000, 5000] {
+            let there = roster((0..count).filter(|number| *number != 1));
+            let mut here = roster(1..2);
+            let mut asker = Reconciliation::new(ROUND_TRIP);
+            asker.begin(HolderTime(0), 0.5);
+            let (first, mut next) = exchange(1, (&mut asker, &mut here), &there, true);
+            assert_eq!(first, 1, "it has proven nothing yet");
+            let mut moment = 1;
+            while here.present() + 1 < usize::try_from(count).unwrap() && moment < 400 {
+                moment += 1;
+                let again = matches!(next, Next::Again(..));
+                let (pages, after) = exchange(moment, (&mut asker, &mut here), &there, true);
+                assert!(pages <= if again { usize::from(PAGES_MAX) } else { 1 });
+                next = after;
+            }
+            assert_eq!(here.digest(&identity(0)), there.digest(&identity(1)), "{count}");
+        }
+    }
+
+    #[test]
+    fn equals_exchange_two_small_packets_and_rest() {
+        let (there, mut here) = (roster([0, 2, 3].into_iter()), roster(1..4));
+        let mut asker = Reconciliation::new(ROUND_TRIP);
+        asker.begin(HolderTime(0), 0.5);
+        for moment in 1..20 {
+            let outcome = exchange(moment, (&mut asker, &mut here), &there, false);
+            assert_eq!(outcome, (1, Next::Wait));
+        }
+        assert_eq!(asker.pause, PAUSE_MOST);
+    }
+
+    #[test]
+    fn whoever_differs_asks_again_with_a_filter() {
+        let (there, mut here) = (roster([0, 2, 3].into_iter()), roster(1..3));
+        let mut asker = Reconciliation::new(ROUND_TRIP);
+        let (_, next) = exchange(1, (&mut asker, &mut here), &there, false);
+        assert_eq!(next, Next::Again(identity(1).process, identity(1).address));
+        assert_eq!(exchange(2, (&mut asker, &mut here), &there, true), (1, Next::Wait));
+        assert_eq!(here.present(), 3);
+    }
+
+    #[test]
+    fn whoever_gives_nothing_and_yet_differs_asks_back_now_and_then() {
+        let (own, other) = (identity(0), identity(1));
+        let (here, there) = (roster(1..9), roster([0, 2].into_iter()));
+        let (mut asker, mut asked) =
+            (Reconciliation::new(ROUND_TRIP), Reconciliation::new(ROUND_TRIP));
+        let mut asks_back = |second: u64| {
+            let now = HolderTime(second * 1_000_000_000);
+            let partner = (other.process, other.address);
+            let packet = asker.ask(now, partner, (&own, &here), true, 7).unwrap();
+            let Ok(Exchange::Compare(compare)) = decode(&packet) else { panic!("no question") };
+            let (pages, back) = asked.answer(now, &own, &compare, (&other, &there));
+            assert!(pages.len() == 1 && pages[0].members.is_empty());
+            if back {
+                let partner = (own.process, own.address);
+                asked.ask(now, partner, (&other, &there), true, 9).unwrap();
+            }
+            back
+        };
+        assert!(asks_back(1));
+        assert!(!asks_back(2) && !asks_back(5));
+        assert!(asks_back(7));
+    }
+
+    #[test]
+    fn of_the_dead_only_those_are_told_and_believed_who_are_held_for_present() {
+        let own = identity(0);
+        let mut there = roster([0, 2].into_iter());
+        there.note(&Member::down(identity(3)));
+        there.note(&Member::down(identity(4)));
+        let mut here = roster(1..4);
+        let mut asker = Reconciliation::new(ROUND_TRIP);
+        exchange(1, (&mut asker, &mut here), &there, true);
+        assert_eq!(here.get(&identity(3)).map(roster::Held::is_present), Some(false));
+        assert!(here.get(&identity(4)).is_none());
+        assert!(news(&[Member::down(identity(4))], &own, &here).is_empty());
+        assert!(news(&[Member::down(own)], &own, &here).is_empty(), "of itself it knows better");
+    }
+
+    #[test]
+    fn answers_are_bounded_whoever_asks() {
+        let (own, there) = (identity(1), roster(2..3000));
+        let mut asked = Reconciliation::new(ROUND_TRIP);
+        let mut sent = 0;
+        for number in 0..100 {
+            let asker = identity(10_000 + number);
+            let compare = Compare {
+                address: asker.address,
+                renewal: 0,
+                eligible: true,
+                nonce: number,
+                pages: u8::MAX,
+                digest: 0,
+                filter: Filter { salt: 0, probes: u8::MAX, bits: vec![0; 1] },
+            };
+            sent += asked.answer(HolderTime(1), &asker, &compare, (&own, &there)).0.len();
+        }
+        assert_eq!(sent, PAGES_AT_ONCE);
+    }
+
+    #[test]
+    fn strange_filters_and_pages_are_survived() {
+        let (own, there) = (identity(1), roster(2..50));
+        for (probes, bytes) in [(0, 1), (255, 1), (3, 0), (4, 8000)] {
+            let filter = Filter { salt: u64::MAX, probes, bits: vec![0xff; bytes] };
+            let compare = Compare {
+                address: identity(0).address,
+                renewal: 0,
+                eligible: true,
+                nonce: 0,
+                pages: 0,
+                digest: 0,
+                filter,
+            };
+            let mut asked = Reconciliation::new(ROUND_TRIP);
+            let (pages, _) = asked.answer(HolderTime(1), &identity(0), &compare, (&own, &there));
+            assert_eq!(pages.len(), 1);
+        }
+        let unasked = Page { nonce: 1, digest: 0, last: true, more: true, members: Vec::new() };
+        assert!(!Reconciliation::new(ROUND_TRIP).accepts(own.process, &unasked));
+        assert!(decode(&[]).is_err() && decode(&[MARK]).is_err() && decode(&[MARK, 9, 9]).is_err());
+    }
+}
