@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use harness::watch::Watch;
-use harness::{Cluster, PATIENCE, resident_kib};
+use harness::{Cluster, PATIENCE, processor_seconds, resident_kib};
 
 const USAGE: &str = "usage: readers [--readers N] [--seconds N]";
 
@@ -128,16 +128,4 @@ fn idle(cluster: &Cluster, id: u64, seconds: u64) -> Result<(f64, u64), String> 
     std::thread::sleep(Duration::from_secs(seconds));
     let share = (used()? - before) / began.elapsed().as_secs_f64() * 100.0;
     Ok((share, resident_kib(cluster, id)))
-}
-
-/// The time for which the threads of a node have run, by the scheduler's own statistics.
-fn processor_seconds(cluster: &Cluster, id: u64) -> Option<f64> {
-    let process = cluster.node(id).pid()?;
-    let mut seconds = 0.0;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-        seconds += nanoseconds / 1e9;
-    }
-    Some(seconds)
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Cluster, PATIENCE, poll_until};
+use crate::harness::{Cluster, PATIENCE, poll_until, processor_seconds};
 
 use super::rounds;
 
@@ -132,19 +132,6 @@ fn keeper_memory(cluster: &Cluster, id: u64) -> Option<f64> {
         }
     }
     None
-}
-
-/// The time for which the threads of a node have run, in seconds: what utime and stime count
-/// in hundredths, the scheduler's own statistics count in nanoseconds.
-fn processor_seconds(cluster: &Cluster, id: u64) -> Option<f64> {
-    let process = cluster.node(id).pid()?;
-    let mut seconds = 0.0;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-        seconds += nanoseconds / 1e9;
-    }
-    Some(seconds)
 }
 
 /// VmRSS and RssAnon, in KiB.

@@ -358,6 +358,19 @@ pub(crate) fn resident_kib(cluster: &Cluster, id: u64) -> u64 {
     number.expect("its memory")
 }
 
+/// The time for which the threads of a node have run, in seconds: what utime and stime count
+/// in hundredths, the scheduler's own statistics count in nanoseconds.
+pub(crate) fn processor_seconds(cluster: &Cluster, id: u64) -> Option<f64> {
+    let process = cluster.node(id).pid()?;
+    let mut seconds = 0.0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
+        seconds += nanoseconds / 1e9;
+    }
+    Some(seconds)
+}
+
 /// Where a node serves HTTP: at its port + 1000, as is the default, if that is free.
 fn http_port(gossip: u16) -> u16 {
     let usual = gossip + 1000;

@@ -247,7 +247,10 @@ impl Voter {
 
     /// The record was lost, or may have been: start above every ballot that can be learned.
     fn take_floor(&mut self, wall: WallTime, outbox: &mut Outbox) {
-        let mut floor = self.heard_ballot.max(wall.0).clamp(1, super::BALLOT_MAX / 2);
+        // The clock may be insane. What was heard is below the largest ballot, and is never left
+        // below.
+        let wall = wall.0.clamp(1, super::BALLOT_MAX / 2);
+        let mut floor = self.heard_ballot.max(wall);
         if plant::is(Plant::NoFloorAfterWipe) {
             floor = 0;
         }
@@ -443,6 +446,17 @@ mod tests {
         // Nor does the crash of the one that had it from a release make it less.
         lost.expire(at(10_000), &mut outbox);
         assert!(lost.ledger().vote().max_ballot > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn a_floor_is_never_below_what_was_heard() {
+        let mut lost = voter(VoterPast::Lost);
+        let mut outbox = Outbox::new(process(1));
+        lost.stored(1, true, at(1), &mut outbox);
+        let heard = crate::election::BALLOT_MAX / 2 + 5;
+        lost.hear_ballot(heard);
+        lost.expire(at(10_000), &mut outbox);
+        assert_eq!(lost.ledger().vote().max_ballot, heard);
     }
 
     #[test]
