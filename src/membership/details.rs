@@ -311,7 +311,7 @@ mod tests {
             membership.view.learn(identity(number).process, &Arc::new(Details::default()));
         }
         assert_eq!(membership.undescribed().count(), 0);
-        membership.hold_round(HolderTime::NEVER);
+        membership.hold_round(HolderTime(2_000_000_000));
         assert_eq!(membership.rounds.next_deadline(), HolderTime::NEVER);
     }
 }
