@@ -72,8 +72,8 @@ impl Options {
         if options.sizes.is_empty() {
             options.sizes = if options.quick { vec![10, 100] } else { vec![10, 100, 1000, 2000] };
         }
-        if let Some(size) = options.sizes.iter().find(|size| !(6..=60_000).contains(*size)) {
-            return Err(format!("{size} nodes: 6 to 60000 are possible"));
+        if let Some(size) = options.sizes.iter().find(|size| !(5..=60_000).contains(*size)) {
+            return Err(format!("{size} nodes: 5 to 60000 are possible"));
         }
         let known = |name: &String| trials::ALL.iter().any(|trial| trial.name == name);
         if let Some(unknown) = options.trials.iter().find(|name| !known(name)) {

@@ -74,10 +74,12 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
+type Trial = fn(&mut Figures) -> Result<(), String>;
+
 /// Measures all of it; what went wrong is in the figures.
 pub(crate) fn measure(progress: impl Fn(&str)) -> Figures {
     let mut figures = Figures::default();
-    let trials: [(&str, fn(&mut Figures) -> Result<(), String>); 5] = [
+    let trials: [(&str, Trial); 5] = [
         ("5 processes", |figures| processes(5, figures)),
         ("60 processes", |figures| processes(60, figures)),
         ("200 nodes in one process", embedded),

@@ -175,6 +175,16 @@ pub(super) fn permits(timer: &Timer<MemberIdentity>, roster: &Roster, isolated: 
     }
 }
 
+impl super::Membership {
+    /// Whether this packet is a ping of a member with no news: then there is little news
+    /// anywhere, and the answer is short. If it is not, and is lost for its length, others are
+    /// asked to ping too, and the accused is told.
+    pub fn asks_in_brief(&self, packet: &[u8]) -> bool {
+        let ping = matches!(message_of(packet), Some(foca::Message::Ping(_)));
+        ping && self.foca.updates_backlog() == 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::codec::GossipCodec;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{NodeCore, Output};
+use super::{NodeCore, Output, proof};
 use crate::election::outbox::Outgoing;
 use crate::election::{STANDBYS, Sight};
 use crate::membership::MembershipOutput;
@@ -183,7 +183,9 @@ impl NodeCore {
             echo: self.proofs.echo(to),
         };
         let mut datagram = datagram::encode(&header, message).ok()?;
-        self.proofs.pad(to, address, message, &mut datagram);
+        if self.needs_padding(to, address, message) {
+            proof::pad(&mut datagram);
+        }
         self.sealing.seal(datagram)
     }
 

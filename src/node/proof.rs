@@ -109,26 +109,34 @@ impl Proofs {
             _ => true,
         }
     }
+}
 
-    /// Lengthens what goes to somebody who may not believe us yet.
-    pub(super) fn pad(
-        &self,
-        to: Addressee,
-        address: SocketAddr,
-        message: &Message,
-        datagram: &mut Vec<u8>,
-    ) {
-        // An announcement may meet a later process than the one that it is meant for.
-        let greets =
-            matches!(message, Message::Gossip(packet) if Membership::is_announcement(packet));
-        let unknown = self.echo(to) == 0 && !self.is_answering(address);
-        if (greets || unknown) && datagram.len() < QUESTION_SIZE {
-            datagram.resize(QUESTION_SIZE, 0);
-        }
+/// Lengthens a datagram to what earns the largest answer.
+pub(super) fn pad(datagram: &mut Vec<u8>) {
+    if datagram.len() < QUESTION_SIZE {
+        datagram.resize(QUESTION_SIZE, 0);
     }
 }
 
 impl NodeCore {
+    /// Whether this goes to somebody who may not believe us yet, and wants a long answer.
+    pub(super) fn needs_padding(
+        &self,
+        to: Addressee,
+        address: SocketAddr,
+        message: &Message,
+    ) -> bool {
+        let unknown = self.proofs.echo(to) == 0 && !self.proofs.is_answering(address);
+        match message {
+            // An announcement may meet a later process than the one that it is meant for.
+            Message::Gossip(packet) if Membership::is_announcement(packet) => true,
+            // Among a thousand members it takes minutes until each has pinged each: padding
+            // would be most of what a member at rest sends.
+            Message::Gossip(packet) => unknown && !self.membership.asks_in_brief(packet),
+            _ => unknown,
+        }
+    }
+
     /// Whether the sender has received something of this boot, wherever it is.
     pub(super) fn is_fresh(&self, header: &Header) -> bool {
         let id = header.sender.id;
