@@ -470,3 +470,41 @@ fn whoever_takes_the_address_of_another_takes_its_place() {
         assert_eq!(there, [(6, place, MemberState::Alive)], "as node {by} sees it");
     }
 }
+
+/// How many of the running nodes know, at this moment, this node for the Goose.
+fn naming(story: &Scenario, goose: u64) -> usize {
+    let running = story.world.hosts.iter().filter_map(|host| {
+        let now = host.clocks.now(story.world.now);
+        Some((now, host.running.as_ref()?.core.snapshot()))
+    });
+    let names = running.filter(|(now, snapshot)| {
+        let known = snapshot.goose.as_ref().filter(|known| now.holder < known.expires);
+        known.is_some_and(|known| known.goose.process.id.number() == goose)
+    });
+    names.count()
+}
+
+/// In a crowd too large to be told by the Goose itself.
+#[test]
+fn everybody_in_a_crowd_knows_the_goose_at_every_moment_and_no_dead_one_for_long() {
+    hold_and_break(Plant::SightingsUnheard, 1, |seed, plant| {
+        const NODES: usize = 80;
+        let mut story = gathered(seed, 80, plant);
+        for _ in 0..100 {
+            story.run(200);
+            let naming = naming(&story, 80);
+            if naming < NODES {
+                return Err(format!("{naming} of {NODES} know the Goose"));
+            }
+        }
+        // Nobody can lead any more. Voters 1 to 3 and the standbys are those who know best.
+        story.crash(1);
+        story.crash(2);
+        story.crash(80);
+        story.run(10_000);
+        match naming(&story, 80) {
+            0 => Ok(()),
+            naming => Err(format!("{naming} still believe in the Goose that is dead")),
+        }
+    });
+}

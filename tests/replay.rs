@@ -586,6 +586,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         configuration: stamp,
                         token: 9,
                         echo: 0,
+                        sighting: None,
                     };
                     let plain = datagram::encode(&header, &message).unwrap();
                     let letter = keys.as_ref().map_or(plain.clone(), |keys| {

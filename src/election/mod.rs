@@ -22,6 +22,7 @@ mod ledger;
 mod link;
 pub mod outbox;
 pub(crate) mod preemption;
+mod sighting;
 mod tenure;
 mod view;
 pub mod voter;
@@ -401,8 +402,7 @@ impl Election {
     /// Tells the voters, the standbys and the neighbours at once, and gossip tells the rest.
     fn announce(&mut self, now: HolderTime) {
         let Some(goose) = self.contender.as_goose(self.address, self.http) else { return };
-        let remaining = self.contender.lease_deadline().since(now);
-        if self.view.learn(&goose, remaining, now) {
+        if self.view.learn(&goose, now, self.contender.lease_deadline()) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
         }
         let voters = self.contender.links.values().filter_map(link::Link::process);
@@ -454,7 +454,7 @@ impl Election {
         if goose.term >= self.view.term() {
             self.news = now;
         }
-        if self.view.learn(goose, remaining, now) {
+        if self.view.learn(goose, now, now.plus(remaining)) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
         }
     }

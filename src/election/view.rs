@@ -31,20 +31,29 @@ impl View {
         self.known.as_ref().map(|known| &known.goose)
     }
 
-    /// Takes note of a Goose whose lease should last for `remaining`. Returns whether it is
-    /// another one than before.
-    pub(crate) fn learn(&mut self, goose: &Goose, remaining: Duration, now: HolderTime) -> bool {
+    /// Takes note of a Goose that was `seen` then, and is taken for true until `expires`. Returns
+    /// whether it is another one than before.
+    pub(crate) fn learn(&mut self, goose: &Goose, seen: HolderTime, expires: HolderTime) -> bool {
         if goose.term < self.term {
             return false;
         }
-        let expires = now.plus(remaining);
         if let Some(known) = self.known.as_mut().filter(|known| known.goose == *goose) {
-            known.confirmed = now;
+            known.confirmed = known.confirmed.max(seen);
             known.expires = known.expires.max(expires);
             return false;
         }
         self.term = goose.term;
-        self.known = Some(KnownGoose { goose: goose.clone(), confirmed: now, expires });
+        self.known = Some(KnownGoose { goose: goose.clone(), confirmed: seen, expires });
+        true
+    }
+
+    /// Somebody saw the Goose of this term at this moment: it is taken for true until `expires`.
+    /// Returns whether that is news.
+    pub(crate) fn sight(&mut self, term: u64, seen: HolderTime, expires: HolderTime) -> bool {
+        let known = self.known.as_mut().filter(|known| known.goose.term == term);
+        let Some(known) = known.filter(|known| seen > known.confirmed) else { return false };
+        known.confirmed = seen;
+        known.expires = known.expires.max(expires);
         true
     }
 

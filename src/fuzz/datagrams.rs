@@ -230,6 +230,8 @@ impl Session {
             configuration: known.map(|(header, _)| header.configuration).unwrap_or_default(),
             token: 77,
             echo: if mode == 2 { !echo } else { echo },
+            // As old as it likes, of a term that may or may not be known.
+            sighting: known.and_then(|(header, _)| header.sighting),
         }
     }
 

@@ -36,6 +36,7 @@ impl NodeCore {
     fn drain_membership(&mut self, now: Now) -> bool {
         let mut moved = false;
         let mut changed = false;
+        self.sighting = self.election.as_ref().and_then(|election| election.sighting(now.holder));
         while let Some(output) = self.membership.poll_output() {
             moved = true;
             match output {
@@ -181,6 +182,9 @@ impl NodeCore {
                 .unwrap_or_default(),
             token: self.proofs.token(address),
             echo: self.proofs.echo(to),
+            sighting: self
+                .sighting
+                .filter(|_| matches!(message, Message::Gossip(_) | Message::Welcome(_))),
         };
         let mut datagram = datagram::encode(&header, message).ok()?;
         if self.needs_padding(to, address, message) {

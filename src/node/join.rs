@@ -8,7 +8,7 @@ use rand::{Rng, RngExt, SeedableRng};
 
 use super::{NodeCore, Output};
 use crate::membership::seeding::SeedingOutput;
-use crate::vocabulary::datagram::{Addressee, Reject};
+use crate::vocabulary::datagram::{Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::message::{Join, Message, Welcome};
@@ -190,6 +190,7 @@ impl NodeCore {
     /// Answers "which cluster is this?".
     pub(super) fn welcome(
         &mut self,
+        now: Now,
         from: SocketAddr,
         joiner: Process,
         join: &Join,
@@ -222,6 +223,7 @@ impl NodeCore {
             voters,
             goose: election.goose().map(|known| known.goose),
         };
+        self.sighting = election.sighting(now.holder);
         self.transmit(Addressee::process(joiner), from, &Message::Welcome(welcome));
         Ok(())
     }
@@ -231,7 +233,7 @@ impl NodeCore {
         &mut self,
         now: Now,
         from: SocketAddr,
-        host: Process,
+        header: &Header,
         welcome: &Welcome,
     ) -> Result<(), Reject> {
         if !self.seeding.accepts(welcome.nonce) {
@@ -253,9 +255,9 @@ impl NodeCore {
         for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
             self.addresses.advertise(*id, normalised(*address));
         }
-        self.addresses.prove(host, from);
+        self.addresses.prove(header.sender, from);
         if let (Some(election), Some(goose)) = (&mut self.election, &welcome.goose) {
-            election.hear_of_goose(now, goose);
+            election.hear_in_welcome(now, goose, header.sighting);
         }
         if let Err(error) = self.membership.announce_to(now.holder, &welcome.member) {
             self.event(Event::Warning(Warning::Membership(error.to_string())));

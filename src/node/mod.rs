@@ -38,6 +38,7 @@ pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Genesis, VoterSet};
+use crate::vocabulary::datagram::Sighting;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
@@ -175,6 +176,8 @@ pub struct NodeCore {
     doorkeeper: Doorkeeper,
     sealing: Sealing,
     proofs: Proofs,
+    /// What gossip is sent with.
+    sighting: Option<Sighting>,
     outputs: VecDeque<Output>,
     counters: Counters,
     members: Arc<Vec<MemberView>>,

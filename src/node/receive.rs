@@ -91,11 +91,11 @@ impl NodeCore {
                     self.ask_back(now, from);
                 }
                 self.check_genesis(&header, true)?;
-                return self.welcome(from, sender, join);
+                return self.welcome(now, from, sender, join);
             }
             Message::Welcome(welcome) => {
                 self.check_addressee(&header, &message)?;
-                return self.welcomed(now, from, sender, welcome);
+                return self.welcomed(now, from, &header, welcome);
             }
             _ => self.check_genesis(&header, false)?,
         }
@@ -128,6 +128,9 @@ impl NodeCore {
         message: &Message,
     ) -> Result<(), Reject> {
         if let Message::Gossip(packet) = message {
+            if let (Some(sighting), Some(election)) = (header.sighting, &mut self.election) {
+                election.hear_of_sighting(now.holder, sighting);
+            }
             self.membership.handle_gossip(now.holder, header.sender, packet);
             return Ok(());
         }

@@ -83,6 +83,7 @@ impl NodeCore {
             doorkeeper: Doorkeeper::default(),
             sealing: Sealing::new(&setup),
             proofs: Proofs::new(&setup),
+            sighting: None,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             members: Arc::default(),

@@ -246,6 +246,7 @@ mod tests {
             configuration: ConfigurationStamp::default(),
             token: 0,
             echo: 0,
+            sighting: None,
         };
         let message = if gossip { Message::Gossip(vec![]) } else { Message::Probe { sequence: 1 } };
         Packet { number: 1, datagram: vec![], content: Some((header, message)) }

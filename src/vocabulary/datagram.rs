@@ -66,6 +66,20 @@ pub struct Header {
     pub token: u32,
     /// The last token that the addressee sent; 0 if none is known.
     pub echo: u32,
+    /// Beside gossip and a welcome: how lately the Goose was seen.
+    pub sighting: Option<Sighting>,
+}
+
+/// That a Goose was there, and how long ago. It rides on gossip, so that each of thousands of
+/// nodes knows the Goose from moment to moment and none has to ask the voters. Advice only, and
+/// it says nothing to whoever does not know that Goose already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sighting {
+    /// Its term.
+    pub term: u64,
+    /// Since it was last confirmed, in milliseconds, with an allowance for every hand that this
+    /// went through.
+    pub age: u16,
 }
 
 /// Why a datagram was dropped.

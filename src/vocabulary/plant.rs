@@ -90,6 +90,8 @@ pub enum Plant {
     ForgottenReturn,
     /// Nobody asks for the details of members.
     DetailsUnasked,
+    /// A node that nobody tells of the Goose does not hear either that it was seen.
+    SightingsUnheard,
     /// Nobody compares with others what it knows.
     NoReconciliation,
 }
@@ -134,7 +136,7 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 9] = [
+    pub const OF_MEMBERSHIP: [Self; 10] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
@@ -143,6 +145,7 @@ impl Plant {
         Self::LeaverIsSilent,
         Self::ForgottenReturn,
         Self::DetailsUnasked,
+        Self::SightingsUnheard,
         Self::NoReconciliation,
     ];
 }

@@ -124,6 +124,7 @@ fn envelope(cluster: &str, sender: Process, victim: &Victim, message: Message) -
         configuration,
         token: 7,
         echo: 0,
+        sighting: None,
     };
     datagram::encode(&header, &message).expect("it fits")
 }

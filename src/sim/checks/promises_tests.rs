@@ -14,7 +14,16 @@ const LEASE: Duration = Duration::from_millis(600);
 fn header(from: Process, to: Process) -> Header {
     let configuration = ConfigurationStamp::default();
     let addressee = Addressee::process(to);
-    Header { cluster: 1, genesis: 1, sender: from, addressee, configuration, token: 0, echo: 0 }
+    Header {
+        cluster: 1,
+        genesis: 1,
+        sender: from,
+        addressee,
+        configuration,
+        token: 0,
+        echo: 0,
+        sighting: None,
+    }
 }
 
 fn vote(max_ballot: u64, max_holder: Option<Process>) -> Vote {

@@ -1,0 +1,88 @@
+//! How the many know the Goose from moment to moment, though nobody tells them.
+//!
+//! The Goose announces itself to the voters, to the standbys and, in a small cluster, to all;
+//! a new one is told to everybody by gossip, once. Evidence of a Goose runs out with its lease,
+//! though, and thousands cannot ask the voters several times a second whether it still leads.
+//! So every packet of gossip carries how lately its sender saw the Goose: the Goose itself, the
+//! voters and the standbys know best, and the age spreads like any rumour, at no packet of its
+//! own. The load of the voters does not depend on the number of nodes.
+//!
+//! Assumption: this is advice, for people and for whoever looks for the Goose. No grant and no
+//! claim depends on it.
+
+use std::time::Duration;
+
+use super::Election;
+use crate::vocabulary::datagram::Sighting;
+use crate::vocabulary::event::Event;
+use crate::vocabulary::message::Goose;
+use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
+
+impl Election {
+    /// How lately the Goose was seen, to be told beside gossip; none if that is too long ago.
+    pub fn sighting(&self, now: HolderTime) -> Option<Sighting> {
+        let known = self.view.known()?;
+        let age = if known.goose.process == self.me {
+            self.lease().filter(|lease| now < lease.deadline)?;
+            Duration::ZERO
+        } else {
+            now.since(known.confirmed)
+        };
+        let is_over = known.goose.process != self.me && now >= known.expires;
+        if is_over || age >= self.sighting_lasts() {
+            return None;
+        }
+        let age = u16::try_from(age.as_millis()).ok()?;
+        Some(Sighting { term: known.goose.term, age })
+    }
+
+    /// Somebody says that the Goose was seen. Whoever stands by hears of it from the voters
+    /// themselves, and better; for all others this is what keeps them from asking.
+    pub fn hear_of_sighting(&mut self, now: HolderTime, sighting: Sighting) {
+        if self.stands_by(now) || plant::is(Plant::SightingsUnheard) {
+            return;
+        }
+        let Some((seen, end)) = self.seen(now, sighting) else { return };
+        if self.view.sight(sighting.term, seen, end) {
+            self.news = self.news.max(seen);
+        }
+    }
+
+    /// A welcome names a Goose. It counts if it also says how lately that was seen: newcomers
+    /// that take each other's word for it would keep a dead Goose alive for ever.
+    pub fn hear_in_welcome(&mut self, now: Now, goose: &Goose, sighting: Option<Sighting>) {
+        let sighting = sighting.filter(|sighting| sighting.term == goose.term);
+        let acceptable = goose.term < super::BALLOT_MAX && goose.process != self.me;
+        if let Some((seen, end)) = sighting.and_then(|it| self.seen(now.holder, it))
+            && acceptable
+        {
+            // Whoever stands by will know better in a moment.
+            let soon = now.holder.plus(self.timing.lease);
+            let end = if self.stands_by(now.holder) { end.min(soon) } else { end };
+            if goose.term >= self.view.term() {
+                self.news = self.news.max(seen);
+            }
+            if self.view.learn(goose, seen, end) {
+                self.outbox.event(Event::GooseChanged(Some(goose.clone())));
+            }
+        }
+        self.advance(now);
+    }
+
+    /// When the Goose was seen, and until when that counts; none if it is too long ago.
+    fn seen(&self, now: HolderTime, sighting: Sighting) -> Option<(HolderTime, HolderTime)> {
+        // Nobody can tell how long it was on its way. What each hand adds bounds the hands that
+        // it can go through, and so what is missing: no rumour keeps a dead Goose alive.
+        let age = Duration::from_millis(sighting.age.into()) + self.timing.probe_round_trip;
+        let lasts = self.sighting_lasts();
+        let seen = HolderTime(now.0.checked_sub(nanoseconds(age))?);
+        (age < lasts).then(|| (seen, seen.plus(lasts)))
+    }
+
+    /// A rumour that the Goose was seen is believed for so long: as many probe periods as it
+    /// takes to reach thousands, twice over.
+    fn sighting_lasts(&self) -> Duration {
+        self.timing.probe_period * 16
+    }
+}
