@@ -42,8 +42,14 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
         max_packet_size: count(GOSSIP_SIZE_MAX),
         // Whoever is wrongly declared down must learn of it, or it stays down for ever.
         notify_down_members: true,
-        // What gossip missed is found by comparing digests, for less (see `reconciliation.rs`).
-        periodic_announce: None,
+        // What gossip missed is found by comparing digests (see `reconciliation.rs`). This is for
+        // whoever cannot ask: an announcement alone reaches a later process of a member, or one
+        // that is taken for another, and makes it ask back. Without it one of a thousand bad
+        // days ended with a node that nobody let in.
+        periodic_announce: Some(PeriodicParams {
+            frequency: Duration::from_secs(5),
+            num_members: count(1),
+        }),
         // Two down members every five seconds: a healed partition merges within seconds.
         periodic_announce_to_down_members: Some(PeriodicParams {
             frequency: Duration::from_secs(5),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::action::{Action, Restart};
 use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
-use super::host::{Input, Running};
+use super::host::{Host, Input, Running};
 use super::network::{Fate, Network, Packet};
 use super::postman::Kept;
 use super::world::{Happening, Tale, World};
@@ -110,6 +110,7 @@ impl World {
         self.peaceful = true;
         self.forgotten = self.packet_number;
         self.act(&Action::MendAll);
+        self.bring_seeds_back();
         for index in 0..self.hosts.len() {
             self.act(&Action::Resume(index));
             self.act(&Action::Thaw(index));
@@ -120,6 +121,28 @@ impl World {
                 self.act(&Action::Crash(index, Tear::Kept));
             }
             self.act(&Action::Start(index, Restart::WithDisk));
+        }
+    }
+
+    /// If all seeds of a node have gone for good, and it has moved, nobody can find it and it
+    /// finds nobody: no protocol helps there, only an operator, who keeps one of them alive.
+    fn bring_seeds_back(&mut self) {
+        let seeds = |host: &Host| -> Vec<usize> {
+            let names = host.setup.seeds.iter();
+            let is_named =
+                |seed: &Host, name: &str| name.starts_with(&format!("node-{}:", seed.id));
+            let find = |name: &String| self.hosts.iter().position(|seed| is_named(seed, name));
+            names.filter_map(find).collect()
+        };
+        let lonely = self.hosts.iter().filter(|host| !host.is_away()).map(seeds);
+        let lonely = lonely.filter(|seeds| seeds.iter().all(|seed| self.hosts[*seed].is_away()));
+        let back: Vec<usize> = lonely.filter_map(|seeds| seeds.first().copied()).collect();
+        for seed in &back {
+            self.hosts[*seed].gone = false;
+        }
+        // Whoever is back wants a seed, too; a stranger does not come back.
+        if back.iter().any(|seed| !self.hosts[*seed].is_away()) {
+            self.bring_seeds_back();
         }
     }
 
