@@ -89,7 +89,8 @@ pub struct KnownGoose {
     pub goose: Goose,
     /// When this was last confirmed: by the Goose itself or by a voter.
     pub confirmed: HolderTime,
-    /// When the evidence runs out; another Goose may exist from then on.
+    /// When the evidence runs out: with the lease, for whoever hears of it from the voters or the
+    /// Goose itself; later for all others, who hear by gossip how lately it was seen.
     pub expires: HolderTime,
 }
 
