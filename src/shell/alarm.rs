@@ -3,8 +3,9 @@
 //! On Linux it is a descriptor of the kernel's (timerfd). The runtime's own timers are made for
 //! many at once and pay for it where there is one: they round up to the millisecond, wake the
 //! thread on the way to a deadline that is more than 64 ms off, and wake it once more by a write
-//! to itself whenever a new deadline is the next one. Measured on a Duck at rest, that was two
-//! thirds of its wake-ups. Elsewhere the runtime's timer does.
+//! to itself whenever a new deadline is the next one. On a Duck at rest, that and the wake-ups for
+//! what was sent ([`super::socket`]) were half of its turns of epoll: 78 a second, and 40 without.
+//! Elsewhere the runtime's timer does.
 //!
 //! Assumption: whoever is woken looks at the clock and sets the alarm anew, so that one ring too
 //! many, or a clock that runs a little differently, costs a look and no more.
