@@ -19,6 +19,8 @@ pub struct Chaos {
     quick: bool,
     lease: u64,
     length_max: Option<u64>,
+    /// Whether a failing disk may damage what is on it.
+    damages: bool,
     voters: Vec<usize>,
     /// How many hosts are nodes; those after them are strangers.
     nodes: usize,
@@ -34,6 +36,7 @@ impl Chaos {
             quick: plan.fault_interval < lease / 2,
             lease,
             length_max: plan.length_max,
+            damages: plan.damages,
             voters: plan.voters.clone(),
             nodes: plan.starts.len(),
         }
@@ -81,8 +84,10 @@ impl Chaos {
             }
             FaultKind::Drift => self.drift(world, target),
             FaultKind::DiskFault => {
+                // A write that fails half-way is a lost record for whoever starts on it.
                 let healths = [DiskHealth::Full, DiskHealth::Doubtful, DiskHealth::Short];
-                let health = world.streams.chaos.pick(&healths);
+                let possible = if self.damages { &healths[..] } else { &healths[..2] };
+                let health = world.streams.chaos.pick(possible);
                 let mended = Action::SetDisk(target, DiskHealth::Sound);
                 pair(world, length, Action::SetDisk(target, health), mended);
             }

@@ -119,6 +119,8 @@ pub struct Plan {
     pub rates: Vec<(u64, u64)>,
     /// The offset of each wall clock, in milliseconds.
     pub wall_offsets: Vec<i64>,
+    /// Whether records may be damaged: only where the wall clocks agree.
+    pub damages: bool,
     /// How long a write takes.
     pub disk_delay: Delay,
     /// How late sleeps end.
@@ -204,6 +206,7 @@ impl Plan {
             keepers: dice.coin(),
             rates: draw_rates(hosts, profile, &mut dice),
             wall_offsets: (0..hosts).map(|_| wall_offset(&mut dice)).collect(),
+            damages: stable_walls,
             disk_delay: draw_disk_delay(theme, &mut dice),
             timer_lateness: dice.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
             weather: draw_weather(theme, lease, scale, &mut dice),

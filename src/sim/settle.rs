@@ -175,6 +175,12 @@ impl World {
         {
             self.courtesy.founded(process);
         }
+        if matches!(event, Event::BecameDuck { .. })
+            && let Some(process) = self.hosts[index].process()
+        {
+            let now = self.hosts[index].clocks.now(self.now).voter;
+            self.courtesy.stepped_down(process, now);
+        }
         if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
             self.judge_preemption(index, *by);
         }

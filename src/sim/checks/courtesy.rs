@@ -40,6 +40,8 @@ struct Voter {
     heard: BTreeMap<Process, Word>,
     /// Who was nominated, and when last. An older Goose's word may come later.
     nominees: BTreeMap<NodeId, VoterTime>,
+    /// When its own node last stepped down, and may have nominated anybody to it.
+    stepped_down: Option<VoterTime>,
     /// When it first spoke after it was founded.
     founded: Option<Option<VoterTime>>,
     /// Since when it has named somebody, again and again, and when last, while it granted
@@ -72,6 +74,12 @@ impl Courtesy {
     /// `voter` was founded.
     pub fn founded(&mut self, voter: Process) {
         self.voters.entry(voter).or_default().founded = Some(None);
+    }
+
+    /// The node of `voter` stepped down. If it is the only voter, and its nominee cannot be told,
+    /// nobody else hears whom it nominated.
+    pub fn stepped_down(&mut self, voter: Process, now: VoterTime) {
+        self.voters.entry(voter).or_default().stepped_down = Some(now);
     }
 
     /// `voter` has granted its vote to somebody.
@@ -167,8 +175,9 @@ impl Voter {
             process.id == named && fresh.is_some_and(|at| !taken_back(at))
         });
         let nominated = self.nominees.get(&named).is_some_and(|at| lately(*at, timing.deference));
+        let by_itself = self.stepped_down.is_some_and(|at| lately(at, timing.deference));
         let first = self.founded.flatten().is_some_and(|at| lately(at, timing.deference));
-        contends || nominated || first
+        contends || nominated || by_itself || first
     }
 }
 
@@ -221,6 +230,10 @@ mod tests {
         courtesy.hears(process(1, 1), process(9, 1), at(0), &message);
         assert_eq!(defers(&mut courtesy, 30), Ok(()));
         assert_eq!(broken(defers(&mut courtesy, 50)), Some(Invariant::WorthWaiting));
+        let mut courtesy = Courtesy::default();
+        courtesy.stepped_down(process(1, 1), at(100));
+        assert_eq!(defers(&mut courtesy, 130), Ok(()));
+        assert_eq!(broken(defers(&mut courtesy, 150)), Some(Invariant::WorthWaiting));
         let mut courtesy = Courtesy::default();
         courtesy.founded(process(1, 1));
         assert_eq!(defers(&mut courtesy, 100), Ok(()));
