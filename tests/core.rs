@@ -26,6 +26,8 @@ struct World {
     records: BTreeMap<u64, Record>,
     mail: BTreeMap<(u64, u64), (SocketAddr, SocketAddr, Vec<u8>)>,
     log: Vec<String>,
+    /// How often each node has written its record.
+    writes: BTreeMap<u64, u32>,
     /// What each node is told of preemption.
     preempt: BTreeMap<u64, bool>,
     /// Whose record cannot be read at the next start.
@@ -49,6 +51,7 @@ impl World {
             records: BTreeMap::new(),
             mail: BTreeMap::new(),
             log: Vec::new(),
+            writes: BTreeMap::new(),
             preempt: BTreeMap::new(),
             damaged: BTreeSet::new(),
         }
@@ -108,6 +111,7 @@ impl World {
                 }
                 Output::Store { ticket, record } => {
                     self.records.insert(number, *record);
+                    *self.writes.entry(number).or_default() += 1;
                     self.nodes.get_mut(&number).unwrap().handle_stored(now, ticket, Ok(()));
                 }
                 Output::Resolve(_) => {}
@@ -195,6 +199,35 @@ fn three_nodes_elect_the_highest_and_replace_it_when_it_dies_or_leaves() {
     world.nodes.remove(&1);
     world.run_for(Duration::from_secs(1));
     assert!(world.geese().is_empty(), "{}", world.log.join("\n"));
+}
+
+/// The claim that follows a release would have to wait for the release's own write.
+#[test]
+fn a_release_is_written_together_with_the_claim_that_follows_or_soon_after() {
+    let mut world = World::new();
+    for number in [1, 2, 3] {
+        world.start(number, &[1, 2, 3]);
+    }
+    world.run_for(Duration::from_secs(1));
+    world.writes.clear();
+    let now = world.now();
+    world.nodes.get_mut(&3).unwrap().step_down(now, None, None).unwrap();
+    world.drain(3);
+    world.run_for(Duration::from_millis(100));
+    assert_eq!(world.geese(), [2], "{}", world.log.join("\n"));
+    assert_eq!(world.writes, BTreeMap::from([(1, 1), (2, 1), (3, 1)]));
+
+    // Here nobody claims.
+    world.nodes.retain(|number, _| *number == 2);
+    world.writes.clear();
+    let now = world.now();
+    world.nodes.get_mut(&2).unwrap().leave(now);
+    world.drain(2);
+    world.run_for(Duration::from_millis(4));
+    assert_eq!(world.writes, BTreeMap::new());
+    world.run_for(Duration::from_millis(2));
+    assert_eq!(world.writes, BTreeMap::from([(2, 1)]));
+    assert_eq!(world.records[&2].vote.as_ref().unwrap().max_holder, None);
 }
 
 #[test]

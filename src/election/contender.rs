@@ -84,7 +84,9 @@ pub struct Contender {
     pub(crate) hold_until: HolderTime,
     certificate: Option<(Release, HolderTime)>,
     pub(crate) farewell: Option<Farewell>,
-    was_connected: bool,
+    /// Until when it reaches a majority of the voters, if nothing more is heard of them; none
+    /// if it does not, which the voters know by now.
+    connected_until: Option<HolderTime>,
     was_held: bool,
     chance: Chance,
     /// This boot has said goodbye: it never contends again.
@@ -120,7 +122,7 @@ impl Contender {
             hold_until: HolderTime(0),
             certificate: None,
             farewell: None,
-            was_connected: false,
+            connected_until: None,
             was_held: false,
             chance: Chance::new(me.boot.nonce),
             retired: false,
@@ -156,8 +158,19 @@ impl Contender {
 
     /// Whether a majority of the voters answered lately, to requests sent after the last lapse.
     pub fn is_quorum_connected(&self, now: HolderTime) -> bool {
+        self.quorum_connected_until(now).is_some()
+    }
+
+    fn quorum_connected_until(&self, now: HolderTime) -> Option<HolderTime> {
         let newest = self.majority_of(|link| link.answered_request().unwrap_or(HolderTime(0)));
-        newest > self.barrier && now.since(newest) <= self.timing.contender_freshness()
+        let until = newest.plus(self.timing.contender_freshness());
+        (newest > self.barrier && now <= until).then_some(until)
+    }
+
+    /// Answers to what was asked before `now` count no more.
+    pub(crate) fn set_barrier(&mut self, now: HolderTime) {
+        self.barrier = now;
+        self.connected_until = None;
     }
 
     /// Whether it could lead, as far as it is concerned.
@@ -173,6 +186,14 @@ impl Contender {
     /// Something changed that makes the voters worth asking at once.
     pub(crate) fn poll_soon(&mut self, at: HolderTime) {
         self.next_poll = self.next_poll.min(at);
+    }
+
+    /// This node's own voter has just answered the Goose: a poll that is due before long goes out
+    /// with that answer. Both nodes are awake anyway, and the Goose is woken once for both.
+    pub(crate) fn poll_in_company(&mut self, now: HolderTime) {
+        if self.next_poll.since(now) <= self.timing.standby_interval / 4 {
+            self.poll_soon(now);
+        }
     }
 
     /// News came: unanswered polls may be repeated quickly again.
@@ -225,7 +246,9 @@ impl Contender {
             None
         };
         let resume = (self.hold_until > now).then_some(self.hold_until);
-        [Some(self.next_poll), repeat, resume].into_iter().flatten().min().unwrap_or(self.next_poll)
+        let lonely = self.connected_until.map(|until| until.plus(Duration::from_nanos(1)));
+        let others = [repeat, resume, lonely].into_iter().flatten();
+        others.fold(self.next_poll, HolderTime::min)
     }
 
     /// Whether an unanswered poll is repeated without waiting for the next round: while nobody
@@ -246,6 +269,13 @@ impl Contender {
     }
 
     fn advance_polls(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
+        if self.connected_until.is_some_and(|until| until < now) {
+            self.connected_until = self.quorum_connected_until(now);
+            if self.connected_until.is_none() {
+                // Nobody is to wait for it in the vacancy that may come.
+                self.poll_soon(now);
+            }
+        }
         if now >= self.next_poll {
             self.next_poll = now.plus(self.timing.standby_interval);
             let everybody: Vec<NodeId> = self.links.keys().copied().collect();
@@ -292,12 +322,12 @@ impl Contender {
     /// A voter said how it stands.
     pub(crate) fn informed(&mut self, status: &VoterStatus, now: HolderTime) {
         self.hear_ballot(status.max_ballot);
-        let connected = self.is_quorum_connected(now);
-        if connected && !self.was_connected {
+        let until = self.quorum_connected_until(now);
+        if until.is_some() && self.connected_until.is_none() {
             // Voters defer only to whoever reaches a majority: tell them at once.
             self.poll_soon(now);
         }
-        self.was_connected = connected;
+        self.connected_until = until.or(self.connected_until);
         let held = self.is_majority_held(now);
         if self.was_held && !held {
             self.take_heart();

@@ -34,7 +34,7 @@ use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
-use crate::vocabulary::message::{Goose, Message, PollAck, Standing, VoterStatus};
+use crate::vocabulary::message::{AcquireKind, Goose, Message, PollAck, Standing, VoterStatus};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
@@ -465,7 +465,7 @@ impl Election {
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let holder_now = now.holder;
-        let Self { voter, contender, outbox, view, .. } = self;
+        let Self { me, voter, contender, outbox, view, .. } = self;
         match (message, voter) {
             (Message::Poll(poll), Some(voter)) => {
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
@@ -476,6 +476,9 @@ impl Election {
             (Message::Acquire(acquire), Some(voter)) => {
                 voter.hear_ballot(acquire.ballot);
                 voter.acquire(from, acquire, in_sight, now, outbox);
+                if acquire.kind == AcquireKind::Renew && from != *me {
+                    contender.poll_in_company(holder_now);
+                }
             }
             (Message::Release { sequence, release }, Some(voter)) => {
                 voter.release(from, *sequence, release, now, outbox);

@@ -21,6 +21,9 @@ pub enum Outgoing {
     },
     /// The vote changed: store it and report back with its revision.
     Persist,
+    /// The vote changed in a way that nobody waits for, and is likely to change again at once:
+    /// store it soon.
+    PersistSoon,
     /// Something happened.
     Event(Event),
     /// Another voter confirmed the lease, so long after it was asked.
@@ -74,6 +77,10 @@ impl Outbox {
 
     pub(crate) fn persist(&mut self) {
         self.outgoing.push_back(Outgoing::Persist);
+    }
+
+    pub(crate) fn persist_soon(&mut self) {
+        self.outgoing.push_back(Outgoing::PersistSoon);
     }
 
     pub(crate) fn event(&mut self, event: Event) {

@@ -88,7 +88,7 @@ impl Contender {
         let Role::Goose(tenure) = &self.role else { return };
         let (term, ballot) = (tenure.term, tenure.ballot);
         self.role = Role::Standby;
-        self.barrier = now;
+        self.set_barrier(now);
         let suspended = reason == DemotionReason::Suspended;
         outbox.event(Event::BecameDuck { term, reason });
         // Work that a suspended machine still does cannot have ended yet: the grants then run out
@@ -446,7 +446,7 @@ impl Contender {
         self.hold_until = self.hold_until.max(now.plus(hold));
         self.retired |= leaving;
         if was_goose {
-            self.barrier = now;
+            self.set_barrier(now);
             outbox.event(Event::BecameDuck { term, reason });
         }
         if ended.is_some() || leaving {

@@ -94,6 +94,11 @@ pub(super) fn message_of(packet: &[u8]) -> Option<Message<MemberIdentity>> {
     opening(packet).ok().map(|(_, message, _)| message)
 }
 
+/// Whether its sender answers a probe with it.
+pub(super) fn is_acknowledgement(packet: &[u8]) -> bool {
+    matches!(message_of(packet), Some(Message::Ack(_)))
+}
+
 /// Which member sent this packet, if it is sound and came from `sender`.
 pub(super) fn source(sender: Process, packet: &[u8]) -> Option<MemberIdentity> {
     let (prefix, _) = codec::decode_front::<Prefix>(packet).ok()?;

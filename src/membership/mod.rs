@@ -208,8 +208,20 @@ impl Membership {
         self.codec.expect(sender, own);
         let outcome = self.foca.handle_data(&packet, &mut self.runtime);
         self.note(now, outcome);
+        self.end_probe(now, sender, &packet);
         self.drain(now);
         self.forget_the_longest_dead(now);
+    }
+
+    /// The library wants to be asked later whether a probe was answered. Once it was, it is asked
+    /// at once: that spares a wake-up for each probe. If that was a late answer to an earlier
+    /// probe, others are asked after the member a little early.
+    fn end_probe(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
+        if codec::is_acknowledgement(packet)
+            && let Some(timer) = self.timers.pop_second_stage(sender)
+        {
+            self.deliver(now, timer);
+        }
     }
 
     /// Mend 6: whoever asks a node that has left, or lets it in late, is told.

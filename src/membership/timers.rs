@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use foca::Timer;
 
 use super::identity::MemberIdentity;
+use crate::vocabulary::identity::Process;
 use crate::vocabulary::time::HolderTime;
 
 /// The pending timers, earliest first.
@@ -23,6 +24,9 @@ pub(super) struct Timers {
     slots: BTreeMap<Slot, Key>,
     inserted: u64,
 }
+
+/// The rank of the second stage of a probe.
+const SECOND_STAGE: u8 = 0;
 
 /// Deadline, rank, order of insertion.
 type Key = (HolderTime, u8, u64);
@@ -60,6 +64,16 @@ impl Timers {
         Some(timer)
     }
 
+    /// What would ask others after `probed`, if that is who is being probed.
+    pub(super) fn pop_second_stage(&mut self, probed: Process) -> Option<Timer<MemberIdentity>> {
+        let stage = (SECOND_STAGE, None);
+        let key = *self.slots.get(&stage)?;
+        let is_his = |timer: &&Timer<MemberIdentity>| matches!(timer, Timer::SendIndirectProbe { probed_id, .. } if probed_id.process == probed);
+        self.pending.get(&key).filter(is_his)?;
+        self.slots.remove(&stage);
+        self.pending.remove(&key)
+    }
+
     /// The earliest removal of a dead member, long before it is due.
     pub(super) fn pop_removal(&mut self) -> Option<Timer<MemberIdentity>> {
         let removes = |timer: &Timer<MemberIdentity>| matches!(timer, Timer::RemoveDown(_));
@@ -86,7 +100,7 @@ fn slot(timer: &Timer<MemberIdentity>) -> Option<Slot> {
 /// The library's own order within one deadline: an indirect probe before the next cycle.
 fn rank(timer: &Timer<MemberIdentity>) -> u8 {
     match timer {
-        Timer::SendIndirectProbe { .. } => 0,
+        Timer::SendIndirectProbe { .. } => SECOND_STAGE,
         Timer::ProbeRandomMember(_) => 1,
         Timer::ChangeSuspectToDown { .. } => 2,
         Timer::PeriodicAnnounce(_) => 3,
@@ -123,6 +137,20 @@ mod tests {
         assert_eq!(timers.pop_due(HolderTime::NEVER), Some(Timer::ProbeRandomMember(15)));
         assert_eq!(timers.pop_due(HolderTime::NEVER), Some(Timer::RemoveDown(member(9_999))));
         assert!(timers.pending.is_empty() && timers.slots.is_empty());
+    }
+
+    #[test]
+    fn the_second_stage_of_a_probe_comes_early_for_whom_it_is_about_only() {
+        let mut timers = Timers::default();
+        let stage = Timer::SendIndirectProbe { probed_id: member(0), token: 1 };
+        timers.insert(HolderTime(50), stage.clone());
+        timers.insert(HolderTime(100), Timer::ProbeRandomMember(1));
+        let other = Process { id: NodeId::new(8).unwrap(), ..member(0).process };
+        assert_eq!(timers.pop_second_stage(other), None);
+        assert_eq!(timers.pop_second_stage(member(0).process), Some(stage));
+        assert_eq!(timers.pop_second_stage(member(0).process), None);
+        assert_eq!(timers.next_deadline(), HolderTime(100));
+        assert!(timers.slots.len() == 1 && timers.pending.len() == 1);
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl NodeCore {
             moved = true;
             match outgoing {
                 Outgoing::Persist => self.keeping.mark(),
+                Outgoing::PersistSoon => self.keeping.mark_soon(now.holder),
                 Outgoing::Event(event) => {
                     self.index += 1;
                     if let Event::GooseChanged(Some(goose)) = &event {

@@ -335,9 +335,9 @@ impl NodeCore {
     /// The longest time until [`NodeCore::handle_timeout`] is to be called; zero if it is due.
     /// None: nothing is scheduled. The clock decides what is due, not the sleep.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let retry = self.keeping.retry_at().map(|at| at.since(now.holder));
+        let write = self.keeping.next_write().map(|at| at.since(now.holder));
         if !self.is_started() {
-            return retry;
+            return write;
         }
         let at = |deadline: HolderTime| {
             (deadline != HolderTime::NEVER).then(|| deadline.since(now.holder))
@@ -347,7 +347,7 @@ impl NodeCore {
         let watch = self.joining.next_check().map(|at| at.since(now.holder));
         let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
         let goodbye = self.leaving.as_ref().map(|leaving| leaving.next_goodbye.since(now.holder));
-        [retry, membership, seeding, watch, election, goodbye].into_iter().flatten().min()
+        [write, membership, seeding, watch, election, goodbye].into_iter().flatten().min()
     }
 
     /// This process.

@@ -28,10 +28,19 @@ mod kernel {
     use tokio::io::unix::AsyncFd;
 
     use super::super::descriptor::watch_input;
+    use crate::vocabulary::time::HolderTime;
+
+    /// It may ring so much late. Most inputs leave the next deadline where it was, but for what
+    /// reading several clocks adds to it, and then there is no need to tell the kernel again.
+    const TOLERANCE: Duration = Duration::from_micros(50);
 
     /// See the module.
     #[derive(Debug)]
-    pub(in crate::shell) struct Alarm(AsyncFd<OwnedFd>);
+    pub(in crate::shell) struct Alarm {
+        timer: AsyncFd<OwnedFd>,
+        /// When it will ring, unless it has.
+        set: Option<HolderTime>,
+    }
 
     impl Alarm {
         /// An alarm that is not set.
@@ -41,13 +50,19 @@ mod kernel {
         pub(in crate::shell) fn new() -> io::Result<Self> {
             let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
             let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-            Ok(Self(watch_input(timer)?))
+            Ok(Self { timer: watch_input(timer)?, set: None })
         }
 
-        /// Sets it to ring after `pause`, and to nothing else any more.
-        pub(in crate::shell) fn set(&mut self, pause: Duration) {
+        /// Sets it to ring `pause` after `now`, and at no other time any more.
+        pub(in crate::shell) fn set(&mut self, now: HolderTime, pause: Duration) {
+            let due = now.plus(pause);
+            if self.set.is_some_and(|set| set >= due && set.since(due) <= TOLERANCE) {
+                return;
+            }
             // Zero would switch it off.
-            let pause = pause.max(Duration::from_nanos(1));
+            let late = if pause.is_zero() { Duration::from_nanos(1) } else { TOLERANCE / 2 };
+            let pause = pause.saturating_add(late);
+            self.set = Some(now.plus(pause));
             let value = Timespec {
                 tv_sec: i64::try_from(pause.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(pause.subsec_nanos()),
@@ -55,15 +70,18 @@ mod kernel {
             let once = Timespec { tv_sec: 0, tv_nsec: 0 };
             let timer = Itimerspec { it_interval: once, it_value: value };
             // It fails for a time that is none, which this is not.
-            let outcome = timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &timer);
+            let outcome = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &timer);
             debug_assert!(outcome.is_ok(), "{outcome:?}");
         }
 
         /// Done when it rings.
-        pub(in crate::shell) async fn rings(&self) {
+        pub(in crate::shell) async fn rings(&mut self) {
             // What it counted need not be read: setting it anew forgets it.
-            match self.0.readable().await {
-                Ok(mut ready) => ready.clear_ready(),
+            match self.timer.readable().await {
+                Ok(mut ready) => {
+                    ready.clear_ready();
+                    self.set = None;
+                }
                 // The runtime is going, and the driver with it.
                 Err(_) => std::future::pending().await,
             }
@@ -78,6 +96,8 @@ mod runtime {
 
     use tokio::time::{Instant, sleep_until};
 
+    use crate::vocabulary::time::HolderTime;
+
     /// See the module.
     #[derive(Debug)]
     pub(in crate::shell) struct Alarm(Instant);
@@ -89,8 +109,8 @@ mod runtime {
             Ok(Self(Instant::now()))
         }
 
-        /// Sets it to ring after `pause`, and to nothing else any more.
-        pub(in crate::shell) fn set(&mut self, pause: Duration) {
+        /// Sets it to ring after `pause`, and at no other time any more.
+        pub(in crate::shell) fn set(&mut self, _now: HolderTime, pause: Duration) {
             self.0 = Instant::now() + pause;
         }
 
@@ -105,6 +125,8 @@ mod runtime {
 mod tests {
     use std::time::{Duration, Instant};
 
+    use super::super::clock::Clock;
+
     macro_rules! tests_of {
         ($name:ident, $alarm:ty) => {
             /// It rings, never too early, as often as it is set, and not for what it was set to
@@ -115,20 +137,20 @@ mod tests {
                 for micros in [0, 1, 300, 2_000, 70_000, 1_500] {
                     let pause = Duration::from_micros(micros);
                     let start = Instant::now();
-                    alarm.set(Duration::from_secs(3600));
-                    alarm.set(Duration::from_nanos(1));
-                    alarm.set(pause);
+                    alarm.set(Clock.holder(), Duration::from_secs(3600));
+                    alarm.set(Clock.holder(), Duration::from_nanos(1));
+                    alarm.set(Clock.holder(), pause);
                     alarm.rings().await;
                     // A ring too many is allowed, and happens if an old one was not heard.
                     while start.elapsed() < pause {
-                        alarm.set(pause.saturating_sub(start.elapsed()));
+                        alarm.set(Clock.holder(), pause.saturating_sub(start.elapsed()));
                         alarm.rings().await;
                     }
                 }
                 let again = tokio::time::timeout(Duration::from_millis(50), async {
-                    alarm.set(Duration::from_secs(3600));
+                    alarm.set(Clock.holder(), Duration::from_secs(3600));
                     alarm.rings().await;
-                    alarm.set(Duration::from_secs(3600));
+                    alarm.set(Clock.holder(), Duration::from_secs(3600));
                     alarm.rings().await;
                 });
                 assert!(again.await.is_err(), "it rang twice without having been set to");

@@ -98,7 +98,7 @@ impl Driver {
                 break;
             }
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
-            self.alarm.set(pause);
+            self.alarm.set(now.holder, pause);
             self.wait(&mut buffer).await;
         }
         self.publish(true);
@@ -178,9 +178,11 @@ impl Driver {
         }
     }
 
-    /// Publishes, then does what the core wants done, in order.
+    /// Publishes, then does what the core wants done, in order; what is only to be told and
+    /// logged comes last, for somebody waits for what is sent and written.
     fn carry_out(&mut self) {
         self.publish(false);
+        let mut events = Vec::new();
         while let Some(output) = self.core.poll_output() {
             match output {
                 Output::Transmit { to, datagram } => {
@@ -194,12 +196,13 @@ impl Driver {
                     }
                 }
                 Output::Resolve(names) => self.resolve(names),
-                Output::Event(event) => {
-                    self.remember(&event);
-                    // Nobody may be listening.
-                    let _ = self.shared.events.send(event);
-                }
+                Output::Event(event) => events.push(event),
             }
+        }
+        for event in events {
+            self.remember(&event);
+            // Nobody may be listening.
+            let _ = self.shared.events.send(event);
         }
     }
 

@@ -116,7 +116,9 @@ mod tests {
     #[test]
     fn every_profile_suffices_and_names_the_least_lease_that_would() {
         for profile in [Profile::Lan, Profile::Fast, Profile::Wan] {
-            assert_eq!(Timing::of(profile).check_for(profile), Ok(()));
+            let timing = Timing::of(profile);
+            assert_eq!(timing.check_for(profile), Ok(()));
+            assert!(timing.contender_freshness() < counted(timing.lease), "{profile:?}");
         }
         let wan = |lease| {
             let timing = Timing::of(Profile::Wan).with_lease(Duration::from_millis(lease));

@@ -231,8 +231,11 @@ impl Timing {
         Ok(())
     }
 
-    /// A contender is fresh for a voter that heard of it within this span: 2.5 standby polls.
+    /// A contender is fresh for a voter that heard of it within this span, and reaches a voter that
+    /// answered it within this span: 2.25 standby polls, so that one of them may be lost. In every
+    /// profile that is less than a lease counts for. So whoever was cut off from a majority when
+    /// the Goose was, in the same moment, is not waited for any more when the lease is over.
     pub fn contender_freshness(&self) -> Duration {
-        self.standby_interval * 5 / 2
+        self.standby_interval * 9 / 4
     }
 }

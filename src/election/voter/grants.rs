@@ -268,7 +268,9 @@ impl Voter {
                 vote.max_ballot = max_ballot;
                 vote.max_holder = max_holder;
             });
-            outbox.persist();
+            // A claim follows at once, and would have to wait for this write before its own.
+            // A crash in between forgets the release, as if it had been lost on its way.
+            outbox.persist_soon();
         }
         self.update_vacancy(now.voter);
     }

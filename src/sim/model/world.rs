@@ -138,7 +138,7 @@ impl World {
                     self.judge_sent(place, &message);
                     self.post(bounds, Letter { from: self.nodes[place].me, to, message });
                 }
-                Outgoing::Persist => self.nodes[place].note_change(),
+                Outgoing::Persist | Outgoing::PersistSoon => self.nodes[place].note_change(),
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge_term(term),
                 Outgoing::Event(_) | Outgoing::Renewed(_) => {}
             }
