@@ -81,11 +81,16 @@ impl Verdict {
             .acts
             .iter()
             .filter_map(|act| Some(act.recovered_at?.saturating_sub(act.healed_at?)));
-        if let Some(slowest) = recoveries.max() {
-            lines.push(format!(
+        match recoveries.max() {
+            Some(slowest) if slowest.is_zero() => {
+                let words = "none was needed: somebody led whenever a fault was healed";
+                lines.push(format!("Recovery         {words}"));
+            }
+            Some(slowest) => lines.push(format!(
                 "Slowest recovery {:>9} s  from healing to one Goose",
                 seconds(slowest)
-            ));
+            )),
+            None => {}
         }
         let traffic = recording.traffic;
         lines.push(format!(
