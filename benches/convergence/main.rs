@@ -20,6 +20,9 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
+#[path = "../svg/mod.rs"]
+mod svg;
+
 mod figures;
 mod idle;
 mod plot;

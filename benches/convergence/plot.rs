@@ -1,9 +1,8 @@
 //! The figures as one SVG: every single time a dot, every median a bar, on a logarithmic
 //! scale, since a hand-over and a lease differ a hundredfold.
 
-use std::fmt::Write;
-
 use super::figures::{Report, Times};
+use super::svg::{COLOURS, begin, dot, line, text};
 
 const LEFT: f64 = 330.0;
 const RIGHT: f64 = 1030.0;
@@ -12,8 +11,6 @@ const TOP: f64 = 96.0;
 /// Per size within a measure.
 const ROW_HEIGHT: f64 = 16.0;
 const GROUP_GAP: f64 = 16.0;
-
-const COLOURS: [&str; 5] = ["#1b6ca8", "#c2571a", "#2e7d4f", "#7b3f98", "#555555"];
 
 /// Milliseconds to pixels.
 struct Scale {
@@ -79,13 +76,7 @@ pub(crate) fn draw(report: &Report) -> String {
     }
     let bottom = y - GROUP_GAP / 2.0;
     let height = bottom + 60.0;
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"system-ui, sans-serif\" fill=\"#222\">\n\
-         <title>How long a gaggle is without a Goose</title>\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>\n"
-    );
-    text(&mut svg, (24.0, 32.0), "start", 19, "How long a gaggle is without a Goose");
+    let mut svg = begin(WIDTH, height, "How long a gaggle is without a Goose");
     let subtitle = format!(
         "real processes on one machine, three voters, the {} profile; a dot is one event, a bar \
          the median (its value at the right)",
@@ -102,14 +93,7 @@ pub(crate) fn draw(report: &Report) -> String {
 /// All times of one measure at one size.
 fn row(svg: &mut String, scale: &Scale, y: f64, times: &Times, colour: &str) {
     for time in times.all() {
-        let x = scale.x(*time);
-        line(
-            svg,
-            format_args!(
-                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\" fill=\"{colour}\" \
-                 fill-opacity=\"0.35\"/>"
-            ),
-        );
+        dot(svg, (scale.x(*time), y), colour);
     }
     let median = times.median();
     let (x, top, bottom) = (scale.x(median), y - 7.0, y + 7.0);
@@ -141,19 +125,4 @@ fn legend(svg: &mut String, sizes: &[u64], colour: impl Fn(u64) -> &'static str)
         text(svg, (x + 10.0, 76.0), "start", 12, &format!("{nodes} nodes"));
         x += 90.0;
     }
-}
-
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, size: u32, words: &str) {
-    line(
-        svg,
-        format_args!(
-            "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" \
-             font-size=\"{size}\">{words}</text>"
-        ),
-    );
-}
-
-/// Adds a line. Writing to a string cannot fail.
-fn line(svg: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let _ = writeln!(svg, "{arguments}");
 }

@@ -1,9 +1,16 @@
-//! What was measured, as a table and as JSON.
+//! What was measured, judged by what was promised, as a table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
+
+/// A Goose is found in a large cluster as fast as in a small one, or so much slower.
+const FAIL_OVER_MOST: f64 = 1.1;
+/// A cluster of so many nodes is small.
+const SMALL: usize = 10;
+/// Nothing is promised beyond.
+const PROMISED_UP_TO: usize = 2000;
 
 /// What a number stands for. The order is that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,7 +21,8 @@ pub(crate) enum Measure {
     CrashAll,
     GossipBytes,
     GossipPackets,
-    VoterLoad,
+    /// With churn or without.
+    VoterLoad(bool),
     /// Under a loss of so many in a thousand.
     FalseDowns(u32),
     /// Under a loss of so many in a thousand.
@@ -31,6 +39,33 @@ pub(crate) enum Measure {
 }
 
 impl Measure {
+    /// Every one.
+    fn all() -> Vec<Self> {
+        let mut all = vec![
+            Self::BootHalf,
+            Self::BootAll,
+            Self::CrashHalf,
+            Self::CrashAll,
+            Self::GossipBytes,
+            Self::GossipPackets,
+            Self::SplitHeal,
+            Self::IsolationHeal,
+            Self::IsolationDoubts,
+            Self::IsolationRenames,
+            Self::SimulatorSeconds,
+        ];
+        all.extend([10, 50, 100].map(Self::FalseDowns));
+        all.extend([10, 50, 100].map(Self::Renames));
+        all.extend([false, true].map(Self::VoterLoad));
+        all.extend([false, true].map(Self::Killed));
+        all.extend([false, true].map(Self::Frozen));
+        all
+    }
+
+    fn is_fail_over(self) -> bool {
+        matches!(self, Self::Killed(_) | Self::Frozen(_))
+    }
+
     pub(crate) fn label(self) -> String {
         let churn = |churn| if churn { ", 30 % churn a minute" } else { "" };
         match self {
@@ -40,7 +75,7 @@ impl Measure {
             Self::CrashAll => "crash → down at all".to_owned(),
             Self::GossipBytes => "steady gossip per node".to_owned(),
             Self::GossipPackets => "steady gossip per node".to_owned(),
-            Self::VoterLoad => "election, to the busiest voter".to_owned(),
+            Self::VoterLoad(with) => format!("election, to the busiest voter{}", churn(with)),
             Self::FalseDowns(loss) => format!("false downs in 10 min, {} % loss", loss / 10),
             Self::Renames(loss) => format!("renames in 10 min, {} % loss", loss / 10),
             Self::SplitHeal => "half and half for 5 min → all know all".to_owned(),
@@ -56,7 +91,7 @@ impl Measure {
     pub(crate) fn unit(self) -> &'static str {
         match self {
             Self::GossipBytes => "B/s",
-            Self::GossipPackets | Self::VoterLoad => "packets/s",
+            Self::GossipPackets | Self::VoterLoad(_) => "packets/s",
             Self::FalseDowns(_) | Self::Renames(_) => "",
             Self::IsolationDoubts | Self::IsolationRenames => "",
             Self::SimulatorSeconds => "s",
@@ -66,7 +101,7 @@ impl Measure {
 
     /// What it may be at most at a thousand nodes, where that was promised; half as much again
     /// at two thousand.
-    pub(crate) fn bound(self, nodes: usize) -> Option<f64> {
+    fn bound(self, nodes: usize) -> Option<f64> {
         let at_thousand = match self {
             Self::BootAll => 2500.0,
             Self::CrashAll => 4000.0,
@@ -79,10 +114,23 @@ impl Measure {
         };
         match nodes {
             ..=1000 => Some(at_thousand),
-            1001..=2000 => Some(at_thousand * 1.5),
+            1001..=PROMISED_UP_TO => Some(at_thousand * 1.5),
             _ => None,
         }
     }
+}
+
+/// The one in the middle, or between the two that are.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
+    let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
+    f64::midpoint(at(low), at(high))
+}
+
+fn worst(values: &[f64]) -> f64 {
+    values.iter().copied().fold(0.0, f64::max)
 }
 
 /// Everything that was found out.
@@ -95,21 +143,40 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn add(&mut self, measure: Measure, nodes: usize, value: f64) {
-        if let Some(bound) = measure.bound(nodes)
-            && value > bound
-        {
-            let (label, unit) = (measure.label(), measure.unit());
-            self.failures.push(format!("{nodes} nodes: {label}: {value:.1} {unit} > {bound}"));
-        }
         self.values.entry(measure).or_default().entry(nodes).or_default().push(value);
     }
 
-    /// Every measure with its worst value at each size.
-    pub(crate) fn worst(&self) -> impl Iterator<Item = (Measure, Vec<(usize, f64)>)> {
-        self.values.iter().map(|(measure, sizes)| {
-            let worst = |values: &Vec<f64>| values.iter().copied().fold(0.0, f64::max);
-            (*measure, sizes.iter().map(|(nodes, values)| (*nodes, worst(values))).collect())
-        })
+    /// The values of a measure by the number of nodes, if it was measured at all.
+    pub(crate) fn sizes(&self, measure: Measure) -> Option<&BTreeMap<usize, Vec<f64>>> {
+        self.values.get(&measure)
+    }
+
+    /// What was promised of a measure at a size. Of a fail-over the median is meant, and a small
+    /// cluster's sets the bound, if there is one.
+    pub(crate) fn bound(&self, measure: Measure, nodes: usize) -> Option<f64> {
+        if !measure.is_fail_over() {
+            return measure.bound(nodes);
+        }
+        let (small, values) = self.sizes(measure)?.first_key_value()?;
+        let is_promised = *small <= SMALL && nodes <= PROMISED_UP_TO;
+        is_promised.then(|| median(values) * FAIL_OVER_MOST)
+    }
+
+    /// Which promises were not kept.
+    pub(crate) fn exceeded(&self) -> Vec<String> {
+        let mut exceeded = Vec::new();
+        for (measure, sizes) in &self.values {
+            for (nodes, values) in sizes {
+                let counts = if measure.is_fail_over() { median(values) } else { worst(values) };
+                if let Some(bound) = self.bound(*measure, *nodes).filter(|bound| counts > *bound) {
+                    let (label, unit) = (measure.label(), measure.unit());
+                    exceeded.push(format!(
+                        "{nodes} nodes: {label}: {counts:.1} {unit}, more than {bound:.1}"
+                    ));
+                }
+            }
+        }
+        exceeded
     }
 
     /// The worst of each, one row a measure, one column a size.
@@ -117,20 +184,42 @@ impl Report {
         let mut sizes: Vec<usize> = self.values.values().flat_map(|s| s.keys().copied()).collect();
         sizes.sort_unstable();
         sizes.dedup();
-        let mut table = format!("{:<52}{:>10}", "the worst of every run", "nodes");
+        let mut table = format!("{:<56}{:>10}", "the worst of every run", "nodes");
         sizes.iter().for_each(|size| line(&mut table, format_args!("{size:>10}")));
         table.push('\n');
-        for (measure, values) in self.worst() {
-            line(&mut table, format_args!("{:<52}{:>10}", measure.label(), measure.unit()));
-            for size in &sizes {
-                match values.iter().find(|(nodes, _)| nodes == size) {
-                    Some((_, value)) => line(&mut table, format_args!("{value:>10.1}")),
-                    None => line(&mut table, format_args!("{:>10}", "")),
+        for (measure, values) in &self.values {
+            Self::row(&mut table, *measure, &sizes, |size| values.get(&size).map(|it| worst(it)));
+        }
+        if self.values.keys().any(|measure| measure.is_fail_over()) {
+            let heading = "medians; the last column is that of the fewest nodes + 10 %";
+            line(&mut table, format_args!("\n{heading}\n"));
+            for (measure, values) in self.values.iter().filter(|(it, _)| it.is_fail_over()) {
+                Self::row(&mut table, *measure, &sizes, |size| {
+                    values.get(&size).map(|it| median(it))
+                });
+                if let Some(bound) = self.bound(*measure, SMALL) {
+                    table.pop();
+                    line(&mut table, format_args!("  <= {bound:.1}\n"));
                 }
             }
-            table.push('\n');
         }
         table
+    }
+
+    fn row(
+        table: &mut String,
+        measure: Measure,
+        sizes: &[usize],
+        value: impl Fn(usize) -> Option<f64>,
+    ) {
+        line(table, format_args!("{:<56}{:>10}", measure.label(), measure.unit()));
+        for size in sizes {
+            match value(*size) {
+                Some(value) => line(table, format_args!("{value:>10.1}")),
+                None => line(table, format_args!("{:>10}", "")),
+            }
+        }
+        table.push('\n');
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -138,7 +227,7 @@ impl Report {
             sizes.iter().map(|(nodes, values)| {
                 json!({
                     "measure": measure.label(), "unit": measure.unit(), "nodes": nodes,
-                    "values": values, "bound": measure.bound(*nodes),
+                    "values": values, "bound": self.bound(*measure, *nodes),
                 })
             })
         });
@@ -147,6 +236,25 @@ impl Report {
             "figures": figures.collect::<Vec<_>>(),
             "failures": self.failures,
         })
+    }
+
+    /// Takes in what an earlier run wrote. What has another name by now is left out.
+    pub(crate) fn read(&mut self, text: &str) -> Result<(), serde_json::Error> {
+        let json: Value = serde_json::from_str(text)?;
+        let all = Measure::all();
+        for figure in json["figures"].as_array().into_iter().flatten() {
+            let is = |measure: &&Measure| {
+                figure["measure"] == measure.label() && figure["unit"] == measure.unit()
+            };
+            let nodes = figure["nodes"].as_u64().and_then(|nodes| usize::try_from(nodes).ok());
+            if let (Some(measure), Some(nodes)) = (all.iter().find(is), nodes) {
+                let values = figure["values"].as_array().into_iter().flatten();
+                values.filter_map(Value::as_f64).for_each(|it| self.add(*measure, nodes, it));
+            }
+        }
+        let failures = json["failures"].as_array().into_iter().flatten();
+        self.failures.extend(failures.filter_map(Value::as_str).map(str::to_owned));
+        Ok(())
     }
 }
 

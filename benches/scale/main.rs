@@ -5,19 +5,26 @@
 //! cargo bench --bench scale                           10, 100, 1,000 and 2,000 nodes
 //! cargo bench --bench scale -- --quick                10 and 100 nodes
 //! cargo bench --bench scale -- --nodes 5000 --trial boot --trial crash
+//! cargo bench --bench scale -- --nodes 5 --nodes 2000 --trial failover
+//! cargo bench --bench scale -- --merge one.json --merge other.json
 //! cargo bench --bench scale -- --real                 real sockets only
 //! ```
 //!
 //! Times are virtual, so they do not depend on the machine; only the simulator's own cost does.
-//! Writes `scale.json` to `target/scale`. Ends with 1 if a bound that was promised for a
-//! thousand or two thousand nodes is exceeded.
+//! Writes `scale.json` and `scale.svg` to `target/scale`; with `--merge`, of what earlier runs
+//! wrote, and nothing is simulated. Ends with 1 if a bound that was promised for a thousand or
+//! two thousand nodes is exceeded.
 
 // The tests use the rest.
 #[allow(dead_code)]
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
+#[path = "../svg/mod.rs"]
+mod svg;
+
 mod figures;
+mod plot;
 mod pond;
 mod real;
 mod trials;
@@ -28,8 +35,8 @@ use std::process::ExitCode;
 
 use figures::Report;
 
-const USAGE: &str =
-    "usage: scale [--nodes N]... [--trial NAME]... [--seed N] [--runs N] [--quick | --real]";
+const USAGE: &str = "usage: scale [--nodes N]... [--trial NAME]... [--seed N] [--runs N] \
+                     [--quick | --real | --merge FILE...]";
 
 /// What was asked for.
 struct Options {
@@ -40,6 +47,8 @@ struct Options {
     quick: bool,
     /// Nothing simulated.
     real: bool,
+    /// Nothing done at all: what was written before is read.
+    merge: Vec<PathBuf>,
 }
 
 impl Options {
@@ -51,6 +60,7 @@ impl Options {
             runs: 1,
             quick: false,
             real: false,
+            merge: Vec::new(),
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
@@ -64,6 +74,7 @@ impl Options {
                 "--runs" => options.runs = number(value()?)?,
                 "--quick" => options.quick = true,
                 "--real" => options.real = true,
+                "--merge" => options.merge.push(value()?.into()),
                 // Cargo says this to every benchmark.
                 "--bench" => {}
                 _ => return Err(format!("{argument} is not understood")),
@@ -104,18 +115,16 @@ fn main() -> ExitCode {
         return measure_real();
     }
     let mut report = Report::default();
-    for size in &options.sizes {
-        for trial in trials::ALL.iter().filter(|trial| options.wants(trial)) {
-            for seed in options.seed..options.seed + options.runs {
-                progress(&format!("{size} nodes, {}, seed {seed}", trial.name));
-                if let Err(reason) = (trial.run)(*size, seed, &mut report) {
-                    let name = trial.name;
-                    report.failures.push(format!("{size} nodes, {name}, seed {seed}: {reason}"));
-                }
-            }
+    if options.merge.is_empty() {
+        simulate(&options, &mut report);
+    }
+    for path in &options.merge {
+        let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+        let read = text.and_then(|text| report.read(&text).map_err(|error| error.to_string()));
+        if let Err(reason) = read {
+            report.failures.push(format!("{}: {reason}", path.display()));
         }
     }
-    progress("");
     print!("{}", report.table());
     let folder = output_folder();
     match write_files(&folder, &report) {
@@ -124,8 +133,25 @@ fn main() -> ExitCode {
             report.failures.push(format!("cannot write to {}: {error}", folder.display()));
         }
     }
-    report.failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
-    if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let failures = [report.failures.clone(), report.exceeded()].concat();
+    failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Every trial that was asked for, at every size.
+fn simulate(options: &Options, report: &mut Report) {
+    for size in &options.sizes {
+        for trial in trials::ALL.iter().filter(|trial| options.wants(trial)) {
+            for seed in options.seed..options.seed + options.runs {
+                progress(&format!("{size} nodes, {}, seed {seed}", trial.name));
+                if let Err(reason) = (trial.run)(*size, seed, report) {
+                    let name = trial.name;
+                    report.failures.push(format!("{size} nodes, {name}, seed {seed}: {reason}"));
+                }
+            }
+        }
+    }
+    progress("");
 }
 
 /// With real sockets.
@@ -161,5 +187,6 @@ fn output_folder() -> PathBuf {
 
 fn write_files(folder: &Path, report: &Report) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("scale.json"), format!("{:#}\n", report.json()))
+    std::fs::write(folder.join("scale.json"), format!("{:#}\n", report.json()))?;
+    std::fs::write(folder.join("scale.svg"), plot::draw(report))
 }

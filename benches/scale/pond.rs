@@ -10,6 +10,7 @@ use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::time::HolderTime;
 use gaggle::vocabulary::timing::{Profile, Timing};
 
 pub(crate) const MILLI: u64 = 1_000_000;
@@ -137,6 +138,12 @@ impl Pond {
     /// The Goose at this moment, by index.
     pub(crate) fn goose(&self) -> Option<usize> {
         self.world.geese().first().map(|(index, _)| *index)
+    }
+
+    /// Until when the Goose counts on its lease as it stands.
+    pub(crate) fn deadline(&self) -> Option<HolderTime> {
+        let host = &self.world.hosts[self.goose()?];
+        host.lease_at(self.world.now).map(|lease| lease.deadline)
     }
 
     /// Begins to write down who doubts whom.

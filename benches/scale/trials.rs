@@ -6,7 +6,9 @@ use gaggle::sim::action::{Action, Restart};
 use gaggle::sim::dice::Dice;
 use gaggle::sim::disk::Tear;
 use gaggle::sim::network::Weather;
+use gaggle::sim::tally::{Opinion, Traffic};
 use gaggle::vocabulary::snapshot::MemberState;
+use gaggle::vocabulary::time::nanoseconds;
 
 use super::figures::{Measure, Report};
 use super::pond::{MILLI, Pond, SECOND};
@@ -18,9 +20,10 @@ pub(crate) struct Trial {
     pub(crate) run: fn(usize, u64, &mut Report) -> Result<(), String>,
 }
 
-pub(crate) const ALL: [Trial; 9] = [
+pub(crate) const ALL: [Trial; 10] = [
     Trial { name: "boot", quick: true, run: boot },
     Trial { name: "steady", quick: true, run: steady },
+    Trial { name: "churn", quick: true, run: churn },
     Trial { name: "crash", quick: true, run: crash },
     Trial { name: "isolation", quick: true, run: isolation },
     Trial { name: "split", quick: true, run: split },
@@ -52,18 +55,35 @@ fn steady(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     pond.run(SECONDS * SECOND)?;
     report.add(Measure::SimulatorSeconds, nodes, clock.elapsed().as_secs_f64());
     let after = pond.traffic();
-    let per_node = |count: fn(&gaggle::sim::tally::Traffic) -> u64| {
+    let per_node = |count: fn(&Traffic) -> u64| {
         let sum: u64 = after.iter().zip(&before).map(|(now, then)| count(now) - count(then)).sum();
         sum as f64 / (nodes as u64 * SECONDS) as f64
     };
     report.add(Measure::GossipBytes, nodes, per_node(|traffic| traffic.gossip_bytes));
     report.add(Measure::GossipPackets, nodes, per_node(|traffic| traffic.gossip_packets));
-    let received = |index: usize| {
-        after[index].election_packets_received - before[index].election_packets_received
-    };
-    let busiest = (0..pond.voters).map(received).max().unwrap_or(0);
-    report.add(Measure::VoterLoad, nodes, busiest as f64 / SECONDS as f64);
+    report.add(Measure::VoterLoad(false), nodes, voter_load(&pond, &before, SECONDS));
     Ok(())
+}
+
+/// A node restarts, and another one, at a pace that is 30 % of them in a minute.
+fn churn(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    const SECONDS: u64 = 20;
+    let mut pond = Pond::grown(nodes, seed)?;
+    let mut churn = Churn::new(&pond, true, seed);
+    churn.pass(&mut pond, 10 * SECOND)?;
+    let before = pond.traffic();
+    churn.pass(&mut pond, SECONDS * SECOND)?;
+    report.add(Measure::VoterLoad(true), nodes, voter_load(&pond, &before, SECONDS));
+    Ok(())
+}
+
+/// What the busiest voter received of the election in a second, since then.
+fn voter_load(pond: &Pond, before: &[Traffic], seconds: u64) -> f64 {
+    let received = |(now, then): (&Traffic, &Traffic)| {
+        now.election_packets_received - then.election_packets_received
+    };
+    let busiest = pond.traffic().iter().zip(before).take(pond.voters).map(received).max();
+    busiest.unwrap_or(0) as f64 / seconds as f64
 }
 
 /// One node is killed that leads nobody.
@@ -94,9 +114,7 @@ fn isolation(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String>
     pond.world.act(&Action::MendAll);
     let healed = pond.until(120 * SECOND, "reunion", Pond::is_whole)?;
     pond.run(20 * SECOND)?;
-    let others = |opinion: &&gaggle::sim::tally::Opinion| {
-        opinion.by != lonely && opinion.about != Pond::id(lonely)
-    };
+    let others = |opinion: &&Opinion| opinion.by != lonely && opinion.about != Pond::id(lonely);
     let doubted = pond.heard().iter().filter(others).count();
     let own = &pond.world.hosts[lonely].running;
     let own = own.as_ref().map_or(0, |running| u64::from(running.core.renewals()));
@@ -134,75 +152,99 @@ fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<
 }
 
 /// The Goose is killed, and frozen, at rest and while a third of the nodes restarts every
-/// minute.
+/// minute. Each strike falls into another part of the time between two renewals, at every size
+/// into the same ones: how far the last one is back decides how long the lease still binds.
 fn fail_over(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
+    const STRIKES: u32 = 10;
     let mut pond = Pond::grown(nodes, seed)?;
-    let mut dice = Dice::new(seed, "fail-over");
-    for churn in [false, true] {
-        for _ in 0..5 {
-            let wait = dice.between(0, SECOND);
-            pass(&mut pond, &mut dice, 3 * SECOND + wait, churn)?;
-            let killed = succeed(&mut pond, churn, &mut dice, |pond, goose| pond.crash(goose))?;
-            report.add(Measure::Killed(churn), nodes, killed);
-            pass(&mut pond, &mut dice, 3 * SECOND + wait, churn)?;
-            let frozen = succeed(&mut pond, churn, &mut dice, |pond, goose| {
+    let renewal = pond.world.hosts[0].setup.timing.renew_interval;
+    // As in production: a keeper releases what a killed process held.
+    pond.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    for churns in [false, true] {
+        let mut churn = Churn::new(&pond, churns, seed);
+        for strike in 0..STRIKES {
+            let phase = nanoseconds(renewal * (2 * strike + 1) / (2 * STRIKES));
+            churn.until_renewed(&mut pond, 3 * SECOND)?;
+            churn.pass(&mut pond, phase)?;
+            let killed = succeed(&mut pond, &mut churn, |pond, goose| pond.crash(goose))?;
+            report.add(Measure::Killed(churns), nodes, killed);
+            churn.until_renewed(&mut pond, 3 * SECOND)?;
+            churn.pass(&mut pond, phase)?;
+            let frozen = succeed(&mut pond, &mut churn, |pond, goose| {
                 pond.world.act(&Action::Freeze(goose));
             })?;
-            report.add(Measure::Frozen(churn), nodes, frozen);
+            report.add(Measure::Frozen(churns), nodes, frozen);
         }
     }
     Ok(())
 }
 
-/// Lets time pass, with churn or without: 30 % of the nodes are restarted every minute, voters
-/// excepted.
-fn pass(pond: &mut Pond, dice: &mut Dice, span: u64, churn: bool) -> Result<(), String> {
-    let end = pond.world.now + span;
-    let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
-    while churn && pond.world.now + interval < end {
-        pond.run(interval)?;
-        restart_somebody(pond, dice);
-    }
-    pond.run(end.saturating_sub(pond.world.now))
+/// 30 % of the nodes are restarted every minute, voters and the Goose excepted. Or none is.
+struct Churn {
+    next: u64,
+    interval: u64,
+    dice: Dice,
 }
 
-fn restart_somebody(pond: &mut Pond, dice: &mut Dice) {
-    let place = pond.voters + dice.below(pond.size() - pond.voters);
-    if pond.size() > pond.voters && pond.goose() != Some(place) {
-        pond.world.act(&Action::Crash(place, Tear::Lost));
-        pond.world.act(&Action::Start(place, Restart::WithDisk));
+impl Churn {
+    fn new(pond: &Pond, happens: bool, seed: u64) -> Self {
+        let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
+        let next = if happens { pond.world.now + interval } else { u64::MAX };
+        Self { next, interval, dice: Dice::new(seed, "churn") }
+    }
+
+    /// Lets time pass.
+    fn pass(&mut self, pond: &mut Pond, span: u64) -> Result<(), String> {
+        let end = pond.world.now + span;
+        while self.next <= end {
+            pond.run(self.next.saturating_sub(pond.world.now))?;
+            self.restart_somebody(pond);
+            self.next += self.interval;
+        }
+        pond.run(end - pond.world.now)
+    }
+
+    fn restart_somebody(&mut self, pond: &mut Pond) {
+        if pond.size() == pond.voters {
+            return;
+        }
+        let place = pond.voters + self.dice.below(pond.size() - pond.voters);
+        if pond.goose() != Some(place) {
+            pond.world.act(&Action::Crash(place, Tear::Lost));
+            pond.world.act(&Action::Start(place, Restart::WithDisk));
+        }
+    }
+
+    /// Lets time pass, and then until somebody leads and has just renewed its lease.
+    fn until_renewed(&mut self, pond: &mut Pond, span: u64) -> Result<(), String> {
+        self.pass(pond, span)?;
+        let limit = pond.world.now + 30 * SECOND;
+        let before = pond.deadline();
+        while pond.deadline().is_none() || pond.deadline() == before {
+            if pond.world.now > limit {
+                return Err("no Goose to strike".to_owned());
+            }
+            self.pass(pond, MILLI)?;
+        }
+        Ok(())
     }
 }
 
 /// Strikes the Goose and says after how many milliseconds there is another.
 fn succeed(
     pond: &mut Pond,
-    churn: bool,
-    dice: &mut Dice,
+    churn: &mut Churn,
     strike: impl Fn(&mut Pond, usize),
 ) -> Result<f64, String> {
-    let limit = pond.world.now + 30 * SECOND;
-    while pond.goose().is_none() {
-        if pond.world.now > limit {
-            return Err("no Goose to strike".to_owned());
-        }
-        pond.run(10 * MILLI)?;
-    }
     let goose = pond.goose().ok_or("no Goose to strike")?;
     let start = pond.world.now;
-    let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
-    let mut next = start + interval;
     strike(pond, goose);
     // A frozen Goose counts on its lease until it lapses, as is its right.
     while pond.goose().is_none_or(|now| now == goose) {
         if pond.world.now - start > 30 * SECOND {
             return Err("no other Goose within 30 s".to_owned());
         }
-        pond.run(MILLI)?;
-        if churn && pond.world.now >= next {
-            next += interval;
-            restart_somebody(pond, dice);
-        }
+        churn.pass(pond, MILLI / 10)?;
     }
     let took = (pond.world.now - start) as f64 / MILLI as f64;
     pond.world.act(&Action::Thaw(goose));

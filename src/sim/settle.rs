@@ -63,8 +63,7 @@ impl World {
         let content = datagram::decode(&datagram).ok();
         let packet = Rc::new(Packet { number: self.packet_number, datagram, content });
         self.trace.mix_bytes(&packet.datagram);
-        let size = packet.datagram.len();
-        self.tally.sent(from, Network::index_of(to), size, packet.is_gossip());
+        self.tally.sent(from, Network::index_of(to), &packet);
         self.judge_sent(from, to, &packet);
         let source = self.hosts[from].setup.address;
         self.send(from, source, to, packet);

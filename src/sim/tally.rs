@@ -3,19 +3,21 @@
 //! Judges look at every event; this only adds up, so that it costs nothing at thousands of
 //! nodes.
 
+use super::network::Packet;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::message::Message;
 use crate::vocabulary::snapshot::MemberState;
 
 /// What one machine has sent, and what of the election was sent to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Datagrams of membership sent.
+    /// Datagrams of membership sent: gossip, questions about members, and the way in.
     pub gossip_packets: u64,
     /// Their bytes, envelopes included; UDP and IP headers not.
     pub gossip_bytes: u64,
-    /// All other datagrams sent.
+    /// All other datagrams sent: the election's.
     pub election_packets: u64,
-    /// All other datagrams sent to it, lost ones included.
+    /// Of the election's datagrams those sent to it, lost ones included.
     pub election_packets_received: u64,
 }
 
@@ -32,6 +34,18 @@ pub struct Opinion {
     pub state: MemberState,
 }
 
+/// Whether a message serves membership and not the election.
+fn is_of_membership(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Gossip(_)
+            | Message::Join(_)
+            | Message::Welcome(_)
+            | Message::DetailsQuery(_)
+            | Message::DetailsReply(_)
+    )
+}
+
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -46,11 +60,11 @@ impl Tally {
         Self { traffic: vec![Traffic::default(); machines], opinions: None }
     }
 
-    pub(super) fn sent(&mut self, from: usize, to: Option<usize>, bytes: usize, gossip: bool) {
+    pub(super) fn sent(&mut self, from: usize, to: Option<usize>, packet: &Packet) {
         let sender = &mut self.traffic[from];
-        if gossip {
+        if packet.message().is_some_and(is_of_membership) {
             sender.gossip_packets += 1;
-            sender.gossip_bytes += bytes as u64;
+            sender.gossip_bytes += packet.datagram.len() as u64;
             return;
         }
         sender.election_packets += 1;

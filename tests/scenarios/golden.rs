@@ -62,6 +62,7 @@ fn every_transcript_belongs_to_a_story() {
     let stories = [
         include_str!("claims.rs"),
         include_str!("clocks.rs"),
+        include_str!("crowds.rs"),
         include_str!("letters.rs"),
         include_str!("partitions.rs"),
         include_str!("restarts.rs"),

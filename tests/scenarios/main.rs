@@ -27,13 +27,14 @@
 //! | 41 | a hand-over loses any of its letters | `letters.rs`, and in every order in `tests/model.rs` |
 //! | 42 | another genesis set | `claims.rs` |
 //! | 43 | reconfiguration with crashes | with reconfiguration, which is not built yet |
-//! | 44 | 2,000 nodes under churn | with the large clusters, which are not simulated yet |
+//! | 44 | a crowd under churn | `crowds.rs` with 120 nodes; with 2,000: `cargo bench --bench scale -- --nodes 5 --nodes 2000 --trial failover` |
 //! | 45 | too little processor time | `clocks.rs` |
 //! | 46 | duplicates, reordering, delays beyond a lease | `letters.rs`; by chance in `tests/simulation.rs` |
 //! | 47 | no gossip at all | `claims.rs` |
 
 mod claims;
 mod clocks;
+mod crowds;
 mod golden;
 mod letters;
 mod partitions;

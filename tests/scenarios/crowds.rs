@@ -1,0 +1,142 @@
+//! Scenario 44: who leads while a crowd comes and goes.
+
+use std::time::Duration;
+
+use gaggle::sim::scenario::Scenario;
+
+use crate::golden::check;
+use crate::stage::{HAND, LEASE, RENEWAL, at_most, ms, setups};
+
+/// So many vote: the lowest.
+const VOTERS: u64 = 5;
+/// A crowd. Two thousand do the same in `cargo bench --bench scale -- --trial failover`.
+const CROWD: u64 = 120;
+/// Whoever joins asks each voter how it stands: at once, and when it reaches a majority.
+const POLLS_OF_A_JOIN: f64 = 2.0;
+/// Whoever is restarted next is so many places further on.
+const STRIDE: u64 = 37;
+
+/// A cluster of which 30 % restart every minute, one after the other: neither voters nor the
+/// Goose.
+struct Crowd {
+    story: Scenario,
+    nodes: u64,
+    restarted: u64,
+    next: u64,
+}
+
+impl Crowd {
+    /// The highest leads, and all know all.
+    fn gathered(nodes: u64) -> Self {
+        let mut setups = setups(nodes, VOTERS);
+        // One seed is enough for everybody.
+        setups.iter_mut().for_each(|setup| setup.seeds.truncate(1));
+        let mut story = Scenario::with_setups(1, setups);
+        story.say(&format!("{nodes} nodes start, of which {VOTERS} vote"));
+        let all: Vec<u64> = (1..=nodes).collect();
+        story.quietly(|story| _ = story.start(&all));
+        assert!(story.until_agreed(ms(2000)) > 0);
+        story.until(ms(5000), "everybody known to everybody", &|story| {
+            let running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+            running.map(|running| running.core.alive_count() as u64).all(|alive| alive == nodes)
+        });
+        story.run(3000).say("from now on 30 % of the nodes restart every minute");
+        let next = story.world.now;
+        Self { story, nodes, restarted: 0, next }
+    }
+
+    /// Lets a millisecond pass.
+    fn step(&mut self) {
+        if self.nodes > VOTERS && self.story.world.now >= self.next {
+            self.next += 60_000_000_000 * 10 / (3 * self.nodes);
+            self.restarted += 1;
+            let node = VOTERS + 1 + self.restarted * STRIDE % (self.nodes - VOTERS);
+            if !self.story.leads(node) {
+                self.story.quietly(|story| _ = story.restart(&[node]));
+            }
+        }
+        self.story.run(1);
+    }
+
+    fn pass(&mut self, milliseconds: u64) {
+        (0..milliseconds).for_each(|_| self.step());
+    }
+
+    /// Lets time pass until the Goose has just renewed its lease with voter 1, and says who that
+    /// is.
+    fn until_renewed(&mut self) -> u64 {
+        let is_new =
+            |story: &Scenario| story.grant_of(1).is_some_and(|(.., left)| left + ms(2) > ms(LEASE));
+        for _ in 0..2 * RENEWAL {
+            self.step();
+            if is_new(&self.story) {
+                break;
+            }
+        }
+        self.story.goose().expect("a Goose that renews its lease").0
+    }
+
+    /// Lets time pass until somebody else leads, and says how long that took.
+    fn succeeded(&mut self, goose: u64) -> Duration {
+        let start = self.story.world.now;
+        while self.story.goose().is_none_or(|(now, _)| now == goose) {
+            let waited = Duration::from_nanos(self.story.world.now - start);
+            at_most(&self.story, waited, ms(5000));
+            self.step();
+        }
+        Duration::from_nanos(self.story.world.now - start)
+    }
+
+    /// How many datagrams of the election the busiest voter receives in a second, and how many
+    /// nodes are restarted.
+    fn voter_load(&mut self) -> (f64, f64) {
+        const SECONDS: u32 = 5;
+        let voters = usize::try_from(VOTERS).unwrap_or(0);
+        let received = |story: &Scenario| -> Vec<u64> {
+            let traffic = story.world.tally.traffic.iter().take(voters);
+            traffic.map(|traffic| traffic.election_packets_received).collect()
+        };
+        let (before, restarted) = (received(&self.story), self.restarted);
+        self.pass(u64::from(SECONDS) * 1000);
+        let after = received(&self.story);
+        let most = after.iter().zip(before).map(|(after, before)| after - before).max();
+        let in_a_second = |count: u64| count as f64 / f64::from(SECONDS);
+        (in_a_second(most.unwrap_or(0)), in_a_second(self.restarted - restarted))
+    }
+}
+
+/// What a cluster does while it is churned: how long it is without a killed Goose and without a
+/// frozen one, and its voters' load.
+fn churned(nodes: u64) -> (Scenario, [Duration; 2], (f64, f64)) {
+    let mut crowd = Crowd::gathered(nodes);
+    let load = crowd.voter_load();
+    let goose = crowd.until_renewed();
+    crowd.story.crash(goose);
+    let killed = crowd.succeeded(goose);
+    crowd.story.start(&[goose]);
+    crowd.pass(3000);
+    let goose = crowd.until_renewed();
+    crowd.story.freeze(goose);
+    let frozen = crowd.succeeded(goose);
+    crowd.story.thaw(goose);
+    crowd.pass(2000);
+    (crowd.story, [killed, frozen], load)
+}
+
+#[test]
+fn s44_crowd_under_churn() {
+    let (_, few, _) = churned(VOTERS);
+    let (_, _, (load_of_ten, _)) = churned(10);
+    let (story, many, (load, joins)) = churned(CROWD);
+    for (few, many) in few.into_iter().zip(many) {
+        at_most(&story, many, few * 11 / 10);
+        at_most(&story, many, ms(LEASE + HAND));
+    }
+    let bound = load_of_ten * 1.05 + joins * POLLS_OF_A_JOIN;
+    assert!(load <= bound, "{load} datagrams a second, not {bound}");
+    check(
+        &story,
+        "44-crowd-under-churn",
+        "The next Goose is there as soon as among five nodes, and the voters have no more to do.",
+    );
+}
