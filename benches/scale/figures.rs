@@ -17,6 +17,9 @@ const PROMISED_UP_TO: usize = 2000;
 pub(crate) enum Measure {
     BootHalf,
     BootAll,
+    /// The seed takes its time.
+    BurstAll,
+    BurstOverflow,
     CrashHalf,
     CrashAll,
     GossipBytes,
@@ -44,6 +47,8 @@ impl Measure {
         let mut all = vec![
             Self::BootHalf,
             Self::BootAll,
+            Self::BurstAll,
+            Self::BurstOverflow,
             Self::CrashHalf,
             Self::CrashAll,
             Self::GossipBytes,
@@ -71,6 +76,8 @@ impl Measure {
         match self {
             Self::BootHalf => "start from one seed → half know all".to_owned(),
             Self::BootAll => "start from one seed → all know all".to_owned(),
+            Self::BurstAll => "the same from a slow seed → all know all".to_owned(),
+            Self::BurstOverflow => "datagrams that its socket lost".to_owned(),
             Self::CrashHalf => "crash → down at half".to_owned(),
             Self::CrashAll => "crash → down at all".to_owned(),
             Self::GossipBytes => "steady gossip per node".to_owned(),
@@ -93,7 +100,7 @@ impl Measure {
             Self::GossipBytes => "B/s",
             Self::GossipPackets | Self::VoterLoad(_) => "packets/s",
             Self::FalseDowns(_) | Self::Renames(_) => "",
-            Self::IsolationDoubts | Self::IsolationRenames => "",
+            Self::IsolationDoubts | Self::IsolationRenames | Self::BurstOverflow => "",
             Self::SimulatorSeconds => "s",
             _ => "ms",
         }

@@ -12,6 +12,8 @@ const TOP: f64 = 142.0;
 const STEP: (f64, f64) = (396.0, 306.0);
 /// A panel's plot.
 const SIZE: (f64, f64) = (300.0, 190.0);
+/// From how many nodes to how many one promise holds.
+const PROMISES: [(usize, usize); 2] = [(1, 1000), (1001, 2000)];
 const BOUND_COLOUR: &str = "#c81e1e";
 
 /// One panel: its heading, its unit, how many of a measure's units make one of it, and its
@@ -30,8 +32,8 @@ fn panels() -> Vec<Panel> {
         divisor,
         series: series.to_vec(),
     };
-    let start = [("half of them", Measure::BootHalf), ("all of them", Measure::BootAll)];
-    let crash = [("half of them", Measure::CrashHalf), ("all of them", Measure::CrashAll)];
+    let start = [("half", Measure::BootHalf), ("all", Measure::BootAll)];
+    let crash = [("half", Measure::CrashHalf), ("all", Measure::CrashAll)];
     let heal = [
         ("half and half for 5 min", Measure::SplitHeal),
         ("one cut off for 150 s", Measure::IsolationHeal),
@@ -39,13 +41,18 @@ fn panels() -> Vec<Panel> {
     let churned = [("frozen", Measure::Frozen(true)), ("killed", Measure::Killed(true))];
     let voter = [("at rest", Measure::VoterLoad(false)), ("under churn", Measure::VoterLoad(true))];
     vec![
-        panel("All start with one seed, until all are known to", "s", 1000.0, &start),
-        panel("A node crashes, until it is down in the eyes of", "s", 1000.0, &crash),
-        panel("A cut ends, until all know all", "s", 1000.0, &heal),
+        panel("All start with one seed → known to", "s", 1000.0, &start),
+        panel("A node crashes → held for dead by", "s", 1000.0, &crash),
+        panel("A cut ends → all know all", "s", 1000.0, &heal),
         panel("Gossip that a node sends at rest", "kB/s", 1000.0, &[("", Measure::GossipBytes)]),
-        panel("The same", "datagrams/s", 1.0, &[("", Measure::GossipPackets)]),
+        panel(
+            "Gossip that a node sends at rest",
+            "datagrams/s",
+            1.0,
+            &[("", Measure::GossipPackets)],
+        ),
         panel("Election, to the busiest voter", "datagrams/s", 1.0, &voter),
-        panel("The Goose falls, until the next, under churn", "ms", 1.0, &churned),
+        panel("The Goose falls → the next, under churn", "ms", 1.0, &churned),
         panel("The simulator's own cost of a minute", "s", 1.0, &[("", Measure::SimulatorSeconds)]),
     ]
 }
@@ -74,6 +81,11 @@ impl Scale {
     fn place(self, value: f64) -> f64 {
         let part = (value.max(1e-3).log10() - self.low) / (self.high - self.low);
         self.from + part * (self.to - self.from)
+    }
+
+    /// Whether a promise that holds from here on is in the picture.
+    fn shows(self, least: usize) -> bool {
+        (least as f64).log10() < self.high
     }
 
     /// 1, 2, 5, 10 and so on within the scale; if that is many, 1, 10, 100.
@@ -132,12 +144,15 @@ fn draw_panel(svg: &mut String, report: &Report, panel: &Panel, x: Scale, top: f
         .filter_map(|(name, measure)| Some((*name, *measure, report.sizes(*measure)?)))
         .collect();
     let values = measured.iter().flat_map(|(_, measure, sizes)| {
-        let bounds = sizes.keys().filter_map(|nodes| report.bound(*measure, *nodes));
+        let bounds =
+            PROMISES.map(|(least, _)| report.bound(*measure, least).filter(|_| x.shows(least)));
+        let bounds = bounds.into_iter().flatten();
         sizes.values().flatten().copied().chain(bounds)
     });
     let y = Scale::around(values.map(|value| value / panel.divisor), top + SIZE.1, top);
-    text(svg, (x.from - 44.0, top - 32.0), "start", 14, panel.heading);
-    axes(svg, x, y, panel.unit);
+    let heading = format!("{}, {}", panel.heading, panel.unit);
+    text(svg, (x.from - 44.0, top - 32.0), "start", 14, &heading);
+    axes(svg, x, y);
     for (number, (_, measure, sizes)) in measured.iter().enumerate() {
         bound(svg, report, *measure, (x, y), panel.divisor);
         let colour = COLOURS[number % COLOURS.len()];
@@ -178,7 +193,7 @@ fn names(svg: &mut String, names: &[&str], left: f64, top: f64) {
     }
 }
 
-fn axes(svg: &mut String, x: Scale, y: Scale, unit: &str) {
+fn axes(svg: &mut String, x: Scale, y: Scale) {
     for tick in x.ticks() {
         let at = x.place(tick);
         let (top, bottom) = (y.to, y.from);
@@ -200,7 +215,6 @@ fn axes(svg: &mut String, x: Scale, y: Scale, unit: &str) {
         ),
     );
     text(svg, (f64::midpoint(left, right), bottom + 33.0), "middle", 11, "nodes");
-    text(svg, (left - 44.0, top - 12.0), "start", 11, unit);
 }
 
 /// The promise, where there is one: a step at each size from which on it is another.
@@ -213,9 +227,9 @@ fn bound(
 ) {
     let mut path = String::new();
     let mut from = x.from;
-    for (least, most) in [(1, 1000_u32), (1001, 2000)] {
-        let to = x.place(f64::from(most)).min(x.to);
-        if let Some(bound) = report.bound(measure, least).filter(|_| from < to) {
+    for (least, most) in PROMISES {
+        let to = x.place(most as f64).min(x.to);
+        if let Some(bound) = report.bound(measure, least).filter(|_| x.shows(least)) {
             let at = y.place(bound / divisor);
             let letter = if path.is_empty() { 'M' } else { 'L' };
             path.push_str(&format!("{letter}{from:.1} {at:.1}H{to:.1}"));

@@ -17,7 +17,6 @@
 //! cannot be guessed, and says something of members only that gossip has named already: so the
 //! table is never larger than the list of members.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
@@ -79,8 +78,8 @@ impl Membership {
     /// Says what this node's own details are.
     pub fn describe(&mut self, details: Details) {
         let own = self.foca.identity().process;
-        self.view.learn(own, &Arc::new(details));
-        self.view.derive();
+        self.view.learn(own, &details);
+        self.view.show_details();
     }
 
     /// Somebody is here of whom something may be lacking.
@@ -174,13 +173,13 @@ impl Membership {
             let is_member = known.is_some_and(|(member, _)| member == *process);
             // Nobody knows better than the member itself.
             if is_member && (self.view.lacks(process) || *process == sender) {
-                self.view.learn(*process, &Arc::new(details.clone()));
+                self.view.learn(*process, details);
                 news = true;
             }
         }
         if news {
             self.rounds.fruitless = 0;
-            self.view.derive();
+            self.view.show_details();
             self.outputs.push_back(MembershipOutput::DetailsChanged);
             // The next round finds out whether anything is lacking still.
             self.rounds.next = self.rounds.next.min(now.plus(ROUND.mul_f64(1.25)));
@@ -231,7 +230,7 @@ mod tests {
         membership.describe(largest());
         let others = (2..=100).map(|number| Member::alive(identity(number)));
         membership.foca.apply_many(others, false, &mut membership.runtime).unwrap();
-        membership.view.reload(membership.foca.iter_membership_state());
+        membership.reload();
         membership.update_view(HolderTime(1_000_000_000));
         membership
     }
@@ -259,7 +258,7 @@ mod tests {
         assert_eq!(reply.entries, [(identity(1).process, largest())]);
         assert!(size(&reply) <= REPLY_SIZE_MAX + 16);
         for number in 2..=100 {
-            membership.view.learn(identity(number).process, &Arc::new(Details::default()));
+            membership.view.learn(identity(number).process, &Details::default());
         }
         let reply = membership.answer(two, &query([50, 51], true)).unwrap();
         let ids: Vec<u64> = reply.entries.iter().map(|(process, _)| process.id.number()).collect();
@@ -308,7 +307,7 @@ mod tests {
         let mut membership = member();
         assert_ne!(membership.rounds.next_deadline(), HolderTime::NEVER);
         for number in 2..=100 {
-            membership.view.learn(identity(number).process, &Arc::new(Details::default()));
+            membership.view.learn(identity(number).process, &Details::default());
         }
         assert_eq!(membership.undescribed().count(), 0);
         membership.hold_round(HolderTime(2_000_000_000));

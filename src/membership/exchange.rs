@@ -8,6 +8,7 @@ use rand::RngExt;
 use super::capacity::MEMBERS_MAX;
 use super::identity::MemberIdentity;
 use super::reconciliation::{self, Compare, Exchange, Next, Page};
+use super::roster::Roster;
 use super::{Member, Membership, MembershipOutput};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::time::HolderTime;
@@ -15,8 +16,18 @@ use crate::vocabulary::time::HolderTime;
 impl Membership {
     /// The library holds this of a member now.
     pub(super) fn learn(&mut self, member: &Member<MemberIdentity>) {
-        self.view.note(member);
-        self.roster.note(member);
+        let before = self.roster.note(member);
+        self.view.note(member, before.as_ref());
+    }
+
+    /// The library was started anew, and holds what it holds.
+    pub(super) fn reload(&mut self) {
+        self.view.clear();
+        self.roster = Roster::default();
+        for member in self.foca.iter_membership_state() {
+            let before = self.roster.note(member);
+            self.view.note(member, before.as_ref());
+        }
     }
 
     /// Asks somebody what this node lacks, if it is time to.

@@ -165,7 +165,7 @@ impl Membership {
         let outcome = self.foca.handle_timer(Timer::RemoveDown(member), &mut self.runtime);
         self.note(now, outcome);
         if !self.foca.iter_membership_state().any(|known| *known.id() == member) {
-            self.view.forget(&member);
+            self.view.forget(&member, &self.roster);
             self.roster.forget(&member);
         }
     }

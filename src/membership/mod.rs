@@ -266,8 +266,7 @@ impl Membership {
         self.note(now, outcome);
         // What was learnt so is told to nobody, and so is not written down by the codec.
         self.codec.take_written();
-        self.view.reload(self.foca.iter_membership_state());
-        self.roster.reload(self.foca.iter_membership_state());
+        self.reload();
         self.drain(now);
     }
 
@@ -544,9 +543,6 @@ impl Membership {
                 self.remove_if_forgotten(now, member);
             }
             OwnedNotification::Rename(before, after) => {
-                if before.process.id != after.process.id {
-                    self.view.forget(&before);
-                }
                 if before.process != after.process {
                     self.outputs.push_back(MembershipOutput::Departed(before.process));
                 }
@@ -570,7 +566,7 @@ impl Membership {
             return;
         }
         self.last_update = now;
-        let changes = self.view.update();
+        let changes = self.view.update(&self.roster);
         if !changes.is_empty() {
             self.plan_round(now);
         }

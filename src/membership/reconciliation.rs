@@ -412,7 +412,7 @@ mod tests {
 
     fn roster(numbers: impl Iterator<Item = u32>) -> Roster {
         let mut roster = Roster::default();
-        numbers.for_each(|number| roster.note(&Member::alive(identity(number))));
+        numbers.for_each(|number| _ = roster.note(&Member::alive(identity(number))));
         roster
     }
 
@@ -439,7 +439,7 @@ mod tests {
             assert!(packet.len() <= GOSSIP_SIZE_MAX, "{}", packet.len());
             assert!(asker.accepts(other.process, page));
             let news = news(&page.members, &own, here);
-            news.iter().for_each(|member| here.note(member));
+            news.iter().for_each(|member| _ = here.note(member));
             let state = (here.digest(&own), here.present());
             next = asker.conclude(now, page, news.len(), state, 0.5);
         }

@@ -44,8 +44,11 @@ pub(super) fn hash(identity: &MemberIdentity) -> u64 {
 }
 
 impl Roster {
-    /// The library holds this of a member now.
-    pub(super) fn note(&mut self, member: &Member<MemberIdentity>) {
+    /// The library holds this of a member now; what it held at that address before is returned.
+    pub(super) fn note(
+        &mut self,
+        member: &Member<MemberIdentity>,
+    ) -> Option<Member<MemberIdentity>> {
         let address = member.id().address;
         let before = self.held.get(&address);
         let hash = match before {
@@ -54,9 +57,9 @@ impl Roster {
         };
         let held = Held { member: member.clone(), hash };
         self.count(&held, true);
-        if let Some(before) = self.held.insert(address, held) {
-            self.count(&before, false);
-        }
+        let before = self.held.insert(address, held)?;
+        self.count(&before, false);
+        Some(before.member)
     }
 
     /// The library no longer holds this member.
@@ -66,12 +69,6 @@ impl Roster {
         {
             self.count(&before, false);
         }
-    }
-
-    /// The library's whole list, after it was started anew.
-    pub(super) fn reload<'a>(&mut self, members: impl Iterator<Item = &'a Member<MemberIdentity>>) {
-        *self = Self::default();
-        members.for_each(|member| self.note(member));
     }
 
     fn count(&mut self, held: &Held, comes: bool) {
@@ -105,6 +102,11 @@ impl Roster {
     /// Whether somebody at this address is held.
     pub(super) fn knows(&self, address: SocketAddr) -> bool {
         self.held.contains_key(&address)
+    }
+
+    /// Who is held at this address.
+    pub(super) fn at(&self, address: SocketAddr) -> Option<&Member<MemberIdentity>> {
+        self.held.get(&address).map(|held| &held.member)
     }
 
     /// What is held of exactly this member.

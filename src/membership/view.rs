@@ -2,7 +2,8 @@
 //!
 //! The gossip library thinks in addresses and renames its members; people and the election
 //! think in node ids. This follows the library's list change by change: to look through the
-//! whole list at every packet is what costs most at a thousand members.
+//! whole list at every packet is what costs most at a thousand members. What the library holds
+//! is in the roster once, and here only who is where: members times nodes is what memory goes by.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ use foca::{Member, State};
 
 use super::codec::LEFT;
 use super::identity::MemberIdentity;
+use super::roster::Roster;
 use crate::vocabulary::details::Details;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
@@ -37,8 +39,15 @@ impl Entry {
         Self { identity: *member.id(), state }
     }
 
-    fn lives(&self) -> bool {
-        self.state.is_present()
+    fn view(&self, details: Option<Arc<Details>>) -> MemberView {
+        MemberView {
+            id: self.identity.process.id,
+            address: self.identity.address,
+            boot: self.identity.process.boot,
+            eligible: self.identity.eligible,
+            state: self.state,
+            details,
+        }
     }
 }
 
@@ -46,15 +55,17 @@ impl Entry {
 #[derive(Debug)]
 pub(super) struct View {
     own: MemberIdentity,
-    /// What the library holds, by node and address: a node that moved is there twice.
-    known: BTreeMap<(NodeId, SocketAddr), Entry>,
+    /// Which nodes the roster holds, and where: a node that moved is there twice.
+    places: BTreeSet<(NodeId, SocketAddr)>,
     /// Nodes of which something may have changed since the last update.
     touched: BTreeSet<NodeId>,
-    /// The best that is known of every node, this one included, as of the last update.
-    best: BTreeMap<NodeId, Entry>,
-    /// What people want to know of the nodes in `best`, and of which of their processes.
-    details: BTreeMap<NodeId, (Boot, Arc<Details>)>,
+    /// The best that is known of every node, this one included, as of the last update; lowest
+    /// id first.
     listed: Arc<Vec<MemberView>>,
+    /// What people want to know of the nodes in `listed`, and of which of their processes.
+    details: BTreeMap<NodeId, (Boot, Arc<Details>)>,
+    /// Most have nothing to say of themselves.
+    nothing: Arc<Details>,
     others: Vec<(Process, SocketAddr)>,
     rank: usize,
 }
@@ -71,48 +82,57 @@ pub(super) struct Change {
 impl View {
     pub(super) fn new(own: MemberIdentity) -> Self {
         let entry = Entry { identity: own, state: MemberState::Alive };
-        let mut view = Self {
+        Self {
             own,
-            known: BTreeMap::new(),
+            places: BTreeSet::new(),
             touched: BTreeSet::new(),
-            best: BTreeMap::from([(own.process.id, entry)]),
+            listed: Arc::new(vec![entry.view(None)]),
             details: BTreeMap::new(),
-            listed: Arc::default(),
+            nothing: Arc::default(),
             others: Vec::new(),
             rank: 0,
-        };
-        view.derive();
-        view
+        }
     }
 
-    /// The library holds this of a member now.
-    pub(super) fn note(&mut self, member: &Member<MemberIdentity>) {
+    /// The library holds this of a member now, in place of `before`.
+    pub(super) fn note(
+        &mut self,
+        member: &Member<MemberIdentity>,
+        before: Option<&Member<MemberIdentity>>,
+    ) {
         let entry = Entry::of(member);
         let id = entry.identity.process.id;
+        let address = entry.identity.address;
+        if let Some(other) = before.map(|before| before.id().process.id).filter(|it| *it != id)
+            && self.places.remove(&(other, address))
+        {
+            self.touched.insert(other);
+        }
         // What is said of this node's own id is no news to it.
         if id == self.own.process.id {
             return;
         }
-        if self.known.insert((id, entry.identity.address), entry) != Some(entry) {
+        let is_new = self.places.insert((id, address));
+        if is_new || before.map(Entry::of) != Some(entry) {
             self.touched.insert(id);
         }
     }
 
     /// The library no longer holds this member.
-    pub(super) fn forget(&mut self, identity: &MemberIdentity) {
+    pub(super) fn forget(&mut self, identity: &MemberIdentity, roster: &Roster) {
         let id = identity.process.id;
-        let key = (id, identity.address);
-        if self.known.get(&key).is_some_and(|entry| entry.identity == *identity) {
-            self.known.remove(&key);
+        let place = (id, identity.address);
+        let held = roster.at(identity.address).map(Member::id);
+        let has_another_name = held.is_some_and(|held| held.process.id == id && held != identity);
+        if !has_another_name && self.places.remove(&place) {
             self.touched.insert(id);
         }
     }
 
-    /// The library's whole list, after it was started anew.
-    pub(super) fn reload<'a>(&mut self, members: impl Iterator<Item = &'a Member<MemberIdentity>>) {
-        self.touched.extend(self.known.keys().map(|(id, _)| *id));
-        self.known.clear();
-        members.for_each(|member| self.note(member));
+    /// The library was started anew: it holds what it is said to from here on.
+    pub(super) fn clear(&mut self) {
+        self.touched.extend(self.places.iter().map(|(id, _)| *id));
+        self.places.clear();
     }
 
     /// Whether there is anything to update.
@@ -121,58 +141,95 @@ impl View {
     }
 
     /// Takes over what was noted and returns what changed about others.
-    pub(super) fn update(&mut self) -> Vec<Change> {
+    pub(super) fn update(&mut self, roster: &Roster) -> Vec<Change> {
         let mut changes = Vec::new();
+        let mut fresh = BTreeMap::new();
         for id in std::mem::take(&mut self.touched) {
-            let of_node =
-                self.known.range((id, FIRST)..).take_while(|((other, _), _)| *other == id);
-            let rank = |entry: &&Entry| (entry.lives(), entry.identity.age());
-            let Some(entry) = of_node.map(|(_, entry)| entry).max_by_key(rank).copied() else {
-                if let Some(gone) = self.best.remove(&id) {
-                    self.details.remove(&id);
-                    changes.push(Change { id, address: gone.identity.address, state: None });
+            let before = self.get(id);
+            let Some(entry) = self.best(id, roster) else {
+                if let Some(gone) = before {
+                    changes.push(Change { id, address: gone.address, state: None });
+                    fresh.insert(id, None);
                 }
                 continue;
             };
-            let same = self.best.insert(id, entry).is_some_and(|before| {
-                before.state == entry.state && before.identity.process == entry.identity.process
-            });
+            let view = entry.view(None);
+            let same =
+                before.is_some_and(|before| before.state == view.state && before.boot == view.boot);
             if !same {
-                let (address, state) = (entry.identity.address, Some(entry.state));
-                changes.push(Change { id, address, state });
+                changes.push(Change { id, address: view.address, state: Some(view.state) });
+            }
+            let is_listed = before.is_some_and(|before| {
+                before.address == view.address && before.eligible == view.eligible
+            });
+            if !same || !is_listed {
+                fresh.insert(id, Some(entry));
             }
         }
-        if !changes.is_empty() {
-            self.derive();
+        if !fresh.is_empty() {
+            self.merge(fresh);
         }
         changes
     }
 
-    pub(super) fn derive(&mut self) {
-        let details = |entry: &Entry| {
-            let known = self.details.get(&entry.identity.process.id);
-            known.filter(|(boot, _)| *boot == entry.identity.process.boot)
-        };
-        let list = |entry: &Entry| MemberView {
-            id: entry.identity.process.id,
-            address: entry.identity.address,
-            boot: entry.identity.process.boot,
-            eligible: entry.identity.eligible,
-            state: entry.state,
-            details: details(entry).map(|(_, details)| Arc::clone(details)),
-        };
-        self.listed = Arc::new(self.best.values().map(list).collect());
+    /// The best that is known of a node: rather one that lives, rather the latest.
+    fn best(&self, id: NodeId, roster: &Roster) -> Option<Entry> {
+        let of_node = self.places.range((id, FIRST)..).take_while(|(other, _)| *other == id);
+        let held = of_node.filter_map(|(_, address)| roster.at(*address));
+        held.map(Entry::of).max_by_key(|entry| (entry.state.is_present(), entry.identity.age()))
+    }
+
+    /// The list with these in place of what it says of them; none: no longer known.
+    fn merge(&mut self, fresh: BTreeMap<NodeId, Option<Entry>>) {
+        let mut listed = Vec::with_capacity(self.listed.len() + fresh.len());
+        let mut fresh = fresh.into_iter().peekable();
+        let mut kept = self.listed.iter().peekable();
+        loop {
+            let next = [kept.peek().map(|member| member.id), fresh.peek().map(|(id, _)| *id)];
+            let Some(id) = next.into_iter().flatten().min() else { break };
+            let before = kept.next_if(|member| member.id == id);
+            match fresh.next_if(|(other, _)| *other == id) {
+                Some((_, Some(entry))) => listed.push(entry.view(self.details_at(&entry))),
+                Some((_, None)) => _ = self.details.remove(&id),
+                None => listed.extend(before.cloned()),
+            }
+        }
+        self.listed = Arc::new(listed);
+        self.derive();
+    }
+
+    /// The list shows what was learnt of members.
+    pub(super) fn show_details(&mut self) {
+        let listed = self.listed.iter().map(|member| {
+            let known = self.details.get(&member.id).filter(|(boot, _)| *boot == member.boot);
+            MemberView { details: known.map(|(_, details)| Arc::clone(details)), ..member.clone() }
+        });
+        self.listed = Arc::new(listed.collect());
+    }
+
+    fn details_at(&self, entry: &Entry) -> Option<Arc<Details>> {
+        let Process { id, boot } = entry.identity.process;
+        let known = self.details.get(&id).filter(|(of, _)| *of == boot);
+        known.map(|(_, details)| Arc::clone(details))
+    }
+
+    /// What follows from the list.
+    fn derive(&mut self) {
         let own = self.own.process.id;
-        let others =
-            self.best.values().filter(|entry| entry.lives() && entry.identity.process.id != own);
+        let others = self.listed.iter().filter(|it| it.state.is_present() && it.id != own);
         self.others.clear();
-        self.others.extend(others.map(|entry| (entry.identity.process, entry.identity.address)));
-        self.rank = self.eligible().take_while(|entry| entry.identity.process.id > own).count();
+        self.others.extend(others.map(place));
+        self.rank = self.eligible().take_while(|member| member.id > own).count();
+    }
+
+    fn get(&self, id: NodeId) -> Option<&MemberView> {
+        let at = self.listed.binary_search_by_key(&id, |member| member.id).ok()?;
+        self.listed.get(at)
     }
 
     /// Those who may lead and are not gone, highest first.
-    fn eligible(&self) -> impl Iterator<Item = &Entry> {
-        self.best.values().rev().filter(|entry| entry.identity.eligible && entry.lives())
+    fn eligible(&self) -> impl Iterator<Item = &MemberView> {
+        self.listed.iter().rev().filter(|member| member.eligible && member.state.is_present())
     }
 
     pub(super) fn listed(&self) -> Arc<Vec<MemberView>> {
@@ -184,10 +241,13 @@ impl View {
         &self.others
     }
 
-    /// Takes in the details of a process that is known. The list shows them once it is derived.
-    pub(super) fn learn(&mut self, process: Process, details: &Arc<Details>) {
-        if self.best.contains_key(&process.id) {
-            self.details.insert(process.id, (process.boot, Arc::clone(details)));
+    /// Takes in the details of a process that is known. See [`View::show_details`].
+    pub(super) fn learn(&mut self, process: Process, details: &Details) {
+        if self.get(process.id).is_some() {
+            let is_nothing = *details == *self.nothing;
+            let details =
+                if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(details.clone()) };
+            self.details.insert(process.id, (process.boot, details));
         }
     }
 
@@ -217,13 +277,12 @@ impl View {
 
     /// How many are known, gone ones included, this node not.
     pub(super) fn known(&self) -> usize {
-        self.known.len()
+        self.places.len()
     }
 
     /// Where those were who are gone.
     pub(super) fn absent(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
-        let absent = self.best.values().filter(|entry| !entry.lives());
-        absent.map(|entry| (entry.identity.process, entry.identity.address))
+        self.listed.iter().filter(|member| !member.state.is_present()).map(place)
     }
 
     pub(super) fn rank(&self) -> usize {
@@ -231,14 +290,15 @@ impl View {
     }
 
     pub(super) fn top_eligible(&self, count: usize) -> Vec<(Process, SocketAddr)> {
-        self.eligible()
-            .take(count)
-            .map(|entry| (entry.identity.process, entry.identity.address))
-            .collect()
+        self.eligible().take(count).map(place).collect()
     }
 
     pub(super) fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
-        let entry = self.best.get(&id)?;
-        Some((entry.identity.process, entry.identity.address))
+        self.get(id).map(place)
     }
+}
+
+/// Which process a member is, and where.
+fn place(member: &MemberView) -> (Process, SocketAddr) {
+    (Process { id: member.id, boot: member.boot }, member.address)
 }
