@@ -127,6 +127,30 @@ fn whoever_has_lost_everybody_finds_them_again() {
     });
 }
 
+/// Seed 431328: two islands, one of them without a voter and so without a Goose, and all have
+/// moved. Nobody on that one has a seed on the other, and what it remembers is out of date.
+#[test]
+fn islands_unite_if_one_has_a_seed_on_the_other() {
+    hold_and_break(Plant::SeedsForsaken, 1, |seed, plant| {
+        plant::set(None);
+        let mut setups = Scenario::setups(4, &[1], Profile::Lan);
+        for (setup, name) in setups.iter_mut().zip([3, 4, 1, 2]) {
+            setup.seeds = vec![format!("node-{name}:7000")];
+        }
+        setups[2].seeds.push("node-2:7000".to_owned());
+        let mut story = Scenario::with_setups(seed, setups);
+        story.start(&[1, 2, 3, 4]);
+        story.until(Duration::from_secs(10), "all known to all", &is_whole);
+        plant::set(plant);
+        story.partition(&[&[1, 3], &[2, 4]]).run(60_000);
+        (0..4).for_each(|host| _ = story.act(Action::Move(host)));
+        story.run(5000);
+        story.heal();
+        story.run(15_000);
+        if is_whole(&story) { Ok(()) } else { Err("still apart".to_owned()) }
+    });
+}
+
 #[test]
 fn a_newcomer_knows_everybody_within_a_second() {
     hold_and_break(Plant::NoReconciliation, 1, |seed, plant| {

@@ -403,6 +403,12 @@ impl Membership {
         self.connected && now.since(self.last_received) > self.timing.probe_period * 10
     }
 
+    /// Whether somebody is at this address, as far as gossip knows.
+    pub fn is_present(&self, address: SocketAddr) -> bool {
+        let own = self.foca.identity().address;
+        address == own || self.roster.at(address).is_some_and(|it| it.state() != foca::State::Down)
+    }
+
     /// Lets gossip spread who is Goose.
     pub fn broadcast_goose(&mut self, now: HolderTime, goose: &Goose) {
         // An older term than one heard already is not spread; that is no error.

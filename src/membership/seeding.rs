@@ -3,6 +3,10 @@
 //! Seeds are asked at once, then again and again with growing pauses up to a second, for as
 //! long as it is needed: a seed that is started an hour later still lets this node in. Host
 //! names are looked up at every attempt, for an address behind a name may change.
+//!
+//! Seeds are also where two halves of a cluster find each other that have lost every address of
+//! each other's. So a node that is well connected looks after its seeds now and then: those that
+//! are members already are not asked, and so this costs nothing where all is well but a look-up.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -74,12 +78,13 @@ impl Seeding {
     }
 
     /// Makes an attempt, if it is `needed` and due. `known` are addresses from elsewhere that
-    /// may help: voters, members.
+    /// may help: voters, members. If no attempt is needed any more, members are not asked.
     pub fn handle_timeout(
         &mut self,
         now: HolderTime,
         needed: bool,
         known: &[SocketAddr],
+        is_member: &dyn Fn(SocketAddr) -> bool,
     ) -> Vec<SeedingOutput> {
         if needed && !self.needed {
             self.pause = PAUSE_LEAST;
@@ -87,9 +92,9 @@ impl Seeding {
         }
         self.needed = needed;
         let mut outputs = Vec::new();
-        let fresh = std::mem::take(&mut self.resolved);
         // What was looked up was wanted a moment ago, and is asked even if all is well by now.
-        let mut targets = fresh;
+        let mut targets = std::mem::take(&mut self.resolved);
+        targets.retain(|address| needed || !is_member(*address));
         if needed && now >= self.next_attempt {
             targets.extend(self.literals.iter().chain(known));
             if !self.names.is_empty() {
@@ -100,14 +105,32 @@ impl Seeding {
             self.next_attempt = now.plus(jittered);
             self.pause = (self.pause * 2).min(PAUSE_MOST);
         }
+        outputs.extend(self.questions_to(targets));
+        outputs
+    }
+
+    /// Asks those seeds, and those of `known`, that are no members; names are looked up first.
+    pub fn look_after(
+        &mut self,
+        known: impl Iterator<Item = SocketAddr>,
+        is_member: &dyn Fn(SocketAddr) -> bool,
+    ) -> Vec<SeedingOutput> {
+        let seeds = self.literals.iter().copied().chain(known.map(normalised));
+        let lost = seeds.filter(|address| !is_member(*address)).collect();
+        let mut outputs = self.questions_to(lost);
+        if !self.names.is_empty() {
+            outputs.push(SeedingOutput::Resolve(self.names.clone()));
+        }
+        outputs
+    }
+
+    fn questions_to(&mut self, mut targets: Vec<SocketAddr>) -> Vec<SeedingOutput> {
         targets.sort_unstable();
         targets.dedup();
         targets.retain(|address| *address != self.own);
-        for address in targets.into_iter().take(ASKED_MAX) {
-            let nonce = self.question();
-            outputs.push(SeedingOutput::Ask { address, nonce });
-        }
-        outputs
+        targets.truncate(ASKED_MAX);
+        let ask = |address| SeedingOutput::Ask { address, nonce: self.question() };
+        targets.into_iter().map(ask).collect()
     }
 
     /// A new question: the nonce to be echoed.
@@ -178,13 +201,15 @@ mod tests {
     #[test]
     fn asks_at_once_then_with_growing_pauses_and_never_itself() {
         let mut seeding = seeding(&["10.0.0.1:8000", "10.0.0.9:8000"]);
-        let first = seeding.handle_timeout(at(0), true, &[]);
+        let first = seeding.handle_timeout(at(0), true, &[], &|_| false);
         assert!(matches!(first[..], [SeedingOutput::Ask { .. }]), "{first:?}");
         let mut last = at(0);
         for _ in 0..20 {
             let due = seeding.next_deadline();
-            assert!(seeding.handle_timeout(HolderTime(due.0 - 1), true, &[]).is_empty());
-            assert_eq!(seeding.handle_timeout(due, true, &[]).len(), 1);
+            assert!(
+                seeding.handle_timeout(HolderTime(due.0 - 1), true, &[], &|_| false).is_empty()
+            );
+            assert_eq!(seeding.handle_timeout(due, true, &[], &|_| false).len(), 1);
             assert!(due.since(last) <= Duration::from_millis(1250));
             last = due;
         }
@@ -196,19 +221,43 @@ mod tests {
         let mut seeding = seeding(&["goose.example:8000"]);
         for _ in 0..5 {
             let due = seeding.next_deadline();
-            let outputs = seeding.handle_timeout(due, true, &[]);
+            let outputs = seeding.handle_timeout(due, true, &[], &|_| false);
             assert_eq!(outputs, [SeedingOutput::Resolve(vec!["goose.example:8000".into()])]);
         }
         seeding.handle_resolved(&["10.0.0.5:8000".parse().unwrap()]);
         let due = seeding.next_deadline();
-        let outputs = seeding.handle_timeout(HolderTime(due.0 - 1), true, &[]);
+        let outputs = seeding.handle_timeout(HolderTime(due.0 - 1), true, &[], &|_| false);
         assert!(matches!(outputs[..], [SeedingOutput::Ask { .. }]));
+    }
+
+    #[test]
+    fn seeds_that_are_no_members_are_looked_after() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let mut seeding = seeding(&["10.0.0.1:8000", "10.0.0.2:8000", "goose.example:8000"]);
+        let is_member = |other| other == address("10.0.0.1:8000");
+        let voters = [address("10.0.0.1:8000"), address("10.0.0.3:8000")];
+        let asked = |outputs: &[SeedingOutput]| -> Vec<SocketAddr> {
+            let address = |output: &SeedingOutput| match output {
+                SeedingOutput::Ask { address, .. } => Some(*address),
+                SeedingOutput::Resolve(_) => None,
+            };
+            outputs.iter().filter_map(address).collect()
+        };
+        let outputs = seeding.look_after(voters.into_iter(), &is_member);
+        assert_eq!(asked(&outputs), [address("10.0.0.2:8000"), voters[1]]);
+        assert_eq!(
+            outputs.last(),
+            Some(&SeedingOutput::Resolve(vec!["goose.example:8000".into()]))
+        );
+        seeding.handle_resolved(&[address("10.0.0.1:8000"), address("10.0.0.4:8000")]);
+        let outputs = seeding.handle_timeout(at(0), false, &[], &is_member);
+        assert_eq!(asked(&outputs), [address("10.0.0.4:8000")]);
     }
 
     #[test]
     fn only_answers_to_our_questions_count_and_once() {
         let mut seeding = seeding(&["10.0.0.1:8000"]);
-        let outputs = seeding.handle_timeout(at(0), true, &[]);
+        let outputs = seeding.handle_timeout(at(0), true, &[], &|_| false);
         let [SeedingOutput::Ask { nonce, .. }] = outputs[..] else { panic!("{outputs:?}") };
         assert!(!seeding.accepts(nonce.wrapping_add(1)));
         assert!(seeding.accepts(nonce));
@@ -219,10 +268,10 @@ mod tests {
     fn losing_touch_again_starts_quickly_again() {
         let mut seeding = seeding(&["10.0.0.1:8000"]);
         for _ in 0..12 {
-            seeding.handle_timeout(seeding.next_deadline(), true, &[]);
+            seeding.handle_timeout(seeding.next_deadline(), true, &[], &|_| false);
         }
-        seeding.handle_timeout(at(20_000), false, &[]);
-        assert_eq!(seeding.handle_timeout(at(30_000), true, &[]).len(), 1);
+        seeding.handle_timeout(at(20_000), false, &[], &|_| false);
+        assert_eq!(seeding.handle_timeout(at(30_000), true, &[], &|_| false).len(), 1);
         assert!(seeding.next_deadline() <= at(30_026));
     }
 }

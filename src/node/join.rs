@@ -24,6 +24,8 @@ const SILENCE_NOTICED: Duration = Duration::from_secs(3);
 const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
 /// A node that gossips and yet knows no Goose, or hears nothing, asks again this often.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
+/// Every so many of those times, a node that has nothing to ask looks after its seeds.
+const SEEDS_LOOKED_AFTER: u32 = 2;
 /// How many random members are asked besides the seeds.
 const MEMBERS_ASKED: usize = 3;
 
@@ -36,6 +38,17 @@ pub(super) struct Joining {
     silence_noticed_at: Option<HolderTime>,
     asked_back: Option<HolderTime>,
     next_doubt: HolderTime,
+    /// Counts the times at which there might have been a doubt.
+    doubts: u32,
+}
+
+/// Why a node asks although gossip is in touch with somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It knows no Goose, or hears nothing.
+    Cluster,
+    /// All seems well; but a seed that is no member may be in another island.
+    Seeds,
 }
 
 impl Joining {
@@ -52,6 +65,7 @@ impl Joining {
             silence_noticed_at: has_seeds.then_some(silence),
             asked_back: None,
             next_doubt: now.plus(DOUBT_INTERVAL),
+            doubts: 0,
         }
     }
 
@@ -83,22 +97,27 @@ impl NodeCore {
 
     /// Whether it is time to ask although gossip is in touch with somebody. Two islands that
     /// gossip happily, each with itself, never notice; but without the voters' island there is
-    /// no Goose, and whoever knows one says so in its welcome.
-    fn is_in_doubt(&mut self, now: HolderTime) -> bool {
-        if now < self.joining.next_doubt {
-            return false;
+    /// no Goose, and whoever knows one says so in its welcome. If every node of the other island
+    /// has moved, and so cannot be asked, it is for the voters' island to look after its seeds.
+    fn doubt(&mut self, now: HolderTime) -> Option<Doubt> {
+        if now < self.joining.next_doubt || self.leaving.is_some() {
+            return None;
         }
         let jittered = DOUBT_INTERVAL.mul_f64(self.joining.random.random_range(0.75..1.25));
         self.joining.next_doubt = now.plus(jittered);
+        self.joining.doubts = self.joining.doubts.wrapping_add(1);
         let leaderless = self.election.as_ref().is_some_and(|it| it.goose().is_none());
-        self.leaving.is_none() && (leaderless || self.membership.is_silent(now))
+        if leaderless || self.membership.is_silent(now) {
+            return Some(Doubt::Cluster);
+        }
+        self.joining.doubts.is_multiple_of(SEEDS_LOOKED_AFTER).then_some(Doubt::Seeds)
     }
 
     /// Asks for the way in, if it is needed and due.
     pub(super) fn seek(&mut self, now: Now) {
         // Asked first, for it also sets the time of the next doubt.
-        let in_doubt = self.is_in_doubt(now.holder);
-        let needed = in_doubt || self.is_seeking();
+        let doubt = self.doubt(now.holder);
+        let needed = doubt == Some(Doubt::Cluster) || self.is_seeking();
         let mut known = Vec::new();
         if needed {
             for (id, address) in &self.setup.voter_addresses {
@@ -112,7 +131,13 @@ impl NodeCore {
             known.sort_unstable();
             known.dedup();
         }
-        for output in self.seeding.handle_timeout(now.holder, needed, &known) {
+        let is_member = |address| self.membership.is_present(address);
+        let mut outputs = self.seeding.handle_timeout(now.holder, needed, &known, &is_member);
+        if doubt == Some(Doubt::Seeds) && !needed && !plant::is(Plant::SeedsForsaken) {
+            let voters = self.setup.voter_addresses.iter().map(|(_, address)| *address);
+            outputs.extend(self.seeding.look_after(voters, &is_member));
+        }
+        for output in outputs {
             match output {
                 SeedingOutput::Resolve(names) => self.outputs.push_back(Output::Resolve(names)),
                 SeedingOutput::Ask { address, nonce } => self.ask(address, nonce),

@@ -1,11 +1,12 @@
 //! What an [`Action`] does to the world.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use super::action::{Action, Restart};
 use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
-use super::host::{Host, Input, Running};
+use super::host::{Input, Running};
 use super::network::{Fate, Network, Packet};
 use super::postman::Kept;
 use super::world::{Happening, Tale, World};
@@ -124,26 +125,43 @@ impl World {
         }
     }
 
-    /// If all seeds of a node have gone for good, and it has moved, nobody can find it and it
-    /// finds nobody: no protocol helps there, only an operator, who keeps one of them alive.
+    /// Nodes that are no seeds of each other's, not even by way of others, and that have all
+    /// moved, cannot find each other: no protocol helps there, only an operator, who keeps the
+    /// seeds alive that hold them together.
     fn bring_seeds_back(&mut self) {
-        let seeds = |host: &Host| -> Vec<usize> {
-            let names = host.setup.seeds.iter();
-            let is_named =
-                |seed: &Host, name: &str| name.starts_with(&format!("node-{}:", seed.id));
-            let find = |name: &String| self.hosts.iter().position(|seed| is_named(seed, name));
-            names.filter_map(find).collect()
+        while let Some(missed) = self.missed_seed() {
+            self.hosts[missed].gone = false;
+        }
+    }
+
+    /// A seed of somebody's that has gone for good, if the others fall apart without it.
+    fn missed_seed(&self) -> Option<usize> {
+        let living: Vec<usize> =
+            (0..self.hosts.len()).filter(|index| !self.hosts[*index].is_away()).collect();
+        let mut reached: BTreeSet<usize> = living.first().copied().into_iter().collect();
+        loop {
+            let before = reached.len();
+            for host in &living {
+                let seeds = self.seeds_of(*host).filter(|seed| !self.hosts[*seed].is_away());
+                let together: Vec<usize> = seeds.chain([*host]).collect();
+                if together.iter().any(|index| reached.contains(index)) {
+                    reached.extend(together);
+                }
+            }
+            if reached.len() == before {
+                break;
+            }
+        }
+        let gone = |seed: &usize| self.hosts[*seed].gone && self.hosts[*seed].stranger.is_none();
+        let mut seeds = living.iter().flat_map(|host| self.seeds_of(*host));
+        if reached.len() < living.len() { seeds.find(gone) } else { None }
+    }
+
+    fn seeds_of(&self, index: usize) -> impl Iterator<Item = usize> {
+        let named = |name: &String| {
+            self.hosts.iter().position(|host| name.starts_with(&format!("node-{}:", host.id)))
         };
-        let lonely = self.hosts.iter().filter(|host| !host.is_away()).map(seeds);
-        let lonely = lonely.filter(|seeds| seeds.iter().all(|seed| self.hosts[*seed].is_away()));
-        let back: Vec<usize> = lonely.filter_map(|seeds| seeds.first().copied()).collect();
-        for seed in &back {
-            self.hosts[*seed].gone = false;
-        }
-        // Whoever is back wants a seed, too; a stranger does not come back.
-        if back.iter().any(|seed| !self.hosts[*seed].is_away()) {
-            self.bring_seeds_back();
-        }
+        self.hosts[index].setup.seeds.iter().filter_map(named)
     }
 
     fn start(&mut self, index: usize, restart: Restart) {

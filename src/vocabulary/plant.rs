@@ -94,6 +94,8 @@ pub enum Plant {
     SightingsUnheard,
     /// Nobody compares with others what it knows.
     NoReconciliation,
+    /// Whoever is well connected never looks after its seeds.
+    SeedsForsaken,
 }
 
 impl Plant {
@@ -136,7 +138,7 @@ impl Plant {
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its
     /// judges see nothing of them.
-    pub const OF_MEMBERSHIP: [Self; 10] = [
+    pub const OF_MEMBERSHIP: [Self; 11] = [
         Self::RefutedStillAccused,
         Self::NoBuddyNotice,
         Self::IsolatedAccuses,
@@ -147,6 +149,7 @@ impl Plant {
         Self::DetailsUnasked,
         Self::SightingsUnheard,
         Self::NoReconciliation,
+        Self::SeedsForsaken,
     ];
 }
 
