@@ -32,8 +32,8 @@ fn panels() -> Vec<Panel> {
         divisor,
         series: series.to_vec(),
     };
-    let start = [("half", Measure::BootHalf), ("all", Measure::BootAll)];
-    let crash = [("half", Measure::CrashHalf), ("all", Measure::CrashAll)];
+    let start = [("all", Measure::BootAll), ("half", Measure::BootHalf)];
+    let crash = [("all", Measure::CrashAll), ("half", Measure::CrashHalf)];
     let heal = [
         ("half and half for 5 min", Measure::SplitHeal),
         ("one cut off for 150 s", Measure::IsolationHeal),
@@ -53,7 +53,7 @@ fn panels() -> Vec<Panel> {
         ),
         panel("Election, to the busiest voter", "datagrams/s", 1.0, &voter),
         panel("The Goose falls → the next, under churn", "ms", 1.0, &churned),
-        panel("The simulator's own cost of a minute", "s", 1.0, &[("", Measure::SimulatorSeconds)]),
+        panel("A simulated minute at rest", "s of a core", 1.0, &[("", Measure::SimulatorSeconds)]),
     ]
 }
 
@@ -153,10 +153,20 @@ fn draw_panel(svg: &mut String, report: &Report, panel: &Panel, x: Scale, top: f
     let heading = format!("{}, {}", panel.heading, panel.unit);
     text(svg, (x.from - 44.0, top - 32.0), "start", 14, &heading);
     axes(svg, x, y);
+    let mut labelled: Vec<f64> = Vec::new();
     for (number, (_, measure, sizes)) in measured.iter().enumerate() {
         bound(svg, report, *measure, (x, y), panel.divisor);
         let colour = COLOURS[number % COLOURS.len()];
         let mut path = String::new();
+        // The last one that was measured stands beside its point, where there is room.
+        if let Some((nodes, values)) = sizes.last_key_value() {
+            let last = median(values) / panel.divisor;
+            let (across, middle) = (x.place(*nodes as f64) + 8.0, y.place(last));
+            if labelled.iter().all(|other| (other - middle).abs() > 11.0) {
+                labelled.push(middle);
+                text(svg, (across, middle + 4.0), "start", 11, &figures(last));
+            }
+        }
         for (nodes, values) in *sizes {
             let across = x.place(*nodes as f64);
             for value in values {
@@ -243,6 +253,15 @@ fn bound(
              stroke-dasharray=\"6 4\"/>"
         ),
     );
+}
+
+/// Three figures are enough.
+fn figures(value: f64) -> String {
+    match value {
+        ..10.0 => format!("{value:.2}"),
+        10.0..100.0 => format!("{value:.1}"),
+        _ => number(value.round()),
+    }
 }
 
 /// As people write it: 0.05, 20, 1,000.
