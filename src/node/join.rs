@@ -110,7 +110,8 @@ impl NodeCore {
         if leaderless || self.membership.is_silent(now) {
             return Some(Doubt::Cluster);
         }
-        self.joining.doubts.is_multiple_of(SEEDS_LOOKED_AFTER).then_some(Doubt::Seeds)
+        let due = self.joining.doubts.is_multiple_of(SEEDS_LOOKED_AFTER);
+        (due && self.membership.is_connected()).then_some(Doubt::Seeds)
     }
 
     /// Asks for the way in, if it is needed and due.
