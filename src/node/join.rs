@@ -100,11 +100,14 @@ impl NodeCore {
     /// no Goose, and whoever knows one says so in its welcome. If every node of the other island
     /// has moved, and so cannot be asked, it is for the voters' island to look after its seeds.
     fn doubt(&mut self, now: HolderTime) -> Option<Doubt> {
-        if now < self.joining.next_doubt || self.leaving.is_some() {
+        if now < self.joining.next_doubt {
             return None;
         }
         let jittered = DOUBT_INTERVAL.mul_f64(self.joining.random.random_range(0.75..1.25));
         self.joining.next_doubt = now.plus(jittered);
+        if self.leaving.is_some() {
+            return None;
+        }
         self.joining.doubts = self.joining.doubts.wrapping_add(1);
         let leaderless = self.election.as_ref().is_some_and(|it| it.goose().is_none());
         if leaderless || self.membership.is_silent(now) {
