@@ -82,7 +82,7 @@ impl Verdict {
             .iter()
             .filter_map(|act| Some(act.recovered_at?.saturating_sub(act.healed_at?)));
         match recoveries.max() {
-            Some(slowest) if slowest.is_zero() => {
+            Some(slowest) if slowest < Duration::from_millis(1) => {
                 let words = "none was needed: somebody led whenever a fault was healed";
                 lines.push(format!("Recovery         {words}"));
             }
