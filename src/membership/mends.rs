@@ -30,11 +30,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foca::{Member, State, Timer};
+use foca::{AccumulatingRuntime, Member, State, Timer};
 
 use super::codec::message_of;
 use super::identity::MemberIdentity;
 use super::roster::Roster;
+use super::timers::Timers;
+use super::{Membership, library};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
@@ -182,6 +184,36 @@ impl super::Membership {
     pub fn asks_in_brief(&self, packet: &[u8]) -> bool {
         let ping = matches!(message_of(packet), Some(foca::Message::Ping(_)));
         ping && self.foca.updates_backlog() == 0
+    }
+}
+
+impl Membership {
+    /// Mend 3: whatever this node has come to think of others while it heard nobody is no news
+    /// to anybody. The library has no way to unsay it, so it is started anew, under the same
+    /// name, with what was known before.
+    pub(super) fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
+        before.retain(|member| !self.graveyard.names(member.id()));
+        let own = *self.foca.identity();
+        let material = (&self.codec, &self.hear, &mut self.random);
+        self.foca = library(own, &self.timing, before.len(), material);
+        self.runtime = AccumulatingRuntime::new();
+        self.timers = Timers::default();
+        self.parked = None;
+        self.connected = false;
+        let outcome = self.foca.apply_many(before.into_iter(), false, &mut self.runtime);
+        self.note(now, outcome);
+        // What was learnt so is told to nobody, and so is not written down by the codec.
+        self.codec.take_written();
+        self.reload();
+        self.drain(now);
+    }
+
+    pub(super) fn watch_isolation(&mut self, now: HolderTime) {
+        // By node: a member that moved may be in the library's list twice.
+        let others = self.view.others().len();
+        if is_isolated(others, self.last_received, self.timing.probe_period, now) {
+            self.isolation.begin(self.foca.iter_membership_state());
+        }
     }
 }
 

@@ -250,26 +250,6 @@ impl Membership {
         self.refused
     }
 
-    /// Mend 3: whatever this node has come to think of others while it heard nobody is no news
-    /// to anybody. The library has no way to unsay it, so it is started anew, under the same
-    /// name, with what was known before.
-    fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
-        before.retain(|member| !self.graveyard.names(member.id()));
-        let own = *self.foca.identity();
-        let material = (&self.codec, &self.hear, &mut self.random);
-        self.foca = library(own, &self.timing, before.len(), material);
-        self.runtime = AccumulatingRuntime::new();
-        self.timers = Timers::default();
-        self.parked = None;
-        self.connected = false;
-        let outcome = self.foca.apply_many(before.into_iter(), false, &mut self.runtime);
-        self.note(now, outcome);
-        // What was learnt so is told to nobody, and so is not written down by the codec.
-        self.codec.take_written();
-        self.reload();
-        self.drain(now);
-    }
-
     /// Whether this packet is the first word of somebody who wants to join: the only one that
     /// may be meant for an earlier identity of its receiver.
     pub fn is_announcement(packet: &[u8]) -> bool {
@@ -295,14 +275,6 @@ impl Membership {
         self.reconcile(now);
         self.update_view(now);
         self.hold_round(now);
-    }
-
-    fn watch_isolation(&mut self, now: HolderTime) {
-        // By node: a member that moved may be in the library's list twice.
-        let others = self.view.others().len();
-        if mends::is_isolated(others, self.last_received, self.timing.probe_period, now) {
-            self.isolation.begin(self.foca.iter_membership_state());
-        }
     }
 
     fn deliver(&mut self, now: HolderTime, timer: Timer<MemberIdentity>) {

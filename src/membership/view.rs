@@ -189,7 +189,9 @@ impl View {
             let Some(id) = next.into_iter().flatten().min() else { break };
             let before = kept.next_if(|member| member.id == id);
             match fresh.next_if(|(other, _)| *other == id) {
-                Some((_, Some(entry))) => listed.push(entry.view(self.details_at(&entry))),
+                Some((_, Some(entry))) => {
+                    listed.push(entry.view(self.known_details(entry.identity.process)));
+                }
                 Some((_, None)) => _ = self.details.remove(&id),
                 None => listed.extend(before.cloned()),
             }
@@ -201,15 +203,14 @@ impl View {
     /// The list shows what was learnt of members.
     pub(super) fn show_details(&mut self) {
         let listed = self.listed.iter().map(|member| {
-            let known = self.details.get(&member.id).filter(|(boot, _)| *boot == member.boot);
-            MemberView { details: known.map(|(_, details)| Arc::clone(details)), ..member.clone() }
+            let details = self.known_details(place(member).0);
+            MemberView { details, ..member.clone() }
         });
         self.listed = Arc::new(listed.collect());
     }
 
-    fn details_at(&self, entry: &Entry) -> Option<Arc<Details>> {
-        let Process { id, boot } = entry.identity.process;
-        let known = self.details.get(&id).filter(|(of, _)| *of == boot);
+    fn known_details(&self, process: Process) -> Option<Arc<Details>> {
+        let known = self.details.get(&process.id).filter(|(boot, _)| *boot == process.boot);
         known.map(|(_, details)| Arc::clone(details))
     }
 
