@@ -100,6 +100,11 @@ impl Link {
         self.open_poll = Some((sequence, now));
     }
 
+    /// Whether nothing was asked yet.
+    pub(crate) fn is_unasked(&self) -> bool {
+        self.requests.is_empty() && self.answered_request.is_none()
+    }
+
     /// When the newest Poll was sent, if it is unanswered.
     pub(crate) fn unanswered_poll(&self) -> Option<HolderTime> {
         self.open_poll.map(|(_, sent)| sent)

@@ -62,6 +62,7 @@ impl Election {
             let end = if self.stands_by(now.holder) { end.min(soon) } else { end };
             if goose.term >= self.view.term() {
                 self.news = self.news.max(seen);
+                self.come_late(now.holder);
             }
             if self.view.learn(goose, seen, end) {
                 self.outbox.event(Event::GooseChanged(Some(goose.clone())));

@@ -112,6 +112,7 @@ impl NodeCore {
     ) {
         let virgin = VoterPast::Virgin { nonce: random.next_u64() };
         let damaged = matches!(disk, Disk::Damaged(_));
+        let returns = recorded(&disk).is_some_and(|record| record.genesis.is_some());
         let past = match disk {
             Disk::Empty => virgin,
             Disk::Sound(record) => record.vote.map_or(virgin, VoterPast::Remembered),
@@ -120,6 +121,9 @@ impl NodeCore {
         self.keeping.remember_past(past, damaged, random.next_u32());
         if let (Some(genesis), Some(configuration)) = (genesis, configuration) {
             self.begin_election(genesis, configuration, now);
+        }
+        if let Some(election) = self.election.as_mut().filter(|_| returns) {
+            election.come_late(now.holder);
         }
     }
 
