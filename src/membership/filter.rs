@@ -3,26 +3,61 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The largest filter, in bytes. With what goes with it it fits a packet; of two thousand
-/// members it hides one in six that is lacking, of five thousand every second one: each
-/// question hides others, so that does no lasting harm.
+/// The largest filter, in bytes. With what goes with it it fits a packet.
 const FILTER_MAX: usize = 1024;
+/// A filter is of so many members at most, or it would hide too many of the others: with eight
+/// bits for each it hides one in forty. There are more of them? Then it is of a part of them.
+const MEMBERS_MAX: usize = 1024;
+
+/// One part of all that may be in a filter, by their hashes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    number: u8,
+    of: u8,
+}
+
+impl Part {
+    /// How many parts so many members are divided into.
+    pub(super) fn count(members: usize) -> u8 {
+        u8::try_from(members.div_ceil(MEMBERS_MAX).max(1)).unwrap_or(u8::MAX)
+    }
+
+    /// One of so many parts.
+    pub(super) fn new(number: u32, of: u8) -> Self {
+        let number = u8::try_from(number % u32::from(of.max(1))).unwrap_or(0);
+        Self { number, of }
+    }
+
+    /// Whether a hash belongs to this part.
+    pub(super) fn covers(self, hash: u64) -> bool {
+        // Bits that have nothing to do with the place in the filter.
+        (hash >> 32) % u64::from(self.of.max(1)) == u64::from(self.number)
+    }
+}
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Filter {
     pub(super) salt: u64,
+    pub(super) part: Part,
     pub(super) probes: u8,
     pub(super) bits: Vec<u8>,
 }
 
 impl Filter {
-    pub(super) fn of(hashes: impl Iterator<Item = u64>, count: usize, salt: u64) -> Self {
+    /// Of those `hashes` that belong to the part; there are about `count` in all parts.
+    pub(super) fn of(
+        hashes: impl Iterator<Item = u64>,
+        part: Part,
+        count: usize,
+        salt: u64,
+    ) -> Self {
+        let count = count.div_ceil(usize::from(part.of.max(1)));
         let bytes = count.clamp(16, FILTER_MAX);
         // The usual optimum, 0.7 bits of probes for each bit a member has.
         let probes = u8::try_from((bytes * 8 * 7 / 10 / count.max(1)).clamp(1, 4)).unwrap_or(4);
-        let mut filter = Self { salt, probes, bits: vec![0; bytes] };
-        for hash in hashes {
+        let mut filter = Self { salt, part, probes, bits: vec![0; bytes] };
+        for hash in hashes.filter(|hash| part.covers(*hash)) {
             for bit in filter.places(hash) {
                 filter.bits[bit / 8] |= 1 << (bit % 8);
             }
@@ -34,7 +69,17 @@ impl Filter {
         self.bits.is_empty()
     }
 
-    pub(super) fn holds(&self, hash: u64) -> bool {
+    /// Whether this hash belongs to the filter's part, and is not in the filter.
+    pub(super) fn lacks(&self, hash: u64) -> bool {
+        self.part.covers(hash) && !self.holds(hash)
+    }
+
+    /// Whether this hash belongs to the filter's part, and is in the filter or seems to be.
+    pub(super) fn has(&self, hash: u64) -> bool {
+        self.part.covers(hash) && self.holds(hash)
+    }
+
+    fn holds(&self, hash: u64) -> bool {
         self.places(hash).all(|bit| self.bits[bit / 8] & (1 << (bit % 8)) != 0)
     }
 
@@ -56,14 +101,35 @@ mod tests {
     use super::*;
     use crate::vocabulary::codec::stable_hash;
 
+    fn hash(number: u64) -> u64 {
+        stable_hash(b"filter", &number.to_le_bytes())
+    }
+
     #[test]
     fn a_filter_holds_all_that_are_in_it_and_few_others() {
-        let hash = |number: u64| stable_hash(b"filter", &number.to_le_bytes());
-        for (count, others_max) in [(1, 20), (100, 60), (1000, 60), (2000, 250), (5000, 700)] {
-            let filter = Filter::of((0..count).map(hash), usize::try_from(count).unwrap(), 77);
-            assert!((0..count).all(|number| filter.holds(hash(number))));
-            let others = (10_000..11_000).filter(|number| filter.holds(hash(*number))).count();
-            assert!(others <= others_max, "{others} of 1000 others in a filter of {count}");
+        for count in [1, 100, 1000, 2000, 5000, 60_000] {
+            let (total, mut others) = (usize::try_from(count).unwrap(), 0);
+            let parts = Part::count(total);
+            for number in 0..parts {
+                let part = Part::new(number.into(), parts);
+                let filter = Filter::of((0..count).map(hash), part, total, 77);
+                assert!((0..count).all(|number| !filter.lacks(hash(number))));
+                others += (100_000..101_000).filter(|it| filter.has(hash(*it))).count();
+            }
+            assert!(others <= 60, "{others} of 1000 others in the filters of {count}");
         }
+    }
+
+    #[test]
+    fn everybody_belongs_to_one_part() {
+        for of in [0, 1, 2, 5, u8::MAX] {
+            let parts: Vec<Part> =
+                (0..of.max(1)).map(|number| Part::new(number.into(), of)).collect();
+            for number in 0..1000 {
+                let covers = |part: &&Part| part.covers(hash(number));
+                assert_eq!(parts.iter().filter(covers).count(), 1);
+            }
+        }
+        assert_eq!(Part::new(7, 5), Part::new(2, 5), "they come in turn");
     }
 }
