@@ -275,8 +275,7 @@ impl Contender {
         let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(
             self.timing.contender_freshness(),
         )));
-        let said =
-            |link: &&Link| link.standing(since).is_some_and(|status| what(&status.standing));
+        let said = |link: &&Link| link.standing(since).is_some_and(|status| what(&status.standing));
         self.links.values().filter(said).count() >= self.majority()
     }
 

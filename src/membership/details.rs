@@ -79,15 +79,14 @@ impl Membership {
     pub fn describe(&mut self, details: Details) {
         let own = self.foca.identity().process;
         self.view.learn(own, &details);
-        self.view.show_details();
     }
 
     /// Somebody is here of whom something may be lacking.
     pub(super) fn plan_round(&mut self, now: HolderTime) {
-        if self.left || !self.view.others().iter().any(|(member, _)| self.view.lacks(member)) {
+        if self.left || self.view.undescribed() == 0 {
             return;
         }
-        let many = u32::try_from(self.view.others().len()).unwrap_or(u32::MAX);
+        let many = u32::try_from(self.view.others()).unwrap_or(u32::MAX);
         let spread = SPREAD.saturating_mul(many).min(ROUND);
         let first = now.plus(spread.mul_f64(self.rounds.random.random_range(0.0..1.0)));
         self.rounds.fruitless = 0;
@@ -104,18 +103,14 @@ impl Membership {
         }
         self.rounds.next = HolderTime::NEVER;
         self.rounds.asked = None;
-        let others = self.view.others();
-        let lacks = |(member, _): &&(Process, _)| self.view.lacks(member);
-        let lacking: Vec<_> = others.iter().filter(lacks).copied().collect();
-        if lacking.is_empty() || self.left || plant::is(Plant::DetailsUnasked) {
+        if self.view.undescribed() == 0 || self.left || plant::is(Plant::DetailsUnasked) {
             return;
         }
-        let direct = self.rounds.below(others.len()) < DIRECT;
-        let (partner, address) = if direct {
-            lacking[self.rounds.below(lacking.len())]
-        } else {
-            others[self.rounds.below(others.len())]
-        };
+        let lacking: Vec<_> = self.view.lacking().collect();
+        let direct = self.rounds.below(self.view.others()) < DIRECT;
+        let anybody = self.view.any_other(&mut self.rounds.random).filter(|_| !direct);
+        let (partner, address) =
+            anybody.unwrap_or_else(|| lacking[self.rounds.below(lacking.len())]);
         let start = self.rounds.below(lacking.len());
         let around = lacking.iter().cycle().skip(start).take(lacking.len());
         // Its own details are the one thing that it has for certain.
@@ -134,13 +129,12 @@ impl Membership {
     /// What is to be answered to this process; none if it is no member, or if nothing that it
     /// lacks is known.
     pub fn answer(&mut self, sender: Process, query: &DetailsQuery) -> Option<DetailsReply> {
-        let is_member = self.view.others().binary_search_by_key(&sender, |(it, _)| *it).is_ok();
-        if !is_member || self.left {
+        if !self.view.is_here(sender) || self.left {
             return None;
         }
         let wanted =
             query.wanted.iter().take(WANTED_MAX).filter_map(|id| self.view.details_of(*id));
-        let start = self.rounds.below(self.view.described());
+        let start = self.rounds.below(self.view.others() + 1);
         let others = self.view.described_from(start).filter(|_| query.more);
         let mut entries: Vec<(Process, Details)> = Vec::new();
         let mut room = REPLY_SIZE_MAX;
@@ -179,7 +173,6 @@ impl Membership {
         }
         if news {
             self.rounds.fruitless = 0;
-            self.view.show_details();
             self.outputs.push_back(MembershipOutput::DetailsChanged);
             // The next round finds out whether anything is lacking still.
             self.rounds.next = self.rounds.next.min(now.plus(ROUND.mul_f64(1.25)));
@@ -194,8 +187,7 @@ impl Membership {
 
     /// Which of those that are here this node knows nothing of.
     pub fn undescribed(&self) -> impl Iterator<Item = NodeId> {
-        let lacks = |(member, _): &&(Process, _)| self.view.lacks(member);
-        self.view.others().iter().filter(lacks).map(|(member, _)| member.id)
+        self.view.lacking().map(|(member, _)| member.id)
     }
 }
 

@@ -36,11 +36,7 @@ impl Membership {
             return;
         }
         self.reconciliation.postpone(now, self.random.random_range(0.0..1.0));
-        let others = self.view.others();
-        if others.is_empty() {
-            return;
-        }
-        let partner = others[self.random.random_range(0..others.len())];
+        let Some(partner) = self.view.any_other(&mut self.random) else { return };
         self.ask(now, partner, self.reconciliation.wants_filter(now));
     }
 

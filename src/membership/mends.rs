@@ -210,7 +210,7 @@ impl Membership {
 
     pub(super) fn watch_isolation(&mut self, now: HolderTime) {
         // By node: a member that moved may be in the library's list twice.
-        let others = self.view.others().len();
+        let others = self.view.others();
         if is_isolated(others, self.last_received, self.timing.probe_period, now) {
             self.isolation.begin(self.foca.iter_membership_state());
         }

@@ -15,6 +15,7 @@ mod exchange;
 mod filter;
 mod forgotten;
 pub mod identity;
+mod list;
 mod mends;
 mod news;
 mod parameters;
@@ -403,7 +404,7 @@ impl Membership {
 
     /// How many are not down, this node included.
     pub fn alive_count(&self) -> usize {
-        self.view.others().len() + 1
+        self.view.others() + 1
     }
 
     /// How often this process has had to take a new name.
@@ -430,7 +431,7 @@ impl Membership {
     /// those.
     pub fn sample(&mut self, count: usize) -> Vec<(Process, SocketAddr)> {
         let others = self.view.others();
-        if others.is_empty() {
+        if others == 0 {
             // Whoever is alone asks those that it holds for dead: it may be mistaken.
             let absent: Vec<_> = self.view.absent().collect();
             let start =
@@ -438,11 +439,8 @@ impl Membership {
             let around = absent.len().min(count);
             return absent.iter().cycle().skip(start).take(around).copied().collect();
         }
-        if others.len() <= count {
-            return others.to_vec();
-        }
-        let start = self.random.random_range(0..others.len());
-        others.iter().cycle().skip(start).take(count).copied().collect()
+        let start = if others <= count { 0 } else { self.random.random_range(0..others) };
+        self.view.others_from(start).take(count).collect()
     }
 
     fn note(&mut self, now: HolderTime, outcome: Result<(), foca::Error>) {

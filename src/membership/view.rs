@@ -10,12 +10,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use foca::{Member, State};
+use rand::Rng;
 
 use super::codec::LEFT;
 use super::identity::MemberIdentity;
+use super::list::List;
 use super::roster::Roster;
 use crate::vocabulary::details::Details;
-use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 
 /// The first of all addresses.
@@ -39,14 +41,14 @@ impl Entry {
         Self { identity: *member.id(), state }
     }
 
-    fn view(&self, details: Option<Arc<Details>>) -> MemberView {
+    fn view(&self) -> MemberView {
         MemberView {
             id: self.identity.process.id,
             address: self.identity.address,
             boot: self.identity.process.boot,
             eligible: self.identity.eligible,
             state: self.state,
-            details,
+            details: None,
         }
     }
 }
@@ -59,15 +61,10 @@ pub(super) struct View {
     places: BTreeSet<(NodeId, SocketAddr)>,
     /// Nodes of which something may have changed since the last update.
     touched: BTreeSet<NodeId>,
-    /// The best that is known of every node, this one included, as of the last update; lowest
-    /// id first.
-    listed: Arc<Vec<MemberView>>,
-    /// What people want to know of the nodes in `listed`, and of which of their processes.
-    details: BTreeMap<NodeId, (Boot, Arc<Details>)>,
+    /// The best that is known of every node, this one included, as of the last update.
+    list: List,
     /// Most have nothing to say of themselves.
     nothing: Arc<Details>,
-    others: Vec<(Process, SocketAddr)>,
-    rank: usize,
 }
 
 /// What an update changed for one node.
@@ -86,11 +83,8 @@ impl View {
             own,
             places: BTreeSet::new(),
             touched: BTreeSet::new(),
-            listed: Arc::new(vec![entry.view(None)]),
-            details: BTreeMap::new(),
+            list: List::new(entry.view()),
             nothing: Arc::default(),
-            others: Vec::new(),
-            rank: 0,
         }
     }
 
@@ -145,7 +139,7 @@ impl View {
         let mut changes = Vec::new();
         let mut fresh = BTreeMap::new();
         for id in std::mem::take(&mut self.touched) {
-            let before = self.get(id);
+            let before = self.list.get(id);
             let Some(entry) = self.best(id, roster) else {
                 if let Some(gone) = before {
                     changes.push(Change { id, address: gone.address, state: None });
@@ -153,7 +147,7 @@ impl View {
                 }
                 continue;
             };
-            let view = entry.view(None);
+            let view = entry.view();
             let same =
                 before.is_some_and(|before| before.state == view.state && before.boot == view.boot);
             if !same {
@@ -163,11 +157,11 @@ impl View {
                 before.address == view.address && before.eligible == view.eligible
             });
             if !same || !is_listed {
-                fresh.insert(id, Some(entry));
+                fresh.insert(id, Some(view));
             }
         }
         if !fresh.is_empty() {
-            self.merge(fresh);
+            self.list.apply(fresh);
         }
         changes
     }
@@ -179,101 +173,70 @@ impl View {
         held.map(Entry::of).max_by_key(|entry| (entry.state.is_present(), entry.identity.age()))
     }
 
-    /// The list with these in place of what it says of them; none: no longer known.
-    fn merge(&mut self, fresh: BTreeMap<NodeId, Option<Entry>>) {
-        let mut listed = Vec::with_capacity(self.listed.len() + fresh.len());
-        let mut fresh = fresh.into_iter().peekable();
-        let mut kept = self.listed.iter().peekable();
-        loop {
-            let next = [kept.peek().map(|member| member.id), fresh.peek().map(|(id, _)| *id)];
-            let Some(id) = next.into_iter().flatten().min() else { break };
-            let before = kept.next_if(|member| member.id == id);
-            match fresh.next_if(|(other, _)| *other == id) {
-                Some((_, Some(entry))) => {
-                    listed.push(entry.view(self.known_details(entry.identity.process)));
-                }
-                Some((_, None)) => _ = self.details.remove(&id),
-                None => listed.extend(before.cloned()),
-            }
-        }
-        self.listed = Arc::new(listed);
-        self.derive();
-    }
-
-    /// The list shows what was learnt of members.
-    pub(super) fn show_details(&mut self) {
-        let listed = self.listed.iter().map(|member| {
-            let details = self.known_details(place(member).0);
-            MemberView { details, ..member.clone() }
-        });
-        self.listed = Arc::new(listed.collect());
-    }
-
-    fn known_details(&self, process: Process) -> Option<Arc<Details>> {
-        let known = self.details.get(&process.id).filter(|(boot, _)| *boot == process.boot);
-        known.map(|(_, details)| Arc::clone(details))
-    }
-
-    /// What follows from the list.
-    fn derive(&mut self) {
-        let own = self.own.process.id;
-        let others = self.listed.iter().filter(|it| it.state.is_present() && it.id != own);
-        self.others.clear();
-        self.others.extend(others.map(place));
-        self.rank = self.eligible().take_while(|member| member.id > own).count();
-    }
-
-    fn get(&self, id: NodeId) -> Option<&MemberView> {
-        let at = self.listed.binary_search_by_key(&id, |member| member.id).ok()?;
-        self.listed.get(at)
-    }
-
-    /// Those who may lead and are not gone, highest first.
-    fn eligible(&self) -> impl Iterator<Item = &MemberView> {
-        self.listed.iter().rev().filter(|member| member.eligible && member.state.is_present())
-    }
-
     pub(super) fn listed(&self) -> Arc<Vec<MemberView>> {
-        Arc::clone(&self.listed)
+        self.list.shared()
     }
 
-    /// The others that are not gone.
-    pub(super) fn others(&self) -> &[(Process, SocketAddr)] {
-        &self.others
+    /// How many others are not gone.
+    pub(super) fn others(&self) -> usize {
+        self.list.others()
     }
 
-    /// Takes in the details of a process that is known. See [`View::show_details`].
+    /// The others that are not gone, from the one of that number on and round to it.
+    pub(super) fn others_from(&self, number: usize) -> impl Iterator<Item = (Process, SocketAddr)> {
+        self.list.others_from(number).map(place)
+    }
+
+    /// Whether this process is one of the others that are not gone.
+    pub(super) fn is_here(&self, process: Process) -> bool {
+        let known = self.list.get(process.id).filter(|_| process.id != self.own.process.id);
+        known.is_some_and(|member| member.boot == process.boot && member.state.is_present())
+    }
+
+    /// One of the others that are not gone, at random.
+    pub(super) fn any_other(&self, random: &mut impl Rng) -> Option<(Process, SocketAddr)> {
+        self.list.any_other(random).map(place)
+    }
+
+    /// Takes in the details of a process that is known.
     pub(super) fn learn(&mut self, process: Process, details: &Details) {
-        if self.get(process.id).is_some() {
-            let is_nothing = *details == *self.nothing;
-            let details =
-                if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(details.clone()) };
-            self.details.insert(process.id, (process.boot, details));
-        }
+        let is_nothing = *details == *self.nothing;
+        let details =
+            if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(details.clone()) };
+        self.list.describe(process, details);
     }
 
     /// Whether the details of this process are not known.
     pub(super) fn lacks(&self, process: &Process) -> bool {
-        self.details.get(&process.id).is_none_or(|(boot, _)| *boot != process.boot)
+        let known = self.list.get(process.id).filter(|member| member.boot == process.boot);
+        known.is_none_or(|member| member.details.is_none())
+    }
+
+    /// How many others are here whose details are not known.
+    pub(super) fn undescribed(&self) -> usize {
+        self.list.undescribed()
+    }
+
+    /// Those.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
+        self.list.others_from(0).filter(|member| member.details.is_none()).map(place)
     }
 
     pub(super) fn details_of(&self, id: NodeId) -> Option<(Process, &Arc<Details>)> {
-        let (boot, details) = self.details.get(&id)?;
-        Some((Process { id, boot: *boot }, details))
+        self.list.get(id).and_then(described)
     }
 
     /// How many nodes' details are known.
     pub(super) fn described(&self) -> usize {
-        self.details.len()
+        self.list.described()
     }
 
-    /// All details, from one place on and round to it.
+    /// All details, from one place in the list on and round to it.
     pub(super) fn described_from(
         &self,
         start: usize,
     ) -> impl Iterator<Item = (Process, &Arc<Details>)> {
-        let around = self.details.iter().cycle().skip(start).take(self.details.len());
-        around.map(|(id, (boot, details))| (Process { id: *id, boot: *boot }, details))
+        self.list.around(start).filter_map(described)
     }
 
     /// How many are known, gone ones included, this node not.
@@ -283,20 +246,25 @@ impl View {
 
     /// Where those were who are gone.
     pub(super) fn absent(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
-        self.listed.iter().filter(|member| !member.state.is_present()).map(place)
+        self.list.around(0).filter(|member| !member.state.is_present()).map(place)
     }
 
     pub(super) fn rank(&self) -> usize {
-        self.rank
+        self.list.rank()
     }
 
     pub(super) fn top_eligible(&self, count: usize) -> Vec<(Process, SocketAddr)> {
-        self.eligible().take(count).map(place).collect()
+        self.list.eligible().take(count).map(place).collect()
     }
 
     pub(super) fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
-        self.get(id).map(place)
+        self.list.get(id).map(place)
     }
+}
+
+/// The details of a member that are known.
+fn described(member: &MemberView) -> Option<(Process, &Arc<Details>)> {
+    Some((place(member).0, member.details.as_ref()?))
 }
 
 /// Which process a member is, and where.

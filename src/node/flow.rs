@@ -50,10 +50,7 @@ impl NodeCore {
                 MembershipOutput::Tell { to, address, message } => {
                     self.transmit(Addressee::process(to), address, &message);
                 }
-                MembershipOutput::DetailsChanged => {
-                    self.members = self.membership.members();
-                    self.index += 1;
-                }
+                MembershipOutput::DetailsChanged => self.index += 1,
                 MembershipOutput::MemberForgotten { id, address } => {
                     changed = true;
                     self.event(Event::MemberForgotten { id, address });
@@ -87,7 +84,6 @@ impl NodeCore {
 
     /// Tells the election who is around.
     fn look_around(&mut self, now: Now) {
-        self.members = self.membership.members();
         self.index += 1;
         self.keep_addresses();
         let Some(election) = &mut self.election else { return };

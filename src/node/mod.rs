@@ -30,7 +30,6 @@ mod testament;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::election::Election;
@@ -180,7 +179,6 @@ pub struct NodeCore {
     sighting: Option<Sighting>,
     outputs: VecDeque<Output>,
     counters: Counters,
-    members: Arc<Vec<MemberView>>,
     index: u64,
     started: HolderTime,
     clock_offset: Option<u64>,
@@ -276,14 +274,15 @@ impl NodeCore {
         let other = |member: &MemberView| {
             member.id != self.me.id && member.eligible && member.state == MemberState::Alive
         };
-        known.is_none() && self.members.iter().any(other)
+        known.is_none() && self.membership.members().iter().any(other)
     }
 
     fn standby(&self, id: NodeId) -> Option<Process> {
         if id == self.me.id {
             return None;
         }
-        let eligible = self.members.iter().any(|member| member.id == id && member.eligible);
+        let members = self.membership.members();
+        let eligible = members.iter().any(|member| member.id == id && member.eligible);
         let (process, _) = self.membership.address_of(id)?;
         eligible.then_some(process)
     }
@@ -405,7 +404,7 @@ impl NodeCore {
             term: self.term(),
             goose: self.election.as_ref().and_then(Election::goose),
             voters: self.voters_view(),
-            members: Arc::clone(&self.members),
+            members: self.membership.members(),
             counters: self.counters.clone(),
             started: self.started,
             store_lost: self.has_lost_store(),

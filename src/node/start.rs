@@ -3,7 +3,6 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::addresses::Addresses;
 use super::join::Joining;
@@ -86,7 +85,6 @@ impl NodeCore {
             sighting: None,
             outputs: VecDeque::new(),
             counters: Counters::default(),
-            members: Arc::default(),
             index: 1,
             started: now.holder,
             clock_offset: None,

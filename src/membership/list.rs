@@ -1,0 +1,312 @@
+//! The list of members as people and the election see it: in order, counted, and shared.
+//!
+//! Whoever reads it holds it as it was; changes are made in place while nobody does. What is
+//! asked of it at every packet, or whenever somebody changes his mind about a member, is counted
+//! as it changes: to look through thousands of members costs more than all else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rand::{Rng, RngExt};
+
+use crate::vocabulary::details::Details;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::snapshot::MemberView;
+
+/// Up to so many changes are made one by one. More are merged, in one pass over all members.
+const FEW: usize = 8;
+
+/// See the module. Lowest id first, this node included.
+#[derive(Debug)]
+pub(super) struct List {
+    own: NodeId,
+    members: Arc<Vec<MemberView>>,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Others that are not gone.
+    others: usize,
+    /// Of those, whose details are not known.
+    undescribed: usize,
+    /// Nodes, gone ones and this one included, whose details are known.
+    described: usize,
+    /// Higher nodes that may lead and are not gone.
+    rank: usize,
+}
+
+impl Counts {
+    fn count(&mut self, own: NodeId, member: &MemberView, comes: bool) {
+        let step = |count: &mut usize, applies: bool| match (applies, comes) {
+            (true, true) => *count += 1,
+            (true, false) => *count -= 1,
+            (false, _) => {}
+        };
+        let is_other = member.id != own && member.state.is_present();
+        step(&mut self.others, is_other);
+        step(&mut self.undescribed, is_other && member.details.is_none());
+        step(&mut self.described, member.details.is_some());
+        step(&mut self.rank, is_other && member.eligible && member.id > own);
+    }
+}
+
+impl List {
+    /// Only this node.
+    pub(super) fn new(own: MemberView) -> Self {
+        let mut counts = Counts::default();
+        counts.count(own.id, &own, true);
+        Self { own: own.id, members: Arc::new(vec![own]), counts }
+    }
+
+    /// Puts these in place of what the list says of them; none: no longer known. Whose details
+    /// are not given keeps those that are known of the same process.
+    pub(super) fn apply(&mut self, fresh: BTreeMap<NodeId, Option<MemberView>>) {
+        if fresh.len() > FEW {
+            return self.merge(fresh);
+        }
+        for (id, member) in fresh {
+            let place = self.members.binary_search_by_key(&id, |member| member.id);
+            let members = Arc::make_mut(&mut self.members);
+            if let Ok(at) = place {
+                self.counts.count(self.own, &members[at], false);
+            }
+            match (place, member) {
+                (Ok(at), Some(member)) => {
+                    let member = inherit(member, &members[at]);
+                    self.counts.count(self.own, &member, true);
+                    members[at] = member;
+                }
+                (Err(at), Some(member)) => {
+                    self.counts.count(self.own, &member, true);
+                    members.insert(at, member);
+                }
+                (Ok(at), None) => _ = members.remove(at),
+                (Err(_), None) => {}
+            }
+        }
+    }
+
+    fn merge(&mut self, fresh: BTreeMap<NodeId, Option<MemberView>>) {
+        let mut members = Vec::with_capacity(self.members.len() + fresh.len());
+        let mut fresh = fresh.into_iter().peekable();
+        let mut kept = self.members.iter().peekable();
+        loop {
+            let next = [kept.peek().map(|member| member.id), fresh.peek().map(|(id, _)| *id)];
+            let Some(id) = next.into_iter().flatten().min() else { break };
+            let before = kept.next_if(|member| member.id == id);
+            match (fresh.next_if(|(other, _)| *other == id), before) {
+                (Some((_, Some(member))), Some(before)) => members.push(inherit(member, before)),
+                (Some((_, Some(member))), None) => members.push(member),
+                (Some((_, None)), _) => {}
+                (None, before) => members.extend(before.cloned()),
+            }
+        }
+        self.counts = Counts::default();
+        members.iter().for_each(|member| self.counts.count(self.own, member, true));
+        self.members = Arc::new(members);
+    }
+
+    /// Shows the details of this process, if the list names it.
+    pub(super) fn describe(&mut self, process: Process, details: Arc<Details>) {
+        let Ok(at) = self.members.binary_search_by_key(&process.id, |member| member.id) else {
+            return;
+        };
+        if self.members[at].boot != process.boot {
+            return;
+        }
+        let member = &mut Arc::make_mut(&mut self.members)[at];
+        self.counts.count(self.own, member, false);
+        member.details = Some(details);
+        self.counts.count(self.own, member, true);
+    }
+
+    pub(super) fn shared(&self) -> Arc<Vec<MemberView>> {
+        Arc::clone(&self.members)
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> Option<&MemberView> {
+        let at = self.members.binary_search_by_key(&id, |member| member.id).ok()?;
+        self.members.get(at)
+    }
+
+    /// All, from one place on and round to it.
+    pub(super) fn around(&self, start: usize) -> impl Iterator<Item = &MemberView> {
+        let (before, behind) = self.members.split_at(start % self.members.len().max(1));
+        behind.iter().chain(before)
+    }
+
+    /// The others that are not gone, from the one of that number on and round to it.
+    pub(super) fn others_from(&self, number: usize) -> impl Iterator<Item = &MemberView> {
+        self.around(self.place_of(number)).filter(|member| self.is_here(member))
+    }
+
+    /// One of the others that are not gone, at random.
+    pub(super) fn any_other(&self, random: &mut impl Rng) -> Option<&MemberView> {
+        if self.counts.others == 0 {
+            return None;
+        }
+        self.members.get(self.place_of(random.random_range(0..self.counts.others)))
+    }
+
+    /// Where in the list the other of that number is, counted without those that are gone:
+    /// nobody is asked more often for standing behind many of them.
+    fn place_of(&self, number: usize) -> usize {
+        if self.counts.others + 1 == self.members.len() {
+            let own = self.members.partition_point(|member| member.id < self.own);
+            return number + usize::from(number >= own);
+        }
+        let here = self.members.iter().enumerate().filter(|(_, member)| self.is_here(member));
+        here.map(|(at, _)| at).nth(number).unwrap_or(0)
+    }
+
+    fn is_here(&self, member: &MemberView) -> bool {
+        member.id != self.own && member.state.is_present()
+    }
+
+    /// How many others are not gone.
+    pub(super) fn others(&self) -> usize {
+        self.counts.others
+    }
+
+    /// Of how many of them the details are not known.
+    pub(super) fn undescribed(&self) -> usize {
+        self.counts.undescribed
+    }
+
+    /// Of how many nodes the details are known, whether they are here or gone; of this one, too.
+    pub(super) fn described(&self) -> usize {
+        self.counts.described
+    }
+
+    /// How many higher nodes may lead and are not gone.
+    pub(super) fn rank(&self) -> usize {
+        self.counts.rank
+    }
+
+    /// Those who may lead and are not gone, highest first.
+    pub(super) fn eligible(&self) -> impl Iterator<Item = &MemberView> {
+        self.members.iter().rev().filter(|member| member.eligible && member.state.is_present())
+    }
+}
+
+/// What is known of a process stays known while its state changes.
+fn inherit(mut member: MemberView, before: &MemberView) -> MemberView {
+    if member.details.is_none() && member.boot == before.boot {
+        member.details.clone_from(&before.details);
+    }
+    member
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::ChaCha8Rng;
+
+    use super::*;
+    use crate::vocabulary::identity::Boot;
+    use crate::vocabulary::snapshot::MemberState;
+
+    const OWN: u64 = 50;
+
+    fn member(number: u64, state: MemberState, eligible: bool, boot: u64) -> MemberView {
+        let id = NodeId::new(number).unwrap();
+        let address = ([10, 0, 0, 1], 8000).into();
+        let boot = Boot { start: boot, nonce: 0 };
+        MemberView { id, address, boot, eligible, state, details: None }
+    }
+
+    fn states() -> [MemberState; 4] {
+        [MemberState::Alive, MemberState::Suspect, MemberState::Down, MemberState::Left]
+    }
+
+    /// What the list counts, counted.
+    fn counted(list: &List) -> Counts {
+        let mut counts = Counts::default();
+        list.members.iter().for_each(|member| counts.count(list.own, member, true));
+        counts
+    }
+
+    #[test]
+    fn changes_one_by_one_come_to_the_same_as_all_at_once() {
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let own = || member(OWN, MemberState::Alive, true, 1);
+        let (mut single, mut merged) = (List::new(own()), List::new(own()));
+        for _ in 0..200 {
+            let mut fresh = BTreeMap::new();
+            for _ in 0..random.random_range(1..40) {
+                let number = random.random_range(1..100);
+                if number == OWN {
+                    continue;
+                }
+                let state = states()[random.random_range(0..4)];
+                let view = member(number, state, random.random(), random.random_range(1..3));
+                let comes = random.random_range(0..4) > 0;
+                fresh.insert(view.id, comes.then_some(view));
+            }
+            for (id, view) in fresh.clone() {
+                single.apply(BTreeMap::from([(id, view)]));
+            }
+            merged.merge(fresh);
+            for _ in 0..10 {
+                let id = NodeId::new(random.random_range(1..100)).unwrap();
+                let process = Process { id, boot: Boot { start: 1, nonce: 0 } };
+                single.describe(process, Arc::default());
+                merged.describe(process, Arc::default());
+            }
+            assert_eq!(single.members, merged.members);
+            assert_eq!((single.counts, merged.counts), (counted(&single), counted(&merged)));
+            assert!(single.members.is_sorted_by_key(|member| member.id));
+        }
+        assert!(single.described() > 5 && single.undescribed() > 5 && single.rank() > 5);
+    }
+
+    #[test]
+    fn details_are_those_of_one_process() {
+        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        let (first, second) =
+            (member(3, MemberState::Alive, true, 1), member(3, MemberState::Alive, true, 2));
+        let process = |view: &MemberView| Process { id: view.id, boot: view.boot };
+        let details_of_three =
+            |list: &List| list.get(NodeId::new(3).unwrap()).unwrap().details.is_some();
+        list.apply(BTreeMap::from([(first.id, Some(first.clone()))]));
+        list.describe(process(&second), Arc::default());
+        assert!(!details_of_three(&list), "of another process");
+        list.describe(process(&first), Arc::default());
+        let down = MemberView { state: MemberState::Down, ..first.clone() };
+        list.apply(BTreeMap::from([(first.id, Some(down))]));
+        assert!(details_of_three(&list), "whoever is gone is known still");
+        list.apply(BTreeMap::from([(first.id, Some(second))]));
+        assert!(!details_of_three(&list));
+    }
+
+    #[test]
+    fn any_other_is_each_of_the_others_and_nobody_else() {
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        assert_eq!(list.any_other(&mut random), None);
+        for down in [0, 3] {
+            let state = |number| if number < down { states()[2] } else { states()[0] };
+            for number in (0..9).filter(|number| *number != 4) {
+                let view = member(number + OWN - 4, state(number), true, 1);
+                list.apply(BTreeMap::from([(view.id, Some(view))]));
+            }
+            let mut seen: Vec<NodeId> =
+                (0..500).filter_map(|_| Some(list.any_other(&mut random)?.id)).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            let others: Vec<NodeId> = list.others_from(0).map(|member| member.id).collect();
+            assert_eq!(seen, others);
+            assert_eq!(others.len(), list.others());
+        }
+    }
+
+    #[test]
+    fn who_reads_the_list_holds_it_as_it_was() {
+        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        let before = list.shared();
+        let view = member(1, MemberState::Alive, true, 1);
+        list.apply(BTreeMap::from([(view.id, Some(view))]));
+        assert_eq!((before.len(), list.shared().len()), (1, 2));
+    }
+}
