@@ -5,9 +5,10 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-/// A Goose is found in a large cluster as fast as in a small one, or so much slower.
-const FAIL_OVER_MOST: f64 = 1.1;
-/// A cluster of so many nodes is small.
+/// A Goose is found in a large cluster as fast as in a small one, and voters have as much to do,
+/// or so many times that.
+const RELATIVE_MOST: f64 = 1.1;
+/// A cluster of so many nodes is small. This many have all the standbys there may be.
 const SMALL: usize = 10;
 /// Nothing is promised beyond.
 const PROMISED_UP_TO: usize = 2000;
@@ -159,14 +160,17 @@ impl Report {
     }
 
     /// What was promised of a measure at a size. Of a fail-over the median is meant, and a small
-    /// cluster's sets the bound, if there is one.
+    /// cluster's sets the bound, if there is one; so it does of what voters have to do.
     pub(crate) fn bound(&self, measure: Measure, nodes: usize) -> Option<f64> {
-        if !measure.is_fail_over() {
-            return measure.bound(nodes);
-        }
-        let (small, values) = self.sizes(measure)?.first_key_value()?;
-        let is_promised = *small <= SMALL && nodes <= PROMISED_UP_TO;
-        is_promised.then(|| median(values) * FAIL_OVER_MOST)
+        let small = match measure {
+            Measure::Killed(_) | Measure::Frozen(_) => {
+                let (small, values) = self.sizes(measure)?.first_key_value()?;
+                (*small <= SMALL).then(|| median(values))
+            }
+            Measure::VoterLoad(_) => self.sizes(measure)?.get(&SMALL).map(|it| worst(it)),
+            _ => return measure.bound(nodes),
+        };
+        small.filter(|_| nodes <= PROMISED_UP_TO).map(|small| small * RELATIVE_MOST)
     }
 
     /// Which promises were not kept.

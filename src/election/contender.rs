@@ -188,12 +188,14 @@ impl Contender {
         self.next_poll = self.next_poll.min(at);
     }
 
-    /// It comes to a cluster in which others lead, or will without it: before its first round it
-    /// learns by gossip whether it is one of those who ask at all. Or the voters' load would grow
-    /// with the number of nodes that come and go.
+    /// It comes to a cluster that is there already: before its first round it learns by gossip
+    /// whether it is one of those who ask at all. Or the voters' load would grow with the number
+    /// of nodes that come and go.
     pub(crate) fn let_first_round_pass(&mut self, now: HolderTime) {
         if self.next_poll <= now && self.links.values().all(Link::is_unasked) {
-            self.next_poll = now.plus(self.timing.standby_interval);
+            // By then even thousands of members are known.
+            let told = self.timing.probe_round_trip * 3;
+            self.next_poll = now.plus(told.min(self.timing.standby_interval));
         }
     }
 
@@ -268,15 +270,13 @@ impl Contender {
 
     /// Whether a majority of the voters lately said that their vote is taken.
     pub(crate) fn is_majority_held(&self, now: HolderTime) -> bool {
-        self.is_said_by_majority(now, |standing| *standing != Standing::Vacant)
-    }
-
-    fn is_said_by_majority(&self, now: HolderTime, what: impl Fn(&Standing) -> bool) -> bool {
         let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(
             self.timing.contender_freshness(),
         )));
-        let said = |link: &&Link| link.standing(since).is_some_and(|status| what(&status.standing));
-        self.links.values().filter(said).count() >= self.majority()
+        let held = |link: &&Link| {
+            link.standing(since).is_some_and(|status| status.standing != Standing::Vacant)
+        };
+        self.links.values().filter(held).count() >= self.majority()
     }
 
     fn advance_polls(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
@@ -334,10 +334,8 @@ impl Contender {
     pub(crate) fn informed(&mut self, status: &VoterStatus, now: HolderTime) {
         self.hear_ballot(status.max_ballot);
         let until = self.quorum_connected_until(now);
-        let led = self.is_said_by_majority(now, |it| matches!(it, Standing::Held { .. }));
-        if until.is_some() && self.connected_until.is_none() && !led {
-            // Voters defer only to whoever reaches a majority: tell them at once. Where somebody
-            // leads, the next round does.
+        if until.is_some() && self.connected_until.is_none() {
+            // Voters defer only to whoever reaches a majority: tell them at once.
             self.poll_soon(now);
         }
         self.connected_until = until.or(self.connected_until);

@@ -152,7 +152,8 @@ impl Election {
     }
 
     /// This node was of this cluster before, or has just heard who leads it. One that does not
-    /// vote has no hurry to ask the voters then.
+    /// vote has no hurry to ask the voters then: should nobody lead, they tell it so as soon as
+    /// gossip has told them of it.
     pub fn come_late(&mut self, now: HolderTime) {
         if self.voter.is_none() {
             self.contender.let_first_round_pass(now);

@@ -134,7 +134,7 @@ impl Membership {
         }
         let wanted =
             query.wanted.iter().take(WANTED_MAX).filter_map(|id| self.view.details_of(*id));
-        let start = self.rounds.below(self.view.others() + 1);
+        let start = self.rounds.below(self.view.known() + 1);
         let others = self.view.described_from(start).filter(|_| query.more);
         let mut entries: Vec<(Process, Details)> = Vec::new();
         let mut room = REPLY_SIZE_MAX;

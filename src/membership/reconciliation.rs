@@ -20,8 +20,8 @@
 //! about the next: with one filter for all, half of five thousand nodes knew everybody after
 //! three seconds and the last one after a minute.
 //!
-//! A newcomer sends the filter at once, and asks again at short intervals while that brings
-//! much. What it learns it does not gossip: it is news to nobody else. Whoever is asked and has
+//! A newcomer sends the filter at once, and keeps its pace while that brings anything. What it
+//! learns it does not gossip: it is news to nobody else. Whoever is asked and has
 //! nothing to give to one that differs asks back, for then it is probably itself that lacks
 //! something.
 //!
@@ -202,10 +202,9 @@ impl Reconciliation {
 
     /// When the next question is due, if the one that comes now is not answered.
     pub(super) fn postpone(&mut self, now: HolderTime, chance: f64) {
-        if self.question.is_some() {
-            self.slow_down();
+        if let Some(unanswered) = self.question.take() {
+            self.pace(now, unanswered.gained);
         }
-        self.question = None;
         self.next = now.plus(self.pause.mul_f64(0.5 + chance));
     }
 
@@ -323,12 +322,14 @@ impl Reconciliation {
             return Next::Wait;
         }
         if question.learnt > 0 {
-            question.untried = question.parts - 1;
+            question.untried = if page.more { question.parts } else { question.parts - 1 };
         }
-        let Question { to, address, has_filter, untried, learnt, gained, round, .. } = *question;
+        let Question { to, address, has_filter, untried, gained, round, .. } = *question;
         let same = page.digest == digest;
-        let goes_on = !has_filter || page.more && learnt > 0 || untried > 0;
+        let goes_on = !has_filter || untried > 0;
         if !same && goes_on && round < ROUNDS_MAX {
+            // The answer to what comes now has its time, too.
+            self.next = self.next.max(now.plus(self.pause_least));
             return Next::Again(to, address);
         }
         self.question = None;
@@ -336,11 +337,18 @@ impl Reconciliation {
         self.differs = !same;
         if gained * 16 >= present {
             self.pause = self.pause_least;
-        } else if gained == 0 || !self.is_newcomer(now) {
-            self.slow_down();
+        } else {
+            self.pace(now, gained);
         }
         self.postpone(now, chance);
         Next::Wait
+    }
+
+    /// Slower, except for a newcomer whose last conversation brought so many members, if any.
+    fn pace(&mut self, now: HolderTime, gained: usize) {
+        if gained == 0 || !self.is_newcomer(now) {
+            self.slow_down();
+        }
     }
 }
 
@@ -502,6 +510,23 @@ mod tests {
             // The last ones are hidden by filters as rarely as the first ones.
             let least = u64::from(count) / (8 * 36);
             assert!(moment <= 4 + least * 3 / 2, "{moment} questions for {count}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_has_its_time_and_one_that_broke_off_keeps_the_pace_if_it_brought_anything() {
+        let (there, mut here) = (roster((2..200).chain([0])), roster(1..2));
+        let mut asker = Reconciliation::new(ROUND_TRIP);
+        asker.begin(HolderTime(0), 0.0);
+        let (_, next) = exchange(1, (&mut asker, &mut here), &there, true);
+        assert!(matches!(next, Next::Again(..)));
+        let second = HolderTime(1_000_000_000);
+        assert_eq!(asker.next_deadline(), second.plus(ROUND_TRIP));
+        let partner = (identity(1).process, identity(1).address);
+        for pause in [ROUND_TRIP, ROUND_TRIP * 3 / 2] {
+            asker.ask(second, partner, (&identity(0), &here), true, 1).unwrap();
+            asker.postpone(second, 0.5);
+            assert_eq!(asker.pause, pause, "nobody answers");
         }
     }
 
