@@ -18,6 +18,8 @@ const PROMISED_UP_TO: usize = 2000;
 pub(crate) enum Measure {
     BootHalf,
     BootAll,
+    /// Not only who is there: tags and HTTP addresses, too.
+    DetailsAll,
     /// The seed takes its time.
     BurstAll,
     BurstOverflow,
@@ -48,6 +50,7 @@ impl Measure {
         let mut all = vec![
             Self::BootHalf,
             Self::BootAll,
+            Self::DetailsAll,
             Self::BurstAll,
             Self::BurstOverflow,
             Self::CrashHalf,
@@ -77,6 +80,7 @@ impl Measure {
         match self {
             Self::BootHalf => "start from one seed → half know all".to_owned(),
             Self::BootAll => "start from one seed → all know all".to_owned(),
+            Self::DetailsAll => "the same → all know all details, to a second".to_owned(),
             Self::BurstAll => "the same from a slow seed → all know all".to_owned(),
             Self::BurstOverflow => "datagrams that its socket lost".to_owned(),
             Self::CrashHalf => "crash → down at half".to_owned(),

@@ -24,6 +24,7 @@ const VOTERS: usize = 5;
 pub(crate) struct Pond {
     pub(crate) world: World,
     pub(crate) voters: usize,
+    begun: u64,
 }
 
 fn id(index: usize) -> NodeId {
@@ -54,7 +55,8 @@ impl Pond {
         };
         let setups = (0..nodes).map(setup).collect();
         let world = World::new(seed, setups, Weather::fair(LINK), TraceDepth::Digest);
-        Self { world, voters }
+        let begun = world.now;
+        Self { world, voters, begun }
     }
 
     /// The same, started at once and left alone until all know all.
@@ -65,6 +67,26 @@ impl Pond {
         // What is still being told has been told by then.
         pond.run(20 * SECOND)?;
         Ok(pond)
+    }
+
+    /// Waits until all know everybody's details, which they ask each other for after a start, and
+    /// says after how many milliseconds of this pond's life that was.
+    pub(crate) fn until_described(&mut self) -> Result<f64, String> {
+        while !self.is_described() {
+            if self.world.now - self.begun > 600 * SECOND {
+                return Err("details are lacking after ten minutes".to_owned());
+            }
+            self.run(SECOND)?;
+        }
+        Ok((self.world.now - self.begun) as f64 / MILLI as f64)
+    }
+
+    fn is_described(&self) -> bool {
+        let mut running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        running.all(|running| {
+            let members = running.core.snapshot().members;
+            members.iter().all(|member| member.details.is_some() || !member.state.is_present())
+        })
     }
 
     pub(crate) fn size(&self) -> usize {

@@ -63,6 +63,7 @@ fn burst(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
 fn steady(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const SECONDS: u64 = 60;
     let mut pond = Pond::grown(nodes, seed)?;
+    report.add(Measure::DetailsAll, nodes, pond.until_described()?);
     let before = pond.traffic();
     let start = processor_seconds();
     pond.run(SECONDS * SECOND)?;
