@@ -112,9 +112,15 @@ impl Deference {
         self.turns.clear();
     }
 
-    /// Everybody heard of, fresh or not: whom to tell of a vacancy.
+    /// Everybody heard of, fresh or not: whom to tell of a vacancy that lasts.
     pub(crate) fn known(&self) -> impl Iterator<Item = Process> {
         self.contenders.values().map(|entry| entry.process)
+    }
+
+    /// Those that were heard of lately.
+    pub(crate) fn fresh(&self, now: VoterTime) -> impl Iterator<Item = Process> {
+        let fresh = move |entry: &&Entry| self.is_fresh(entry, now);
+        self.contenders.values().filter(fresh).map(|entry| entry.process)
     }
 
     /// The best contender and how long it has been connected, other than the holder.

@@ -152,3 +152,26 @@ fn who_comes_and_goes_is_no_load_to_the_voters() {
     let load = crowd.voter_load();
     assert!(load <= calm * 1.05, "{load} datagrams a second, and {calm} if nobody comes");
 }
+
+#[test]
+fn a_vacancy_disturbs_nobody_but_voters_and_standbys() {
+    let mut crowd = Crowd::gathered(CROWD);
+    crowd.pause = 60 * SECOND;
+    crowd.pass(3000);
+    crowd.story.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    let goose = crowd.until_renewed();
+    let received = |crowd: &Crowd| -> Vec<u64> {
+        let traffic = crowd.story.world.tally.traffic.iter();
+        traffic.map(|traffic| traffic.election_packets_received).collect()
+    };
+    let before = received(&crowd);
+    crowd.story.crash(goose);
+    crowd.succeeded(goose);
+    crowd.pass(20);
+    let after = received(&crowd);
+    let disturbed = (VOTERS + 1..=CROWD - 5).filter(|id| {
+        let index = usize::try_from(*id - 1).unwrap_or(0);
+        after[index] > before[index]
+    });
+    assert_eq!(disturbed.collect::<Vec<u64>>(), Vec::<u64>::new());
+}

@@ -17,8 +17,9 @@ const NOTICES_QUICK: u32 = 20;
 const NOTICE_WIDTH_MAX: usize = 48;
 
 impl Voter {
-    /// Tells contenders of a vacancy, if it is time to: those that polled, and the highest
-    /// eligible nodes in sight, more of them each time.
+    /// Tells contenders of a vacancy, if it is time to: those that poll, and the highest eligible
+    /// nodes in sight; if it lasts, those that ever polled, too, and more of those in sight each
+    /// time. Many that once polled would do no more than keep each other's answers waiting.
     pub(crate) fn notices(
         &mut self,
         in_sight: &[Process],
@@ -31,11 +32,16 @@ impl Voter {
             return;
         };
         let width = (3_usize << vacancy.notices.min(4)).min(NOTICE_WIDTH_MAX);
+        let lasts = vacancy.notices > 0;
         vacancy.notices = vacancy.notices.saturating_add(1);
         let quick = vacancy.notices < NOTICES_QUICK;
         let pause = if quick { NOTICE_INTERVAL } else { NOTICE_INTERVAL * 10 };
         vacancy.next_notice = now.plus(pause);
-        let mut told: Vec<Process> = self.deference.known().collect();
+        let mut told: Vec<Process> = if lasts {
+            self.deference.known().collect()
+        } else {
+            self.deference.fresh(now).collect()
+        };
         told.extend(in_sight.iter().take(width));
         told.sort_unstable();
         told.dedup();
