@@ -24,7 +24,6 @@ const VOTERS: usize = 5;
 pub(crate) struct Pond {
     pub(crate) world: World,
     pub(crate) voters: usize,
-    begun: u64,
 }
 
 fn id(index: usize) -> NodeId {
@@ -55,8 +54,7 @@ impl Pond {
         };
         let setups = (0..nodes).map(setup).collect();
         let world = World::new(seed, setups, Weather::fair(LINK), TraceDepth::Digest);
-        let begun = world.now;
-        Self { world, voters, begun }
+        Self { world, voters }
     }
 
     /// The same, started at once and left alone until all know all.
@@ -73,12 +71,12 @@ impl Pond {
     /// says after how many milliseconds of this pond's life that was.
     pub(crate) fn until_described(&mut self) -> Result<f64, String> {
         while !self.is_described() {
-            if self.world.now - self.begun > 600 * SECOND {
+            if self.world.now > 600 * SECOND {
                 return Err("details are lacking after ten minutes".to_owned());
             }
             self.run(SECOND)?;
         }
-        Ok((self.world.now - self.begun) as f64 / MILLI as f64)
+        Ok(self.world.now as f64 / MILLI as f64)
     }
 
     fn is_described(&self) -> bool {

@@ -151,15 +151,6 @@ impl Election {
         Some((ledger.vote(), ledger.revision()))
     }
 
-    /// This node was of this cluster before, or has just heard who leads it. One that does not
-    /// vote has no hurry to ask the voters then: should nobody lead, they tell it so as soon as
-    /// gossip has told them of it.
-    pub fn come_late(&mut self, now: HolderTime) {
-        if self.voter.is_none() {
-            self.contender.let_first_round_pass(now);
-        }
-    }
-
     /// Everything up to `revision` of the vote is durable, or could not be made so.
     pub fn handle_stored(&mut self, now: Now, revision: u64, sound: bool) {
         self.expire(now);

@@ -71,6 +71,15 @@ impl Election {
         self.advance(now);
     }
 
+    /// This node was of this cluster before, or has just heard who leads it. One that does not
+    /// vote has no hurry to ask the voters then: should nobody lead, they tell it so as soon as
+    /// gossip has told them of it.
+    pub fn come_late(&mut self, now: HolderTime) {
+        if self.voter.is_none() {
+            self.contender.let_first_round_pass(now);
+        }
+    }
+
     /// When the Goose was seen, and until when that counts; none if it is too long ago.
     fn seen(&self, now: HolderTime, sighting: Sighting) -> Option<(HolderTime, HolderTime)> {
         // Nobody can tell how long it was on its way. What each hand adds bounds the hands that

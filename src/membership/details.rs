@@ -25,7 +25,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::{Membership, MembershipOutput};
 use crate::vocabulary::codec;
 use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply};
-use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
@@ -179,16 +179,6 @@ impl Membership {
         }
         true
     }
-
-    /// Of how many members the details are known, this one included.
-    pub fn described(&self) -> usize {
-        self.view.described()
-    }
-
-    /// Which of those that are here this node knows nothing of.
-    pub fn undescribed(&self) -> impl Iterator<Item = NodeId> {
-        self.view.lacking().map(|(member, _)| member.id)
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +189,7 @@ mod tests {
     use super::*;
     use crate::vocabulary::codec::encode_into;
     use crate::vocabulary::details::{TAG_VALUE_MAX, TAGS_MAX, Tags};
-    use crate::vocabulary::identity::Boot;
+    use crate::vocabulary::identity::{Boot, NodeId};
     use crate::vocabulary::timing::{Profile, Timing};
 
     fn identity(number: u8) -> MemberIdentity {
@@ -238,6 +228,10 @@ mod tests {
         bytes.len()
     }
 
+    fn described(membership: &Membership) -> usize {
+        membership.members().iter().filter(|member| member.details.is_some()).count()
+    }
+
     #[test]
     fn only_members_are_answered_and_with_no_more_than_fits() {
         let mut membership = member();
@@ -271,10 +265,10 @@ mod tests {
         let now = HolderTime(1);
         assert!(!membership.take_answer(now, partner, &forged));
         assert!(!membership.take_answer(now, stranger, &reply));
-        assert_eq!(membership.described(), 1);
+        assert_eq!(described(&membership), 1);
         assert!(membership.take_answer(now, partner, &reply));
         assert!(!membership.take_answer(now, partner, &reply), "a second time");
-        assert_eq!(membership.described(), 2, "no more than there are members");
+        assert_eq!(described(&membership), 2, "no more than there are members");
     }
 
     #[test]
@@ -301,7 +295,7 @@ mod tests {
         for number in 2..=100 {
             membership.view.learn(identity(number).process, &Details::default());
         }
-        assert_eq!(membership.undescribed().count(), 0);
+        assert_eq!(membership.view.undescribed(), 0);
         membership.hold_round(HolderTime(2_000_000_000));
         assert_eq!(membership.rounds.next_deadline(), HolderTime::NEVER);
     }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// The largest filter, in bytes. With what goes with it it fits a packet.
 const FILTER_MAX: usize = 1024;
-/// A filter is of so many members at most, or it would hide too many of the others: with eight
-/// bits for each it hides one in forty. There are more of them? Then it is of a part of them.
-const MEMBERS_MAX: usize = 1024;
+/// A part has so many members at most, which is one for each byte of a filter: more in one filter
+/// would hide too many others, so it hides one in forty.
+const PART_MAX: usize = FILTER_MAX;
 
 /// One part of all that may be in a filter, by their hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub(super) struct Part {
 impl Part {
     /// How many parts so many members are divided into.
     pub(super) fn count(members: usize) -> u8 {
-        u8::try_from(members.div_ceil(MEMBERS_MAX).max(1)).unwrap_or(u8::MAX)
+        u8::try_from(members.div_ceil(PART_MAX).max(1)).unwrap_or(u8::MAX)
     }
 
     /// One of so many parts.
@@ -30,7 +30,7 @@ impl Part {
 
     /// Whether a hash belongs to this part.
     pub(super) fn covers(self, hash: u64) -> bool {
-        // Bits that have nothing to do with the place in the filter.
+        // A salt decides about the place in the filter, so any bits will do here.
         (hash >> 32) % u64::from(self.of.max(1)) == u64::from(self.number)
     }
 }

@@ -30,8 +30,6 @@ struct Counts {
     others: usize,
     /// Of those, whose details are not known.
     undescribed: usize,
-    /// Nodes, gone ones and this one included, whose details are known.
-    described: usize,
     /// Higher nodes that may lead and are not gone.
     rank: usize,
 }
@@ -43,10 +41,9 @@ impl Counts {
             (true, false) => *count -= 1,
             (false, _) => {}
         };
-        let is_other = member.id != own && member.state.is_present();
+        let is_other = is_other(own, member);
         step(&mut self.others, is_other);
         step(&mut self.undescribed, is_other && member.details.is_none());
-        step(&mut self.described, member.details.is_some());
         step(&mut self.rank, is_other && member.eligible && member.id > own);
     }
 }
@@ -66,7 +63,7 @@ impl List {
             return self.merge(fresh);
         }
         for (id, member) in fresh {
-            let place = self.members.binary_search_by_key(&id, |member| member.id);
+            let place = self.place(id);
             let members = Arc::make_mut(&mut self.members);
             if let Ok(at) = place {
                 self.counts.count(self.own, &members[at], false);
@@ -109,9 +106,7 @@ impl List {
 
     /// Shows the details of this process, if the list names it.
     pub(super) fn describe(&mut self, process: Process, details: Arc<Details>) {
-        let Ok(at) = self.members.binary_search_by_key(&process.id, |member| member.id) else {
-            return;
-        };
+        let Ok(at) = self.place(process.id) else { return };
         if self.members[at].boot != process.boot {
             return;
         }
@@ -126,8 +121,12 @@ impl List {
     }
 
     pub(super) fn get(&self, id: NodeId) -> Option<&MemberView> {
-        let at = self.members.binary_search_by_key(&id, |member| member.id).ok()?;
-        self.members.get(at)
+        self.members.get(self.place(id).ok()?)
+    }
+
+    /// Where a node is in the list, or where it would be.
+    fn place(&self, id: NodeId) -> Result<usize, usize> {
+        self.members.binary_search_by_key(&id, |member| member.id)
     }
 
     /// All, from one place on and round to it.
@@ -138,7 +137,7 @@ impl List {
 
     /// The others that are not gone, from the one of that number on and round to it.
     pub(super) fn others_from(&self, number: usize) -> impl Iterator<Item = &MemberView> {
-        self.around(self.place_of(number)).filter(|member| self.is_here(member))
+        self.around(self.place_of(number)).filter(|member| is_other(self.own, member))
     }
 
     /// One of the others that are not gone, at random.
@@ -156,12 +155,9 @@ impl List {
             let own = self.members.partition_point(|member| member.id < self.own);
             return number + usize::from(number >= own);
         }
-        let here = self.members.iter().enumerate().filter(|(_, member)| self.is_here(member));
+        let all = self.members.iter().enumerate();
+        let here = all.filter(|(_, member)| is_other(self.own, member));
         here.map(|(at, _)| at).nth(number).unwrap_or(0)
-    }
-
-    fn is_here(&self, member: &MemberView) -> bool {
-        member.id != self.own && member.state.is_present()
     }
 
     /// How many others are not gone.
@@ -174,11 +170,6 @@ impl List {
         self.counts.undescribed
     }
 
-    /// Of how many nodes the details are known, whether they are here or gone; of this one, too.
-    pub(super) fn described(&self) -> usize {
-        self.counts.described
-    }
-
     /// How many higher nodes may lead and are not gone.
     pub(super) fn rank(&self) -> usize {
         self.counts.rank
@@ -188,6 +179,11 @@ impl List {
     pub(super) fn eligible(&self) -> impl Iterator<Item = &MemberView> {
         self.members.iter().rev().filter(|member| member.eligible && member.state.is_present())
     }
+}
+
+/// Whether it is another node than this one, and not gone.
+fn is_other(own: NodeId, member: &MemberView) -> bool {
+    member.id != own && member.state.is_present()
 }
 
 /// What is known of a process stays known while its state changes.
@@ -258,7 +254,8 @@ mod tests {
             assert_eq!((single.counts, merged.counts), (counted(&single), counted(&merged)));
             assert!(single.members.is_sorted_by_key(|member| member.id));
         }
-        assert!(single.described() > 5 && single.undescribed() > 5 && single.rank() > 5);
+        let described = single.around(0).filter(|member| member.details.is_some()).count();
+        assert!(described > 5 && single.undescribed() > 5 && single.rank() > 5);
     }
 
     #[test]

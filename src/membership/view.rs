@@ -217,18 +217,13 @@ impl View {
         self.list.undescribed()
     }
 
-    /// Those.
+    /// The others that are here and whose details are not known.
     pub(super) fn lacking(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
         self.list.others_from(0).filter(|member| member.details.is_none()).map(place)
     }
 
     pub(super) fn details_of(&self, id: NodeId) -> Option<(Process, &Arc<Details>)> {
         self.list.get(id).and_then(described)
-    }
-
-    /// How many nodes' details are known.
-    pub(super) fn described(&self) -> usize {
-        self.list.described()
     }
 
     /// All details, from one place in the list on and round to it.
