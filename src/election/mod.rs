@@ -42,6 +42,7 @@ use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
 use crate::vocabulary::timing::Timing;
 use contender::Contender;
 use outbox::{Outbox, Outgoing};
+use tenure::Audience;
 use view::View;
 use voter::{Voter, VoterPast};
 
@@ -50,6 +51,9 @@ pub const BALLOT_MAX: u64 = 1 << 53;
 
 /// This many of the highest eligible nodes keep polling the voters: warm standbys.
 pub const STANDBYS: usize = 3;
+
+/// Up to so many neighbours are told of a new Goose together with voters and standbys.
+const FEW_NEIGHBOURS: usize = 16;
 
 /// A message to oneself may lead to another; no input leads to more than this many.
 const OWN_MESSAGES_MAX: usize = 256;
@@ -394,13 +398,14 @@ impl Election {
             let goose = self.view.goose();
             voter.notices(&self.sight.eligible, goose, now.voter, &mut self.outbox);
         }
-        if self.contender.announcement_due(now.holder) {
-            self.announce(now.holder);
+        let crowded = self.sight.neighbours.len() > FEW_NEIGHBOURS;
+        if let Some(audience) = self.contender.announcement_due(now.holder, crowded) {
+            self.announce(audience, now.holder);
         }
     }
 
-    /// Tells the voters, the standbys and the neighbours at once, and gossip tells the rest.
-    fn announce(&mut self, now: HolderTime) {
+    /// Tells the voters and the standbys, and perhaps the neighbours; gossip tells the rest.
+    fn announce(&mut self, audience: Audience, now: HolderTime) {
         let Some(goose) = self.contender.as_goose(self.address, self.http) else { return };
         if self.view.learn(&goose, now, self.contender.lease_deadline()) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
@@ -408,7 +413,9 @@ impl Election {
         let voters = self.contender.links.values().filter_map(link::Link::process);
         let mut told: Vec<Process> = voters.collect();
         told.extend(self.sight.eligible.iter().take(STANDBYS + 1));
-        told.extend(&self.sight.neighbours);
+        if audience == Audience::Everybody {
+            told.extend(&self.sight.neighbours);
+        }
         told.sort_unstable();
         told.dedup();
         for process in told.into_iter().filter(|process| *process != self.me) {

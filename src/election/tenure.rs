@@ -14,6 +14,9 @@ use crate::vocabulary::timing::counted;
 
 /// The Goose says that it is this often, for those who were not told.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
+/// A crowd hears of a tenure so much later than those who take part in elections: to wake it is
+/// work, above all where many nodes share a machine, and nobody's lease waits for it.
+const CROWD_WAITS: Duration = Duration::from_millis(1);
 /// After another process with its id was seen to hold a grant, a node waits this long before
 /// it contends again.
 const DUPLICATE_HOLD: Duration = Duration::from_secs(5);
@@ -29,10 +32,20 @@ pub(crate) struct Tenure {
     pub(crate) since: HolderTime,
     next_renewal: HolderTime,
     next_announcement: HolderTime,
+    was_announced: bool,
     /// Whether a majority has granted the full lease yet.
     established: bool,
     /// When the lease was last seen to move, which is when a majority was last heard.
     confirmed: HolderTime,
+}
+
+/// Who is told of a tenure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Voters and standbys.
+    Electors,
+    /// The neighbours, too.
+    Everybody,
 }
 
 impl Tenure {
@@ -188,15 +201,21 @@ impl Contender {
         }
     }
 
-    /// Whether it is time to announce the tenure again; asking resets it.
-    pub(crate) fn announcement_due(&mut self, now: HolderTime) -> bool {
-        match &mut self.role {
-            Role::Goose(tenure) if tenure.next_announcement <= now => {
-                tenure.next_announcement = now.plus(ANNOUNCE_INTERVAL);
-                true
-            }
-            _ => false,
+    /// Whom it is time to announce the tenure to, if it is; asking resets it. `crowded`: there
+    /// are many neighbours.
+    pub(crate) fn announcement_due(&mut self, now: HolderTime, crowded: bool) -> Option<Audience> {
+        let Role::Goose(tenure) = &mut self.role else { return None };
+        if now < tenure.next_announcement {
+            return None;
         }
+        let is_first = !std::mem::replace(&mut tenure.was_announced, true);
+        let (audience, pause) = if is_first && crowded {
+            (Audience::Electors, CROWD_WAITS)
+        } else {
+            (Audience::Everybody, ANNOUNCE_INTERVAL)
+        };
+        tenure.next_announcement = now.plus(pause);
+        Some(audience)
     }
 
     /// A voter granted. Returns whether that answers a request of this process.
@@ -256,6 +275,7 @@ impl Contender {
             since: now,
             next_renewal: now,
             next_announcement: now,
+            was_announced: false,
             established: false,
             confirmed: now,
         });
