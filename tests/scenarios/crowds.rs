@@ -175,3 +175,42 @@ fn a_vacancy_disturbs_nobody_but_voters_and_standbys() {
     });
     assert_eq!(disturbed.collect::<Vec<u64>>(), Vec::<u64>::new());
 }
+
+#[test]
+fn a_crowd_hears_of_a_goose_just_after_those_who_elect() {
+    /// Few enough for the Goose to tell all of them itself.
+    const NEIGHBOURHOOD: u64 = 40;
+    let mut crowd = Crowd::gathered(NEIGHBOURHOOD);
+    crowd.pause = 60 * SECOND;
+    crowd.pass(3000);
+    crowd.story.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    let dead = crowd.until_renewed();
+    crowd.story.crash(dead);
+    crowd.succeeded(dead);
+    let (goose, _) = crowd.story.goose().expect("somebody leads now");
+    let knows = |crowd: &Crowd, id: u64| {
+        let host = &crowd.story.world.hosts[usize::try_from(id - 1).unwrap_or(0)];
+        let known = host.running.as_ref().and_then(|running| running.core.snapshot().goose);
+        known.is_some_and(|known| known.goose.process.id.number() == goose)
+    };
+    let is_elector = |id: &u64| *id <= VOTERS || *id > NEIGHBOURHOOD - 4;
+    let (mut electors, mut first, mut all) = (None, None, None);
+    for tick in 0..200 {
+        let living = (1..=NEIGHBOURHOOD).filter(|id| *id != dead);
+        let (elect, rest): (Vec<u64>, Vec<u64>) = living.partition(is_elector);
+        if elect.iter().all(|id| knows(&crowd, *id)) {
+            electors.get_or_insert(tick);
+        }
+        if rest.iter().any(|id| knows(&crowd, *id)) {
+            first.get_or_insert(tick);
+        }
+        if rest.iter().all(|id| knows(&crowd, *id)) {
+            all.get_or_insert(tick);
+        }
+        let now = crowd.story.world.now;
+        crowd.story.world.run_until(now + SECOND / 10_000);
+    }
+    let [electors, first, all] = [electors, first, all].map(|tick| tick.expect("all hear of it"));
+    assert!(electors < first, "ticks of 0.1 ms: electors {electors}, the crowd {first}");
+    assert!(all <= electors + 30, "ticks of 0.1 ms: electors {electors}, all {all}");
+}
