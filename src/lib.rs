@@ -103,8 +103,8 @@ pub mod sim;
 pub mod vocabulary;
 
 pub use library::{
-    Config, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState, Node,
-    NodeEnded, Role, StartError, Status, Voters,
+    Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState,
+    Node, NodeEnded, Role, StartError, Status, Voters,
 };
 pub use vocabulary::identity::NodeId;
 pub use vocabulary::timing::Profile;

@@ -73,6 +73,7 @@ fn served(goose: bool) -> ServerThread {
         counters: Counters::default(),
         started: HolderTime(0),
         store_lost: false,
+        ending: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options::new(Duration::from_millis(200));

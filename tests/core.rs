@@ -83,6 +83,7 @@ impl World {
             preempt: self.preempt.get(&number).copied(),
             eligible: true,
             timing: Timing::of(Profile::Lan),
+            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
             keys: None,
             entropy: [u8::try_from(number + self.sequence % 200).unwrap(); 32],
         };
@@ -114,7 +115,7 @@ impl World {
                     *self.writes.entry(number).or_default() += 1;
                     self.nodes.get_mut(&number).unwrap().handle_stored(now, ticket, Ok(()));
                 }
-                Output::Resolve(_) => {}
+                Output::Resolve(_) | Output::EndWork(_) | Output::SteppedDown(_) => {}
                 Output::Event(event) => {
                     let milliseconds = self.now / 1_000_000 - 1000;
                     if !matches!(event, Event::MemberChanged { .. }) {

@@ -157,6 +157,7 @@ fn single(store: &Sick) -> Handle {
         voter_addresses: Vec::new(),
         eligible: true,
         timing: Timing::of(Profile::Lan),
+        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         keys: None,
         entropy: [1; 32],
     };

@@ -103,6 +103,7 @@ impl World {
             preempt: None,
             eligible: true,
             timing: Timing::of(Profile::Lan),
+            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
             keys: keys.cloned(),
             entropy,
         };
@@ -126,7 +127,7 @@ impl World {
                     self.records.insert(number, *record);
                     self.nodes.get_mut(&number).unwrap().handle_stored(now, ticket, Ok(()));
                 }
-                Output::Resolve(_) => {}
+                Output::Resolve(_) | Output::EndWork(_) | Output::SteppedDown(_) => {}
                 Output::Event(event) => self.events.push((number, event)),
             }
         }

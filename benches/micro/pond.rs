@@ -46,6 +46,7 @@ pub(crate) fn setup(number: u64, sealed: bool) -> Setup {
         preempt: None,
         eligible: true,
         timing: Timing::of(Profile::Lan),
+        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         keys: sealed.then(|| KeyRing::new(vec![SECRET]).expect("one key")),
         entropy: [u8::try_from(number).unwrap_or(0); 32],
     }
@@ -168,7 +169,8 @@ impl Pond {
                 let node = self.nodes.get_mut(&number).expect("it is there");
                 node.handle_stored(now, ticket, Ok(()));
             }
-            Output::Resolve(_) | Output::Event(_) => {}
+            Output::Resolve(_) | Output::Event(_) | Output::EndWork(_) | Output::SteppedDown(_) => {
+            }
         }
     }
 }

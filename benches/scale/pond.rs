@@ -49,6 +49,7 @@ impl Pond {
             voter_addresses: Vec::new(),
             eligible: true,
             timing: Timing::of(Profile::Lan),
+            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
             keys: None,
             entropy: [0; 32],
         };

@@ -91,7 +91,7 @@ impl SimulatedWorld {
                     core.handle_stored(clocks, ticket, Ok(()));
                 }
                 // Seeds are given by address.
-                Some(Output::Resolve(_)) => {}
+                Some(Output::Resolve(_) | Output::EndWork(_) | Output::SteppedDown(_)) => {}
                 Some(Output::Event(event)) => lock(&self.recording).hear(now, node, &event),
             }
         }

@@ -61,6 +61,7 @@ pub(crate) fn setup(
         voters: if node <= VOTERS { Some(VoterSet::new(voters)?) } else { None },
         preempt: None,
         eligible: true,
+        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         keys: None,
         timing: Timing::of(Profile::Lan),
         entropy,

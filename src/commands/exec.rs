@@ -206,7 +206,7 @@ impl Shift {
         let mut backoff = BACKOFF_LEAST;
         loop {
             let lease = self.handle.until_lease(self.budget).await;
-            let Some(permit) = self.handle.begin_work() else {
+            let Ok(permit) = self.handle.begin_work(lease.term).await else {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
             };
@@ -272,7 +272,7 @@ impl Shift {
                     Report::Ended(status) => self.answered.set(own_code(status)),
                     Report::Gone => break,
                 },
-                () = permit.asked_to_end(), if !asked => {
+                _ = permit.asked_to_end(), if !asked => {
                     asked = true;
                     self.workload.order(&Order::End)?;
                 }

@@ -82,7 +82,7 @@ async fn lived(
             // Whoever ordered the leave over HTTP still waits for the answer.
             http.stop();
             tracing::info!("the node has ended");
-            return outcome.map(|()| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
+            return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
         (name, _) = signals.next_end(|| running.reload(&handle)) => {
             tracing::info!("{name} received: leaving; once more ends at once");

@@ -19,6 +19,7 @@ use super::link::Link;
 use super::outbox::Outbox;
 use super::preemption::Preemption;
 use super::tenure::Tenure;
+use super::work::Work;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
@@ -94,8 +95,8 @@ pub struct Contender {
     /// Whether it hands over to a higher node that has come to stay.
     pub(crate) preempts: bool,
     pub(crate) preemption: Preemption,
-    /// Something is done under the lease that must end before it is handed over.
-    pub(crate) occupied: bool,
+    /// What is done under the lease.
+    pub(crate) work: Work,
 }
 
 impl Contender {
@@ -128,7 +129,7 @@ impl Contender {
             retired: false,
             preempts: false,
             preemption: Preemption::default(),
-            occupied: false,
+            work: Work::default(),
         }
     }
 
@@ -173,9 +174,19 @@ impl Contender {
         self.connected_until = None;
     }
 
-    /// Whether it could lead, as far as it is concerned.
+    /// Whether it could lead, as far as it is concerned. While work of an earlier term is alive
+    /// it could not: it would act under two terms at once.
     fn may_contend(&self, now: HolderTime) -> bool {
-        self.eligible && !self.retired && now >= self.hold_until
+        let works = self.work.is_alive() && !plant::is(Plant::ContendsUnderOldWork);
+        self.eligible && !self.retired && !works && now >= self.hold_until
+    }
+
+    /// Work has ended. If that was what kept it from contending, voters are told that it is back.
+    pub(crate) fn work_ended(&mut self, now: HolderTime) {
+        self.work.end();
+        if !self.work.is_alive() && matches!(self.role, Role::Standby) {
+            self.poll_soon(now);
+        }
     }
 
     /// Notes a ballot that somebody named, so that the next claim is above it.
@@ -513,6 +524,8 @@ impl Contender {
     /// been given up before.
     pub(crate) fn release(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
         assert!(!matches!(self.role, Role::Goose(_)), "I8: released while still acting");
+        let planted = Plant::OF_WORK.iter().any(|plant| plant::is(*plant));
+        assert!(!self.work.is_alive() || planted, "I8: released while work is alive");
         for link in self.links.values_mut() {
             link.forget_grants();
         }

@@ -18,6 +18,7 @@ mod deference;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
 mod founding;
+mod inspect;
 mod ledger;
 mod link;
 pub mod outbox;
@@ -26,6 +27,7 @@ mod sighting;
 mod tenure;
 mod view;
 pub mod voter;
+pub mod work;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,18 +35,19 @@ use std::time::Duration;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
 use crate::vocabulary::message::{AcquireKind, Goose, Message, PollAck, Standing, VoterStatus};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Vote;
-use crate::vocabulary::snapshot::{KnownGoose, Lease, VoterView};
+use crate::vocabulary::snapshot::{KnownGoose, Lease};
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
 use crate::vocabulary::timing::Timing;
+use crate::vocabulary::work::WorkRefused;
 use contender::Contender;
 use outbox::{Outbox, Outgoing};
 use tenure::Audience;
 use view::View;
 use voter::{Voter, VoterPast};
+use work::Work;
 
 /// No ballot reaches this: terms stay exact in JSON.
 pub const BALLOT_MAX: u64 = 1 << 53;
@@ -170,10 +173,43 @@ impl Election {
         self.advance(now);
     }
 
-    /// Whether something is done under the lease that must end before it is handed over. Then
-    /// [`Event::MakeWay`] takes the place of a hand-over of this node's own accord.
-    pub fn set_occupied(&mut self, occupied: bool) {
-        self.contender.occupied = occupied;
+    /// Somebody begins to work under `term`.
+    ///
+    /// # Errors
+    /// [`WorkRefused`] unless this node leads under exactly that term and nobody has asked to end
+    /// it; nothing has begun then.
+    pub fn begin_work(&mut self, now: Now, term: u64) -> Result<(), WorkRefused> {
+        self.expire(now);
+        let leads = self.lease().is_some_and(|it| it.term == term && now.holder < it.deadline);
+        let begun = if leads {
+            self.contender.work.begin(term)
+        } else {
+            Err(WorkRefused::NotLeading { term })
+        };
+        self.advance(now);
+        begun
+    }
+
+    /// Work that had begun has ended for certain.
+    pub fn end_work(&mut self, now: Now) {
+        self.expire(now);
+        self.contender.work_ended(now.holder);
+        self.advance(now);
+    }
+
+    /// Somebody has asked to end the term that is led: nothing begins under it any more.
+    pub fn close_work(&mut self) {
+        self.contender.work.close();
+    }
+
+    /// Nobody asks to end the term any more.
+    pub fn reopen_work(&mut self) {
+        self.contender.work.reopen();
+    }
+
+    /// What is done under the lease.
+    pub fn work(&self) -> &Work {
+        &self.contender.work
     }
 
     /// Gossip says that a process is gone, or that its node has a newer one.
@@ -230,27 +266,29 @@ impl Election {
         proof
     }
 
-    /// Every table whose entries come from others, with its bound.
-    pub fn tables(&self) -> Vec<TableSize> {
-        self.voter.as_ref().map(Voter::tables).unwrap_or_default()
-    }
-
     /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns
-    /// the term that ended and the nominee; none if this node is not Goose.
+    /// the term that ended and the nominee; none if this node is not Goose. No work may be alive.
     pub fn step_down(
         &mut self,
         now: Now,
         nominee: Option<Process>,
         hold: Option<Duration>,
-        leaving: bool,
+        reason: DemotionReason,
     ) -> Option<(u64, Option<Process>)> {
         self.expire(now);
         let nominee = nominee.or_else(|| self.contender.best_standby());
         let hold = hold.unwrap_or(self.timing.lease * 4);
-        let reason = if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
         let term = self.contender.step_down(nominee, hold, reason, now.holder, &mut self.outbox);
         self.advance(now);
         term.map(|term| (term, nominee))
+    }
+
+    /// Stops leading and contending for good, and releases nothing: the lease runs out at the
+    /// voters, for work under it is still alive.
+    pub fn leave_without_release(&mut self, now: Now) {
+        self.expire(now);
+        self.contender.leave_without_release(now.holder, &mut self.outbox);
+        self.advance(now);
     }
 
     /// The best successor that the voters know of: it reaches a majority of them, and does not
@@ -312,35 +350,6 @@ impl Election {
     /// The voters' processes, as far as they are known.
     pub fn voter_processes(&self) -> impl Iterator<Item = Process> {
         self.contender.links.values().filter_map(link::Link::process)
-    }
-
-    /// Each voter as this node sees it; addresses are for the caller to fill in.
-    pub fn voter_views(&self) -> Vec<VoterView> {
-        let view = |(id, link): (&NodeId, &link::Link)| VoterView {
-            id: *id,
-            address: None,
-            answered: link.answered(),
-            granted_until: (link.counted_until() > HolderTime(0)).then(|| link.counted_until()),
-        };
-        self.contender.links.iter().map(view).collect()
-    }
-
-    /// The insides, for checkers.
-    pub fn inspect(&self) -> Inspection {
-        let voter = self.voter.as_ref().map(|voter| VoterInspection {
-            grant: voter.grant().map(|grant| (grant.holder, grant.ballot, grant.expiry)),
-            quarantine_until: voter.quarantine_until(),
-            max_ballot: voter.ledger().vote().max_ballot,
-            durable_ballot: voter.ledger().durable_ballot(),
-            may_grant: voter.may_grant(),
-        });
-        let claiming = match &self.contender.role {
-            contender::Role::Claiming(claim) => Some(claim.ballot),
-            _ => None,
-        };
-        let links = self.contender.links.iter();
-        let counted = links.map(|(id, link)| (*id, link.counted_until())).collect();
-        Inspection { voter, counted, is_claiming: claiming }
     }
 
     /// Expiries come before anything else an input may do: a lapse is final.

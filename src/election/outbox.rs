@@ -28,6 +28,8 @@ pub enum Outgoing {
     Event(Event),
     /// Another voter confirmed the lease, so long after it was asked.
     Renewed(Duration),
+    /// The cluster prefers this process, which has come to stay, but work is alive.
+    MakeWay(Process),
 }
 
 /// A queue of what is to be done. Messages to oneself are kept apart: the contender of a node
@@ -90,6 +92,11 @@ impl Outbox {
     /// Another voter confirmed the lease, so long after it was asked.
     pub(crate) fn renewed(&mut self, round_trip: Duration) {
         self.outgoing.push_back(Outgoing::Renewed(round_trip));
+    }
+
+    /// The cluster prefers `to`, but work is alive.
+    pub(crate) fn make_way(&mut self, to: Process) {
+        self.outgoing.push_back(Outgoing::MakeWay(to));
     }
 
     pub(crate) fn pop(&mut self) -> Option<Outgoing> {

@@ -102,11 +102,10 @@ impl Contender {
         let (term, ballot) = (tenure.term, tenure.ballot);
         self.role = Role::Standby;
         self.set_barrier(now);
-        let suspended = reason == DemotionReason::Suspended;
         outbox.event(Event::BecameDuck { term, reason });
-        // Work that a suspended machine still does cannot have ended yet: the grants then run out
-        // by themselves, which leaves the time to end it.
-        if !(self.occupied && suspended) {
+        // Work that is alive has to notice first. The grants run out at the voters by themselves,
+        // which is the time that it has.
+        if !self.work.is_alive() || plant::is(Plant::LapseReleasesUnderWork) {
             let release = Release { holder: self.me, ballot, all: false, nominee: None };
             self.release(release, now, outbox);
         }
@@ -161,7 +160,7 @@ impl Contender {
     /// Hands over to a higher node that has come to stay, in a cluster that wants it so. Returns
     /// whether it did.
     fn yield_to_higher(&mut self, now: HolderTime, outbox: &mut Outbox) -> bool {
-        if !self.preempts {
+        if !self.preempts || self.work.is_closed() {
             return false;
         }
         let granting = self.links.values().filter(|link| link.counted_until() > now);
@@ -169,8 +168,8 @@ impl Contender {
         let successor = self.preemption.successor(self.me.id, self.majority(), &said, now);
         let Some(nominee) = successor else { return false };
         self.preemption.note(nominee.id, now);
-        if self.occupied {
-            outbox.event(Event::MakeWay { to: nominee.id });
+        if self.work.is_alive() {
+            outbox.make_way(nominee);
             return false;
         }
         // If it fails to take over, this node comes back soon: the nominee's time is W_d.
@@ -483,6 +482,17 @@ impl Contender {
             self.release(release, now, outbox);
         }
         was_goose.then_some(term)
+    }
+
+    /// Stops leading and contending for good without a word to the voters.
+    pub(crate) fn leave_without_release(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let term = self.tenure().map(|tenure| tenure.term);
+        self.role = Role::Standby;
+        self.retired = true;
+        self.set_barrier(now);
+        if let Some(term) = term {
+            outbox.event(Event::BecameDuck { term, reason: DemotionReason::Leaving });
+        }
     }
 
     /// The planted bug of [`Plant::ReleaseBeforeSteppingDown`].

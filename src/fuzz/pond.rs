@@ -189,6 +189,7 @@ impl Pond {
             voter_addresses: Vec::new(),
             eligible: votes,
             timing: Timing::of(Profile::Lan),
+            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
             keys: self.keys.clone(),
             entropy,
         };
@@ -326,8 +327,11 @@ impl Pond {
                     let key = (self.now + WRITE, self.sequence);
                     self.writes.insert(key, (index, ticket, *record));
                 }
-                // Seeds are addresses here.
-                Output::Resolve(_) | Output::Event(_) => {}
+                // Seeds are addresses here, and nobody works.
+                Output::Resolve(_)
+                | Output::Event(_)
+                | Output::EndWork(_)
+                | Output::SteppedDown(_) => {}
             }
         }
     }

@@ -199,6 +199,7 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
         voter_addresses: Vec::new(),
         eligible: mode & 2 == 0,
         timing: Timing::of(Profile::Lan),
+        drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
         keys: None,
         entropy: [mode; 32],
     };

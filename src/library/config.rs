@@ -17,7 +17,7 @@ use crate::vocabulary::details::{TagError, Tags};
 use crate::vocabulary::identity::{NodeId, NodeIdError, normalised};
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::seal::{KeyRing, KeyRingError};
-use crate::vocabulary::setup::{SEEDS_MAX, Setup};
+use crate::vocabulary::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::timing::{Profile, Timing, TimingError};
 
 /// What a node is started with. Nothing is opened or judged before
@@ -44,6 +44,7 @@ pub struct Config {
     profile: Profile,
     lease: Option<Duration>,
     preempt: Option<bool>,
+    drain_timeout: Duration,
     eligible: bool,
     state_dir: Option<PathBuf>,
     keys: Vec<Secret>,
@@ -145,6 +146,7 @@ impl Config {
             profile: Profile::default(),
             lease: None,
             preempt: None,
+            drain_timeout: DRAIN_TIMEOUT,
             eligible: true,
             state_dir: None,
             keys: Vec::new(),
@@ -242,6 +244,16 @@ impl Config {
     #[must_use]
     pub fn preempt(mut self, preempt: bool) -> Self {
         self.preempt = Some(preempt);
+        self
+    }
+
+    /// How long an order to step down or to shut down waits for the work in
+    /// [`Leadership::run`](crate::Leadership::run) to end, while the lease is renewed (30 s). An
+    /// order to step down is given up then; a node that shuts down leaves without releasing its
+    /// lease.
+    #[must_use]
+    pub fn drain_timeout(mut self, limit: Duration) -> Self {
+        self.drain_timeout = limit;
         self
     }
 
@@ -377,6 +389,7 @@ impl Config {
             voter_addresses,
             eligible: self.eligible,
             timing: self.timing()?,
+            drain_timeout: self.drain_timeout,
             keys,
             entropy,
         })

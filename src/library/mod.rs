@@ -14,19 +14,21 @@
 
 mod config;
 mod events;
+mod guards;
 mod leadership;
 mod status;
+mod sync;
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use config::{Config, StartError};
 pub use events::{Event, Events};
-use leadership::Tenure;
+use guards::Guards;
 pub use leadership::{Leadership, LeadershipLost};
 pub use status::{Goose, Member, MemberState, Role, Status, Voters};
 
-use crate::shell::handle::{Handle, OrderError};
+use crate::shell::handle::{Departure, Handle, OrderError};
 use crate::vocabulary::identity::NodeId;
 
 /// A node that runs in this program. Clones are the same node; when the last one and the last
@@ -41,8 +43,8 @@ pub struct Node {
 #[derive(Debug)]
 struct Inner {
     handle: Handle,
-    /// The leadership that is held now, shared by all its guards.
-    tenure: Mutex<Weak<Tenure>>,
+    /// The guards of the leadership that is held now.
+    guards: Guards,
     /// Stops serving when it is dropped.
     #[cfg(feature = "http")]
     _http: Option<crate::shell::http::ServerThread>,
@@ -54,12 +56,26 @@ impl Drop for Inner {
     }
 }
 
-/// The node has ended, so what was asked of it will never be.
+/// The node has ended or is shutting down, so what was asked of it will never be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the node has ended: start another one")]
+#[error("the node has ended or is shutting down: start another one")]
 pub struct NodeEnded;
 
-/// Why an order was not carried out. The node is as it was.
+/// The node has ended, but not in good order. Whatever lease it held runs out by itself, so that
+/// the others wait for it; and so it may take them up to a lease until somebody leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndError {
+    /// Work in [`Leadership::run`] was asked to end and had not within the limit (see
+    /// [`Config::drain_timeout`]), so nothing was released. That work may still be going on.
+    #[error("the node has left, but its work had not ended in time: its lease runs out by itself")]
+    WorkGoesOn,
+    /// The node met a bug of its own.
+    #[error("the node failed: please report what it logged")]
+    Failed,
+}
+
+/// Why an order was not carried out. The node is as it was, where nothing else is said.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -78,11 +94,18 @@ pub enum Error {
     /// Nobody is known under that id.
     #[error("node {0} is no member that this node knows")]
     UnknownMember(NodeId),
-    /// The work under the lease was asked to end and has not within 30 s; the lease is kept.
+    /// The work under the lease was asked to end and has not within the limit (see
+    /// [`Config::drain_timeout`]). The lease is kept, and other work may begin under it.
     #[error("the work under the lease has not ended: the lease is kept until it has")]
     WorkGoesOn,
-    /// The node has ended, or too many orders wait.
-    #[error("the node takes no orders: it has ended or is overloaded")]
+    /// The lease ran out while the order waited for the work to end: nothing was handed over.
+    #[error("the lease of term {term} ran out before its work had ended: others may lead already")]
+    Lapsed {
+        /// The term that is over.
+        term: u64,
+    },
+    /// The node has ended.
+    #[error("the node takes no orders: it has ended")]
     Unavailable,
 }
 
@@ -97,7 +120,8 @@ impl From<OrderError> for Error {
             OrderError::NotForgotten(ForgetError::Own(id) | ForgetError::Present(id)) => {
                 Self::MemberPresent(id)
             }
-            OrderError::WorkGoesOn => Self::WorkGoesOn,
+            OrderError::Refused(StepDownError::WorkGoesOn) => Self::WorkGoesOn,
+            OrderError::Refused(StepDownError::Lapsed { term }) => Self::Lapsed { term },
             OrderError::Unavailable => Self::Unavailable,
         }
     }
@@ -115,7 +139,7 @@ impl Node {
         Ok(Self {
             inner: Arc::new(Inner {
                 handle: started.handle,
-                tenure: Mutex::default(),
+                guards: Guards::new(),
                 #[cfg(feature = "http")]
                 _http: started.http,
             }),
@@ -129,36 +153,33 @@ impl Node {
         self.inner.handle.is_goose()
     }
 
-    /// Waits until this node is Goose, for as long as it takes. It may be Goose no more when you
-    /// come to act: the guard knows.
+    /// Waits until this node is Goose, for as long as it takes: of a term that nobody has asked to
+    /// end, and with enough of its lease left for [`Leadership::run`] to begin. It may be Goose no
+    /// more when you come to act: the guard knows.
     ///
     /// # Errors
-    /// [`NodeEnded`].
+    /// [`NodeEnded`], as soon as the node has been told to shut down.
     pub async fn until_goose(&self) -> Result<Leadership, NodeEnded> {
         let handle = &self.inner.handle;
-        let mut snapshots = handle.snapshots();
+        let (mut snapshots, mut dismissed) = (handle.snapshots(), handle.dismissed());
         loop {
+            if *dismissed.borrow() {
+                return Err(NodeEnded);
+            }
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
-            if let Some(lease) = snapshot.lease_at(handle.holder_now()) {
-                let tenure = self.tenure(lease.term, lease.duration);
-                return Ok(Leadership::new(tenure, handle.clone()));
+            let margin =
+                snapshot.lease.map_or(Duration::ZERO, |it| leadership::margin(it.duration));
+            if let Some(lease) = snapshot.open_lease_at(handle.holder_now().plus(margin))
+                && self.inner.guards.enter(lease.term)
+            {
+                return Ok(Leadership::new(lease.term, margin, self.clone()));
             }
             tokio::select! {
                 changed = snapshots.changed() => changed.map_err(|_| NodeEnded)?,
+                changed = dismissed.changed() => changed.map_err(|_| NodeEnded)?,
                 _ = handle.ended() => return Err(NodeEnded),
             }
         }
-    }
-
-    fn tenure(&self, term: u64, lease: Duration) -> Arc<Tenure> {
-        // A panic elsewhere cannot have left it half written.
-        let mut known = self.inner.tenure.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tenure) = known.upgrade().filter(|tenure| tenure.term == term) {
-            return tenure;
-        }
-        let tenure = Arc::new(Tenure { term, lease, node: self.clone() });
-        *known = Arc::downgrade(&tenure);
-        tenure
     }
 
     /// What happens from here on. A reader that falls 256 events behind is told how many it
@@ -177,8 +198,9 @@ impl Node {
         self.inner.handle.snapshot().members.iter().map(Member::of).collect()
     }
 
-    /// Ends the work in [`Leadership::run`], steps down, hands over to the best standby, and
-    /// holds back from contending for four leases. Returns the term that ended.
+    /// Asks the work in [`Leadership::run`] to end, steps down once it has, hands over to the best
+    /// standby, and holds back from contending for four leases. Returns the term that ended. An
+    /// order that is refused asks no work to end; one that comes while another waits joins it.
     ///
     /// # Errors
     /// As [`Error`] says.
@@ -203,12 +225,26 @@ impl Node {
         Ok(self.inner.handle.forget(id).await?)
     }
 
-    /// Ends the work in [`Leadership::run`], hands over if this node is Goose, says goodbye, and
-    /// returns once the node has ended. Clones of it are then of no more use.
+    /// Asks the work in [`Leadership::run`] to end, hands over once it has if this node is Goose,
+    /// says goodbye, and returns once the node has ended. It cannot be refused, and may be called
+    /// again. [`Node::until_goose`] fails from here on, and clones of the node are of no more use.
     ///
     /// # Errors
-    /// [`Error::WorkGoesOn`] and [`Error::Unavailable`]; the node runs on then.
-    pub async fn shutdown(&self) -> Result<(), Error> {
-        Ok(self.inner.handle.leave().await?)
+    /// [`EndError`]; the node has ended then, too.
+    pub async fn shutdown(&self) -> Result<(), EndError> {
+        self.inner.handle.dismiss();
+        self.ended().await
+    }
+
+    /// Returns once the node has ended, by [`Node::shutdown`] or by itself.
+    ///
+    /// # Errors
+    /// [`EndError`] if not in good order.
+    pub async fn ended(&self) -> Result<(), EndError> {
+        match self.inner.handle.ended().await {
+            Ok(Departure::Released) => Ok(()),
+            Ok(Departure::WorkGoesOn) => Err(EndError::WorkGoesOn),
+            Err(_) => Err(EndError::Failed),
+        }
     }
 }

@@ -27,6 +27,7 @@ impl NodeCore {
             let moved = self.drain_membership(now);
             let moved = self.drain_election(now) | moved;
             let moved = self.keep(now) | moved;
+            let moved = self.drain_work(now) | moved;
             if !moved {
                 break;
             }
@@ -115,6 +116,7 @@ impl NodeCore {
                     }
                     self.event(event);
                 }
+                Outgoing::MakeWay(to) => self.make_way(now, to),
                 Outgoing::Renewed(round_trip) => self.counters.renewals.observe(round_trip),
                 Outgoing::Send { to, message } => {
                     if let Some(address) = self.way_to(to, &message) {

@@ -18,9 +18,11 @@
 //! membership's hints of who is around, and the voters' addresses.
 
 mod addresses;
+mod drain;
 mod flow;
 mod join;
 mod keep;
+mod orders;
 mod proof;
 mod receive;
 mod sealing;
@@ -43,13 +45,15 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::record::Record;
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::snapshot::{
-    Counters, Lease, MemberState, MemberView, Phase, Snapshot, VotersView,
-};
+use crate::vocabulary::snapshot::{Counters, Lease, Phase, Snapshot, VotersView};
 use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::work::EndOfWork;
 use addresses::Addresses;
+use drain::Drain;
 use join::Joining;
 use keep::Keeping;
+use orders::Leaving;
+pub use orders::{StepDownError, SteppedDown};
 use proof::Proofs;
 use receive::Doorkeeper;
 use sealing::Sealing;
@@ -59,11 +63,6 @@ pub use testament::Testament;
 
 /// A suspend is noticed when the holder clock gains this much on the voter clock.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
-/// A leaving node stays this long at least, so that its goodbye is gossiped on.
-const LINGER_LEAST: Duration = Duration::from_millis(150);
-/// A leaving node waits this long at most for its release to be acknowledged.
-const LINGER_MOST: Duration = Duration::from_millis(600);
-
 /// Why a node cannot be started on what was found on its disk. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
@@ -130,33 +129,11 @@ pub enum Output {
     Resolve(Vec<String>),
     /// Something happened.
     Event(Event),
-}
-
-/// What became of an order to step down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SteppedDown {
-    /// The term that ended.
-    pub term: u64,
-    /// Who was asked to take over, if anybody was at hand.
-    pub nominee: Option<NodeId>,
-}
-
-/// Why a node did not step down. Nothing changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepDownError {
-    /// It is not Goose.
-    #[error("this node is not the Goose")]
-    NotGoose,
-    /// The successor asked for is not known as a standby.
-    #[error("node {0} is no standby: it has not polled the voters lately, or may not be Goose")]
-    UnknownNominee(NodeId),
-    /// Nobody could take over, so nobody would lead until this node contends again.
-    #[error(
-        "nobody could take over now: no other node that may be Goose has reached a majority of \
-         the voters lately and is not holding back itself. Try again in a while, name a node \
-         with --to, or stop this one with `gaggle leave`"
-    )]
-    NoStandby,
+    /// Tell whoever works under the lease that it is to end; [`NodeCore::end_work`] says that it
+    /// has.
+    EndWork(EndOfWork),
+    /// The answer to every order to step down that was accepted since the last such answer.
+    SteppedDown(Result<SteppedDown, StepDownError>),
 }
 
 /// One node's whole state.
@@ -182,14 +159,9 @@ pub struct NodeCore {
     index: u64,
     started: HolderTime,
     clock_offset: Option<u64>,
+    drain: Drain,
     leaving: Option<Leaving>,
     heirs: Heirs,
-}
-
-#[derive(Debug)]
-struct Leaving {
-    since: HolderTime,
-    next_goodbye: HolderTime,
 }
 
 impl NodeCore {
@@ -223,38 +195,6 @@ impl NodeCore {
         self.counters.send_failures += 1;
     }
 
-    /// Steps down, hands over to `to` or to the best standby known, and holds back from
-    /// contending for `hold` (default: four leases). While others may lead and none of them
-    /// could at once, it does so only if it is not to hold back at all.
-    ///
-    /// # Errors
-    /// As [`StepDownError`] says; nothing changed then.
-    pub fn step_down(
-        &mut self,
-        now: Now,
-        to: Option<NodeId>,
-        hold: Option<Duration>,
-    ) -> Result<SteppedDown, StepDownError> {
-        self.enter(now);
-        let leads = self.lease().is_some_and(|lease| now.holder < lease.deadline);
-        let nominee = match to {
-            _ if !leads => Err(StepDownError::NotGoose),
-            Some(id) => self.standby(id).map(Some).ok_or(StepDownError::UnknownNominee(id)),
-            None if hold != Some(Duration::ZERO) && self.should_wait_for_standby() => {
-                Err(StepDownError::NoStandby)
-            }
-            None => Ok(None),
-        };
-        let outcome = nominee.and_then(|nominee| {
-            let election = self.election.as_mut().ok_or(StepDownError::NotGoose)?;
-            let ended = election.step_down(now, nominee, hold, false);
-            let (term, nominee) = ended.ok_or(StepDownError::NotGoose)?;
-            Ok(SteppedDown { term, nominee: nominee.map(|process| process.id) })
-        });
-        self.settle(now);
-        outcome
-    }
-
     /// Makes the cluster forget a member that is down or has left. One that votes stays a voter:
     /// that is configuration. Whoever comes back as a new process is welcome at once.
     ///
@@ -265,65 +205,6 @@ impl NodeCore {
         let outcome = self.membership.forget(now.holder, id);
         self.settle(now);
         outcome
-    }
-
-    /// Whether nobody could take over yet, but somebody may in a while. Where nobody else may
-    /// ever lead, whoever gives the order knows that.
-    fn should_wait_for_standby(&self) -> bool {
-        let known = self.election.as_ref().and_then(Election::best_standby);
-        let other = |member: &MemberView| {
-            member.id != self.me.id && member.eligible && member.state == MemberState::Alive
-        };
-        known.is_none() && self.membership.members().iter().any(other)
-    }
-
-    fn standby(&self, id: NodeId) -> Option<Process> {
-        if id == self.me.id {
-            return None;
-        }
-        let members = self.membership.members();
-        let eligible = members.iter().any(|member| member.id == id && member.eligible);
-        let (process, _) = self.membership.address_of(id)?;
-        eligible.then_some(process)
-    }
-
-    /// Whether something is done under the lease that must end before it is handed over. See
-    /// [`Event::MakeWay`].
-    pub fn set_occupied(&mut self, occupied: bool) {
-        if let Some(election) = &mut self.election {
-            election.set_occupied(occupied);
-        }
-    }
-
-    /// Steps down if it is Goose, says goodbye, and is gone once [`NodeCore::has_left`].
-    pub fn leave(&mut self, now: Now) {
-        self.enter(now);
-        if self.leaving.is_none() {
-            self.leaving = Some(Leaving { since: now.holder, next_goodbye: now.holder });
-            if let Some(election) = &mut self.election {
-                election.step_down(now, None, None, true);
-            }
-            self.drain_election(now);
-            self.membership.leave(now.holder);
-        }
-        self.settle(now);
-    }
-
-    fn say_goodbye(&mut self, now: Now) {
-        let Some(leaving) = &mut self.leaving else { return };
-        if leaving.next_goodbye <= now.holder {
-            leaving.next_goodbye = now.holder.plus(LINGER_LEAST / 5);
-            self.membership.linger(now.holder);
-        }
-    }
-
-    /// Whether everything was said and the process may end.
-    pub fn has_left(&self, now: Now) -> bool {
-        let Some(leaving) = &self.leaving else { return false };
-        let stayed = now.holder.since(leaving.since);
-        let unsaid = self.election.as_ref().is_some_and(Election::is_saying_farewell);
-        let alone = !self.membership.may_be_known();
-        stayed >= LINGER_MOST || (!unsaid && (alone || stayed >= LINGER_LEAST))
     }
 
     /// The next thing to be done, in order; none if all is.
@@ -346,7 +227,8 @@ impl NodeCore {
         let watch = self.joining.next_check().map(|at| at.since(now.holder));
         let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
         let goodbye = self.leaving.as_ref().map(|leaving| leaving.next_goodbye.since(now.holder));
-        [write, membership, seeding, watch, election, goodbye].into_iter().flatten().min()
+        let drain = self.drain.deadline().map(|at| at.since(now.holder));
+        [write, membership, seeding, watch, election, goodbye, drain].into_iter().flatten().min()
     }
 
     /// This process.
@@ -408,6 +290,7 @@ impl NodeCore {
             counters: self.counters.clone(),
             started: self.started,
             store_lost: self.has_lost_store(),
+            ending: self.ending(),
         }
     }
 

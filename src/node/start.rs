@@ -5,6 +5,7 @@ use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
 
 use super::addresses::Addresses;
+use super::drain::Drain;
 use super::join::Joining;
 use super::keep::Keeping;
 use super::proof::Proofs;
@@ -88,6 +89,7 @@ impl NodeCore {
             index: 1,
             started: now.holder,
             clock_offset: None,
+            drain: Drain::new(setup.drain_timeout),
             leaving: None,
             heirs: Heirs::default(),
             setup,

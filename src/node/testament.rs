@@ -35,7 +35,11 @@ impl NodeCore {
     /// The testament, whenever it differs from the last one: voters came, moved or restarted.
     /// An empty one means that nothing is left to release: the node has left by itself.
     pub fn poll_testament(&mut self) -> Option<Vec<Testament>> {
-        if self.leaving.is_some() {
+        if let Some(leaving) = &self.leaving {
+            if !leaving.releases() {
+                // What this process held, it still holds: whoever is certain of its death says so.
+                return None;
+            }
             let first = !self.heirs.withdrawn && !self.is_saying_farewell();
             self.heirs.withdrawn |= first;
             return first.then(Vec::new);

@@ -9,29 +9,31 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::alarm::Alarm;
 use super::clock::Clock;
-use super::handle::Shared;
+use super::handle::{Departure, Shared};
 use super::history::History;
 use super::journal;
 use super::reload::Change;
 use super::socket::{Endpoint, RECEIVE_SIZE};
 use super::start::Confidant;
 use super::store::{Stored, Writer};
-use super::work::Rest;
+use super::work::{Asked, Permit, Word};
 use crate::node::{ForgetError, NodeCore, Output, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::work::{EndOfWork, WorkRefused};
 
 /// Datagrams handled before anything else gets a turn.
 const BATCH: usize = 64;
+/// Orders and words obeyed before the socket gets a turn.
+const OBEYED_MAX: usize = 16;
 /// Names are looked up for this long at most.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Counters and the like are published this often at most.
@@ -42,22 +44,15 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Seeds' names, and what was found behind each.
 pub(super) type LookedUp = Vec<(String, journal::Found)>;
 
+/// Where the outcome of an order to step down goes.
+pub(super) type Answer = oneshot::Sender<Result<SteppedDown, StepDownError>>;
+
 /// An order from outside.
 #[derive(Debug)]
 pub(super) enum Order {
-    StepDown {
-        to: Option<NodeId>,
-        hold: Option<Duration>,
-        reply: oneshot::Sender<Result<SteppedDown, StepDownError>>,
-        /// No work begins before the order is obeyed, though whoever gave it may be gone.
-        rest: Rest,
-    },
-    Abdicate,
-    Forget {
-        id: NodeId,
-        reply: oneshot::Sender<Result<(), ForgetError>>,
-    },
-    Leave(Option<Rest>),
+    StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
+    BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
+    Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
     Change(Change),
 }
 
@@ -69,6 +64,14 @@ pub(super) struct Driver {
     pub(super) writer: Writer,
     pub(super) stored: mpsc::UnboundedReceiver<Stored>,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// What needs no answer, and the other end of the line, for those who work.
+    pub(super) words: (mpsc::UnboundedSender<Word>, mpsc::UnboundedReceiver<Word>),
+    /// What those who work are told.
+    pub(super) asked: watch::Sender<Asked>,
+    /// Who waits for an order to step down that was accepted.
+    pub(super) waiting: Vec<Answer>,
+    /// Orders and words obeyed since the socket was last looked at.
+    pub(super) obeyed: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) clock: Clock,
     pub(super) resolved: (mpsc::Sender<LookedUp>, mpsc::Receiver<LookedUp>),
@@ -84,11 +87,12 @@ pub(super) struct Driver {
 pub(super) struct Published {
     index: u64,
     at: HolderTime,
+    ending: Option<EndOfWork>,
 }
 
 impl Driver {
-    /// Runs until the node has left.
-    pub(super) async fn run(mut self) {
+    /// Runs until the node has left, and says how.
+    pub(super) async fn run(mut self) -> Departure {
         let mut buffer = Box::new([0_u8; RECEIVE_SIZE]);
         loop {
             self.carry_out();
@@ -102,10 +106,16 @@ impl Driver {
             self.wait(&mut buffer).await;
         }
         self.publish(true);
+        let departure = if self.core.leaves_without_release() {
+            Departure::WorkGoesOn
+        } else {
+            Departure::Released
+        };
         // The state folder is unlocked once the writing thread is done: whoever waits for the
         // end of this node may start the next one in the same folder.
         drop(self.writer);
         while self.stored.recv().await.is_some() {}
+        departure
     }
 
     /// Waits for one input and hands it to the core.
@@ -114,30 +124,24 @@ impl Driver {
             biased;
             stored = self.stored.recv(), if !self.store_lost => match stored {
                 Some(Stored { ticket, outcome }) => {
-                    self.look_at_work();
                     self.core.handle_stored(self.clock.now(), ticket, outcome);
                 }
                 // It lives as long as the writer here does, unless it has died.
                 None => self.lose_store(),
             },
-            // Few and bounded, so before the socket: a flood would put them off for ever.
-            Some(order) = self.orders.recv() => self.obey(order),
+            // Before the socket: a flood would put them off for ever. And a program that begins
+            // and ends work without a pause must not put the socket off.
+            Some(word) = self.words.1.recv(), if self.obeyed < OBEYED_MAX => self.listen(word),
+            Some(order) = self.orders.recv(), if self.obeyed < OBEYED_MAX => self.obey(order),
+            () = std::future::ready(()), if self.obeyed >= OBEYED_MAX => self.receive(buffer),
             Some(names) = self.resolved.1.recv() => self.take_names(&names),
             () = self.socket.readable() => self.receive(buffer),
-            () = self.alarm.rings() => {
-                self.look_at_work();
-                self.core.handle_timeout(self.clock.now());
-            }
+            () = self.alarm.rings() => self.core.handle_timeout(self.clock.now()),
         }
     }
 
-    /// Work may have begun while this task waited, and then the lease is not just given away.
-    fn look_at_work(&mut self) {
-        self.core.set_occupied(self.shared.work.is_busy());
-    }
-
     fn receive(&mut self, buffer: &mut [u8; RECEIVE_SIZE]) {
-        self.look_at_work();
+        self.obeyed = 0;
         for _ in 0..BATCH {
             let Some((length, from)) = self.socket.try_receive(buffer) else { break };
             self.core.handle_datagram(self.clock.now(), from, &buffer[..length]);
@@ -153,19 +157,24 @@ impl Driver {
     }
 
     fn obey(&mut self, order: Order) {
+        self.obeyed += 1;
         let now = self.clock.now();
         match order {
-            Order::StepDown { to, hold, reply, rest: _rest } => {
-                let outcome = self.core.step_down(now, to, hold);
-                self.publish(true);
-                // Whoever asked may have gone; the order stands.
-                let _ = reply.send(outcome);
-            }
-            Order::Abdicate => {
-                if self.core.step_down(now, None, None) == Err(StepDownError::NoStandby) {
-                    // The term ends all the same: nobody acts under it any more.
-                    let _ = self.core.step_down(now, None, Some(Duration::ZERO));
+            Order::StepDown { to, hold, reply } => match self.core.step_down(now, to, hold) {
+                Ok(()) => {
+                    self.waiting.retain(|waiting| !waiting.is_closed());
+                    self.waiting.push(reply);
                 }
+                // Whoever asked may have gone.
+                Err(error) => _ = reply.send(Err(error)),
+            },
+            Order::BeginWork { term, reply } => {
+                let permit = self
+                    .core
+                    .begin_work(now, term)
+                    .map(|()| Permit::new(term, self.asked.subscribe(), self.words.0.clone()));
+                // If whoever asked has gone, the permit is dropped, and so the work has ended.
+                let _ = reply.send(permit);
             }
             Order::Forget { id, reply } => {
                 let outcome = self.core.forget(now, id);
@@ -173,8 +182,17 @@ impl Driver {
                 // Whoever asked may have gone; the order stands.
                 let _ = reply.send(outcome);
             }
-            Order::Leave(_rest) => self.core.leave(now),
             Order::Change(change) => self.apply(change),
+        }
+    }
+
+    fn listen(&mut self, word: Word) {
+        self.obeyed += 1;
+        let now = self.clock.now();
+        match word {
+            Word::WorkEnded => self.core.end_work(now),
+            Word::Abdicated(term) => self.core.abdicate(now, term),
+            Word::Leave => self.core.leave(now),
         }
     }
 
@@ -197,6 +215,15 @@ impl Driver {
                 }
                 Output::Resolve(names) => self.resolve(names),
                 Output::Event(event) => events.push(event),
+                Output::EndWork(end) => self.asked.send_modify(|asked| {
+                    *asked = Asked { number: asked.number + 1, end: Some(end) };
+                }),
+                Output::SteppedDown(outcome) => {
+                    for reply in self.waiting.drain(..) {
+                        // Whoever asked may have gone; the order stands.
+                        let _ = reply.send(outcome);
+                    }
+                }
             }
         }
         for event in events {
@@ -233,21 +260,19 @@ impl Driver {
 
     fn publish(&mut self, force: bool) {
         let lease = self.core.lease();
-        let deadline = lease.map_or(0, |lease| lease.deadline.0);
-        if let Some(lease) = lease {
-            self.shared.led.store(lease.term, Ordering::Release);
-        }
-        let moved = self.shared.deadline.swap(deadline, Ordering::AcqRel) != deadline;
+        let moved = self.shared.lease.publish(lease.map(|lease| (lease.term, lease.deadline.0)));
         if moved && let Some(confidant) = &mut self.confidant {
-            let term = self.shared.led.load(Ordering::Acquire);
-            confidant.renewed(term, HolderTime(deadline));
+            let deadline = lease.map_or(HolderTime(0), |lease| lease.deadline);
+            confidant.renewed(self.shared.lease.led(), deadline);
         }
+        let ending = self.core.ending();
+        let moved = moved || ending != self.published.ending;
         let index = self.core.index();
         let now = self.clock.holder();
         let due = now.since(self.published.at) >= PUBLISH_INTERVAL;
         if force || moved || index != self.published.index || due {
             let changed = index != self.published.index;
-            self.published = Published { index, at: now };
+            self.published = Published { index, at: now, ending };
             let snapshot = self.core.snapshot();
             let members = Arc::clone(&snapshot.members);
             self.shared.snapshots.send_replace(Arc::new(snapshot));

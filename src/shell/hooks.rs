@@ -101,7 +101,7 @@ pub async fn keep(hooks: Hooks, handle: Handle) {
     let mut last = 0;
     loop {
         let lease = handle.until_lease(hooks.lead).await;
-        let Some(permit) = handle.begin_work() else {
+        let Ok(permit) = handle.begin_work(lease.term).await else {
             sleep(LOOK_INTERVAL).await;
             continue;
         };
@@ -116,7 +116,10 @@ pub async fn keep(hooks: Hooks, handle: Handle) {
 async fn tenure(hooks: &Hooks, handle: &Handle, permit: &Permit, lease: Lease, elected: Reason) {
     let end = async {
         tokio::select! {
-            () = permit.asked_to_end() => Reason::SteppingDown,
+            end = permit.asked_to_end() => match end {
+                Some(end) if end.reason.is_planned() => Reason::SteppingDown,
+                _ => Reason::LeaseRunsOut,
+            },
             () = until_little_is_left(handle, lease.term, hooks.lead) => Reason::LeaseRunsOut,
         }
     };

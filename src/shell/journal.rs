@@ -11,6 +11,7 @@ use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::snapshot::MemberState;
 use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::work::EndReason;
 
 /// A warning of one kind is logged this often at most.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -147,8 +148,10 @@ fn words(event: &Event) -> Option<String> {
         Event::MemberForgotten { id, address } => {
             format!("node {id} at {address} is forgotten: it is no member any more")
         }
-        Event::MakeWay { to } => {
-            format!("node {to} is preferred and has come to stay: ending the work to make way")
+        Event::WorkAskedToEnd { term, reason, milliseconds } => {
+            let limit = milliseconds.map_or(String::new(), |it| format!(" within {it} ms"));
+            let why = ending(*reason);
+            format!("the work of term {term} is to end{limit}: {why}. The lease is kept meanwhile")
         }
         Event::Released { by, died: true, .. } => {
             format!("the process of node {} has died, says its keeper", by.id)
@@ -163,6 +166,19 @@ fn words(event: &Event) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Why work is to end, for people.
+fn ending(reason: EndReason) -> String {
+    match reason {
+        EndReason::Abdicated => "whoever led has given the term up".to_owned(),
+        EndReason::Preempted { by } => {
+            format!("node {by} is higher and has come to stay (--preempt)")
+        }
+        EndReason::SteppingDown => "this node was told to step down".to_owned(),
+        EndReason::Leaving => "this node was told to leave".to_owned(),
+        EndReason::LeaseOver => "its lease is over".to_owned(),
+    }
 }
 
 fn elected(reason: ElectionReason) -> &'static str {
@@ -280,6 +296,18 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
             if *cluster { "with" } else { "without" }
         ),
         Warning::Sealing { reason, address } => unsealable(*reason, *address),
+        Warning::WorkGoesOn { term, leaves: false } => format!(
+            "the work of term {term} was asked to end and has not: the order is given up, and the \
+             lease is kept. Look why the work does not end, then give the order again"
+        ),
+        Warning::WorkGoesOn { term, leaves: true } => format!(
+            "the work of term {term} was asked to end and has not: this node leaves without \
+             releasing anything, so the others wait until its lease has run out"
+        ),
+        Warning::WorkOutlivesLease { term } => format!(
+            "the lease of term {term} is over and its work has not ended yet: nothing is released, \
+             and this node does not contend before that work has ended"
+        ),
         Warning::SeedsSilent { seeds } => format!(
             "nobody has answered yet at {}: still trying, for as long as it takes. If it stays so, \
              check that a node runs there and that UDP gets through, and that --cluster, --voters \
@@ -390,6 +418,11 @@ mod tests {
                 Warning::StoreLost,
                 "what writes this node's record has died, which is a bug: it grants nothing any more. \
                  Restart the node, and please report the lines above",
+            ),
+            (
+                Warning::WorkOutlivesLease { term: 3 },
+                "the lease of term 3 is over and its work has not ended yet: nothing is released, and \
+                 this node does not contend before that work has ended",
             ),
             (
                 Warning::Sealing { reason: Reject::Unsealed, address },

@@ -19,8 +19,10 @@ pub mod http;
 pub(crate) mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
+mod published_lease;
 mod reload;
 pub mod socket;
 pub mod start;
 pub mod store;
+mod sync;
 pub mod work;

@@ -3,8 +3,6 @@
 use std::io;
 use std::net::UdpSocket as StandardSocket;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -14,11 +12,11 @@ use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
+use super::published_lease::PublishedLease;
 use super::socket::Endpoint;
 use super::store::{Store, Writer};
-use super::work::Work;
+use super::work::Asked;
 use crate::node::{NodeCore, Testament};
-use crate::vocabulary::event::Event;
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::HolderTime;
@@ -72,17 +70,16 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let StartOptions { setup, socket, disk, store, confidant } = options;
     let (socket, alarm) = (Endpoint::new(socket)?, Alarm::new()?);
     let clock = Clock;
-    let deference = setup.timing.deference;
     let core = NodeCore::new(setup, disk, clock.now())?;
     let (writer, stored) = Writer::start(store)?;
     let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
-    let (end, ended) = watch::channel(false);
+    let (words, said) = mpsc::unbounded_channel();
+    let (end, ended) = watch::channel(None);
     let first = core.snapshot();
     let history = History::new(first.process, first.address, first.started);
     let shared = Arc::new(Shared {
-        deadline: AtomicU64::new(0),
-        led: AtomicU64::new(0),
-        work: Work::new(),
+        lease: PublishedLease::new(),
+        dismissed: watch::Sender::new(false),
         snapshots: watch::Sender::new(Arc::new(first)),
         events: broadcast::Sender::new(EVENTS_MAX),
         history: watch::Sender::new(Arc::new(history)),
@@ -94,6 +91,10 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         writer,
         stored,
         orders: order_queue,
+        words: (words.clone(), said),
+        asked: watch::Sender::new(Asked::default()),
+        waiting: Vec::new(),
+        obeyed: 0,
         shared: Arc::clone(&shared),
         clock,
         resolved: mpsc::channel(4),
@@ -103,32 +104,9 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         store_lost: false,
     };
     tokio::spawn(async move {
-        driver.run().await;
+        let departure = driver.run().await;
         // Nobody may be waiting.
-        let _ = end.send(true);
+        let _ = end.send(Some(departure));
     });
-    let handle = Handle { shared, orders, ended, clock };
-    tokio::spawn(make_way(handle.clone(), handle.events(), deference));
-    Ok(handle)
-}
-
-/// Steps down for a higher node that the cluster prefers, once the work has ended.
-async fn make_way(handle: Handle, mut events: broadcast::Receiver<Event>, deference: Duration) {
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            _ = handle.ended() => return,
-        };
-        match event {
-            Ok(Event::MakeWay { to }) => {
-                // If it fails to take over, this node comes back soon.
-                if let Err(error) = handle.step_down(Some(to), Some(2 * deference)).await {
-                    tracing::warn!("could not make way for node {to}, which is higher: {error}");
-                }
-            }
-            // What was missed comes again, after a while.
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-            Err(broadcast::error::RecvError::Closed) => return,
-        }
-    }
+    Ok(Handle { shared, orders, words, ended, clock })
 }

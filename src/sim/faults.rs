@@ -9,6 +9,7 @@ use super::disk::{DiskHealth, Tear};
 use super::host::{Input, Running};
 use super::network::{Fate, Network, Packet};
 use super::postman::Kept;
+use super::work::Working;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
 use crate::vocabulary::datagram::{self, Header};
@@ -206,6 +207,7 @@ impl World {
             inspection: Default::default(),
             envelopes: Default::default(),
             ballot: 0,
+            work: Working::default(),
         });
         let verdict = match kept {
             Some(ballot) => self.voting.voter_starts(now, id, ballot),

@@ -9,6 +9,7 @@ use super::clocks::Clocks;
 use super::disk::SimulatedDisk;
 use super::network::{Delay, Packet};
 use super::strangers::Stranger;
+use super::work::Working;
 use crate::node::NodeCore;
 use crate::vocabulary::datagram::Header;
 use crate::vocabulary::identity::{NodeId, Process};
@@ -76,6 +77,8 @@ pub struct Running {
     pub envelopes: BTreeMap<usize, Header>,
     /// The highest ballot it asked for.
     pub ballot: u64,
+    /// What is done under its lease.
+    pub work: Working,
 }
 
 /// See the module.

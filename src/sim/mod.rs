@@ -39,4 +39,5 @@ pub mod theme;
 pub mod topology;
 pub mod trace;
 mod transcript;
+pub mod work;
 pub mod world;

@@ -314,6 +314,7 @@ fn draw_setups(
                 // Somebody must be able to lead.
                 eligible: index == voters[0] || !(witnesses && dice.chance(300)),
                 timing,
+                drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
                 entropy: [0; 32],
                 keys: None,
             }

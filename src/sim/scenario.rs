@@ -28,6 +28,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
+use crate::vocabulary::work::{EndOfWork, WorkRefused};
 
 /// One way takes so many nanoseconds in a story.
 const ONE_WAY: u64 = 300_000;
@@ -73,6 +74,7 @@ impl Scenario {
             preempt: None,
             eligible: true,
             timing: Timing::of(profile),
+            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
             entropy: [0; 32],
             keys: None,
         };
@@ -136,6 +138,31 @@ impl Scenario {
     /// Tells a node to step down.
     pub fn step_down(&mut self, node: u64) -> &mut Self {
         self.act(Action::StepDown(index(node)))
+    }
+
+    /// Somebody begins to work under the lease of a node. Returns its term.
+    ///
+    /// # Errors
+    /// As the node says.
+    ///
+    /// # Panics
+    /// If the node shows no lease.
+    pub fn begin_work(&mut self, node: u64) -> Result<u64, WorkRefused> {
+        self.say(&format!("work begins on node {node}"));
+        let term = self.world.begin_work(index(node))?;
+        Ok(term.unwrap_or_else(|| panic!("node {node} shows no lease")))
+    }
+
+    /// The work on a node ends.
+    pub fn end_work(&mut self, node: u64) -> &mut Self {
+        self.say(&format!("work ends on node {node}"));
+        self.world.end_work(index(node));
+        self
+    }
+
+    /// What the work on a node was last asked.
+    pub fn asked(&self, node: u64) -> Option<EndOfWork> {
+        self.world.hosts[index(node)].running.as_ref()?.work.asked
     }
 
     /// Tells a node to have a member forgotten.

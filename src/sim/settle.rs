@@ -35,6 +35,12 @@ impl World {
                 Output::Store { ticket, record } => self.store(index, ticket, &record),
                 Output::Resolve(names) => self.resolve(index, &names),
                 Output::Event(event) => self.told(index, event),
+                Output::EndWork(end) => self.asked_to_end(index, end),
+                Output::SteppedDown(outcome) => {
+                    if outcome.is_ok() {
+                        self.coverage.count("stepped down");
+                    }
+                }
             }
         }
         let host = &self.hosts[index];
@@ -65,6 +71,7 @@ impl World {
         self.trace.mix_bytes(&packet.datagram);
         self.tally.sent(from, Network::index_of(to), &packet);
         self.judge_sent(from, to, &packet);
+        self.judge_work(from, &packet);
         let source = self.hosts[from].setup.address;
         self.send(from, source, to, packet);
     }

@@ -215,7 +215,7 @@ impl Field {
                     let revision = election.vote().map_or(0, |(_, revision)| revision);
                     self.schedule(DISK, number, Arrival::Stored { revision });
                 }
-                Some(Outgoing::Renewed(_)) => {}
+                Some(Outgoing::Renewed(_) | Outgoing::MakeWay(_)) => {}
                 Some(Outgoing::Event(event)) => self.note(|| format!("{number} {event:?}")),
                 None => {
                     let due = election.poll_timeout(now).map(|span| self.now + nanoseconds(span));

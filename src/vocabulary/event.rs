@@ -6,6 +6,7 @@ use super::datagram::Reject;
 use super::identity::{NodeId, Process};
 use super::message::Goose;
 use super::snapshot::MemberState;
+use super::work::EndReason;
 
 /// Something that people or other parts of the program may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +32,15 @@ pub enum Event {
         /// Why.
         reason: DemotionReason,
     },
-    /// The cluster prefers a higher node, which has come to stay, but something is done under
-    /// the lease: once that has ended, this node is to step down in its favour.
-    MakeWay {
-        /// Who is to take over.
-        to: NodeId,
+    /// Work is done under the lease, and is asked to end so that an order can be carried out;
+    /// the lease is renewed meanwhile.
+    WorkAskedToEnd {
+        /// The term.
+        term: u64,
+        /// Why.
+        reason: EndReason,
+        /// How long it is waited for, in milliseconds; none: without a limit.
+        milliseconds: Option<u64>,
     },
     /// This node knows another Goose than before, or none.
     GooseChanged(Option<Goose>),
@@ -148,6 +153,19 @@ pub enum Warning {
     PreemptDiffers {
         /// Whether the cluster preempts.
         cluster: bool,
+    },
+    /// Work that was asked to end has not ended within the limit.
+    WorkGoesOn {
+        /// Its term.
+        term: u64,
+        /// The node leaves all the same, and releases nothing. Otherwise it keeps the lease.
+        leaves: bool,
+    },
+    /// The lease is over and work under it is still alive. Nothing is released, and this node
+    /// does not contend before that work has ended.
+    WorkOutlivesLease {
+        /// Its term.
+        term: u64,
     },
     /// No seed has answered yet; the node keeps trying.
     SeedsSilent {

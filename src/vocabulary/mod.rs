@@ -21,3 +21,4 @@ pub mod setup;
 pub mod snapshot;
 pub mod time;
 pub mod timing;
+pub mod work;

@@ -96,6 +96,16 @@ pub enum Plant {
     NoReconciliation,
     /// Whoever is well connected never looks after its seeds.
     SeedsForsaken,
+    /// A lease that lapses is released although work is done under it.
+    LapseReleasesUnderWork,
+    /// The lease is handed over although work is done under it.
+    HandoverUnderWork,
+    /// Work begins under a term that somebody has asked to end.
+    WorkBegunWhileEnding,
+    /// A node contends although work of an earlier term of its own is alive.
+    ContendsUnderOldWork,
+    /// A node that leaves without waiting any longer releases its lease all the same.
+    LeaveReleasesUnderWork,
 }
 
 impl Plant {
@@ -150,6 +160,15 @@ impl Plant {
         Self::SightingsUnheard,
         Self::NoReconciliation,
         Self::SeedsForsaken,
+    ];
+
+    /// All that let something act after its right has ended. They show only where work is done.
+    pub const OF_WORK: [Self; 5] = [
+        Self::LapseReleasesUnderWork,
+        Self::HandoverUnderWork,
+        Self::WorkBegunWhileEnding,
+        Self::ContendsUnderOldWork,
+        Self::LeaveReleasesUnderWork,
     ];
 }
 

@@ -1,6 +1,7 @@
 //! What a node is started with, already checked: the values, not where they came from.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::configuration::{ClusterName, VoterSet};
 use super::details::Tags;
@@ -10,6 +11,9 @@ use super::timing::Timing;
 
 /// The most seeds a node keeps.
 pub const SEEDS_MAX: usize = 64;
+
+/// So long an order waits for the work under the lease to end, unless something else is said.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything the core needs to know of its configuration.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Setup {
     pub eligible: bool,
     /// The spans of the protocol.
     pub timing: Timing,
+    /// How long an order waits for the work under the lease to end.
+    pub drain_timeout: Duration,
     /// The keys with which every datagram is sealed and opened. None: all is plain.
     pub keys: Option<KeyRing>,
     /// Where all randomness of the node comes from.

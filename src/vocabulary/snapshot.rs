@@ -13,6 +13,7 @@ use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
 use super::message::Goose;
 use super::time::HolderTime;
+use super::work::EndOfWork;
 
 /// One node's view of itself and of its cluster, taken after an input was handled.
 #[derive(Clone, Debug)]
@@ -47,6 +48,9 @@ pub struct Snapshot {
     pub started: HolderTime,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
+    /// Somebody has asked to end the term that is led, and its work has not ended yet: no other
+    /// work begins under it.
+    pub ending: Option<EndOfWork>,
 }
 
 /// How far a node has come.
@@ -79,6 +83,11 @@ impl Snapshot {
     /// The lease, if it is still valid at `now`. This is the only way to ask for the role.
     pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
         self.lease.filter(|lease| now < lease.deadline)
+    }
+
+    /// The same, if work may begin under it: nobody has asked to end its term.
+    pub fn open_lease_at(&self, now: HolderTime) -> Option<Lease> {
+        self.lease_at(now).filter(|_| self.ending.is_none())
     }
 }
 

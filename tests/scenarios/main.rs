@@ -40,3 +40,4 @@ mod letters;
 mod partitions;
 mod restarts;
 mod stage;
+mod work;

@@ -150,6 +150,7 @@ impl RunSettings {
             voter_addresses,
             eligible: !raw.never_goose,
             timing,
+            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
             keys,
             entropy: environment.entropy,
         };

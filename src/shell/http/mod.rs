@@ -88,7 +88,8 @@ impl NodeView for Handle {
         Handle::forget(self, id).await
     }
     async fn leave(&self) -> Result<(), OrderError> {
-        Handle::leave(self).await
+        // Whoever asked is told what is left of it: nothing.
+        Handle::leave(self).await.map(|_| ()).map_err(|_| OrderError::Unavailable)
     }
 }
 

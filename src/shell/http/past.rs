@@ -97,9 +97,10 @@ pub fn name(event: &Event) -> &'static str {
         Event::GooseChanged(_) => "goose",
         Event::MemberChanged { .. } | Event::MemberForgotten { .. } => "member",
         Event::Founded | Event::Quarantined { .. } => "voter",
-        Event::Started { .. } | Event::Joined | Event::MakeWay { .. } | Event::Released { .. } => {
-            "node"
-        }
+        Event::Started { .. }
+        | Event::Joined
+        | Event::WorkAskedToEnd { .. }
+        | Event::Released { .. } => "node",
         Event::Warning(_) => "warning",
     }
 }

@@ -457,14 +457,18 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
             let kind = match error {
-                OrderError::Refused(StepDownError::NotGoose) => Kind::NotTheGoose,
+                OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. }) => {
+                    Kind::NotTheGoose
+                }
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
                 OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
                 OrderError::NotForgotten(ForgetError::Unknown(_)) => Kind::NoSuchMember,
                 OrderError::NotForgotten(ForgetError::Own(_) | ForgetError::Present(_)) => {
                     Kind::MemberPresent
                 }
-                OrderError::Unavailable | OrderError::WorkGoesOn => Kind::Unavailable,
+                OrderError::Unavailable | OrderError::Refused(StepDownError::WorkGoesOn) => {
+                    Kind::Unavailable
+                }
             };
             kind.with(error.to_string()).response()
         }

@@ -11,7 +11,7 @@ use crate::election::outbox::Outgoing;
 use crate::sim::electorate;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::datagram::Addressee;
-use crate::vocabulary::event::Event;
+use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::Message;
 use crate::vocabulary::plant::{self, Plant};
@@ -140,7 +140,7 @@ impl World {
                 }
                 Outgoing::Persist | Outgoing::PersistSoon => self.nodes[place].note_change(),
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge_term(term),
-                Outgoing::Event(_) | Outgoing::Renewed(_) => {}
+                Outgoing::Event(_) | Outgoing::Renewed(_) | Outgoing::MakeWay(_) => {}
             }
         }
         if !bounds.slow_disks && self.nodes[place].pending.is_some() {
@@ -284,7 +284,9 @@ impl World {
     ) {
         let nominee = nominee.map(|nominee| self.nodes[nominee].me);
         self.act(bounds, place, |election, now| {
-            election.step_down(now, nominee, Some(Duration::ZERO), leaving);
+            let reason =
+                if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
+            election.step_down(now, nominee, Some(Duration::ZERO), reason);
         });
     }
 }

@@ -94,6 +94,7 @@ fn duck() -> Snapshot {
         counters: Counters::default(),
         started: at(1_000),
         store_lost: false,
+        ending: None,
     }
 }
 

@@ -1,0 +1,44 @@
+//! What an election shows of its insides: to people, and to checkers.
+
+use super::{Election, contender, link};
+use crate::election::voter::Voter;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
+use crate::vocabulary::snapshot::VoterView;
+use crate::vocabulary::time::HolderTime;
+
+impl Election {
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        self.voter.as_ref().map(Voter::tables).unwrap_or_default()
+    }
+
+    /// Each voter as this node sees it; addresses are for the caller to fill in.
+    pub fn voter_views(&self) -> Vec<VoterView> {
+        let view = |(id, link): (&NodeId, &link::Link)| VoterView {
+            id: *id,
+            address: None,
+            answered: link.answered(),
+            granted_until: (link.counted_until() > HolderTime(0)).then(|| link.counted_until()),
+        };
+        self.contender.links.iter().map(view).collect()
+    }
+
+    /// The insides, for checkers.
+    pub fn inspect(&self) -> Inspection {
+        let voter = self.voter.as_ref().map(|voter| VoterInspection {
+            grant: voter.grant().map(|grant| (grant.holder, grant.ballot, grant.expiry)),
+            quarantine_until: voter.quarantine_until(),
+            max_ballot: voter.ledger().vote().max_ballot,
+            durable_ballot: voter.ledger().durable_ballot(),
+            may_grant: voter.may_grant(),
+        });
+        let claiming = match &self.contender.role {
+            contender::Role::Claiming(claim) => Some(claim.ballot),
+            _ => None,
+        };
+        let links = self.contender.links.iter();
+        let counted = links.map(|(id, link)| (*id, link.counted_until())).collect();
+        Inspection { voter, counted, is_claiming: claiming }
+    }
+}

@@ -1,0 +1,86 @@
+//! The guards of one term, counted: the last that is dropped gives the term up.
+//!
+//! ```text
+//!   enter(7) ─▶ 1 guard ─▶ enter(7) ─▶ 2 ─▶ leave ─▶ 1 ─▶ leave ─▶ given up ─▶ enter(7): no
+//! ```
+//!
+//! Guards come and go on any thread. Whether a guard was the last, and whether another may still
+//! be made, is one decision under one lock: so a guard is never made of a term that was given up.
+
+use super::sync::{Mutex, PoisonError};
+
+/// See the module. Terms only rise.
+#[derive(Debug)]
+pub(super) struct Guards {
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// The term that guards were last made of.
+    term: u64,
+    /// How many there are.
+    count: usize,
+    /// Nothing leads under this term or an earlier one any more.
+    given_up: u64,
+}
+
+impl Guards {
+    pub(super) fn new() -> Self {
+        Self { held: Mutex::new(Held::default()) }
+    }
+
+    /// A guard of `term` is made. Returns whether it may be: not if the term was given up, or is
+    /// an earlier one than another guard's.
+    pub(super) fn enter(&self, term: u64) -> bool {
+        // A panic elsewhere cannot have left it half written.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if term <= held.given_up || term < held.term {
+            return false;
+        }
+        if held.term != term {
+            // Guards of earlier terms guard nothing any more.
+            (held.term, held.count) = (term, 0);
+        }
+        held.count += 1;
+        true
+    }
+
+    /// A guard of `term` was dropped. If it was the last of them, the term is given up, and
+    /// `abdicate` is called before any other guard can be asked for.
+    pub(super) fn leave(&self, term: u64, abdicate: impl FnOnce()) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.term != term {
+            return;
+        }
+        held.count -= 1;
+        if held.count == 0 {
+            held.given_up = term;
+            abdicate();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_last_guard_gives_the_term_up_and_then_for_good() {
+        let guards = Guards::new();
+        let leave = |term: u64| {
+            let mut abdicated = false;
+            guards.leave(term, || abdicated = true);
+            abdicated
+        };
+        assert!(guards.enter(7) && guards.enter(7));
+        assert!(!leave(7));
+        assert!(guards.enter(7));
+        assert!(!leave(7) && leave(7));
+        assert!(!guards.enter(7) && !guards.enter(6));
+
+        assert!(guards.enter(9) && guards.enter(10));
+        assert!(!leave(9), "its term was over already");
+        assert!(!guards.enter(9) && leave(10));
+    }
+}

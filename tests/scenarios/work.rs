@@ -1,0 +1,137 @@
+//! Work under the lease: what is asked of it, what waits for it, and what nothing waits for.
+
+use std::time::Duration;
+
+use gaggle::sim::postman::Kind;
+use gaggle::sim::scenario::Scenario;
+use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
+use gaggle::vocabulary::work::{EndReason, WorkRefused};
+
+use crate::stage::PATIENCE;
+
+/// Three voters, of which node 3 leads under term 1, with standbys at hand.
+fn three() -> Scenario {
+    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(PATIENCE), 3);
+    story.run(1000);
+    story
+}
+
+#[test]
+fn an_order_waits_for_the_work_and_the_lease_is_kept_meanwhile() {
+    let mut story = three();
+    let term = story.begin_work(3).unwrap();
+    story.step_down(3).run(20_000);
+    assert!(story.leads(3), "{}", story.transcript());
+    assert_eq!(story.asked(3).unwrap().reason, EndReason::SteppingDown);
+    assert_eq!(story.begin_work(3), Err(WorkRefused::Ending { term }));
+    story.end_work(3);
+    assert!(!story.leads(3));
+    story.until(Duration::from_millis(100), "successor", &|story| story.goose().is_some());
+    assert_ne!(story.goose().unwrap().0, 3);
+}
+
+#[test]
+fn a_refused_order_asks_nothing_of_the_work() {
+    let mut story = three();
+    story.begin_work(3).unwrap();
+    story.crash(1).crash(2);
+    // Both are still members, but nobody has polled the voters lately.
+    let mut alone = Scenario::new(1, 3, &[3]);
+    alone.start(&[1, 2, 3]);
+    assert_eq!(alone.until_agreed(PATIENCE), 3);
+    alone.run(1000).begin_work(3).unwrap();
+    alone.step_down(1).step_down(2).run(100);
+    assert_eq!(alone.asked(3), None);
+    alone.begin_work(3).unwrap();
+}
+
+#[test]
+fn work_that_does_not_end_keeps_the_lease_and_the_order_is_given_up() {
+    let mut story = three();
+    let term = story.begin_work(3).unwrap();
+    story.step_down(3).run(29_000);
+    assert!(story.begin_work(3).is_err());
+    story.run(2000);
+    assert!(story.leads(3) && story.terms() == 1);
+    assert_eq!(story.begin_work(3), Ok(term), "other work may begin");
+}
+
+#[test]
+fn a_lapse_releases_nothing_while_work_is_alive_and_nobody_leads_twice() {
+    let mut story = three();
+    let term = story.begin_work(3).unwrap();
+    story.listen(&[Kind::Release]);
+    story.cut(&[(1, 3), (2, 3)]);
+    story.until(PATIENCE, "lapse", &|story| !story.leads(3));
+    assert_eq!(story.asked(3).unwrap().reason, EndReason::LeaseOver);
+    let lapsed = story.world.now;
+    story.until(PATIENCE, "successor", &|story| story.goose().is_some());
+    let gap = Duration::from_nanos(story.world.now - lapsed);
+    assert!(gap >= Duration::from_millis(15), "the voters kept the lease for {gap:?} only");
+    story.heal().crash(1).run(3000);
+    assert!(!story.transcript().contains("releases ballot"), "{}", story.transcript());
+    // Nodes 2 and 3 are a majority. Node 2 leads; node 3 does not even when node 2 is gone.
+    story.start(&[1]).run(2000);
+    let before = story.terms();
+    story.crash(2).run(5000);
+    assert_eq!(story.goose().map(|(node, _)| node), Some(1), "{}", story.transcript());
+    assert!(story.terms() > before);
+    story.end_work(3);
+    assert_eq!(story.begin_work(3), Err(WorkRefused::NotLeading { term }));
+}
+
+#[test]
+fn a_node_whose_old_work_is_alive_does_not_contend_until_it_has_ended() {
+    let mut story = Scenario::new(1, 2, &[1, 2]);
+    story.start(&[1, 2]);
+    assert_eq!(story.until_agreed(PATIENCE), 2);
+    story.begin_work(2).unwrap();
+    story.separate(&[1], &[2]).run(2000).heal();
+    story.until(PATIENCE, "other Goose", &|story| story.leads(1));
+    story.step_down(1).run(5000);
+    assert!(!story.leads(2), "{}", story.transcript());
+    story.end_work(2);
+    story.crash(1).start(&[1]);
+    story.until(PATIENCE, "Goose", &|story| story.goose().is_some());
+}
+
+#[test]
+fn a_node_that_leaves_waits_for_its_work_and_then_leaves_without_a_release() {
+    let mut story = three();
+    story.begin_work(3).unwrap();
+    story.listen(&[Kind::Release]);
+    story.leave(3).run(29_900);
+    assert!(story.leads(3));
+    assert_eq!(story.asked(3).unwrap().reason, EndReason::Leaving);
+    let limit = DRAIN_TIMEOUT + Duration::from_secs(1);
+    story.until(limit, "leave", &|story| story.process(3).is_none());
+    story.until_agreed(PATIENCE);
+    assert!(!story.transcript().contains("releases"), "{}", story.transcript());
+}
+
+#[test]
+fn a_node_that_leaves_hands_over_once_its_work_has_ended() {
+    let mut story = three();
+    story.begin_work(3).unwrap();
+    story.leave(3).run(5000).end_work(3);
+    assert!(!story.leads(3));
+    story.until(Duration::from_millis(100), "successor", &|story| story.goose().is_some());
+    story.until(PATIENCE, "leave", &|story| story.process(3).is_none());
+}
+
+#[test]
+fn an_order_whose_successor_has_gone_finds_another() {
+    let mut story = three();
+    story.begin_work(3).unwrap();
+    let index = 2;
+    let host = &mut story.world.hosts[index];
+    let now = host.clocks.now(story.world.now);
+    let two = story.world.hosts[1].id;
+    let core = &mut story.world.hosts[index].running.as_mut().unwrap().core;
+    core.step_down(now, Some(two), None).unwrap();
+    story.crash(2).run(5000);
+    story.end_work(3);
+    story.until(Duration::from_millis(200), "successor", &|story| story.leads(1));
+}
