@@ -7,7 +7,8 @@ use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 
-use crate::stage::PATIENCE;
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Three voters, of which node 3 leads under term 1, with standbys at hand.
 fn three() -> Scenario {
