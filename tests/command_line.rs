@@ -13,6 +13,7 @@ use gaggle::node::{ForgetError, StepDownError, SteppedDown};
 use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
 use gaggle::shell::http::{NodeView, Options, ServerThread, spawn_thread};
+use gaggle::shell::pulse::Pulse;
 use gaggle::vocabulary::configuration::ClusterName;
 use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
@@ -30,6 +31,9 @@ impl NodeView for Double {
     }
     fn holder_now(&self) -> HolderTime {
         HolderTime(1_000_000_000)
+    }
+    fn pulse(&self) -> Pulse {
+        Pulse { last: self.holder_now(), ended: false }
     }
     fn history(&self) -> watch::Receiver<Arc<History>> {
         self.1.subscribe()

@@ -18,8 +18,8 @@ use std::time::Duration;
 use divan::{Bencher, black_box};
 use gaggle::node::Output;
 use gaggle::shell::handle::Handle;
-use gaggle::shell::http::routes;
 use gaggle::shell::http::views::Moment;
+use gaggle::shell::http::{Options, routes};
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{NoStore, StateFolder, Store};
 use gaggle::vocabulary::configuration::ClusterName;
@@ -76,12 +76,13 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
     let handle = leading_node();
     let uri: Uri = path.parse().expect("a path");
     let headers = HeaderMap::new();
+    let options = Options::new(Duration::from_millis(200));
     bencher.bench_local(|| {
         let snapshot = handle.snapshot();
         let history = Arc::clone(&handle.history().borrow());
         let now = handle.holder_now();
-        let reachable_within = Duration::from_secs(1);
-        let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
+        let pulse = handle.pulse();
+        let moment = Moment::new(&snapshot, &history, (now, pulse), &options);
         let (method, peer) = (&Method::GET, IpAddr::V4(Ipv4Addr::LOCALHOST));
         let request = routes::Request { method, uri: &uri, headers: &headers, peer };
         routes::respond(black_box(request), &moment, None)

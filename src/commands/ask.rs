@@ -186,7 +186,8 @@ fn status_table(status: StatusView) -> String {
     let voters = status.voters.as_ref();
     let is_voter = voters.is_some_and(|voters| voters.is_voter);
     let uptime = Duration::from_secs(status.node.uptime_ms / 1000);
-    table::pairs(&[
+    let stuck = status.node.stuck_for().map(|age| ("STUCK", format!("for {age:.1?}: restart it")));
+    let mut pairs = vec![
         ("cluster", status.cluster),
         ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
         ("address", status.node.addr.to_string()),
@@ -209,7 +210,9 @@ fn status_table(status: StatusView) -> String {
                 status.members.alive, status.members.suspect, status.members.down
             ),
         ),
-    ])
+    ];
+    pairs.extend(stuck);
+    table::pairs(&pairs)
 }
 
 fn list(ids: &[NodeId]) -> String {

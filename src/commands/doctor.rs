@@ -85,6 +85,11 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         "node",
         format!("node {} answers HTTP within {round_trip:.1?}", status.node.id),
     );
+    if let Some(age) = status.node.stuck_for() {
+        let words =
+            format!("the node is stuck: its driver has not come round for {age:.1?}. Restart it");
+        findings.add(Verdict::Wrong, "node", words);
+    }
     if status.node.addr.ip().to_canonical().is_loopback() || is_here(&status) {
         machine(&mut findings);
     }
@@ -97,7 +102,11 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         Err(error) => findings.add(Verdict::Wrong, "voters", error.to_string()),
     }
     match asked(ask, Question::Get("/metrics")) {
-        Ok(answer) => refusals(&mut findings, &String::from_utf8_lossy(&answer.body)),
+        Ok(answer) => {
+            let metrics = String::from_utf8_lossy(&answer.body);
+            refusals(&mut findings, &metrics);
+            log(&mut findings, &metrics);
+        }
         Err(error) => findings.add(Verdict::Wrong, "datagrams", error.to_string()),
     }
     report(arguments, &findings)?;
@@ -350,9 +359,8 @@ fn both_ways(
 fn refusals(findings: &mut Findings, metrics: &str) {
     let mut seen = false;
     for (reason, words) in MENDABLE {
-        let start = format!("gaggle_datagrams_dropped_total{{reason=\"{}\"}} ", reason.name());
-        let count = metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse::<u64>().ok());
-        if let Some(count) = count.filter(|count| *count > 0) {
+        let name = format!("gaggle_datagrams_dropped_total{{reason=\"{}\"}} ", reason.name());
+        if let Some(count) = counted(metrics, &name).filter(|count| *count > 0) {
             let words = format!("{count} refused since the node started: {words}");
             findings.add(Verdict::Odd, "datagrams", words);
             seen = true;
@@ -361,6 +369,23 @@ fn refusals(findings: &mut Findings, metrics: &str) {
     if !seen {
         let words = "none was refused for its key, its cluster, its voters or its version";
         findings.add(Verdict::Ok, "datagrams", words);
+    }
+}
+
+/// What is counted under `name`, which ends in a space.
+fn counted(metrics: &str, name: &str) -> Option<u64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok())
+}
+
+/// Whether somebody reads what the node says.
+fn log(findings: &mut Findings, metrics: &str) {
+    let dropped = counted(metrics, "gaggle_log_lines_dropped_total ");
+    if let Some(count) = dropped.filter(|count| *count > 0) {
+        let words = format!(
+            "{count} lines were dropped since the node started: nobody read its standard error, or \
+             it is closed"
+        );
+        findings.add(Verdict::Odd, "log", words);
     }
 }
 

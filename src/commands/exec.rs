@@ -23,7 +23,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::arguments::{ExecArguments, OnExit};
 use super::launch::{Launched, launch};
-use super::log::Log;
+use super::log::{self, Log};
 use super::reload::Running;
 use super::run::{Signals, greeting};
 use super::settings::{Environment, RunSettings, SettingsError};
@@ -52,16 +52,17 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Runs a node and its command to their end.
 pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitCode, CommandError> {
+    let log = Log::start(arguments.run.log_format, arguments.run.log_level)
+        .map_err(CommandError::Process)?;
     let environment = Environment::of_process(entropy()?);
     let refused = |error| CommandError::settings(error, origins);
     let settings = RunSettings::check(&arguments.run, &environment).map_err(refused)?;
     let stop_timeout = stop_timeout(arguments, &settings.setup.timing).map_err(refused)?;
-    let log = Log::start(arguments.run.log_format, arguments.run.log_level);
     let running = Running::new(log, &arguments.run, &settings, origins);
     for warning in &settings.warnings {
         tracing::warn!("{}", one_line(warning));
     }
-    // Before the runtime: a process that has no threads yet is cheapest to start another from.
+    // Before the runtime: a process that has few threads yet is cheapest to start another from.
     let (workload, confidant) = workload::start(&arguments.command, stop_timeout)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
@@ -84,6 +85,7 @@ pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitC
     });
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
+    log::finish();
     outcome
 }
 
@@ -120,7 +122,7 @@ async fn lived(
 ) -> Result<ExitCode, CommandError> {
     let mut verdict = None;
     let mut signalled = false;
-    let systemd = Systemd::of_environment();
+    let systemd = Systemd::of_environment(&handle);
     let mut work = pin!(shift.work(&mut reports, &mut forwarded));
     tokio::select! {
         code = &mut work => verdict = Some(code),
@@ -129,7 +131,7 @@ async fn lived(
         outcome = handle.ended() => {
             outcome.map_err(|error| CommandError::Ended(error.to_string()))?;
         }
-        (name, _) = signals.next_end(|| running.reload(&handle)) => {
+        (name, _) = signals.next_end(&mut running, &handle) => {
             tracing::info!("{name} received: ending the command and leaving; once more ends at once");
             signalled = true;
             // What it answered at the end of an earlier tenure was another question.
@@ -151,6 +153,7 @@ async fn lived(
             (name, number) = signals.next() => {
                 if signalled {
                     tracing::warn!("{name} received again: ending without goodbye");
+                    log::finish();
                     // The keeper ends the command.
                     std::process::exit(128 + number);
                 }

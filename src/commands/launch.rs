@@ -5,6 +5,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
+use super::log;
 use super::settings::{RunSettings, Storage};
 use crate::node;
 use crate::shell::handle::Handle;
@@ -71,6 +72,7 @@ pub(super) fn launch(
         TcpListener::bind(http).map_err(|error| BindError::of(Purpose::Http, http, error))?;
     let mut options = http::Options::new(setup.timing.standby_interval);
     options.admin_token = admin_token;
+    options.log_lines_dropped = log::dropped_lines();
     make_room(&mut options);
     let handle = start(StartOptions { setup, socket, disk, store, confidant })?;
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {

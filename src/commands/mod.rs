@@ -166,8 +166,7 @@ pub fn main() -> ExitCode {
 /// The exit code, after saying what went wrong, if anything did.
 fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
     outcome.unwrap_or_else(|error| {
-        // If even this cannot be written, the exit code still speaks.
-        let _ = writeln!(std::io::stderr(), "gaggle: {}", one_line(&error.to_string()));
+        log::say(&format!("gaggle: {}", one_line(&error.to_string())));
         error.exit().into()
     })
 }

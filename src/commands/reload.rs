@@ -1,5 +1,13 @@
 //! SIGHUP: everything is read again as it was at the start. Keys, seeds and the log level take
 //! effect; of the rest is said what waits for a restart. What is refused changes nothing.
+//!
+//! A thread of its own reads, for a file system that hangs must not stop the node. One reads at a
+//! time; who asks meanwhile is served by one more reading, once that is done.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::arguments::{LogLevel, RunArguments};
 use super::check::{Setting, effective};
@@ -14,6 +22,9 @@ use crate::vocabulary::seal::KeyRing;
 /// What takes effect without a restart.
 const AT_ONCE: [&str; 3] = ["seed", "key-file", "log-level"];
 
+/// Files that have not been read after this are spoken of.
+const READ_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What the node runs with.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -22,10 +33,22 @@ pub(super) struct Running {
     effective: Vec<Setting>,
     keys: Option<KeyRing>,
     admin_token: Option<Token>,
+    reading: Option<Reading>,
+}
+
+/// The thread that reads.
+#[derive(Debug)]
+struct Reading {
+    thread: JoinHandle<Result<Fresh, CommandError>>,
+    /// It was said that it takes long.
+    told: bool,
+    /// Somebody asked meanwhile: what is being read may be older than what is meant.
+    again: bool,
 }
 
 /// What was read anew.
-struct Fresh {
+#[derive(Debug)]
+pub(super) struct Fresh {
     settings: RunSettings,
     effective: Vec<Setting>,
     log_level: LogLevel,
@@ -41,13 +64,57 @@ impl Running {
         let effective = effective(raw, settings, origins);
         let keys = settings.setup.keys.clone();
         let admin_token = settings.admin_token.clone();
-        Self { log, log_level: raw.log_level, effective, keys, admin_token }
+        let log_level = raw.log_level;
+        Self { log, log_level, effective, keys, admin_token, reading: None }
     }
 
-    /// Reads everything again and lets take effect what can.
-    pub(super) fn reload(&mut self, handle: &Handle) {
-        match fresh() {
-            Ok(fresh) => self.adopt(handle, fresh),
+    /// Begins to read everything again. Never waits.
+    pub(super) fn hung_up(&mut self) {
+        match &mut self.reading {
+            Some(reading) => {
+                reading.again = true;
+                tracing::info!(
+                    "SIGHUP received: the settings are being read already, and then once more"
+                );
+            }
+            None => {
+                let thread = tokio::task::spawn_blocking(fresh);
+                self.reading = Some(Reading { thread, told: false, again: false });
+            }
+        }
+    }
+
+    /// What was read anew, once it is; never if nothing is being read. May be cancelled.
+    pub(super) async fn read(&mut self) -> Result<Fresh, CommandError> {
+        let Some(reading) = &mut self.reading else { return std::future::pending().await };
+        let read = loop {
+            if reading.told {
+                break (&mut reading.thread).await;
+            }
+            match timeout(READ_PATIENCE, &mut reading.thread).await {
+                Ok(read) => break read,
+                Err(_) => {
+                    reading.told = true;
+                    tracing::warn!(
+                        "SIGHUP received, but the settings' files have not been read for \
+                         {READ_PATIENCE:?}: the node goes on with what it has. Look to the file \
+                         system that they are on"
+                    );
+                }
+            }
+        };
+        let again = reading.again;
+        self.reading = None;
+        if again {
+            self.hung_up();
+        }
+        read.map_err(|error| CommandError::Process(std::io::Error::other(error)))?
+    }
+
+    /// Lets take effect what can of what was read.
+    pub(super) fn adopt(&mut self, handle: &Handle, fresh: Result<Fresh, CommandError>) {
+        match fresh {
+            Ok(fresh) => self.take(handle, fresh),
             Err(error) => {
                 let reason = one_line(&error.to_string());
                 tracing::error!("SIGHUP received, but nothing is changed: {reason}");
@@ -55,7 +122,7 @@ impl Running {
         }
     }
 
-    fn adopt(&mut self, handle: &Handle, fresh: Fresh) {
+    fn take(&mut self, handle: &Handle, fresh: Fresh) {
         for warning in &fresh.settings.warnings {
             tracing::warn!("{}", one_line(warning));
         }

@@ -16,31 +16,34 @@ use tokio::sync::oneshot;
 
 use super::arguments::RunArguments;
 use super::launch::{Launched, launch};
-use super::log::Log;
+use super::log::{self, Log};
 use super::reload::Running;
 use super::settings::{Environment, RunSettings, Storage};
 use super::sources::Origins;
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, one_line, runtime};
+use crate::shell::handle::Handle;
 use crate::shell::start::Confidant;
 
 /// Runs a node to its end.
 pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {
+    let log =
+        Log::start(arguments.log_format, arguments.log_level).map_err(CommandError::Process)?;
     let environment = Environment::of_process(entropy()?);
     let settings = RunSettings::check(arguments, &environment)
         .map_err(|error| CommandError::settings(error, origins))?;
-    let log = Log::start(arguments.log_format, arguments.log_level);
     let running = Running::new(log, arguments, &settings, origins);
     for warning in &settings.warnings {
         tracing::warn!("{}", one_line(warning));
     }
-    // Before the runtime: a process that has no threads yet is cheapest to start another from.
+    // Before the runtime: a process that has few threads yet is cheapest to start another from.
     let confidant = if arguments.no_keeper { None } else { keeper() };
     let runtime = runtime()?;
     let lived = lived(settings, confidant, running, arguments.exit_with_stdin);
     let outcome = runtime.block_on(lived);
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
+    log::finish();
     outcome
 }
 
@@ -74,7 +77,7 @@ async fn lived(
     let Launched { handle, http } = launch(settings, confidant)?;
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
-    let systemd = Systemd::of_environment();
+    let systemd = Systemd::of_environment(&handle);
     let mut signalled = tokio::select! {
         // It never ends by itself.
         () = systemd.keep_informed(&handle) => false,
@@ -84,7 +87,7 @@ async fn lived(
             tracing::info!("the node has ended");
             return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
-        (name, _) = signals.next_end(|| running.reload(&handle)) => {
+        (name, _) = signals.next_end(&mut running, &handle) => {
             tracing::info!("{name} received: leaving; once more ends at once");
             true
         }
@@ -106,6 +109,7 @@ async fn lived(
             (name, number) = signals.next() => {
                 if signalled {
                     tracing::warn!("{name} received again: ending without goodbye");
+                    log::finish();
                     std::process::exit(128 + number);
                 }
                 // The first one: the node is leaving already.
@@ -134,24 +138,32 @@ impl Signals {
         })
     }
 
-    /// The next one that ends the node; until then `reload` is called for every other.
-    pub(super) async fn next_end(&mut self, mut reload: impl FnMut()) -> (&'static str, i32) {
+    /// The next one that ends the node; until then the settings of `running` are read again for
+    /// every other.
+    pub(super) async fn next_end(
+        &mut self,
+        running: &mut Running,
+        handle: &Handle,
+    ) -> (&'static str, i32) {
         loop {
             tokio::select! {
-                _ = self.terminate.recv() => {
-                    return ("SIGTERM", SignalKind::terminate().as_raw_value());
-                }
-                _ = self.interrupt.recv() => {
-                    return ("SIGINT", SignalKind::interrupt().as_raw_value());
-                }
-                Some(()) = self.hang_up.recv() => reload(),
+                end = end_of(&mut self.terminate, &mut self.interrupt) => return end,
+                Some(()) = self.hang_up.recv() => running.hung_up(),
+                fresh = running.read() => running.adopt(handle, fresh),
             }
         }
     }
 
     /// The next one's name and number, when it is too late to read anything again.
     pub(super) async fn next(&mut self) -> (&'static str, i32) {
-        self.next_end(|| {}).await
+        end_of(&mut self.terminate, &mut self.interrupt).await
+    }
+}
+
+async fn end_of(terminate: &mut Signal, interrupt: &mut Signal) -> (&'static str, i32) {
+    tokio::select! {
+        _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+        _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
     }
 }
 

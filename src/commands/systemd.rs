@@ -2,37 +2,57 @@
 //! it is going. One datagram each, to the socket that systemd names; a protocol so small that a
 //! crate for it would be longer than this.
 //!
-//! Assumption: this runs on the runtime that drives the node, so that a node which no longer
-//! comes round sends no sign of life either.
+//! Signs of life have a ticker of their own, for what is told besides must not put them off; and
+//! one is only sent while the driver has a pulse. They run on the runtime that drives the node,
+//! so that one which is blocked sends none either.
 
 use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
 
 use super::one_line;
 use crate::shell::handle::Handle;
 
 /// The way to systemd, if it started this process and wants to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Systemd {
-    socket: Option<UnixDatagram>,
-    /// Between two signs of life.
-    interval: Option<Duration>,
+    socket: Option<Arc<UnixDatagram>>,
 }
 
 impl Systemd {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`.
-    pub(super) fn of_environment() -> Self {
+    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID`. From here
+    /// on signs of life are sent for as long as the node's driver comes round, its end included.
+    pub(super) fn of_environment(handle: &Handle) -> Self {
         let socket = std::env::var("NOTIFY_SOCKET").ok().and_then(|name| {
             let socket = connected(&name);
             if let Err(error) = &socket {
                 tracing::warn!("systemd cannot be told anything at {}: {error}", one_line(&name));
             }
-            socket.ok()
+            socket.ok().map(Arc::new)
         });
         let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
         let limit = number("WATCHDOG_USEC").filter(|_| ours).map(Duration::from_micros);
-        Self { socket, interval: limit.map(|limit| (limit / 3).max(Duration::from_millis(1))) }
+        let systemd = Self { socket };
+        if let Some(limit) = limit.filter(|_| systemd.socket.is_some()) {
+            // One may be lost, or late by as much, and nothing is amiss.
+            let interval = (limit / 3).max(Duration::from_millis(1));
+            tokio::spawn(systemd.clone().live(handle.clone(), interval));
+        }
+        systemd
+    }
+
+    async fn live(self, handle: Handle, interval: Duration) {
+        let mut ticker = tokio::time::interval(interval);
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticker.tick().await;
+            if handle.pulse().is_felt(handle.holder_now()) {
+                self.say("WATCHDOG=1");
+            }
+        }
     }
 
     fn say(&self, text: &str) {
@@ -47,7 +67,7 @@ impl Systemd {
         self.say("STOPPING=1\nSTATUS=handing over and saying goodbye");
     }
 
-    /// Says that the node is ready, and then how it stands and that it is alive. Never returns.
+    /// Says that the node is ready, and then how it stands. Never returns.
     pub(super) async fn keep_informed(&self, handle: &Handle) {
         if self.socket.is_none() {
             return std::future::pending().await;
@@ -56,19 +76,9 @@ impl Systemd {
         let mut history = handle.history();
         loop {
             self.say(&format!("STATUS={}", standing(handle)));
-            tokio::select! {
-                changed = history.changed() => if changed.is_err() {
-                    return std::future::pending().await;
-                },
-                () = self.next_sign() => self.say("WATCHDOG=1"),
+            if history.changed().await.is_err() {
+                return std::future::pending().await;
             }
-        }
-    }
-
-    async fn next_sign(&self) {
-        match self.interval {
-            Some(interval) => tokio::time::sleep(interval).await,
-            None => std::future::pending().await,
         }
     }
 }

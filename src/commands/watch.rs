@@ -21,6 +21,8 @@ use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, Voters
 
 /// A node that is gone is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
+/// A node that is asked four times a second and says nothing for so long does not answer.
+const SILENCE: Duration = Duration::from_secs(1);
 /// Events that the screen keeps.
 const EVENTS_MAX: usize = 50;
 
@@ -79,7 +81,7 @@ async fn follow(arguments: &AskArguments, view: &mut View) -> Result<Exit, Comma
         match opened.await {
             Ok(Ok(mut listener)) => {
                 view.trouble = None;
-                while let Ok(Some(event)) = listener.next().await {
+                while let Some(event) = next(&mut listener, view).await? {
                     last = event.id.or(last);
                     if view.full_screen
                         && matches!(event.name.as_str(), "member" | "role" | "goose")
@@ -98,6 +100,23 @@ async fn follow(arguments: &AskArguments, view: &mut View) -> Result<Exit, Comma
             _ => view.lose("the node does not answer: trying again")?,
         }
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// The next event; none if there will be none. A screen says meanwhile that it is not live.
+async fn next(listener: &mut Listener, view: &mut View) -> Result<Option<Received>, CommandError> {
+    let mut next = std::pin::pin!(listener.next());
+    loop {
+        match tokio::time::timeout(SILENCE, &mut next).await {
+            Ok(event) => {
+                view.trouble = None;
+                return Ok(event.ok().flatten());
+            }
+            Err(_) if view.full_screen => {
+                view.lose("the node does not answer: this is how it was")?;
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -174,6 +193,9 @@ impl View {
         let mut text = String::new();
         if let Some(StatusEvent { status, goose, voters }) = &self.status {
             text.push_str(&format!("{}  node {}\n\n", status.cluster, status.node.id));
+            if let Some(age) = status.node.stuck_for() {
+                text.push_str(&format!("this node is STUCK, for {age:.1?}: restart it\n"));
+            }
             text.push_str(&match (goose, &status.lease) {
                 (Some(goose), Some(lease)) if status.role == Role::Goose => format!(
                     "this node, {}, is the Goose of term {}: {}\n",

@@ -19,6 +19,7 @@ use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::http::admin::Token;
 use crate::shell::http::{NodeView, Options, serve_connection};
+use crate::shell::pulse::Pulse;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
@@ -57,6 +58,10 @@ impl NodeView for Double {
 
     fn holder_now(&self) -> HolderTime {
         self.now
+    }
+
+    fn pulse(&self) -> Pulse {
+        Pulse { last: self.now, ended: false }
     }
 
     fn history(&self) -> watch::Receiver<Arc<History>> {

@@ -38,7 +38,8 @@ const OBEYED_MAX: usize = 16;
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Counters and the like are published this often at most.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
-/// With nothing scheduled the driver still looks at the clock this often.
+/// With nothing scheduled the driver still looks at the clock this often. [`super::pulse::LIMIT`]
+/// rests on it.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Seeds' names, and what was found behind each.
@@ -98,6 +99,7 @@ impl Driver {
             self.carry_out();
             self.confide();
             let now = self.clock.now();
+            self.shared.stamp.beat(now.holder);
             if self.core.has_left(now) {
                 break;
             }

@@ -9,6 +9,7 @@ use super::clock::Clock;
 use super::driver::Order;
 use super::history::History;
 use super::published_lease::PublishedLease;
+use super::pulse::{Pulse, Stamp};
 use super::work::{Permit, Word};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) lease: PublishedLease,
     /// Somebody has told the node to leave, whether or not it has heard of it yet.
     pub(super) dismissed: watch::Sender<bool>,
+    /// When the driver came round last.
+    pub(super) stamp: Stamp,
     pub(super) snapshots: watch::Sender<Arc<Snapshot>>,
     pub(super) events: broadcast::Sender<Event>,
     pub(super) history: watch::Sender<Arc<History>>,
@@ -93,6 +96,13 @@ impl Handle {
     /// The holder clock, read now.
     pub fn holder_now(&self) -> HolderTime {
         self.clock.holder()
+    }
+
+    /// When the driver came round last, and whether it has ended.
+    pub fn pulse(&self) -> Pulse {
+        // It tells before it ends, and its end closes the channel.
+        let ended = self.ended.has_changed().is_err() || self.ended.borrow().is_some();
+        Pulse { last: self.shared.stamp.last(), ended }
     }
 
     /// Whether this node is Goose at this moment: the lease deadline against the clock. Takes

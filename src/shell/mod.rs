@@ -20,6 +20,7 @@ pub(crate) mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
 mod published_lease;
+pub mod pulse;
 mod reload;
 pub mod socket;
 pub mod start;

@@ -13,6 +13,7 @@ use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
 use super::published_lease::PublishedLease;
+use super::pulse::Stamp;
 use super::socket::Endpoint;
 use super::store::{Store, Writer};
 use super::work::Asked;
@@ -80,6 +81,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let shared = Arc::new(Shared {
         lease: PublishedLease::new(),
         dismissed: watch::Sender::new(false),
+        stamp: Stamp::new(clock.holder()),
         snapshots: watch::Sender::new(Arc::new(first)),
         events: broadcast::Sender::new(EVENTS_MAX),
         history: watch::Sender::new(Arc::new(history)),

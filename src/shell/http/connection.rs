@@ -200,8 +200,8 @@ impl<V: NodeView> Connection<V> {
         let snapshot = self.view.snapshot();
         // Read after the snapshot: a pause between the two can only shorten the lease.
         let now = self.view.holder_now();
-        let reachable_within = self.options.reachable_within;
-        let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
+        let pulse = self.view.pulse();
+        let moment = Moment::new(&snapshot, &history, (now, pulse), &self.options);
         answer(&snapshot, &moment)
     }
 
@@ -232,8 +232,7 @@ impl<V: NodeView> Connection<V> {
             view: self.view.clone(),
             history: self.history.clone(),
             closing: self.closing.clone(),
-            reachable_within: self.options.reachable_within,
-            heartbeat: self.options.heartbeat,
+            options: Arc::clone(&self.options),
             busy: Arc::clone(&self.busy),
             activity: Arc::clone(&self.activity),
             _place: place,

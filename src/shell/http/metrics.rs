@@ -64,6 +64,16 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
         moment.now.since(snapshot.started).as_secs_f64(),
     );
     page.gauge(
+        "gaggle_driver_age_seconds",
+        "How long ago the driver came round; from 3 on the node is stuck.",
+        moment.pulse.age(moment.now).as_secs_f64(),
+    );
+    page.counter(
+        "gaggle_log_lines_dropped_total",
+        "Lines of the log that were dropped, as nobody read it.",
+        moment.log_lines_dropped,
+    );
+    page.gauge(
         "gaggle_is_goose",
         "Whether this node was the Goose when it answered: 1 or 0.",
         u8::from(status.lease.is_some()),

@@ -14,6 +14,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use tokio::sync::watch;
 use crate::node::SteppedDown;
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
+use crate::shell::pulse::Pulse;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
@@ -53,6 +55,8 @@ pub trait NodeView: Clone + Send + Sync + 'static {
     fn snapshot(&self) -> Arc<Snapshot>;
     /// The holder clock, read now.
     fn holder_now(&self) -> HolderTime;
+    /// When the driver came round last.
+    fn pulse(&self) -> Pulse;
     /// What happened lately: a new copy whenever something does.
     fn history(&self) -> watch::Receiver<Arc<History>>;
     /// See [`Handle::step_down`].
@@ -73,6 +77,9 @@ impl NodeView for Handle {
     }
     fn holder_now(&self) -> HolderTime {
         Handle::holder_now(self)
+    }
+    fn pulse(&self) -> Pulse {
+        Handle::pulse(self)
     }
     fn history(&self) -> watch::Receiver<Arc<History>> {
         Handle::history(self)
@@ -122,6 +129,8 @@ pub struct Options {
     pub reachable_within: Duration,
     /// The secret that makes a request from anywhere an operator's.
     pub admin_token: Option<admin::Token>,
+    /// Lines of the process's log that were dropped, as whoever writes it counts them.
+    pub log_lines_dropped: Arc<AtomicU64>,
 }
 
 impl Options {
@@ -142,6 +151,7 @@ impl Options {
             // One or two lost polls are no news; five are.
             reachable_within: standby_interval * 5,
             admin_token: None,
+            log_lines_dropped: Arc::default(),
         }
     }
 }

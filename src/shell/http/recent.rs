@@ -2,7 +2,7 @@
 //!
 //! Many who ask at once would otherwise have the same few hundred bytes written anew for each
 //! of them. A kept answer must never say more than a fresh one would: it belongs to one
-//! snapshot, and it ends with the millisecond that it counts, with the lease, with the evidence
+//! snapshot and to one round of the driver, and it ends with the millisecond that it counts, with the lease, with the evidence
 //! of a Goose and with the last word of a voter, whichever comes first, on the holder clock as
 //! it is read for the request at hand. So it cannot outlive a freeze.
 
@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::body::Bytes;
 
 use super::views::Moment;
+use crate::shell::pulse::Pulse;
 use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
 
@@ -24,6 +25,7 @@ pub struct RecentStatus {
 struct Kept {
     /// Held, so that no other snapshot can come to lie at the same place.
     snapshot: Arc<Snapshot>,
+    pulse: Pulse,
     made: HolderTime,
     /// From here on a fresh answer could differ.
     end: HolderTime,
@@ -44,7 +46,9 @@ impl RecentStatus {
         // Each change of it is a single assignment: whoever panicked left it whole.
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let sound = |kept: &&Kept| {
-            Arc::ptr_eq(&kept.snapshot, snapshot) && (kept.made..kept.end).contains(&now)
+            Arc::ptr_eq(&kept.snapshot, snapshot)
+                && kept.pulse == moment.pulse
+                && (kept.made..kept.end).contains(&now)
         };
         if let Some(kept) = kept.as_ref().filter(sound) {
             return Ok(kept.body.clone());
@@ -56,6 +60,7 @@ impl RecentStatus {
         let body = Bytes::from(body);
         *kept = Some(Kept {
             snapshot: Arc::clone(snapshot),
+            pulse: moment.pulse,
             made: now,
             end: moment.status_end(),
             body: body.clone(),

@@ -259,20 +259,34 @@ fn is_goose(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     word(if goose { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
 }
 
-/// A healthy Duck takes part; one that is joining or leaving is none.
+/// A healthy Duck takes part; one that is joining, leaving or stuck is none.
 fn is_duck(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     let duck = Role::of(moment.snapshot, moment.now) == Role::Duck;
-    let healthy = duck && moment.snapshot.phase == Phase::Serving;
+    let healthy = duck && moment.snapshot.phase == Phase::Serving && moment.has_pulse();
     word(if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
 }
 
 fn alive(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+    if let Some(reason) = stuck(moment) {
+        return Kind::NotAlive.with(reason).response();
+    }
     if moment.snapshot.store_lost {
         return Kind::NotAlive
             .with("what writes this node's record has died: restart it")
             .response();
     }
     text(StatusCode::OK, "ok\n")
+}
+
+/// Why nothing that the node shows of itself can be relied on, if that is so.
+fn stuck(moment: &Moment<'_>) -> Option<String> {
+    if moment.pulse.ended {
+        return Some("the node has ended: start it anew".to_owned());
+    }
+    let age = moment.pulse.age(moment.now);
+    (!moment.has_pulse()).then(|| {
+        format!("the node is stuck: its driver has not come round for {age:.1?}. Restart it")
+    })
 }
 
 fn ready(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
@@ -282,6 +296,9 @@ fn ready(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
         Phase::Leaving => Some("it is leaving"),
         Phase::Serving => None,
     };
+    if let Some(reason) = stuck(moment) {
+        return Kind::NotReady.with(reason).response();
+    }
     if let Some(reason) = reason {
         return Kind::NotReady.with(format!("the node is not ready: {reason}")).response();
     }

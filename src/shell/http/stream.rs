@@ -26,10 +26,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::NodeView;
 use super::past;
 use super::query::Subscription;
 use super::views::{GooseView, Moment, StatusView, VotersView};
+use super::{NodeView, Options};
 use crate::shell::history::History;
 
 /// Events that are put into one piece.
@@ -86,8 +86,7 @@ pub(super) struct Surroundings<V> {
     pub(super) view: V,
     pub(super) history: watch::Receiver<Arc<History>>,
     pub(super) closing: watch::Receiver<bool>,
-    pub(super) reachable_within: Duration,
-    pub(super) heartbeat: Duration,
+    pub(super) options: Arc<Options>,
     pub(super) busy: Arc<AtomicBool>,
     pub(super) activity: Arc<Activity>,
     /// Held for as long as the stream lives.
@@ -174,7 +173,7 @@ impl<V: NodeView> Reader<V> {
             let greeting = format!("retry: 1000\n\n{}", self.status());
             return (Some(greeting.into()), self);
         }
-        let heartbeat = Instant::now() + self.around.heartbeat;
+        let heartbeat = Instant::now() + self.around.options.heartbeat;
         loop {
             if let Some(piece) = self.news() {
                 return (Some(piece.into()), self);
@@ -236,8 +235,8 @@ impl<V: NodeView> Reader<V> {
         let snapshot = self.around.view.snapshot();
         // Read after the snapshot: a pause between the two can only shorten the lease.
         let now = self.around.view.holder_now();
-        let reachable_within = self.around.reachable_within;
-        let moment = Moment { snapshot: &snapshot, now, reachable_within, history: &history };
+        let pulse = self.around.view.pulse();
+        let moment = Moment::new(&snapshot, &history, (now, pulse), &self.around.options);
         let (status, goose, voters) = (moment.status(), moment.goose(), moment.voters());
         let event = StatusEvent { status, goose, voters };
         let data = serde_json::to_string(&event).unwrap_or_default();

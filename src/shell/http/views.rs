@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Options;
 use crate::shell::history::History;
+use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
 use crate::vocabulary::time::{HolderTime, milliseconds};
@@ -115,6 +118,18 @@ pub struct NodeView {
     pub tags: BTreeMap<String, String>,
     /// How long the process has run, in milliseconds.
     pub uptime_ms: u64,
+    /// How long ago its driver came round, in milliseconds: up to a second where it has nothing
+    /// to do, and from three on it is stuck. Older versions do not say: 0.
+    #[serde(default)]
+    pub driver_age_ms: u64,
+}
+
+impl NodeView {
+    /// How long its driver has not come round, if that is too long.
+    pub fn stuck_for(&self) -> Option<Duration> {
+        let age = Duration::from_millis(self.driver_age_ms);
+        (age >= pulse::LIMIT).then_some(age)
+    }
 }
 
 /// A lease that is still valid.
@@ -261,9 +276,42 @@ pub struct Moment<'a> {
     pub reachable_within: Duration,
     /// What happened before.
     pub history: &'a History,
+    /// When the driver came round last.
+    pub pulse: Pulse,
+    /// See [`super::Options::log_lines_dropped`].
+    pub log_lines_dropped: u64,
 }
 
-impl Moment<'_> {
+impl<'a> Moment<'a> {
+    /// What is shown of `snapshot` at an instant of the holder clock, when the driver came round
+    /// as the pulse says.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        history: &'a History,
+        (now, pulse): (HolderTime, Pulse),
+        options: &Options,
+    ) -> Self {
+        let log_lines_dropped = options.log_lines_dropped.load(Ordering::Relaxed);
+        let reachable_within = options.reachable_within;
+        Self { snapshot, now, reachable_within, history, pulse, log_lines_dropped }
+    }
+
+    /// Whether the driver came round lately: without that nothing is known of the node but its
+    /// lease.
+    pub fn has_pulse(&self) -> bool {
+        self.pulse.is_felt(self.now)
+    }
+
+    fn uptime_ms(&self, at: HolderTime) -> u64 {
+        milliseconds(at.since(self.snapshot.started))
+    }
+
+    /// It changes with the uptime's milliseconds and at no other instant, so that a status can be
+    /// kept as long as before.
+    fn driver_age_ms(&self) -> u64 {
+        self.uptime_ms(self.now).saturating_sub(self.uptime_ms(self.pulse.last))
+    }
+
     /// `/v1/status`.
     pub fn status(&self) -> StatusView {
         let snapshot = self.snapshot;
@@ -278,7 +326,8 @@ impl Moment<'_> {
                 addr: snapshot.address,
                 http: snapshot.http,
                 tags: snapshot.tags.clone().into(),
-                uptime_ms: milliseconds(self.now.since(snapshot.started)),
+                uptime_ms: self.uptime_ms(self.now),
+                driver_age_ms: self.driver_age_ms(),
             },
             role: Role::of(snapshot, self.now),
             term: lease.map_or(snapshot.term, |lease| lease.term),
@@ -302,7 +351,7 @@ impl Moment<'_> {
     pub fn status_end(&self) -> HolderTime {
         let snapshot = self.snapshot;
         let instant = Duration::from_nanos(1);
-        let uptime = milliseconds(self.now.since(snapshot.started));
+        let uptime = self.uptime_ms(self.now);
         let mut end = snapshot.started.plus(Duration::from_millis(uptime.saturating_add(1)));
         if let Some(lease) = snapshot.lease_at(self.now) {
             // What is left is rounded down, so it changes just after a whole millisecond.

@@ -6,6 +6,12 @@ const ROWS_AT_FIRST = 100;
 const EVENTS_SHOWN = 100;
 const STRIP_TERMS = 24;
 const RETRY_AFTER_REFUSAL = 3000;
+// The node speaks every 250 ms. Three words in a row that do not come are no hiccup.
+const SILENCE = 750;
+// A connection on which nothing has come for so long leads nowhere: another one is tried.
+const ABANDON = 5000;
+// The limit of /livez, in milliseconds.
+const STUCK = 3000;
 
 const element = (id) => document.getElementById(id);
 let members = [];
@@ -14,6 +20,7 @@ let showAll = false;
 let terms = [];
 let latest = null;
 let lastSeen = null;
+let heard = performance.now();
 let boot = null;
 
 function make(name, text, attributes) {
@@ -298,8 +305,11 @@ const readMembers = gatherer(500, async () => {
 function showStatus(event) {
   latest = JSON.parse(event.data);
   lastSeen = new Date();
+  heard = performance.now();
   const { status } = latest;
-  link("live", "Live");
+  const stuck = status.node.driver_age_ms;
+  if (stuck >= STUCK) link("lost", `This node is stuck, for ${span(stuck)}: restart it`);
+  else link("live", "Live");
   say("cluster", status.cluster);
   say("node", `as node ${status.node.id} sees it, a ${status.role === "goose" ? "Goose" : "Duck"}` +
     `${status.voters && status.voters.is_voter ? " and voter" : ""}`);
@@ -321,6 +331,24 @@ function showStatus(event) {
   }
 }
 
+function lose() {
+  const since = lastSeen ? `; what is below was true at ${hour(lastSeen)}` : "";
+  link("lost", `This node does not answer: reconnecting${since}`);
+}
+
+// A node that is frozen, or a network that is cut, ends no connection: only silence tells.
+function listen(stream, silent) {
+  if (stream.readyState === EventSource.CLOSED) return;
+  const silence = performance.now() - Math.max(heard, silent);
+  if (silence > SILENCE && lastSeen) lose();
+  if (silence > ABANDON) {
+    stream.close();
+    connect();
+    return;
+  }
+  setTimeout(listen, 100, stream, silent);
+}
+
 function connect() {
   const stream = new EventSource("v1/events?every=250ms");
   stream.addEventListener("status", showStatus);
@@ -331,9 +359,9 @@ function connect() {
       if (["role", "goose", "member", "gap"].includes(name)) readMembers();
     });
   }
+  listen(stream, performance.now());
   stream.onerror = () => {
-    const since = lastSeen ? `; what is below was true at ${hour(lastSeen)}` : "";
-    link("lost", `This node does not answer: reconnecting${since}`);
+    lose();
     // A browser comes back by itself, unless the node refused it.
     if (stream.readyState === EventSource.CLOSED) setTimeout(connect, RETRY_AFTER_REFUSAL);
   };

@@ -12,6 +12,7 @@ use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
+use crate::shell::pulse::Pulse;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::details::{Details, Tags};
 use crate::vocabulary::event::Event;
@@ -145,6 +146,8 @@ fn duck_of_another() -> Snapshot {
 struct Double {
     snapshot: Arc<Snapshot>,
     now: Arc<AtomicU64>,
+    /// The driver never comes round later than this, whatever the clock says.
+    stuck: Option<HolderTime>,
     orders: Arc<Mutex<Vec<String>>>,
     history: Arc<watch::Sender<Arc<History>>>,
 }
@@ -157,6 +160,7 @@ impl Double {
             history: Arc::new(watch::Sender::new(Arc::new(history))),
             snapshot: Arc::new(snapshot),
             now: Arc::new(AtomicU64::new(milliseconds * MILLISECOND)),
+            stuck: None,
             orders: Arc::default(),
         }
     }
@@ -187,6 +191,9 @@ impl NodeView for Double {
     fn holder_now(&self) -> HolderTime {
         HolderTime(self.now.load(Ordering::SeqCst))
     }
+    fn pulse(&self) -> Pulse {
+        beats(self.stuck.unwrap_or(self.holder_now()))
+    }
     fn history(&self) -> watch::Receiver<Arc<History>> {
         self.history.subscribe()
     }
@@ -215,6 +222,11 @@ impl NodeView for Double {
         self.orders.lock().unwrap().push("leave".to_owned());
         Ok(())
     }
+}
+
+/// The driver came round at that time.
+fn beats(last: HolderTime) -> Pulse {
+    Pulse { last, ended: false }
 }
 
 fn options() -> Options {

@@ -9,8 +9,9 @@ use super::*;
 /// The answer of `kept`, and a fresh one.
 fn both(kept: &RecentStatus, snapshot: &Arc<Snapshot>, now: HolderTime) -> (Bytes, Bytes) {
     let history = History::new(snapshot.process, snapshot.address, snapshot.started);
-    let reachable_within = Duration::from_secs(1);
-    let moment = Moment { snapshot, now, reachable_within, history: &history };
+    // The driver comes round now and then.
+    let beat = beats(HolderTime(now.0 - now.0 % 3_700_011));
+    let moment = Moment::new(snapshot, &history, (now, beat), &options());
     let body = |status: &RecentStatus| status.body(snapshot, &moment).unwrap();
     (body(kept), body(&RecentStatus::default()))
 }

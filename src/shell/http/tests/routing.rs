@@ -12,12 +12,20 @@ use super::super::views::Moment;
 use super::*;
 
 fn asked(snapshot: &Snapshot, now: HolderTime, line: &str, headers: &HeaderMap) -> Response<Bytes> {
+    asked_when(snapshot, (now, beats(now)), line, headers)
+}
+
+fn asked_when(
+    snapshot: &Snapshot,
+    now: (HolderTime, Pulse),
+    line: &str,
+    headers: &HeaderMap,
+) -> Response<Bytes> {
     let (method, target) = line.split_once(' ').unwrap();
     let method: Method = method.parse().unwrap();
     let uri: Uri = target.parse().unwrap();
     let history = History::new(snapshot.process, snapshot.address, snapshot.started);
-    let reachable_within = Duration::from_secs(1);
-    let moment = Moment { snapshot, now, reachable_within, history: &history };
+    let moment = Moment::new(snapshot, &history, now, &options());
     let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
     let request = Request { method: &method, uri: &uri, headers, peer };
     match respond(request, &moment, None) {
@@ -121,6 +129,29 @@ fn a_duck_that_does_not_take_part_is_not_healthy() {
 }
 
 #[test]
+fn nobody_answers_for_a_driver_that_does_not_come_round() {
+    let asked = |snapshot: &Snapshot, pulse: Pulse, path: &str| {
+        let line = format!("GET {path}");
+        asked_when(snapshot, (at(5_000), pulse), &line, &HeaderMap::new())
+    };
+    let ended = Pulse { ended: true, ..beats(at(5_000)) };
+    for (pulse, code) in [(beats(at(2_001)), 200), (beats(at(2_000)), 503), (ended, 503)] {
+        for path in ["/livez", "/readyz", "/duck", "/replica"] {
+            let answer = asked(&duck(), pulse, path);
+            assert_eq!(answer.status(), code, "{path} {pulse:?}");
+        }
+        // The lease decides about that, and nothing else.
+        assert_eq!(asked(&goose(), pulse, "/goose").status(), 200);
+        assert_eq!(asked(&goose(), pulse, "/livez").status(), code);
+    }
+    let answer = asked(&duck(), beats(at(1_000)), "/livez");
+    let words = document(&answer)["detail"].to_string();
+    assert!(words.contains("has not come round for 4.0s"), "{words}");
+    let status = document(&asked(&duck(), beats(at(1_000)), "/v1/status"));
+    assert_eq!(status["node"]["driver_age_ms"], 4_000);
+}
+
+#[test]
 fn readiness_can_demand_a_goose() {
     assert_eq!(status(&duck(), 5_000, "/readyz"), 200);
     assert_eq!(status(&duck(), 5_000, "/readyz?goose"), 503);
@@ -137,7 +168,7 @@ fn the_status_has_the_promised_shape() {
     let expected = concat!(
         r#"{"cluster":"gaggle","index":17,"version":"VERSION","#,
         r#""node":{"id":3,"boot":"3-0000000000000007","addr":"127.0.0.1:8002","#,
-        r#""http":"127.0.0.1:9002","uptime_ms":4000},"#,
+        r#""http":"127.0.0.1:9002","uptime_ms":4000,"driver_age_ms":0},"#,
         r#""role":"goose","term":12,"lease":{"remaining_ms":600,"duration_ms":600},"#,
         r#""goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},"#,
         r#""voters":{"version":1,"ids":[1,2,3],"reachable":[2,3],"majority":2,"is_voter":true},"#,
