@@ -77,6 +77,7 @@ fn served(goose: bool) -> ServerThread {
         counters: Counters::default(),
         started: HolderTime(0),
         store_lost: false,
+        store_slow: None,
         ending: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -212,6 +212,7 @@ fn status_table(status: StatusView) -> String {
         ),
     ];
     pairs.extend(stuck);
+    pairs.extend(status.node.disk_hangs_ms.map(|ms| ("DISK HANGS", format!("for {ms} ms"))));
     table::pairs(&pairs)
 }
 
@@ -244,7 +245,10 @@ fn voters_table(view: VotersView) -> String {
             voter.addr.map_or_else(|| "-".to_owned(), |address| address.to_string()),
             yes(voter.reachable),
             voter.answered_ms.map_or_else(|| "-".to_owned(), |ago| format!("{ago} ms ago")),
-            yes(voter.granting),
+            match voter.disk_hangs_ms {
+                Some(hangs) => format!("{}; its DISK HANGS, for {hangs} ms", yes(voter.granting)),
+                None => yes(voter.granting),
+            },
         ]
     };
     let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();

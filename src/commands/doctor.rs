@@ -90,6 +90,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
             format!("the node is stuck: its driver has not come round for {age:.1?}. Restart it");
         findings.add(Verdict::Wrong, "node", words);
     }
+    hanging_disk(&mut findings, &status);
     if status.node.addr.ip().to_canonical().is_loopback() || is_here(&status) {
         machine(&mut findings);
     }
@@ -189,6 +190,18 @@ fn state_folder(findings: &mut Findings, folder: &Path) {
                 format!("{shown}: a durable write takes {time:.1?}, which delays elections"),
             ],
         ),
+    }
+}
+
+/// A disk that does not answer, as its node says.
+fn hanging_disk(findings: &mut Findings, status: &StatusView) {
+    if let Some(hangs) = status.node.disk_hangs_ms {
+        let words = format!(
+            "the disk of node {} has not confirmed a write for {hangs} ms: as a voter, it grants \
+             nothing new until it does. Look to the disk that its state folder is on",
+            status.node.id
+        );
+        findings.add(Verdict::Wrong, "disk", words);
     }
 }
 
@@ -310,6 +323,11 @@ fn both_ways(
         findings.add(Verdict::Odd, "voter", words);
         return;
     };
+    if let Some(age) = status.node.stuck_for() {
+        let words = format!("voter {id} is stuck: its driver has not come round for {age:.1?}");
+        findings.add(Verdict::Wrong, "voter", words);
+    }
+    hanging_disk(findings, &status);
     let sees = status.voters.as_ref().is_some_and(|it| it.reachable.contains(&own.node.id));
     if is_voter {
         findings.ok_if(

@@ -67,11 +67,17 @@ pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitC
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         // Before the node starts, so that a signal never finds it without a handler.
-        let signals = Signals::new().map_err(CommandError::Process)?;
+        let mut signals = Signals::new().map_err(CommandError::Process)?;
         let forwarded = Forwarded::new().map_err(CommandError::Process)?;
         let reports = workload.reports().map_err(CommandError::Process)?;
         let greeting = greeting(&settings);
-        let launched = launch(settings, Some(confidant))?;
+        let launched = tokio::select! {
+            launched = launch(settings, Some(confidant)) => launched?,
+            (name, _) = signals.next() => {
+                tracing::info!("{name} received before the node has started: ending");
+                return Ok(Exit::Done.into());
+            }
+        };
         tracing::info!("{greeting}");
         let shift = Shift {
             handle: launched.handle.clone(),

@@ -53,14 +53,20 @@ impl LaunchError {
 
 /// Launches the node that `settings` describe on the current runtime, and its HTTP server on
 /// a thread of its own.
-pub(super) fn launch(
+///
+/// A thread of its own opens the state folder: its file system may hang. Whoever is told to end
+/// meanwhile drops this, and nothing of the node is there then.
+pub(super) async fn launch(
     settings: RunSettings,
     confidant: Option<Box<dyn Confidant>>,
 ) -> Result<Launched, LaunchError> {
     let RunSettings { setup, listen, http, storage, admin_token, hooks, warnings: _ } = settings;
     let (disk, store): (Disk, Box<dyn Store>) = match storage {
         Storage::Folder(path) => {
-            let (folder, disk) = StateFolder::open(&path)?;
+            let folder = path.clone();
+            let opened = tokio::task::spawn_blocking(move || StateFolder::open(&folder)).await;
+            let lost = |error| StartError::System(std::io::Error::other(error));
+            let (folder, disk) = opened.map_err(lost)??;
             node::check_record(&setup, &disk)
                 .map_err(|reason| LaunchError::Record { folder: path, reason })?;
             (disk, Box::new(folder))

@@ -74,7 +74,13 @@ async fn lived(
     // Before the node starts, so that a signal never finds it without a handler.
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&settings);
-    let Launched { handle, http } = launch(settings, confidant)?;
+    let Launched { handle, http } = tokio::select! {
+        launched = launch(settings, confidant) => launched?,
+        (name, _) = signals.next() => {
+            tracing::info!("{name} received before the node has started: ending");
+            return Ok(Exit::Done);
+        }
+    };
     tracing::info!("{greeting}");
     let end_of_input = end_of_input(exit_with_stdin);
     let systemd = Systemd::of_environment(&handle);

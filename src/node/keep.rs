@@ -12,10 +12,14 @@ use crate::election::voter::VoterPast;
 use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::record::Record;
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::{HolderTime, Now, milliseconds};
 
 /// A failed write is tried again after this.
 const RETRY: Duration = Duration::from_millis(200);
+
+/// A write that was not confirmed after this is spoken of: a disk that is well takes a thousandth
+/// of it, and a slow one a tenth.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What nobody waits for is written after this, unless something else is before. A claim follows
 /// a release within a millisecond or two on a local network; whoever released waits for the word
@@ -45,6 +49,9 @@ pub(super) struct Keeping {
 struct UnderWay {
     ticket: u64,
     vote_revision: u64,
+    since: HolderTime,
+    /// It was said that it takes long.
+    told: bool,
 }
 
 impl Keeping {
@@ -93,10 +100,26 @@ impl Keeping {
         }
     }
 
-    /// When the next write begins by itself.
-    pub(super) fn next_write(&self) -> Option<HolderTime> {
+    /// When the next write begins by itself, or the one under way is spoken of.
+    pub(super) fn next_deadline(&self) -> Option<HolderTime> {
+        if let Some(under_way) = &self.under_way {
+            return (!under_way.told).then(|| under_way.since.plus(SLOW));
+        }
         let next = if self.dirty { self.retry_at } else { self.put_off };
-        next.filter(|_| self.under_way.is_none() && !self.lost)
+        next.filter(|_| !self.lost)
+    }
+
+    /// Since when a write is under way that has been spoken of.
+    pub(super) fn slow_since(&self) -> Option<HolderTime> {
+        self.under_way.filter(|under_way| under_way.told).map(|under_way| under_way.since)
+    }
+
+    /// Whether the write under way is to be spoken of from `now` on.
+    fn turns_slow(&mut self, now: HolderTime) -> bool {
+        let slow =
+            |under_way: &&mut UnderWay| !under_way.told && now.since(under_way.since) >= SLOW;
+        let slow = self.under_way.as_mut().filter(slow);
+        slow.map(|under_way| under_way.told = true).is_some()
     }
 
     /// Whether a write is to begin at `now`.
@@ -118,6 +141,11 @@ impl NodeCore {
         self.enter(now);
         let answered = self.keeping.under_way.take_if(|under_way| under_way.ticket == ticket);
         if let Some(under_way) = answered {
+            if under_way.told {
+                self.index += 1;
+                let milliseconds = milliseconds(now.holder.since(under_way.since));
+                self.event(Event::StoreAnswered { milliseconds });
+            }
             match outcome {
                 Ok(()) => self.stored(now, under_way.vote_revision),
                 Err(error) => {
@@ -135,6 +163,16 @@ impl NodeCore {
             }
         }
         self.settle(now);
+    }
+
+    /// Says that a write takes long, once it does.
+    pub(super) fn look_at_store(&mut self, now: HolderTime) {
+        if self.keeping.turns_slow(now) {
+            self.counters.store_stalls += 1;
+            self.index += 1;
+            let milliseconds = milliseconds(SLOW);
+            self.event(Event::Warning(Warning::StoreSlow { milliseconds }));
+        }
     }
 
     /// Nothing can be made durable any more. What was granted stands until it runs out, and
@@ -190,7 +228,8 @@ impl NodeCore {
         }
         let ticket = keeping.next_ticket;
         keeping.next_ticket += 1;
-        keeping.under_way = Some(UnderWay { ticket, vote_revision });
+        keeping.under_way =
+            Some(UnderWay { ticket, vote_revision, since: now.holder, told: false });
         self.outputs.push_back(Output::Store { ticket, record: Box::new(keeping.record.clone()) });
         false
     }

@@ -179,6 +179,7 @@ impl NodeCore {
     /// Applies everything that is due at `now`; harmless if nothing is.
     pub fn handle_timeout(&mut self, now: Now) {
         self.enter(now);
+        self.look_at_store(now.holder);
         if self.is_started() {
             self.membership.handle_timeout(now.holder);
             if let Some(election) = &mut self.election {
@@ -215,7 +216,7 @@ impl NodeCore {
     /// The longest time until [`NodeCore::handle_timeout`] is to be called; zero if it is due.
     /// None: nothing is scheduled. The clock decides what is due, not the sleep.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let write = self.keeping.next_write().map(|at| at.since(now.holder));
+        let write = self.keeping.next_deadline().map(|at| at.since(now.holder));
         if !self.is_started() {
             return write;
         }
@@ -290,6 +291,7 @@ impl NodeCore {
             counters: self.counters.clone(),
             started: self.started,
             store_lost: self.has_lost_store(),
+            store_slow: self.keeping.slow_since(),
             ending: self.ending(),
         }
     }

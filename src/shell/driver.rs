@@ -36,6 +36,9 @@ const BATCH: usize = 64;
 const OBEYED_MAX: usize = 16;
 /// Names are looked up for this long at most.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
+/// At the end, a write that is under way is waited for so long: a disk that takes longer hangs,
+/// and may do so for ever.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// Counters and the like are published this often at most.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(20);
 /// With nothing scheduled the driver still looks at the clock this often. [`super::pulse::LIMIT`]
@@ -116,7 +119,13 @@ impl Driver {
         // The state folder is unlocked once the writing thread is done: whoever waits for the
         // end of this node may start the next one in the same folder.
         drop(self.writer);
-        while self.stored.recv().await.is_some() {}
+        let closed = async { while self.stored.recv().await.is_some() {} };
+        if timeout(CLOSE_PATIENCE, closed).await.is_err() {
+            tracing::warn!(
+                "the last write to the state folder was not confirmed within {CLOSE_PATIENCE:?}: \
+                 ending without it. Nothing was granted on it"
+            );
+        }
         departure
     }
 

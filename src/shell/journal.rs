@@ -164,6 +164,9 @@ fn words(event: &Event) -> Option<String> {
         Event::Quarantined { milliseconds } => {
             format!("as a voter, waiting {milliseconds} ms for what may have been granted before")
         }
+        Event::StoreAnswered { milliseconds } => {
+            format!("the disk has answered, after {milliseconds} ms")
+        }
         _ => return None,
     })
 }
@@ -252,6 +255,11 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
                  room there or mend the disk"
             )
         }
+        Warning::StoreSlow { milliseconds } => format!(
+            "the disk has not confirmed a write of this node's record for {milliseconds} ms: as a \
+             voter, this node grants nothing new until it does, and renews what it has granted. \
+             Look to the disk that the state folder is on"
+        ),
         Warning::StoreLost => "what writes this node's record has died, which is a bug: it grants \
              nothing any more. Restart the node, and please report the lines above"
             .to_owned(),

@@ -376,6 +376,8 @@ fn event_name(event: &Event) -> Option<&'static str> {
         Event::Quarantined { .. } => "quarantine",
         Event::Warning(Warning::RecordDamaged) => "damaged record",
         Event::Warning(Warning::StoreFailed { .. }) => "store failure told",
+        Event::Warning(Warning::StoreSlow { .. }) => "slow store told",
+        Event::StoreAnswered { .. } => "slow store over",
         Event::Warning(Warning::TwinVoter { .. }) => "twin voter told",
         Event::Warning(Warning::DuplicateId { .. }) => "duplicate id told",
         Event::Warning(Warning::Membership(_)) => "membership error told",

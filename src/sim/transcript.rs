@@ -132,6 +132,9 @@ fn words(event: &Event) -> Option<String> {
         }
         Event::Founded => "is founded".to_owned(),
         Event::Quarantined { milliseconds } => format!("waits for {milliseconds} ms"),
+        Event::StoreAnswered { milliseconds } => {
+            format!("hears of its disk again, after {milliseconds} ms")
+        }
         Event::Warning(warning) => format!("warns: {}", complaint(warning)),
         _ => return None,
     })
@@ -140,6 +143,7 @@ fn words(event: &Event) -> Option<String> {
 fn complaint(warning: &Warning) -> String {
     match warning {
         Warning::StoreFailed { error } => format!("nothing can be stored: {error}"),
+        Warning::StoreSlow { .. } => "the disk does not answer".to_owned(),
         Warning::RecordDamaged => "the record is damaged".to_owned(),
         Warning::DuplicateId { .. } => "another process uses this id".to_owned(),
         Warning::TwinVoter { .. } => {

@@ -77,6 +77,11 @@ pub enum Event {
         /// For how long, in milliseconds.
         milliseconds: u64,
     },
+    /// The disk has answered that [`Warning::StoreSlow`] spoke of, well or not.
+    StoreAnswered {
+        /// After so long, in milliseconds.
+        milliseconds: u64,
+    },
     /// Something that a person should look at.
     Warning(Warning),
 }
@@ -118,6 +123,12 @@ pub enum Warning {
     StoreFailed {
         /// What the store said.
         error: String,
+    },
+    /// A write of the record has not been confirmed yet. Until it is, this node grants nothing
+    /// new as a voter; what it has granted, it renews.
+    StoreSlow {
+        /// For so long, in milliseconds.
+        milliseconds: u64,
     },
     /// The thread that writes records has died: as a voter, this node has stopped voting.
     StoreLost,

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub started: HolderTime,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
+    /// Since when a write to disk has been under way that takes longer than a second.
+    pub store_slow: Option<HolderTime>,
     /// Somebody has asked to end the term that is led, and its work has not ended yet: no other
     /// work begins under it.
     pub ending: Option<EndOfWork>,
@@ -182,6 +184,8 @@ pub struct Counters {
     pub send_failures: u64,
     /// Records that could not be written.
     pub store_failures: u64,
+    /// Writes of a record that took longer than a second.
+    pub store_stalls: u64,
     /// How long other voters took to confirm this node's lease.
     pub renewals: Histogram,
 }

@@ -160,6 +160,16 @@ fn cluster(page: &mut Page, moment: &Moment<'_>) {
         "Records that could not be written.",
         counters.store_failures,
     );
+    page.counter(
+        "gaggle_store_stalls_total",
+        "Writes of a record that took longer than a second, one under way included.",
+        counters.store_stalls,
+    );
+    page.gauge(
+        "gaggle_store_stalled_seconds",
+        "How long such a write has been under way; 0 if none is.",
+        moment.snapshot.store_slow.map_or(0.0, |since| moment.now.since(since).as_secs_f64()),
+    );
 }
 
 fn datagrams(page: &mut Page, moment: &Moment<'_>) {

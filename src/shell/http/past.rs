@@ -100,7 +100,8 @@ pub fn name(event: &Event) -> &'static str {
         Event::Started { .. }
         | Event::Joined
         | Event::WorkAskedToEnd { .. }
-        | Event::Released { .. } => "node",
+        | Event::Released { .. }
+        | Event::StoreAnswered { .. } => "node",
         Event::Warning(_) => "warning",
     }
 }

@@ -122,6 +122,10 @@ pub struct NodeView {
     /// to do, and from three on it is stuck. Older versions do not say: 0.
     #[serde(default)]
     pub driver_age_ms: u64,
+    /// How long a write to its disk has been under way, in milliseconds. Written only if that is
+    /// more than a second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_hangs_ms: Option<u64>,
 }
 
 impl NodeView {
@@ -263,6 +267,10 @@ pub struct VoterView {
     pub answered_ms: Option<u64>,
     /// Whether its grant counts for the node asked at this moment.
     pub granting: bool,
+    /// How long a write to its disk has been under way, in milliseconds; meanwhile it grants
+    /// nothing new. Written only if that is more than a second, and only by the voter itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_hangs_ms: Option<u64>,
 }
 
 /// The snapshot at one moment: what every view is made from.
@@ -312,6 +320,12 @@ impl<'a> Moment<'a> {
         self.uptime_ms(self.now).saturating_sub(self.uptime_ms(self.pulse.last))
     }
 
+    /// For how long the node's disk has not answered, if that is long. As above.
+    fn disk_hangs_ms(&self) -> Option<u64> {
+        let since = self.uptime_ms(self.snapshot.store_slow?);
+        Some(self.uptime_ms(self.now).saturating_sub(since))
+    }
+
     /// `/v1/status`.
     pub fn status(&self) -> StatusView {
         let snapshot = self.snapshot;
@@ -328,6 +342,7 @@ impl<'a> Moment<'a> {
                 tags: snapshot.tags.clone().into(),
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
+                disk_hangs_ms: self.disk_hangs_ms(),
             },
             role: Role::of(snapshot, self.now),
             term: lease.map_or(snapshot.term, |lease| lease.term),
@@ -439,6 +454,9 @@ impl<'a> Moment<'a> {
             reachable: self.reaches(voter.id, voter.answered),
             answered_ms: voter.answered.map(|at| milliseconds(self.now.since(at))),
             granting: voter.granted_until.is_some_and(|until| self.now < until),
+            disk_hangs_ms: (voter.id == self.snapshot.process.id)
+                .then(|| self.disk_hangs_ms())
+                .flatten(),
         };
         Some(VotersView {
             version: known.configuration.version,

@@ -95,6 +95,7 @@ fn duck() -> Snapshot {
         counters: Counters::default(),
         started: at(1_000),
         store_lost: false,
+        store_slow: None,
         ending: None,
     }
 }
