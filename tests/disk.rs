@@ -64,6 +64,24 @@ fn slow_disks_at_all_voters_delay_the_election_and_never_starve_it() {
 }
 
 #[test]
+fn a_disk_that_hangs_is_told_once_and_its_answer_as_well() {
+    for seed in 0..5 {
+        let mut story = three(seed);
+        story.start(&[1, 2, 3]);
+        let goose = story.until_agreed(Duration::from_secs(2));
+        story.world.hosts.iter_mut().for_each(|host| host.disk_delay = Delay::Constant(10 * SLOW));
+        story.step_down(goose);
+        story.run(15_000);
+        let text = story.transcript();
+        let count = |words: &str| text.lines().filter(|line| line.contains(words)).count();
+        let (told, answered) =
+            (count("the disk does not answer"), count("hears of its disk again"));
+        // Whatever was under way at last has not been answered yet.
+        assert!(told >= 3 && (told - 3..=told).contains(&answered), "{told}, {answered}\n{text}");
+    }
+}
+
+#[test]
 fn sick_disks_grant_nothing_say_so_and_recover() {
     for health in SICK {
         for seed in 0..10 {
@@ -129,11 +147,15 @@ fn a_crash_over_a_half_written_slot_is_waited_out() {
 struct Sick {
     fails: Arc<AtomicBool>,
     dies: Arc<AtomicBool>,
+    hangs: Arc<AtomicBool>,
 }
 
 impl Store for Sick {
     fn store(&mut self, _record: &Record) -> Result<(), String> {
         assert!(!self.dies.load(Ordering::Acquire), "this store dies, as it was told to");
+        while self.hangs.load(Ordering::Acquire) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         if self.fails.load(Ordering::Acquire) {
             return Err("no space left on device".to_owned());
         }
@@ -192,6 +214,53 @@ fn a_running_node_says_that_its_disk_is_full_and_leads_once_it_is_not() {
         wait_for(&mut events, |event| matches!(event, Event::BecameGoose { .. })).await;
         assert!(!node.snapshot().store_lost);
         node.leave().await.unwrap();
+    });
+}
+
+/// A write hangs at a leading node: it has ended its term, and cannot begin another.
+async fn hanging(store: &Sick) -> (Handle, tokio::sync::broadcast::Receiver<Event>) {
+    let node = single(store);
+    let mut events = node.events();
+    wait_for(&mut events, |event| matches!(event, Event::BecameGoose { .. })).await;
+    store.hangs.store(true, Ordering::Release);
+    node.step_down(None, Some(Duration::ZERO)).await.unwrap();
+    let slow = |event: &Event| matches!(event, Event::Warning(Warning::StoreSlow { .. }));
+    wait_for(&mut events, slow).await;
+    (node, events)
+}
+
+#[test]
+fn a_disk_that_hangs_is_told_and_shown_and_so_is_its_answer() {
+    runtime().block_on(async {
+        let store = Sick::default();
+        let (node, mut events) = hanging(&store).await;
+        let shown = async {
+            while node.snapshot().store_slow.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), shown).await.expect("it is shown");
+        assert!(!node.is_goose());
+        assert_eq!(node.snapshot().counters.store_stalls, 1);
+        store.hangs.store(false, Ordering::Release);
+        wait_for(&mut events, |event| {
+            matches!(event, Event::StoreAnswered { milliseconds } if *milliseconds >= 1_000)
+        })
+        .await;
+        wait_for(&mut events, |event| matches!(event, Event::BecameGoose { .. })).await;
+        assert_eq!(node.snapshot().store_slow, None);
+        node.leave().await.unwrap();
+    });
+}
+
+#[test]
+fn a_node_ends_though_its_disk_hangs() {
+    runtime().block_on(async {
+        let store = Sick::default();
+        let (node, _) = hanging(&store).await;
+        let left = tokio::time::timeout(Duration::from_secs(20), node.leave()).await;
+        left.expect("it ends").unwrap();
+        assert!(store.hangs.swap(false, Ordering::AcqRel), "and the disk has not answered");
     });
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -214,6 +214,11 @@ impl Cluster {
     /// Starts a node, on the state folder that it had before.
     pub(crate) fn start(&mut self, id: u64) {
         self.node_mut(id).start();
+    }
+
+    /// The same, with its log going there.
+    pub(crate) fn start_saying(&mut self, id: u64, log: Stdio) {
+        self.node_mut(id).start_saying(log);
     }
 
     /// Starts a node that has ended, on an empty state folder and told nothing but this.

@@ -60,10 +60,15 @@ impl NodeProcess {
 
     /// Starts it, with its log appended to the log of its earlier starts.
     pub(crate) fn start(&mut self) {
-        assert!(self.child.is_none(), "node {} runs already", self.settings.id);
         std::fs::create_dir_all(&self.folder).expect("a folder for the node");
         let mut log = File::options().create(true).append(true).open(self.log_path()).expect("log");
         writeln!(log, "-- start").expect("log");
+        self.start_saying(log.into());
+    }
+
+    /// Starts it, with its log going there.
+    pub(crate) fn start_saying(&mut self, log: Stdio) {
+        assert!(self.child.is_none(), "node {} runs already", self.settings.id);
         let child = Command::new(GAGGLE)
             .arg("run")
             .arg(self.settings.address.to_string())

@@ -10,6 +10,7 @@
 mod harness;
 
 mod history;
+mod log;
 mod refusals;
 mod terminal;
 

@@ -204,3 +204,44 @@ fn systemd_is_told_that_the_node_is_ready_and_alive() {
     while !next().starts_with("STOPPING=1") {}
     assert!(node.0.wait().unwrap().success());
 }
+
+#[test]
+fn signs_of_life_reach_systemd_however_often_members_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let start = |address: &str, more: &[&str]| {
+        let mut command = Command::new(GAGGLE);
+        command
+            .args(["run", address, "--ephemeral", "--http"])
+            .arg(format!("127.0.0.1:{}", free_port()))
+            .args(more)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null());
+        command
+    };
+    // A sign of life every three seconds, and members that come and go more often than that.
+    let mut node = start(&address, &[]);
+    node.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "9000000");
+    let _node = Running(node.spawn().unwrap());
+    let guest = format!("127.0.0.1:{}", free_port());
+    let come = || Some(Running(start(&guest, &["--seed", &address]).spawn().unwrap()));
+    let mut buffer = [0; 1024];
+    let (mut here, mut signs, mut changes) = (None, 0, 0);
+    while signs < 3 {
+        here = if here.is_some() { None } else { come() };
+        // The word that this is worth: with the first guest, that one has come.
+        loop {
+            let count = socket.recv(&mut buffer).expect("a word to systemd");
+            if buffer[..count] != *b"WATCHDOG=1" {
+                changes += 1;
+                break;
+            }
+            signs += 1;
+        }
+        assert!(changes < 100, "{changes} changes, and {signs} signs of life");
+    }
+    println!("{signs} signs of life among {changes} changes");
+}

@@ -23,6 +23,8 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     joining.voters = None;
     let mut lost = duck();
     lost.store_lost = true;
+    let mut hanging = duck();
+    hanging.store_slow = Some(at(2_000));
     let mut tagged = duck();
     tagged.tags = details(3).tags.clone();
     vec![
@@ -32,6 +34,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
         ("duck of another", duck_of_another()),
         ("joining", joining),
         ("lost its store", lost),
+        ("its disk hangs", hanging),
     ]
 }
 
