@@ -21,6 +21,7 @@ use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::record::Disk;
 use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::time::HolderTime;
 use gaggle::vocabulary::timing::{Profile, Timing};
 use http::Client;
 
@@ -44,6 +45,7 @@ fn served(confidant: Option<Box<dyn Confidant>>) -> (Handle, ServerThread) {
         eligible: true,
         timing: Timing::of(Profile::Lan),
         keys: None,
+        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         entropy: [1; 32],
     };
     let store = Box::new(NoStore);
@@ -110,7 +112,8 @@ fn a_blocked_runtime_is_told_from_a_node_that_lives() {
 struct Dies;
 
 impl Confidant for Dies {
-    fn feed(&mut self, _: &[Testament]) {
+    fn feed(&mut self, _: &[Testament]) {}
+    fn renewed(&mut self, _: u64, _: HolderTime) {
         panic!("this confidant dies, as it was told to");
     }
     fn flush(&mut self) {}

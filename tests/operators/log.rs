@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 
 use super::harness::watch::Watch;
@@ -98,9 +99,10 @@ fn a_stopped_terminal_stops_nobody() {
     let stop = typist.stdin.as_mut().unwrap();
     stop.write_all(b"\x13").unwrap();
     let stopped = poll_until(PATIENCE, || {
-        let mut terminal = [rustix::event::PollFd::new(&open(), rustix::event::PollFlags::OUT)];
-        let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-        (rustix::event::poll(&mut terminal, Some(&at_once)) == Ok(0)).then_some(())
+        let terminal = open();
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let ready = poll(&mut [PollFd::new(&terminal, PollFlags::OUT)], Some(&at_once));
+        (ready == Ok(0)).then_some(())
     });
     assert!(stopped.is_some(), "the terminal does not stop");
 
