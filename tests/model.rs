@@ -66,6 +66,19 @@ fn a_lost_record_that_starts_from_nought_is_found() {
 }
 
 #[test]
+fn a_lost_record_that_counts_early_answers_is_found() {
+    let broken = planted("lost record", Plant::EarlyAnswersCounted, |_| {});
+    assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
+}
+
+/// A crash while it makes up for the loss.
+#[test]
+fn a_loss_that_is_forgotten_is_found() {
+    let broken = planted("lost record of two", Plant::LossForgotten, |bounds| bounds.waits = 6);
+    assert!(!broken.is_empty());
+}
+
+#[test]
 fn a_longer_renewal_that_is_not_recorded_is_found() {
     let broken = planted("mixed leases", Plant::LongerRenewalNotRecorded, |_| {});
     assert_eq!(broken, ["a grant that is sent is durable"]);

@@ -15,8 +15,8 @@ use gaggle::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{
-    Acquire, AcquireKind, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck, Release,
-    Standing, VoterStatus, Welcome,
+    Acquire, AcquireKind, Assurance, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
+    Release, Standing, VoterStatus, Welcome,
 };
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::seal::{self, KeyRing};
@@ -246,6 +246,7 @@ fn kind(message: &Message) -> &'static str {
         Message::Handover(_) => "handover",
         Message::Vacant(_) => "vacant",
         Message::Announce(_) => "announce",
+        Message::LaterStart { .. } => "later start",
         Message::DetailsQuery(_) => "details query",
         Message::DetailsReply(_) => "details reply",
     }
@@ -475,7 +476,7 @@ fn strangers_draw_at_most_three_times_what_they_send() {
 /// One message of every kind, and every kind of gossip, as a stranger may write them.
 fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) -> Vec<Message> {
     let voters = VoterSet::new(VOTERS.map(id).to_vec()).unwrap();
-    let genesis = Genesis { voters, preempt: false };
+    let genesis = Genesis::new(voters, false, &Timing::of(Profile::Lan), false);
     let status = VoterStatus {
         sequence: u64::MAX,
         standing: Standing::Vacant,
@@ -496,17 +497,18 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
     let mut messages = vec![
         Message::Join(Join { nonce: 1, padding: Vec::new() }),
         Message::Join(Join { nonce: 1, padding: vec![0; 400] }),
-        Message::Welcome(Welcome {
+        Message::Welcome(Box::new(Welcome {
             nonce: 1,
             member: Vec::new(),
             genesis: genesis.clone(),
+            assurance: Assurance::Founded,
             configuration: Configuration::genesis(genesis),
             voters: Vec::new(),
             goose: None,
-        }),
+        })),
         Message::Poll(poll(false)),
         Message::Poll(poll(true)),
-        Message::PollAck(PollAck { sequence: 1, status: status.clone(), founding: None }),
+        Message::PollAck(PollAck { sequence: 1, status: status.clone(), record: None }),
         Message::Acquire(acquire(AcquireKind::Claim)),
         Message::Acquire(acquire(AcquireKind::Renew)),
         Message::Grant(Grant {
@@ -524,6 +526,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
         Message::Handover(release(false)),
         Message::Vacant(status),
         Message::Announce(goose),
+        Message::LaterStart { start: u64::MAX },
         Message::DetailsQuery(DetailsQuery { nonce: 1, wanted: vec![to.0.id], more: true }),
         Message::DetailsReply(DetailsReply {
             nonce: 1,
@@ -557,7 +560,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
         let mut world = World::running(5, keys.as_ref());
         world.run_for(Duration::from_secs(1));
         let voters = VoterSet::new(VOTERS.map(id).to_vec()).unwrap();
-        let genesis = Genesis { voters, preempt: false };
+        let genesis = Genesis::new(voters, false, &Timing::of(Profile::Lan), false);
         let stamp = Configuration::genesis(genesis.clone()).stamp();
         let stranger = Process { id: id(77), boot: Boot { start: 1, nonce: 1 } };
         let (mut number, mut answered) = (0, BTreeMap::new());

@@ -252,7 +252,13 @@ fn voters_table(view: VotersView) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
-    table::render(&["VOTER", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows)
+    let mut text = table::render(&["VOTER", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
+    if !view.awaited.is_empty() {
+        let awaited = view.awaited.iter().map(|awaited| (awaited.id, awaited.lack.as_str()));
+        text.push_str(&crate::shell::journal::without_record(awaited));
+        text.push('\n');
+    }
+    text
 }
 
 /// Members, one a line.

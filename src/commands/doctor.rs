@@ -27,16 +27,18 @@ const WRITE_ODD: Duration = Duration::from_millis(50);
 const HTTP_OFFSET: u16 = 1000;
 
 /// Why datagrams are refused that somebody sends by mistake, and what to do.
-const MENDABLE: [(Reject, &str); 6] = [
+const MENDABLE: [(Reject, &str); 7] = [
     (Reject::UnknownKey, "sealed with a key that this node lacks: give all nodes one --key-file"),
     (Reject::Unsealed, "not sealed, but this node has a key: give their senders the --key-file"),
     (Reject::Forged, "not sealed with the key that they name: forged, or damaged on their way"),
     (Reject::ForeignCluster, "of another --cluster: correct the name, or the seed that leads here"),
     (
         Reject::ForeignVoters,
-        "of a cluster of this name that was founded with other --voters or another --preempt",
+        "of a cluster of this name that was founded with other --voters, another --preempt, with \
+         longer leases, or with or without --ephemeral",
     ),
     (Reject::TooNew, "of a later version of the protocol: update this node"),
+    (Reject::TooOld, "of an earlier version of the protocol: update the nodes that send them"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -254,6 +256,15 @@ fn examine_voters(
         let there = runtime.block_on(other_side(voter, arguments.ask.timeout));
         reachable += usize::from(voter.reachable);
         both_ways(findings, status, voter, there, asks, is_voter);
+    }
+    if !voters.awaited.is_empty() {
+        findings.add(
+            Verdict::Wrong,
+            "record",
+            crate::shell::journal::without_record(
+                voters.awaited.iter().map(|awaited| (awaited.id, awaited.lack.as_str())),
+            ),
+        );
     }
     if asks {
         let all = voters.voters.len();

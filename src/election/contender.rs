@@ -21,6 +21,7 @@ use super::preemption::Preemption;
 use super::tenure::Tenure;
 use super::work::Work;
 use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus,
@@ -97,6 +98,8 @@ pub struct Contender {
     pub(crate) preemption: Preemption,
     /// What is done under the lease.
     pub(crate) work: Work,
+    /// No ballot is left, and that was said.
+    is_exhausted: bool,
 }
 
 impl Contender {
@@ -130,6 +133,7 @@ impl Contender {
             preempts: false,
             preemption: Preemption::default(),
             work: Work::default(),
+            is_exhausted: false,
         }
     }
 
@@ -189,6 +193,11 @@ impl Contender {
         }
     }
 
+    /// Whether it neither leads nor claims, works, or has anything to release.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.role, Role::Standby) && self.farewell.is_none() && !self.work.is_alive()
+    }
+
     /// Notes a ballot that somebody named, so that the next claim is above it.
     pub(crate) fn hear_ballot(&mut self, ballot: u64) {
         self.highest_ballot = self.highest_ballot.max(ballot);
@@ -237,6 +246,10 @@ impl Contender {
             Role::Claiming(_) => self.advance_claim(now, outbox),
             Role::Standby => {}
         }
+        if founding && !matches!(self.role, Role::Standby) && now >= self.next_poll {
+            // Its own voter has no record, and asks the others even while this node leads.
+            self.poll_everybody(now, founding, outbox);
+        }
         if matches!(self.role, Role::Standby) && stands_by {
             self.advance_polls(now, founding, outbox);
             self.consider_claim(now, outbox);
@@ -257,7 +270,8 @@ impl Contender {
             Role::Standby if stands_by => Some(self.next_poll_event(now, founding)),
             Role::Standby => None,
         };
-        [farewell, role].into_iter().flatten().min().map(|at| at.since(now))
+        let asks = founding.then_some(self.next_poll);
+        [farewell, role, asks].into_iter().flatten().min().map(|at| at.since(now))
     }
 
     fn next_poll_event(&self, now: HolderTime, founding: bool) -> HolderTime {
@@ -299,11 +313,7 @@ impl Contender {
             }
         }
         if now >= self.next_poll {
-            self.next_poll = now.plus(self.timing.standby_interval);
-            let everybody: Vec<NodeId> = self.links.keys().copied().collect();
-            for voter in everybody {
-                self.poll(voter, now, founding, outbox);
-            }
+            self.poll_everybody(now, founding, outbox);
         } else if self.polls_quickly(now, founding) {
             let overdue = |link: &&Link| {
                 link.unanswered_poll().is_some_and(|sent| now.since(sent) >= self.timing.retransmit)
@@ -316,6 +326,14 @@ impl Contender {
             for voter in silent {
                 self.poll(voter, now, founding, outbox);
             }
+        }
+    }
+
+    fn poll_everybody(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
+        self.next_poll = now.plus(self.timing.standby_interval);
+        let everybody: Vec<NodeId> = self.links.keys().copied().collect();
+        for voter in everybody {
+            self.poll(voter, now, founding, outbox);
         }
     }
 
@@ -432,7 +450,10 @@ impl Contender {
     }
 
     fn claim(&mut self, certificate: Option<Release>, now: HolderTime, outbox: &mut Outbox) {
-        if self.highest_ballot >= super::BALLOT_MAX {
+        if self.highest_ballot >= super::BALLOT_LAST {
+            if !std::mem::replace(&mut self.is_exhausted, true) {
+                outbox.event(Event::Warning(Warning::BallotsExhausted));
+            }
             return;
         }
         self.highest_ballot += 1;
@@ -518,53 +539,6 @@ impl Contender {
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;
         self.take_heart();
-    }
-
-    /// Sends a release to every voter, and again until it is acknowledged. The role must have
-    /// been given up before.
-    pub(crate) fn release(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
-        assert!(!matches!(self.role, Role::Goose(_)), "I8: released while still acting");
-        let planted = Plant::OF_WORK.iter().any(|plant| plant::is(*plant));
-        assert!(!self.work.is_alive() || planted, "I8: released while work is alive");
-        for link in self.links.values_mut() {
-            link.forget_grants();
-        }
-        let everybody: Vec<NodeId> = self.links.keys().copied().collect();
-        let unacknowledged =
-            everybody.into_iter().map(|voter| (voter, self.next_sequence())).collect();
-        self.farewell = Some(Farewell { release, unacknowledged, sent: 0, next_send: now });
-        self.say_farewell(now, outbox);
-    }
-
-    pub(crate) fn say_farewell(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let retransmit = self.timing.retransmit;
-        let Some(farewell) = self.farewell.as_mut().filter(|farewell| farewell.next_send <= now)
-        else {
-            return;
-        };
-        farewell.sent += 1;
-        farewell.next_send = now.plus(retransmit);
-        for (voter, sequence) in &farewell.unacknowledged {
-            let process = self.links.get(voter).and_then(Link::process);
-            let Some(process) = process else { continue };
-            let release = farewell.release.clone();
-            outbox.send(process, Message::Release { sequence: *sequence, release });
-        }
-        if farewell.sent >= RELEASES_MAX {
-            self.farewell = None;
-        }
-    }
-
-    /// A voter acknowledged a release.
-    pub(crate) fn release_acknowledged(&mut self, from: NodeId, sequence: u64) {
-        if let Some(farewell) = &mut self.farewell {
-            if farewell.unacknowledged.get(&from) == Some(&sequence) {
-                farewell.unacknowledged.remove(&from);
-            }
-            if farewell.unacknowledged.is_empty() {
-                self.farewell = None;
-            }
-        }
     }
 }
 

@@ -1,28 +1,52 @@
-//! How a new cluster starts without a wait, and without ever mistaking an old one for new.
+//! How voters without a record come to vote: by founding a cluster, or on the word of all others.
 //!
 //! A voter on an empty disk cannot know whether it is new or lost its memory. If *every* voter
-//! says "my disk was empty" at the same time, nobody can hold a lease, so the first election
-//! need not wait one out. Each empty disk is named by a nonce; a voter whose disk was wiped
-//! after the founding draws another one, does not find it in the others' maps, and waits.
+//! says "I have no record" at the same time, nobody can hold a lease, so they found a cluster and
+//! its first election need not wait one out. Each emptiness is named by a nonce, and what is
+//! founded is the map of all nonces. Whoever finds its own nonce in such a map knows that nothing
+//! of its own was lost since the founding.
+//!
+//! Whoever does not has lost the highest ballot and the configuration. All others together know
+//! both: any majority of before holds one of them or was only itself. So it asks each of them,
+//! after whatever it may have granted has run out, and takes what they name. One of them less
+//! would not do: that one may be the only other that remembers a term.
 
 use std::collections::BTreeMap;
 
-use crate::vocabulary::configuration::VoterSet;
-use crate::vocabulary::identity::{Boot, NodeId};
-use crate::vocabulary::message::Founding;
+use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::message::{Founding, RecordReport};
 use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::snapshot::Lack;
 
-/// What a virgin voter has heard of the others, in answers to polls of its own boot.
+/// What a voter without a record has heard of the others, in answers to polls of its own boot.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Roll {
     heard: BTreeMap<NodeId, Heard>,
 }
 
+/// One voter's newest word.
 #[derive(Clone, Debug, Hash)]
-struct Heard {
-    boot: Boot,
-    status_sequence: u64,
-    founding: Founding,
+pub(crate) struct Heard {
+    pub(crate) report: RecordReport,
+    /// The highest ballot that it durably knows.
+    pub(crate) max_ballot: u64,
+    /// Whether it was asked after all that the asker may have granted had run out.
+    pub(crate) is_late_enough: bool,
+}
+
+/// Which voter asks, and what it knows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asker<'a> {
+    pub(crate) me: NodeId,
+    pub(crate) voters: &'a VoterSet,
+    pub(crate) configuration: ConfigurationStamp,
+}
+
+impl Asker<'_> {
+    fn others(&self) -> impl Iterator<Item = NodeId> {
+        self.voters.ids().iter().copied().filter(|id| *id != self.me)
+    }
 }
 
 impl Roll {
@@ -30,76 +54,84 @@ impl Roll {
         self.heard.len()
     }
 
-    /// Notes what voter `id` says. Older answers of the same process, and answers of earlier
-    /// processes, are ignored. Bounded: callers pass voters only.
-    pub(crate) fn hear(
-        &mut self,
-        id: NodeId,
-        boot: Boot,
-        status_sequence: u64,
-        founding: Founding,
-    ) {
-        if let Some(known) = self.heard.get(&id) {
-            let older = boot.start < known.boot.start
-                || boot == known.boot && status_sequence <= known.status_sequence;
-            if older && !plant::is(Plant::EarlierBootsAnswersAccepted) {
-                return;
-            }
-        }
-        self.heard.insert(id, Heard { boot, status_sequence, founding });
+    /// Notes what voter `id` says. Bounded: callers pass voters only.
+    pub(crate) fn hear(&mut self, id: NodeId, heard: Heard) {
+        self.heard.insert(id, heard);
     }
 
-    /// The founding map, once every other voter is known to be as new as `me`: each is virgin,
-    /// or founded with a map that names `nonce` as mine. None while anyone is missing, has
-    /// waited, or contradicts.
-    pub(crate) fn map(
-        &self,
-        me: NodeId,
-        nonce: u64,
-        voters: &VoterSet,
-    ) -> Option<Vec<(NodeId, u64)>> {
-        let mut map = BTreeMap::from([(me, nonce)]);
-        let mut agrees = |id: NodeId, nonce: u64| {
-            *map.entry(id).or_insert(nonce) == nonce || plant::is(Plant::MapWithoutNonces)
+    /// The founding map, once the cluster is founded or can be, and `own` is part of it: somebody
+    /// was founded with this very nonce, or every other voter has no record either. None while
+    /// anyone is missing, or has a record in which this nonce is not named.
+    pub(crate) fn map(&self, asker: Asker<'_>, own: &Founding) -> Option<Vec<(NodeId, u64)>> {
+        let nonce = own.blank_nonce()?;
+        let names_me = |map: &&Vec<(NodeId, u64)>| {
+            map.contains(&(asker.me, nonce)) || plant::is(Plant::MapWithoutNonces)
         };
-        for id in voters.ids().iter().filter(|id| **id != me) {
-            let Some(heard) = self.heard.get(id) else {
-                if plant::is(Plant::FoundedOnMajority) && self.heard.len() + 1 >= voters.majority()
-                {
+        let maps = self.heard.values().filter_map(|heard| match &heard.report.founding {
+            Founding::Founded(map) => Some(map),
+            _ => None,
+        });
+        let is_complete = |map: &&Vec<(NodeId, u64)>| {
+            map.len() == asker.voters.len() && map.iter().all(|(id, _)| asker.voters.contains(*id))
+        };
+        if let Some(map) = maps.filter(is_complete).find(names_me) {
+            return Some(map.clone());
+        }
+        let mut map = BTreeMap::from([(asker.me, nonce)]);
+        let mut fleeting = usize::from(matches!(own, Founding::Fleeting { .. }));
+        for id in asker.others() {
+            let Some(heard) = self.heard.get(&id) else {
+                let enough = self.heard.len() + 1 >= asker.voters.majority();
+                if enough && plant::is(Plant::FoundedOnMajority) {
                     continue;
                 }
                 return None;
             };
-            let consistent = match &heard.founding {
-                Founding::Virgin { nonce } => agrees(*id, *nonce),
-                Founding::Founded(theirs) => {
-                    let complete = theirs.len() == voters.len();
-                    complete
-                        && theirs
-                            .iter()
-                            .all(|(id, nonce)| voters.contains(*id) && agrees(*id, *nonce))
-                }
-                Founding::Waited => false,
-            };
-            if !consistent {
-                return None;
-            }
+            map.insert(id, heard.report.founding.blank_nonce()?);
+            fleeting += usize::from(matches!(heard.report.founding, Founding::Fleeting { .. }));
         }
-        let complete = map.len() == voters.len() || plant::is(Plant::FoundedOnMajority);
-        complete.then(|| map.into_iter().collect())
+        // Every majority must have a voter that still knows of the founding after all have
+        // restarted.
+        (fleeting <= fleeting_max(asker.voters)).then(|| map.into_iter().collect())
+    }
+
+    /// The highest ballot that the others know, once *all* of them have said, late enough, that
+    /// they have a record and vote under exactly this configuration.
+    pub(crate) fn highest_ballot(&self, asker: Asker<'_>) -> Option<u64> {
+        let missing = asker.others().filter(|id| self.lack_of(asker, *id).is_some()).count();
+        let allowed = usize::from(plant::is(Plant::OneVoterLessThanAll));
+        let highest = self.heard.values().map(|heard| heard.max_ballot).max();
+        (missing <= allowed).then(|| highest.unwrap_or(0))
+    }
+
+    /// What this voter still lacks for a word that counts.
+    fn lack_of(&self, asker: Asker<'_>, id: NodeId) -> Option<Lack> {
+        let heard = self
+            .heard
+            .get(&id)
+            .filter(|heard| heard.is_late_enough || plant::is(Plant::EarlyAnswersCounted));
+        let Some(heard) = heard else { return Some(Lack::Silent) };
+        let RecordReport { founding, configuration } = &heard.report;
+        if !founding.is_sound() && !plant::is(Plant::BlankCountedAsSound) {
+            return Some(match founding {
+                Founding::Fleeting { .. } => Lack::KeepsNone,
+                _ => Lack::NoRecord,
+            });
+        }
+        let differs =
+            *configuration != asker.configuration && !plant::is(Plant::BallotWithoutConfiguration);
+        differs.then_some(Lack::OtherConfiguration)
+    }
+
+    /// Whose word is still missing, and why.
+    pub(crate) fn lacks(&self, asker: Asker<'_>) -> Vec<(NodeId, Lack)> {
+        asker.others().filter_map(|id| Some((id, self.lack_of(asker, id)?))).collect()
     }
 }
 
-#[cfg(feature = "simulation")]
-impl Roll {
-    /// See [`super::Election::numbers`].
-    pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
-        for (id, heard) in &mut self.heard {
-            let voter = crate::vocabulary::identity::Process { id: *id, boot: heard.boot };
-            let counter = super::fingerprint::Counter::Statuses(voter);
-            visit(counter, &mut heard.status_sequence);
-        }
-    }
+/// How many voters may keep no record in a cluster that keeps them.
+fn fleeting_max(voters: &VoterSet) -> usize {
+    voters.majority() - 1
 }
 
 #[cfg(test)]
@@ -110,48 +142,98 @@ mod tests {
         NodeId::new(number).unwrap()
     }
 
-    fn boot(start: u64) -> Boot {
-        Boot { start, nonce: start * 7 }
-    }
-
     fn voters() -> VoterSet {
         VoterSet::new(vec![id(1), id(2), id(3)]).unwrap()
     }
 
+    fn stamp(version: u64) -> ConfigurationStamp {
+        ConfigurationStamp { ballot: 0, version, digest: 5 }
+    }
+
+    fn asker(voters: &VoterSet) -> Asker<'_> {
+        Asker { me: id(1), voters, configuration: stamp(1) }
+    }
+
+    fn virgin(nonce: u64) -> Founding {
+        Founding::Virgin { nonce }
+    }
+
+    fn say(roll: &mut Roll, from: u64, founding: Founding, max_ballot: u64) {
+        let report = RecordReport { founding, configuration: stamp(1) };
+        roll.hear(id(from), Heard { report, max_ballot, is_late_enough: true });
+    }
+
     #[test]
-    fn everybody_virgin_founds() {
-        let mut roll = Roll::default();
-        roll.hear(id(2), boot(1), 1, Founding::Virgin { nonce: 22 });
-        assert_eq!(roll.map(id(1), 11, &voters()), None, "one is missing");
-        roll.hear(id(3), boot(1), 1, Founding::Virgin { nonce: 33 });
+    fn everybody_without_a_record_founds() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        say(&mut roll, 2, virgin(22), 0);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "one is missing");
+        say(&mut roll, 3, Founding::Lost { nonce: 33 }, 0);
         let map = vec![(id(1), 11), (id(2), 22), (id(3), 33)];
-        assert_eq!(roll.map(id(1), 11, &voters()), Some(map));
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map));
+        assert_eq!(roll.highest_ballot(asker(&voters)), None);
     }
 
     #[test]
-    fn a_map_that_names_another_nonce_of_mine_does_not_found() {
-        let mut roll = Roll::default();
-        let old = vec![(id(1), 99), (id(2), 22), (id(3), 33)];
-        roll.hear(id(2), boot(1), 1, Founding::Founded(old));
-        roll.hear(id(3), boot(1), 1, Founding::Virgin { nonce: 33 });
-        assert_eq!(roll.map(id(1), 11, &voters()), None);
-    }
-
-    #[test]
-    fn contradicting_nonces_do_not_found() {
-        let mut roll = Roll::default();
+    fn whoever_is_named_in_a_map_is_founded_with_it_whatever_became_of_the_others() {
+        let (mut roll, voters) = (Roll::default(), voters());
         let map = vec![(id(1), 11), (id(2), 22), (id(3), 33)];
-        roll.hear(id(2), boot(1), 1, Founding::Founded(map));
-        roll.hear(id(3), boot(1), 1, Founding::Virgin { nonce: 34 });
-        assert_eq!(roll.map(id(1), 11, &voters()), None);
+        say(&mut roll, 2, Founding::Founded(map.clone()), 7);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map));
+        assert_eq!(roll.map(asker(&voters), &virgin(99)), None, "another emptiness");
+        say(&mut roll, 3, virgin(34), 0);
+        assert_eq!(roll.map(asker(&voters), &virgin(99)), None);
+        assert!(roll.map(asker(&voters), &virgin(11)).is_some());
     }
 
     #[test]
-    fn a_late_answer_of_an_earlier_process_is_ignored() {
-        let mut roll = Roll::default();
-        roll.hear(id(2), boot(2), 1, Founding::Waited);
-        roll.hear(id(2), boot(1), 9, Founding::Virgin { nonce: 22 });
-        roll.hear(id(3), boot(1), 1, Founding::Virgin { nonce: 33 });
-        assert_eq!(roll.map(id(1), 11, &voters()), None);
+    fn a_map_of_other_voters_founds_nobody() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        say(&mut roll, 2, Founding::Founded(vec![(id(1), 11), (id(2), 22)]), 0);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
+        say(&mut roll, 2, Founding::Founded(vec![(id(1), 11), (id(2), 22), (id(4), 1)]), 0);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
+    }
+
+    #[test]
+    fn of_three_one_may_keep_no_record() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        say(&mut roll, 2, virgin(22), 0);
+        say(&mut roll, 3, Founding::Fleeting { nonce: 33 }, 0);
+        assert!(roll.map(asker(&voters), &virgin(11)).is_some());
+        assert_eq!(roll.map(asker(&voters), &Founding::Fleeting { nonce: 11 }), None);
+    }
+
+    #[test]
+    fn all_others_must_have_a_record_and_the_same_configuration() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        assert_eq!(roll.lacks(asker(&voters)), [(id(2), Lack::Silent), (id(3), Lack::Silent)]);
+        say(&mut roll, 2, Founding::Waited, 7);
+        assert_eq!(roll.lacks(asker(&voters)), [(id(3), Lack::Silent)]);
+        assert_eq!(roll.highest_ballot(asker(&voters)), None);
+        say(&mut roll, 3, Founding::Lost { nonce: 5 }, 9);
+        assert_eq!(roll.lacks(asker(&voters)), [(id(3), Lack::NoRecord)]);
+        assert_eq!(roll.highest_ballot(asker(&voters)), None);
+        say(&mut roll, 3, Founding::Waited, 3);
+        assert_eq!(roll.highest_ballot(asker(&voters)), Some(7));
+        let report = RecordReport { founding: Founding::Waited, configuration: stamp(2) };
+        roll.hear(id(3), Heard { report, max_ballot: 3, is_late_enough: true });
+        assert_eq!(roll.lacks(asker(&voters)), [(id(3), Lack::OtherConfiguration)]);
+        assert_eq!(roll.highest_ballot(asker(&voters)), None);
+    }
+
+    #[test]
+    fn what_was_asked_too_early_founds_but_makes_up_for_nothing() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        for from in [2, 3] {
+            let report = RecordReport { founding: Founding::Waited, configuration: stamp(1) };
+            roll.hear(id(from), Heard { report, max_ballot: 3, is_late_enough: false });
+        }
+        assert_eq!(roll.highest_ballot(asker(&voters)), None);
+        for from in [2, 3] {
+            let report = RecordReport { founding: virgin(from), configuration: stamp(1) };
+            roll.hear(id(from), Heard { report, max_ballot: 0, is_late_enough: false });
+        }
+        assert!(roll.map(asker(&voters), &virgin(1)).is_some());
     }
 }

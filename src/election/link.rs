@@ -26,6 +26,10 @@ struct Request {
 pub(crate) struct Link {
     id: NodeId,
     boot: Option<Boot>,
+    /// The highest ballot that it has named and that was too far away to be believed.
+    named_ballot: u64,
+    /// Since when this boot is the newest one that is known.
+    boot_since: HolderTime,
     status: Option<(VoterStatus, HolderTime)>,
     status_sequence: u64,
     requests: VecDeque<Request>,
@@ -47,6 +51,8 @@ impl Link {
         Self {
             id,
             boot: None,
+            named_ballot: 0,
+            boot_since: HolderTime(0),
             status: None,
             status_sequence: 0,
             requests: VecDeque::new(),
@@ -74,6 +80,15 @@ impl Link {
 
     pub(crate) fn counted_until(&self) -> HolderTime {
         self.counted_until
+    }
+
+    /// It names a ballot that is far above what is known here.
+    pub(crate) fn names_ballot(&mut self, ballot: u64) {
+        self.named_ballot = ballot;
+    }
+
+    pub(crate) fn named_ballot(&self) -> u64 {
+        self.named_ballot
     }
 
     /// What the voter granted last in this tenure: perhaps less than it was asked for.
@@ -132,20 +147,44 @@ impl Link {
         Some(sent)
     }
 
-    /// An answer to a Poll or a Probe, or a refusal of an Acquire. Returns whether it was expected.
-    pub(crate) fn heard(&mut self, sequence: u64, ballot: Option<u64>, now: HolderTime) -> bool {
-        self.answer(sequence, ballot, now).is_some()
+    /// An answer to a Poll or a Probe, or a refusal of an Acquire. Returns when it was asked for,
+    /// if it was.
+    pub(crate) fn heard(
+        &mut self,
+        sequence: u64,
+        ballot: Option<u64>,
+        now: HolderTime,
+    ) -> Option<HolderTime> {
+        self.answer(sequence, ballot, now)
     }
 
     /// The voter says how it stands. A status that is older than the last one is ignored:
-    /// a late answer to a poll must not erase a newer notice of vacancy.
-    pub(crate) fn stands(&mut self, boot: Boot, status: &VoterStatus, now: HolderTime) -> bool {
+    /// a late answer to a poll must not erase a newer notice of vacancy. `asked`: when the poll
+    /// was sent that this answers, if it does.
+    pub(crate) fn stands(
+        &mut self,
+        boot: Boot,
+        status: &VoterStatus,
+        asked: Option<HolderTime>,
+        now: HolderTime,
+    ) -> bool {
         match self.boot {
-            Some(known) if known == boot && status.sequence <= self.status_sequence => {
-                return false;
+            Some(known) if known == boot => {
+                if status.sequence <= self.status_sequence {
+                    return false;
+                }
             }
-            Some(known) if boot.start < known.start => return false,
-            _ => self.reboot(boot),
+            Some(known) => {
+                // The clock of a machine may be behind. Whoever answers what was asked after the
+                // other process was known is alive after it.
+                let lives = asked.is_some_and(|asked| asked > self.boot_since)
+                    && !plant::is(Plant::StartsOrderedByClock);
+                if boot.start < known.start && !lives {
+                    return false;
+                }
+                self.reboot(boot, now);
+            }
+            None => self.reboot(boot, now),
         }
         self.status_sequence = status.sequence;
         self.status = Some((status.clone(), now));
@@ -154,9 +193,10 @@ impl Link {
 
     /// The voter is another process now. What it said before is void; what it granted before
     /// is not, for it waits that out.
-    pub(crate) fn reboot(&mut self, boot: Boot) {
+    pub(crate) fn reboot(&mut self, boot: Boot, now: HolderTime) {
         if self.boot != Some(boot) {
             self.boot = Some(boot);
+            self.boot_since = now;
             self.status = None;
             self.status_sequence = 0;
         }

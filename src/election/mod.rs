@@ -12,9 +12,11 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
+mod ballots;
 mod chance;
 pub mod contender;
 mod deference;
+mod farewell;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
 mod founding;
@@ -23,6 +25,7 @@ mod ledger;
 mod link;
 pub mod outbox;
 pub(crate) mod preemption;
+mod record;
 mod sighting;
 mod tenure;
 mod view;
@@ -34,9 +37,8 @@ use std::time::Duration;
 
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
-use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{AcquireKind, Goose, Message, PollAck, Standing, VoterStatus};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::message::{AcquireKind, Goose, Message, Standing, VoterStatus};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease};
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
@@ -46,11 +48,18 @@ use contender::Contender;
 use outbox::{Outbox, Outgoing};
 use tenure::Audience;
 use view::View;
-use voter::{Voter, VoterPast};
+use voter::{Mandate, Memory, Voter, VoterPast};
 use work::Work;
 
 /// No ballot reaches this: terms stay exact in JSON.
 pub const BALLOT_MAX: u64 = 1 << 53;
+
+/// The last ballot. Whoever has heard of it claims no more.
+const BALLOT_LAST: u64 = BALLOT_MAX - 1;
+
+/// No message raises a ballot by more than this above what is known: that is a claim in every
+/// second of a century. So no single message, however garbled, uses the numbers up.
+pub const BALLOT_JUMP_MAX: u64 = 1 << 32;
 
 /// This many of the highest eligible nodes keep polling the voters: warm standbys.
 pub const STANDBYS: usize = 3;
@@ -84,6 +93,10 @@ pub struct ElectionSetup {
     pub http: Option<SocketAddr>,
     /// Who votes.
     pub configuration: Configuration,
+    /// The longest lease that any voter of this cluster grants.
+    pub lease_max: Duration,
+    /// What this node does, if it votes, without its record.
+    pub memory: Memory,
     /// The spans of the protocol.
     pub timing: Timing,
     /// Whether this node may become Goose.
@@ -123,7 +136,13 @@ impl Election {
         let voters = configuration.voters.clone();
         let mut outbox = Outbox::new(me);
         let voter = voters.contains(me.id).then(|| {
-            let voter = Voter::new(me, voters.clone(), &timing, setup.past, now);
+            let mandate = Mandate {
+                voters: voters.clone(),
+                configuration: configuration.stamp(),
+                lease_max: setup.lease_max,
+                memory: setup.memory,
+            };
+            let voter = Voter::new(me, mandate, &timing, setup.past, now);
             voter.report_start(setup.damaged, now.voter, &mut outbox);
             voter
         });
@@ -354,14 +373,17 @@ impl Election {
 
     /// Expiries come before anything else an input may do: a lapse is final.
     fn expire(&mut self, now: Now) {
-        if let Some(voter) = &mut self.voter {
-            voter.expire(now, &mut self.outbox);
+        if let Some(voter) = &mut self.voter
+            && voter.expire(now, &mut self.outbox)
+        {
+            self.contender.take_heart();
+            self.contender.poll_soon(now.holder);
         }
         self.contender.expire(now.holder, &mut self.outbox);
     }
 
     fn is_founding(&self) -> bool {
-        self.voter.as_ref().is_some_and(Voter::is_virgin)
+        self.voter.as_ref().is_some_and(Voter::is_blank)
     }
 
     fn stands_by(&self, now: HolderTime) -> bool {
@@ -476,7 +498,7 @@ impl Election {
     }
 
     fn dispatch(&mut self, now: Now, from: Process, message: &Message) -> bool {
-        if highest_ballot_in(message) >= BALLOT_MAX {
+        if !self.believes_ballot(now, from, message) {
             return false;
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
@@ -485,7 +507,7 @@ impl Election {
         match (message, voter) {
             (Message::Poll(poll), Some(voter)) => {
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
-                if poll.founding && voter.is_virgin() && from != self.me {
+                if poll.founding && voter.is_blank() && from != self.me {
                     self.greet_fellow(from.id, holder_now);
                 }
             }
@@ -506,7 +528,7 @@ impl Election {
             (Message::PollAck(answer), _) => return self.informed(now, from, answer),
             (Message::Vacant(status), _) => {
                 if let Some(link) = contender.links.get_mut(&from.id)
-                    && link.stands(from.boot, status, holder_now)
+                    && link.stands(from.boot, status, None, holder_now)
                 {
                     self.heard_vacancy(now, status);
                 }
@@ -536,37 +558,10 @@ impl Election {
         false
     }
 
-    /// Another founding voter has just shown that it is there: ask it at once, so that the
-    /// founding does not wait for the next round.
-    fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
-        let Self { contender, outbox, timing, .. } = self;
-        let recently =
-            |link: &link::Link| link.answered().is_some_and(|at| now.since(at) < timing.retransmit);
-        if contender.links.get(&voter).is_some_and(|link| !recently(link)) {
-            contender.poll(voter, now, true, outbox);
-        }
-    }
-
     fn note_release(&mut self, holder: Process) {
         if holder != self.me && self.view.forget(holder) {
             self.outbox.event(Event::GooseChanged(None));
         }
-    }
-
-    /// An answer to a poll: to one of this process, or it is ignored whole.
-    fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
-        let Some(link) = self.contender.links.get_mut(&from.id) else { return false };
-        let expected = link.heard(answer.sequence, None, now.holder);
-        if !expected && !plant::is(Plant::EarlierBootsAnswersAccepted) {
-            return false;
-        }
-        if link.stands(from.boot, &answer.status, now.holder) {
-            self.heard_status(now, &answer.status);
-        }
-        if let Some(voter) = &mut self.voter {
-            voter.learn(from, answer, &mut self.outbox);
-        }
-        true
     }
 
     fn heard_status(&mut self, now: Now, status: &VoterStatus) {
@@ -588,21 +583,5 @@ impl Election {
         if asleep || !self.contender.is_majority_held(now.holder) {
             self.contender.poll_soon(now.holder.plus(self.timing.retransmit));
         }
-    }
-}
-
-/// The largest ballot or term that a message names: hostile ones must not use the space up.
-fn highest_ballot_in(message: &Message) -> u64 {
-    match message {
-        Message::PollAck(answer) => answer.status.max_ballot,
-        Message::Vacant(status) => status.max_ballot,
-        Message::Acquire(acquire) => {
-            let certificate = acquire.certificate.as_ref().map_or(0, |release| release.ballot);
-            acquire.ballot.max(certificate)
-        }
-        Message::Grant(grant) => grant.ballot,
-        Message::Release { release, .. } | Message::Handover(release) => release.ballot,
-        Message::Announce(goose) => goose.term,
-        _ => 0,
     }
 }

@@ -308,8 +308,10 @@ impl Contender {
         sequence: u64,
         now: HolderTime,
     ) -> bool {
-        let expected =
-            self.links.get_mut(&from.id).is_some_and(|link| link.heard(sequence, None, now));
+        let expected = self
+            .links
+            .get_mut(&from.id)
+            .is_some_and(|link| link.heard(sequence, None, now).is_some());
         if expected {
             self.confirm(now);
         }
@@ -325,11 +327,11 @@ impl Contender {
         outbox: &mut Outbox,
     ) -> bool {
         let Some(link) = self.links.get_mut(&from.id) else { return false };
-        if !link.heard(nak.sequence, Some(nak.ballot), now) {
+        if link.heard(nak.sequence, Some(nak.ballot), now).is_none() {
             return false;
         }
         if let NakReason::NewBoot { boot } = nak.reason {
-            link.reboot(boot);
+            link.reboot(boot, now);
         }
         if let NakReason::Stale { max_ballot } = nak.reason {
             self.hear_ballot(max_ballot);
@@ -406,7 +408,7 @@ impl Contender {
         match reason {
             // Raise the ballot in place: the term stays what it is.
             NakReason::Stale { max_ballot }
-                if *max_ballot >= tenure.ballot && highest < super::BALLOT_MAX =>
+                if *max_ballot >= tenure.ballot && highest < super::BALLOT_LAST =>
             {
                 tenure.ballot = highest + 1;
                 if plant::is(Plant::RaisedBallotPublishedAsTerm) {
@@ -414,6 +416,9 @@ impl Contender {
                 }
                 self.highest_ballot = tenure.ballot;
                 tenure.next_renewal = now;
+            }
+            NakReason::Stale { max_ballot } if *max_ballot >= tenure.ballot => {
+                outbox.event(Event::Warning(Warning::BallotsExhausted));
             }
             NakReason::Stale { .. } | NakReason::NewBoot { .. } => {
                 self.renew_or_probe(voter, now, outbox);

@@ -490,6 +490,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Handover(_) => "4 taken in: handover",
         Message::Vacant(_) => "4 taken in: vacant",
         Message::Announce(_) => "4 taken in: announce",
+        Message::LaterStart { .. } => "4 taken in: later start",
         Message::DetailsQuery(_) => "4 taken in: details query",
         Message::DetailsReply(_) => "4 taken in: details reply",
     }

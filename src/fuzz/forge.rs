@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::bytes::Reader;
 use super::pond::{Pond, address};
-use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
 use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{
-    Acquire, AcquireKind, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
-    Release, Standing, VoterStatus, Welcome,
+    Acquire, AcquireKind, Assurance, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll,
+    PollAck, RecordReport, Release, Standing, VoterStatus, Welcome,
 };
+use crate::vocabulary::timing::{Profile, Timing};
 
 /// Whoever forges.
 pub(super) struct Forger<'a> {
@@ -51,7 +52,7 @@ impl Forger<'_> {
                 let length = usize::from(reader.pick(&[0_u16, 399, 400, 900]));
                 Message::Join(Join { nonce: sequence, padding: vec![reader.byte(); length] })
             }
-            2 => Message::Welcome(self.welcome(reader, sequence)),
+            2 => Message::Welcome(Box::new(self.welcome(reader, sequence))),
             3 | 4 => {
                 let flags = reader.byte();
                 Message::Poll(Poll {
@@ -62,8 +63,11 @@ impl Forger<'_> {
                 })
             }
             5 => {
-                let founding = (reader.byte() & 1 > 0).then(|| self.founding(reader));
-                Message::PollAck(PollAck { sequence, status: self.status(reader), founding })
+                let record = (reader.byte() & 1 > 0).then(|| RecordReport {
+                    founding: self.founding(reader),
+                    configuration: ConfigurationStamp::default(),
+                });
+                Message::PollAck(PollAck { sequence, status: self.status(reader), record })
             }
             6 | 7 => Message::Acquire(Acquire {
                 kind: if reader.byte() & 1 > 0 { AcquireKind::Renew } else { AcquireKind::Claim },
@@ -185,8 +189,10 @@ impl Forger<'_> {
     }
 
     fn founding(&self, reader: &mut Reader<'_>) -> Founding {
-        match reader.byte() % 3 {
+        match reader.byte() % 5 {
             0 => Founding::Virgin { nonce: reader.number(1) },
+            3 => Founding::Lost { nonce: reader.number(1) },
+            4 => Founding::Fleeting { nonce: reader.number(1) },
             1 => {
                 let count = reader.pick(&[0_usize, 2, 3, 15, 20]);
                 let pair = |_| (self.process(reader).id, reader.number(1));
@@ -219,7 +225,9 @@ impl Forger<'_> {
         let genesis = VoterSet::new(ids).or_else(|_| only());
         // One id always makes a set.
         let Ok(voters) = genesis else { unreachable!("a set of one") };
-        let genesis = Genesis { voters, preempt: reader.byte() & 7 == 0 };
+        let preempt = reader.byte() & 7 == 0;
+        let genesis =
+            Genesis::new(voters, preempt, &Timing::of(Profile::Lan), reader.byte() & 7 == 0);
         let mut configuration = Configuration::genesis(genesis.clone());
         if reader.byte() & 3 == 0 {
             configuration.version = reader.number(1);
@@ -232,6 +240,7 @@ impl Forger<'_> {
         let voters = voters.collect();
         let member = reader.take(48).to_vec();
         let goose = (reader.byte() & 1 > 0).then(|| self.goose(reader));
-        Welcome { nonce, member, genesis, configuration, voters, goose }
+        let assurance = reader.pick(&[Assurance::Assumed, Assurance::Told, Assurance::Founded]);
+        Welcome { nonce, member, genesis, assurance, configuration, voters, goose }
     }
 }

@@ -75,7 +75,7 @@ fn slot(reader: &mut Reader<'_>) -> Vec<u8> {
             let length = usize::from(reader.byte());
             let mut bytes = reader.take(length).to_vec();
             if recipe & 8 > 0 {
-                bytes.splice(0..0, *b"GAGGLE01");
+                bytes.splice(0..0, *b"GAGGLE02");
             }
             bytes
         }
@@ -122,7 +122,8 @@ fn record(reader: &mut Reader<'_>) -> Record {
     let flags = reader.byte();
     let voters = if flags & 1 > 0 { vec![id(1)] } else { vec![id(1), id(2), id(3)] };
     let voters = VoterSet::new(voters).ok().filter(|_| flags & 2 == 0);
-    let genesis = voters.map(|voters| Genesis { voters, preempt: flags & 64 > 0 });
+    let genesis =
+        voters.map(|voters| Genesis::new(voters, flags & 64 > 0, &Timing::of(Profile::Lan), false));
     let configuration = genesis.clone().map(Configuration::genesis).map(|mut configuration| {
         configuration.version = reader.number(1);
         configuration.ballot = reader.number(0);
@@ -132,7 +133,8 @@ fn record(reader: &mut Reader<'_>) -> Record {
         id: id(reader.number(1)),
         boot: Boot { start: reader.number(1), nonce: reader.number(1) },
     };
-    let founding = match reader.byte() % 3 {
+    let founding = match reader.byte() % 4 {
+        3 => Founding::Lost { nonce: reader.number(1) },
         0 => Founding::Virgin { nonce: reader.number(1) },
         1 => Founding::Founded(vec![(id(1), reader.number(1)), (id(2), 2)]),
         _ => Founding::Waited,

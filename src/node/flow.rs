@@ -105,6 +105,7 @@ impl NodeCore {
             moved = true;
             match outgoing {
                 Outgoing::Persist => self.keeping.mark(),
+                Outgoing::Event(Event::Warning(warning)) => self.warn(now, warning),
                 Outgoing::PersistSoon => self.keeping.mark_soon(now.holder),
                 Outgoing::Event(event) => {
                     self.index += 1;
@@ -190,6 +191,19 @@ impl NodeCore {
             proof::pad(&mut datagram);
         }
         self.sealing.seal(datagram)
+    }
+
+    /// Some warnings would come with every datagram.
+    fn warn(&mut self, now: Now, warning: Warning) {
+        let name = match warning {
+            Warning::BallotRefused { .. } => Some("ballot refused"),
+            Warning::BallotsExhausted => Some("ballots exhausted"),
+            _ => None,
+        };
+        if name.is_none_or(|name| self.doorkeeper.may_warn(name, now.holder)) {
+            self.index += 1;
+            self.event(Event::Warning(warning));
+        }
     }
 
     pub(super) fn event(&mut self, event: Event) {

@@ -7,11 +7,13 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::{NodeCore, Output};
+use crate::election::Election;
 use crate::membership::seeding::SeedingOutput;
+use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::datagram::{Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
-use crate::vocabulary::message::{Join, Message, Welcome};
+use crate::vocabulary::message::{Assurance, Join, Message, Welcome};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -72,6 +74,13 @@ impl Joining {
     /// A number that nobody can guess.
     pub(super) fn draw(&mut self) -> u64 {
         self.random.next_u64()
+    }
+
+    /// A seed for something else that needs chance.
+    pub(super) fn entropy(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill_bytes(&mut bytes);
+        bytes
     }
 
     pub(super) fn has_joined(&self) -> bool {
@@ -156,7 +165,7 @@ impl NodeCore {
         self.is_started() && size >= JOIN_PADDING / 2
     }
 
-    fn ask(&mut self, address: SocketAddr, nonce: u64) {
+    pub(super) fn ask(&mut self, address: SocketAddr, nonce: u64) {
         let join = Join { nonce, padding: vec![0; JOIN_PADDING] };
         let whoever = Addressee { id: None, boot: None };
         self.transmit(whoever, address, &Message::Join(join));
@@ -248,13 +257,49 @@ impl NodeCore {
             nonce: join.nonce,
             member: self.membership.encoded_identity(),
             genesis: genesis.clone(),
+            assurance: self.assurance(),
             configuration,
             voters,
             goose: election.goose().map(|known| known.goose),
         };
         self.sighting = election.sighting(now.holder);
-        self.transmit(Addressee::process(joiner), from, &Message::Welcome(welcome));
+        self.transmit(Addressee::process(joiner), from, &Message::Welcome(Box::new(welcome)));
         Ok(())
+    }
+
+    /// This node takes its cluster to have been founded otherwise than another node says. Whoever
+    /// has promised nothing yet follows the one that is surer, or else the more careful one.
+    fn give_way(&mut self, now: Now, own: &Genesis, welcome: &Welcome) -> Result<(), Reject> {
+        let theirs = &welcome.genesis;
+        let (mine, other) = (self.assurance(), welcome.assurance);
+        if !own.is_akin(theirs) || other < mine {
+            return Err(Reject::ForeignVoters);
+        }
+        let both_told = mine == Assurance::Told && other == Assurance::Told;
+        let is_idle = self.election.as_ref().is_none_or(Election::is_idle);
+        if is_idle && (other > mine || both_told && own.gives_way_to(theirs)) {
+            self.genesis = Some(theirs.clone());
+            self.begin_election_anew(now);
+            return Ok(());
+        }
+        if self.doorkeeper.may_warn("settings", now.holder) && !both_told {
+            let (cluster, follows) = (theirs.ephemeral, false);
+            self.event(Event::Warning(if own.ephemeral == theirs.ephemeral {
+                Warning::LeaseMaxDiffers { cluster: theirs.lease_max, own: own.lease_max }
+            } else {
+                Warning::EphemeralDiffers { cluster, follows }
+            }));
+        }
+        Err(Reject::ForeignVoters)
+    }
+
+    /// Says so if this voter keeps records and its cluster does not, or the other way round.
+    pub(super) fn report_memory(&mut self) {
+        let votes = self.election.as_ref().is_some_and(Election::votes);
+        let Some(cluster) = self.genesis.as_ref().map(|genesis| genesis.ephemeral) else { return };
+        if votes && cluster != self.ephemeral {
+            self.event(Event::Warning(Warning::EphemeralDiffers { cluster, follows: true }));
+        }
     }
 
     /// A seed answered.
@@ -268,9 +313,9 @@ impl NodeCore {
         if !self.seeding.accepts(welcome.nonce) {
             return Err(Reject::Unexpected);
         }
-        match &self.genesis {
-            Some(genesis) if *genesis != welcome.genesis => return Err(Reject::ForeignVoters),
-            Some(_) => {}
+        match self.genesis.clone() {
+            Some(genesis) if genesis == welcome.genesis => {}
+            Some(genesis) => self.give_way(now, &genesis, welcome)?,
             None => {
                 let configuration = welcome.configuration.clone();
                 let told = self.setup.preempt;
@@ -280,6 +325,9 @@ impl NodeCore {
                 }
                 self.begin_election(welcome.genesis.clone(), configuration, now);
             }
+        }
+        if welcome.assurance == Assurance::Founded {
+            self.assurance = Assurance::Founded;
         }
         for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
             self.addresses.advertise(*id, normalised(*address));

@@ -76,8 +76,23 @@ impl Keeping {
         self.past = Some((past, damaged, first_sequence));
     }
 
-    pub(super) fn take_past(&mut self) -> (VoterPast, bool, u32) {
-        self.past.take().unwrap_or((VoterPast::Lost, false, 0))
+    pub(super) fn past(&self) -> (VoterPast, bool, u32) {
+        let unknown = (VoterPast::Lost { nonce: 0, max_ballot: 0 }, false, 0);
+        self.past.clone().unwrap_or(unknown)
+    }
+
+    /// From here on this process counts as a later start.
+    pub(super) fn note_start(&mut self, start: u64) {
+        self.record.last_start = start;
+        self.dirty = true;
+    }
+
+    /// The vote is another one now: what is being written says nothing of it.
+    pub(super) fn disown_write(&mut self) {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.vote_revision = 0;
+        }
+        self.dirty = true;
     }
 
     /// The voter set is known.

@@ -18,6 +18,7 @@
 //! membership's hints of who is around, and the voters' addresses.
 
 mod addresses;
+mod awaited;
 mod drain;
 mod flow;
 mod join;
@@ -27,6 +28,7 @@ mod proof;
 mod receive;
 mod sealing;
 mod start;
+mod starts;
 mod tables;
 mod testament;
 
@@ -43,12 +45,14 @@ use crate::vocabulary::datagram::Sighting;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::message::Assurance;
 use crate::vocabulary::record::Record;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::{Counters, Lease, Phase, Snapshot, VotersView};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::work::EndOfWork;
 use addresses::Addresses;
+use awaited::Awaited;
 use drain::Drain;
 use join::Joining;
 use keep::Keeping;
@@ -58,6 +62,7 @@ use proof::Proofs;
 use receive::Doorkeeper;
 use sealing::Sealing;
 pub use start::check_record;
+use starts::Starts;
 use testament::Heirs;
 pub use testament::Testament;
 
@@ -142,6 +147,12 @@ pub struct NodeCore {
     me: Process,
     cluster_digest: u64,
     genesis: Option<Genesis>,
+    /// How sure this node is of that while it does not vote.
+    assurance: Assurance,
+    /// Whether it keeps no record.
+    ephemeral: bool,
+    awaited: Awaited,
+    starts: Starts,
     /// None until the voter set is known.
     election: Option<Election>,
     membership: Membership,
@@ -186,6 +197,7 @@ impl NodeCore {
                 election.handle_timeout(now);
             }
             self.seek(now);
+            self.complain_of_awaited(now);
             self.say_goodbye(now);
         }
         self.settle(now);
@@ -229,7 +241,9 @@ impl NodeCore {
         let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
         let goodbye = self.leaving.as_ref().map(|leaving| leaving.next_goodbye.since(now.holder));
         let drain = self.drain.deadline().map(|at| at.since(now.holder));
-        [write, membership, seeding, watch, election, goodbye, drain].into_iter().flatten().min()
+        let complaint = self.next_complaint().map(|at| at.since(now.holder));
+        let all = [write, membership, seeding, watch, election, goodbye, drain, complaint];
+        all.into_iter().flatten().min()
     }
 
     /// This process.
@@ -318,7 +332,8 @@ impl NodeCore {
                 self.addresses.best(voter.id, self.membership.address_of(voter.id))
             };
         }
-        Some(VotersView { configuration: election.configuration().clone(), voters })
+        let (configuration, awaited) = (election.configuration().clone(), election.awaits());
+        Some(VotersView { configuration, voters, awaited })
     }
 
     /// The insides, for checkers.

@@ -90,8 +90,10 @@ impl NodeCore {
                     // Whoever asks knows more than this node does.
                     self.ask_back(now, from);
                 }
-                self.check_genesis(&header, true)?;
-                return self.welcome(now, from, sender, join);
+                self.tell_later_start(now, from, sender);
+                // Whoever was told otherwise of this cluster learns from the answer in what.
+                let verdict = self.check_genesis(&header, true);
+                return self.welcome(now, from, sender, join).and(verdict);
             }
             Message::Welcome(welcome) => {
                 self.check_addressee(&header, &message)?;
@@ -115,6 +117,11 @@ impl NodeCore {
             }
             return Err(reject);
         }
+        if let Message::LaterStart { start } = message {
+            self.hear_later_start(now, from, &header, start);
+            return Ok(());
+        }
+        self.tell_later_start(now, from, sender);
         self.addresses.came_from(sender, from);
         let message = self.disarmed(&header, &message).unwrap_or(message);
         self.deliver(now, from, &header, &message)
@@ -223,7 +230,7 @@ impl NodeCore {
                     top_contender: None,
                     goose: None,
                 };
-                let answer = PollAck { sequence: poll.sequence, status, founding: None };
+                let answer = PollAck { sequence: poll.sequence, status, record: None };
                 self.transmit(Addressee::process(namesake), from, &Message::PollAck(answer));
             }
             _ => {
@@ -271,8 +278,8 @@ impl NodeCore {
         if let Some(position) = Reject::ALL.iter().position(|other| *other == reason) {
             self.counters.rejected[position] += 1;
         }
-        let mendable =
-            matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters | Reject::TooNew);
+        let is_foreign = matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters);
+        let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
         if (mendable || sealing) && self.doorkeeper.may_warn(reason.name(), now.holder) {
             self.event(Event::Warning(if sealing {

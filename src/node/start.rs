@@ -5,15 +5,17 @@ use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
 
 use super::addresses::Addresses;
+use super::awaited::Awaited;
 use super::drain::Drain;
 use super::join::Joining;
 use super::keep::Keeping;
 use super::proof::Proofs;
 use super::receive::Doorkeeper;
 use super::sealing::Sealing;
+use super::starts::Starts;
 use super::testament::Heirs;
 use super::{NodeCore, StartError};
-use crate::election::voter::VoterPast;
+use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup};
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
@@ -22,6 +24,7 @@ use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::details::Details;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Boot, Process};
+use crate::vocabulary::message::Assurance;
 use crate::vocabulary::record::{Disk, Record, Vote};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Counters;
@@ -43,7 +46,7 @@ impl NodeCore {
         let mut warnings = Vec::new();
         let genesis = match record.and_then(|record| record.genesis.clone()) {
             Some(recorded) => Some(recorded),
-            None => found(&setup, &mut warnings),
+            None => found(&setup, disk == Disk::Ephemeral, &mut warnings),
         };
         let configuration = record
             .and_then(|record| record.configuration.clone())
@@ -59,7 +62,9 @@ impl NodeCore {
             addresses.advertise(*id, *address);
         }
         // Said even while the voters are not known: a loss must not look like no vote ever given.
-        let vote = matches!(disk, Disk::Damaged(_)).then(|| Vote::lost(setup.timing.lease_max));
+        let nonce = random.next_u64();
+        let vote = matches!(disk, Disk::Damaged(_))
+            .then(|| Vote::lost(nonce, left_ballot(&disk), setup.timing.lease_max));
         let stored = Record {
             cluster: setup.cluster.clone(),
             id: setup.id,
@@ -74,6 +79,10 @@ impl NodeCore {
             cluster_digest: setup.cluster.digest(),
             me,
             genesis: None,
+            assurance: Assurance::Assumed,
+            ephemeral,
+            awaited: Awaited::new(now.holder),
+            starts: Starts::default(),
             election: None,
             membership,
             seeding,
@@ -94,7 +103,7 @@ impl NodeCore {
             heirs: Heirs::default(),
             setup,
         };
-        node.past_and_election(genesis, configuration, disk, &mut random, now);
+        node.past_and_election(genesis, configuration, disk, (nonce, random.next_u32()), now);
         for warning in warnings {
             node.event(Event::Warning(warning));
         }
@@ -107,18 +116,19 @@ impl NodeCore {
         genesis: Option<Genesis>,
         configuration: Option<Configuration>,
         disk: Disk,
-        random: &mut ChaCha8Rng,
+        (nonce, first_sequence): (u64, u32),
         now: Now,
     ) {
-        let virgin = VoterPast::Virgin { nonce: random.next_u64() };
+        let virgin = VoterPast::Virgin { nonce };
+        let lost = VoterPast::Lost { nonce, max_ballot: left_ballot(&disk) };
         let damaged = matches!(disk, Disk::Damaged(_));
         let returns = recorded(&disk).is_some_and(|record| record.genesis.is_some());
         let past = match disk {
             Disk::Empty => virgin,
             Disk::Sound(record) => record.vote.map_or(virgin, VoterPast::Remembered),
-            Disk::Damaged(_) | Disk::Ephemeral => VoterPast::Lost,
+            Disk::Damaged(_) | Disk::Ephemeral => lost,
         };
-        self.keeping.remember_past(past, damaged, random.next_u32());
+        self.keeping.remember_past(past, damaged, first_sequence);
         if let (Some(genesis), Some(configuration)) = (genesis, configuration) {
             self.begin_election(genesis, configuration, now);
         }
@@ -134,12 +144,23 @@ impl NodeCore {
         configuration: Configuration,
         now: Now,
     ) {
-        let (past, damaged, first_sequence) = self.keeping.take_past();
+        let (past, damaged, first_sequence) = self.keeping.past();
+        let lease = self.setup.timing.lease;
+        if lease > genesis.lease_max {
+            let granted = genesis.lease_max;
+            self.event(Event::Warning(Warning::LeaseAboveCluster { lease, granted }));
+        }
         let setup = ElectionSetup {
             me: self.me,
             address: self.setup.address,
             http: self.setup.http,
             configuration: configuration.clone(),
+            lease_max: genesis.lease_max,
+            memory: match (genesis.ephemeral, self.ephemeral) {
+                (true, _) => Memory::Clock,
+                (false, true) => Memory::Fleeting,
+                (false, false) => Memory::Kept,
+            },
             timing: self.setup.timing.clone(),
             eligible: self.setup.eligible,
             past,
@@ -150,11 +171,43 @@ impl NodeCore {
         self.keeping.found(genesis.clone(), configuration);
         self.genesis = Some(genesis);
         self.index += 1;
+        self.report_memory();
+    }
+
+    /// The election begins once more, as if this process had restarted.
+    pub(super) fn begin_election_anew(&mut self, now: Now) {
+        let Some(election) = self.election.take() else { return };
+        let configuration = election.configuration().clone();
+        if let Some(past) = election.past() {
+            let (_, _, first_sequence) = self.keeping.past();
+            self.keeping.remember_past(past, false, first_sequence);
+        }
+        self.keeping.disown_write();
+        if let Some(genesis) = self.genesis.clone() {
+            self.begin_election(genesis, configuration, now);
+        }
+    }
+
+    /// How sure this node is of what its cluster was founded with.
+    pub(super) fn assurance(&self) -> Assurance {
+        match &self.election {
+            Some(election) if election.has_record() => Assurance::Founded,
+            Some(election) if election.votes() => Assurance::Told,
+            _ => self.assurance,
+        }
     }
 }
 
-/// The cluster that the settings alone found.
-fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<Genesis> {
+/// The highest ballot that is still readable on a damaged disk.
+fn left_ballot(disk: &Disk) -> u64 {
+    match disk {
+        Disk::Damaged(Some(record)) => record.vote.as_ref().map_or(0, |vote| vote.max_ballot),
+        _ => 0,
+    }
+}
+
+/// The cluster that the settings alone found. Only a voter has a say in whether it keeps records.
+fn found(setup: &Setup, ephemeral: bool, warnings: &mut Vec<Warning>) -> Option<Genesis> {
     let voters = if setup.voters.is_some() {
         setup.voters.clone()
     } else if setup.seeds.is_empty() {
@@ -163,7 +216,10 @@ fn found(setup: &Setup, warnings: &mut Vec<Warning>) -> Option<Genesis> {
     } else {
         None
     };
-    voters.map(|voters| Genesis { voters, preempt: setup.preempt.unwrap_or(false) })
+    voters.map(|voters| {
+        let ephemeral = ephemeral && voters.contains(setup.id);
+        Genesis::new(voters, setup.preempt.unwrap_or(false), &setup.timing, ephemeral)
+    })
 }
 
 fn recorded(disk: &Disk) -> Option<&Record> {

@@ -15,6 +15,7 @@ impl NodeCore {
             self.addresses.table(),
             self.proofs.table(),
             self.sealing.table(),
+            self.starts.table(),
         ];
         tables.extend(self.membership.tables());
         if let Some(election) = &self.election {

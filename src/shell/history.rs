@@ -269,6 +269,7 @@ impl History {
                 }
             }
             Event::GooseChanged(None) => self.end(None, Ending::Silent, now),
+            Event::TookLaterStart { process } => self.own.0 = *process,
             _ => {}
         }
     }

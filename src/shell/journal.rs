@@ -161,6 +161,14 @@ fn words(event: &Event) -> Option<String> {
         }
         Event::Released { by, nominee: None, .. } => format!("node {} gave its lease up", by.id),
         Event::Founded => "every voter is new: the cluster is founded".to_owned(),
+        Event::RecordRegained => "as a voter, voting again: all other voters have told what this \
+             one may have forgotten"
+            .to_owned(),
+        Event::TookLaterStart { process } => format!(
+            "an earlier process of this node had a later start: going on as boot {}. Is the clock \
+             of this machine behind?",
+            process.boot
+        ),
         Event::Quarantined { milliseconds } => {
             format!("as a voter, waiting {milliseconds} ms for what may have been granted before")
         }
@@ -263,10 +271,37 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::StoreLost => "what writes this node's record has died, which is a bug: it grants \
              nothing any more. Restart the node, and please report the lines above"
             .to_owned(),
-        Warning::RecordDamaged => "the record on disk is damaged: waiting as if it had been lost, \
-             and starting above every ballot that can be learned. Nothing has to be done, unless \
-             it happens again: then look to the disk"
+        Warning::RecordDamaged => {
+            "the record on disk is damaged: going on as if it had been lost. \
+             As a voter, this node votes again once all other voters have told it what it may have \
+             forgotten. Nothing has to be done, unless it happens again: then look to the disk"
+                .to_owned()
+        }
+        Warning::ResumesByClock => "the record of the only voter is lost, and nobody else knows \
+             the last term: going on above what this machine's clock says, which is the weaker \
+             promise. If the clock is behind, a term may come twice"
             .to_owned(),
+        Warning::AwaitsVoters { lacks } => {
+            without_record(lacks.iter().map(|(id, lack)| (*id, lack.words())))
+        }
+        Warning::EphemeralDiffers { cluster, follows } => ephemeral_differs(*cluster, *follows),
+        Warning::LeaseAboveCluster { lease, granted } => format!(
+            "--lease {lease:?}: this cluster was founded to grant {granted:?} at most, and leases are \
+             that long"
+        ),
+        Warning::LeaseMaxDiffers { cluster, own } => format!(
+            "the cluster was founded to grant leases of {cluster:?} at most, and this node with \
+             {own:?}: give it the same --lease as the others, and an empty --state-dir"
+        ),
+        Warning::BallotRefused { by, ballot } => format!(
+            "node {by} names ballot {ballot}, which is far above all that is known here: not \
+             believed unless a majority of the voters say so. Is that node sound?"
+        ),
+        Warning::BallotsExhausted => {
+            "there is no higher ballot left, so nobody can be elected any \
+             more: stop all voters, empty their --state-dir, and found the cluster anew"
+                .to_owned()
+        }
         Warning::DuplicateId { address: Some(address) } => {
             format!(
                 "another process at {address} uses this node's id{id}, too: stop one of the two, \
@@ -283,7 +318,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         ),
         Warning::Foreign { reason: Reject::ForeignVoters, address } => format!(
             "refused what came from {address}: a cluster of the same name that was founded with \
-             other --voters or another --preempt. Give every node the same, or each cluster its \
+             other --voters, another --preempt, longer leases, or with or without --ephemeral. Give every node the same, or each cluster its \
              own --cluster name"
         ),
         Warning::Foreign { reason: Reject::ForeignCluster, address } => format!(
@@ -293,6 +328,10 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::Foreign { reason: Reject::TooNew, address } => format!(
             "refused what came from {address}: it speaks a later version of the protocol than this \
              node. Update this node"
+        ),
+        Warning::Foreign { reason: Reject::TooOld, address } => format!(
+            "refused what came from {address}: it speaks an earlier version of the protocol than \
+             this node. Update that one"
         ),
         Warning::Foreign { reason, address } => {
             format!("refused datagrams from {address}: {}", reason.name().replace('_', " "))
@@ -328,6 +367,42 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
                 .to_owned()
         }
         Warning::Membership(error) => format!("gossip: {error}"),
+    }
+}
+
+/// Whom a voter without its record waits for, for people.
+pub(crate) fn without_record<'a>(lacks: impl Iterator<Item = (NodeId, &'a str)>) -> String {
+    let lacks: Vec<String> = lacks.map(|(id, lack)| format!("voter {id} ({lack})")).collect();
+    format!(
+        "this voter has no record, and does not vote until all others have told it what it may \
+         have forgotten. It waits for {}. Start them. If the records of most voters are lost for \
+         ever, found the cluster anew: stop all voters, empty the --state-dir of each, and start \
+         them together; terms then begin at 1",
+        lacks.join(", ")
+    )
+}
+
+/// A node keeps records where its cluster does not, or the other way round.
+fn ephemeral_differs(cluster: bool, follows: bool) -> String {
+    match (cluster, follows) {
+        (true, true) => "this voter keeps a record, but the cluster was founded with --ephemeral, \
+             and that holds: a voter that restarts goes by its clock. Start this one with \
+             --ephemeral, too, or found the cluster anew without"
+            .to_owned(),
+        (false, true) => "this voter was started with --ephemeral, but its cluster keeps records: \
+             after every start it votes only once all other voters have answered. Give it a \
+             --state-dir"
+            .to_owned(),
+        (true, false) => "the other voters were started with --ephemeral and this one was not, so \
+             they do not understand each other: start this one with --ephemeral, too, or all \
+             without"
+            .to_owned(),
+        (false, false) => {
+            "this voter was started with --ephemeral and the others were not, so they \
+             do not understand each other: start this one with a --state-dir, or all with \
+             --ephemeral"
+                .to_owned()
+        }
     }
 }
 

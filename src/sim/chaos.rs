@@ -73,6 +73,9 @@ impl Chaos {
                 let effort = world.streams.chaos.pick(&[2 * MILLI, 20 * MILLI, self.lease / 4]);
                 pair(world, length, Action::Starve(target, effort), Action::Starve(target, 0));
             }
+            FaultKind::Leave
+                if world.hosts[target].would_forget()
+                    && !world.may_forget(target, &self.voters) => {}
             FaultKind::Leave => {
                 world.act(&Action::Leave(target));
                 world.plan(length * 2, Action::Start(target, Restart::WithDisk));
@@ -121,8 +124,7 @@ impl Chaos {
     }
 
     fn kill(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
-        // A process without a disk forgets whenever it dies.
-        let forgets = kind == FaultKind::LostRecord || world.hosts[target].disk.is_ephemeral();
+        let forgets = kind == FaultKind::LostRecord || world.hosts[target].would_forget();
         if forgets && !world.may_forget(target, &self.voters) {
             return;
         }

@@ -79,6 +79,11 @@ impl SimulatedDisk {
         disk
     }
 
+    /// Whether whoever starts now finds part of it unreadable.
+    pub fn is_damaged(&self) -> bool {
+        matches!(Disk::of_slots([&self.slots[0], &self.slots[1]]).0, Disk::Damaged(_))
+    }
+
     /// The newest record that a crash at this moment would leave.
     pub fn durable(&self) -> Option<&Record> {
         self.durable.as_ref()

@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::election::voter::VoterPast;
+use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup};
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::datagram::Addressee;
@@ -42,13 +42,16 @@ pub fn election(
     now: Now,
 ) -> Election {
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
-    let configuration = Configuration::genesis(Genesis { voters: voters.clone(), preempt: false });
-    let timing = timing.clone();
+    let genesis = Genesis::new(voters.clone(), false, timing, false);
+    let (configuration, timing) = (Configuration::genesis(genesis), timing.clone());
     let setup = ElectionSetup {
         me,
         address,
         http: None,
         configuration,
+        // What is waited out need be no longer than what is granted here.
+        lease_max: timing.lease_max,
+        memory: Memory::Kept,
         timing,
         eligible,
         past,

@@ -129,6 +129,11 @@ impl Host {
         self.fragile_until = start + 3 * nanoseconds(self.setup.timing.lease_max);
     }
 
+    /// Whether a process that ends now leaves no sound record.
+    pub fn would_forget(&self) -> bool {
+        self.disk.is_ephemeral() || self.disk.is_damaged()
+    }
+
     /// Whether it may not yet have made up for a loss of its record.
     pub fn is_fragile(&self, now: u64) -> bool {
         let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());

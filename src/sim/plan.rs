@@ -119,7 +119,7 @@ pub struct Plan {
     pub rates: Vec<(u64, u64)>,
     /// The offset of each wall clock, in milliseconds.
     pub wall_offsets: Vec<i64>,
-    /// Whether records may be damaged: only where the wall clocks agree.
+    /// Whether records may be damaged: not the only voter's, who has but its wall clock then.
     pub damages: bool,
     /// How long a write takes.
     pub disk_delay: Delay,
@@ -167,16 +167,24 @@ impl Plan {
         for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
             setup.preempt = Some(preempt);
         }
-        let forgets =
-            kinds.contains(&FaultKind::LostRecord) || kinds.contains(&FaultKind::TornWrite);
-        let ephemeral: Vec<bool> =
-            (0..size).map(|_| !forgets && voters.len() > 1 && dice.chance(20)).collect();
-        // A lost record is made up for by the wall clock, which must then not run behind.
-        let stable_walls = forgets || ephemeral.contains(&true);
+        // In such a cluster the wall clocks stand in for the records, and must not run behind.
+        let stable_walls = voters.len() > 1 && dice.chance(60);
+        // Where records are kept, one of the voters may keep none all the same.
+        let fleeting = (voters.len() > 2 && dice.chance(60)).then(|| dice.pick(&voters));
+        let ephemeral: Vec<bool> = (0..size)
+            .map(|index| {
+                if voters.contains(&index) {
+                    stable_walls || fleeting == Some(index)
+                } else {
+                    dice.chance(150)
+                }
+            })
+            .collect();
         let kinds: Vec<FaultKind> = kinds
             .into_iter()
             .filter(|kind| !(stable_walls && *kind == FaultKind::WallJump))
             .collect();
+        let damages = voters.len() > 1;
         let wall_offset = |dice: &mut Dice| {
             let span = if stable_walls { 20 } else { 600_000 };
             i64::try_from(dice.between(0, 2 * span)).unwrap_or(0) - span.cast_signed()
@@ -196,7 +204,8 @@ impl Plan {
             None => theme.seconds() * SECOND * scale,
         };
         let leases = setups.iter().map(|setup| nanoseconds(setup.timing.lease_max));
-        let patience = 10 * leases.max().unwrap_or(lease) + 12 * SECOND;
+        // Whoever has lost its record waits three seconds, and then asks.
+        let patience = 10 * leases.max().unwrap_or(lease) + 15 * SECOND;
         Self {
             theme,
             starts: draw_starts(theme, &setups[..size], &voters, lease, turmoil, &mut dice),
@@ -206,7 +215,7 @@ impl Plan {
             keepers: dice.coin(),
             rates: draw_rates(hosts, profile, &mut dice),
             wall_offsets: (0..hosts).map(|_| wall_offset(&mut dice)).collect(),
-            damages: stable_walls,
+            damages,
             disk_delay: draw_disk_delay(theme, &mut dice),
             timer_lateness: dice.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
             weather: draw_weather(theme, lease, scale, &mut dice),

@@ -228,7 +228,18 @@ impl World {
         let now = self.now;
         let host = &mut self.hosts[index];
         let Some(running) = &mut host.running else { return };
-        let process = running.process;
+        let process = running.core.process();
+        if process != running.process {
+            // It goes on under a later start, as another process that has promised nothing.
+            let before = std::mem::replace(&mut running.process, process);
+            running.envelopes.clear();
+            running.ballot = 0;
+            running.term = 0;
+            self.leadership.ended(before);
+            self.voting.holder_down(before);
+            self.promises.process_ended(before);
+            self.courtesy.ended(before);
+        }
         let (lease, term) = (running.core.lease(), running.core.term());
         if term != running.term {
             running.term = term;
@@ -272,6 +283,9 @@ impl World {
         let process = running.process;
         let lease =
             running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
+        if let Some((term, _)) = lease {
+            self.voting.leads(process, term);
+        }
         let verdict = self.leadership.observe(self.now, process, lease);
         self.judge(verdict);
         let Some((_, end)) = lease.filter(|(_, end)| *end > self.now) else { return };
@@ -373,6 +387,9 @@ fn event_name(event: &Event) -> Option<&'static str> {
         Event::BecameDuck { reason: DemotionReason::Suspended, .. } => "demoted by suspend",
         Event::BecameDuck { reason: DemotionReason::Preempted { .. }, .. } => "preempted",
         Event::Founded => "founded",
+        Event::RecordRegained => "record regained",
+        Event::TookLaterStart { .. } => "later start taken",
+        Event::Warning(Warning::AwaitsVoters { .. }) => "awaited voters told",
         Event::Quarantined { .. } => "quarantine",
         Event::Warning(Warning::RecordDamaged) => "damaged record",
         Event::Warning(Warning::StoreFailed { .. }) => "store failure told",

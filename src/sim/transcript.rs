@@ -131,6 +131,8 @@ fn words(event: &Event) -> Option<String> {
             format!("becomes a Duck, term {term} ends ({why})")
         }
         Event::Founded => "is founded".to_owned(),
+        Event::RecordRegained => "votes again on the word of all others".to_owned(),
+        Event::TookLaterStart { .. } => "takes a later start than an earlier process".to_owned(),
         Event::Quarantined { milliseconds } => format!("waits for {milliseconds} ms"),
         Event::StoreAnswered { milliseconds } => {
             format!("hears of its disk again, after {milliseconds} ms")
@@ -144,6 +146,11 @@ fn complaint(warning: &Warning) -> String {
     match warning {
         Warning::StoreFailed { error } => format!("nothing can be stored: {error}"),
         Warning::StoreSlow { .. } => "the disk does not answer".to_owned(),
+        Warning::AwaitsVoters { lacks } => {
+            let lacks: Vec<String> =
+                lacks.iter().map(|(id, lack)| format!("voter {id} is {}", lack.words())).collect();
+            format!("it has no record, and waits: {}", lacks.join(", "))
+        }
         Warning::RecordDamaged => "the record is damaged".to_owned(),
         Warning::DuplicateId { .. } => "another process uses this id".to_owned(),
         Warning::TwinVoter { .. } => {

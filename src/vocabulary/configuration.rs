@@ -1,11 +1,14 @@
 //! Which nodes vote, and which cluster a datagram belongs to.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::codec::stable_hash;
 use super::identity::NodeId;
+use super::time::nanoseconds;
+use super::timing::{LEASE_CEILING, LEASE_MAX_LEAST, Timing};
 
 /// The most voters a cluster may have. More would buy no availability worth the traffic,
 /// and the founding map must fit a datagram.
@@ -105,12 +108,42 @@ pub struct Genesis {
     pub voters: VoterSet,
     /// Whether the Goose hands over to a higher node that has come to stay.
     pub preempt: bool,
+    /// No voter of this cluster ever grants a longer lease. So whoever has lost its record knows
+    /// how long to wait, whatever its own settings are today.
+    pub lease_max: Duration,
+    /// Whether the voters keep no records. Then the clock stands in for what they forget, and the
+    /// promise is the weaker one.
+    pub ephemeral: bool,
 }
 
 impl Genesis {
+    /// What a cluster is founded with by nodes that run on `timing`.
+    pub fn new(voters: VoterSet, preempt: bool, timing: &Timing, ephemeral: bool) -> Self {
+        // Who remembers nothing cannot remember a longer lease either.
+        let longest = if ephemeral { LEASE_MAX_LEAST } else { timing.lease.max(timing.lease_max) };
+        let lease_max = longest.clamp(LEASE_MAX_LEAST, LEASE_CEILING);
+        Self { voters, preempt, lease_max, ephemeral }
+    }
+
     /// A stable digest; never 0, which means "not known yet" on the wire.
     pub fn digest(&self) -> u64 {
-        digest(&self.voters, self.preempt)
+        let mut bytes = digest(&self.voters, self.preempt).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&nanoseconds(self.lease_max).to_be_bytes());
+        bytes.push(u8::from(self.ephemeral));
+        stable_hash(b"genesis", &bytes).max(1)
+    }
+
+    /// Whether both name the same voters and preempt alike: then they differ at most in how long
+    /// leases may be and in whether records are kept.
+    pub fn is_akin(&self, other: &Self) -> bool {
+        self.voters == other.voters && self.preempt == other.preempt
+    }
+
+    /// Which of two that are akin gives way while neither is in force yet: records are kept if
+    /// anybody keeps one, and leases may be as long as anybody's.
+    pub fn gives_way_to(&self, other: &Self) -> bool {
+        let rank = |genesis: &Self| (!genesis.ephemeral, genesis.lease_max);
+        self.is_akin(other) && rank(self) < rank(other)
     }
 }
 
@@ -138,7 +171,7 @@ pub struct Configuration {
 impl Configuration {
     /// The configuration a cluster is founded with.
     pub fn genesis(genesis: Genesis) -> Self {
-        let Genesis { voters, preempt } = genesis;
+        let Genesis { voters, preempt, .. } = genesis;
         Self { ballot: 0, version: 1, voters, preempt }
     }
 

@@ -29,7 +29,7 @@ pub const DATAGRAM_SIZE_MAX: usize = 1400;
 pub const GOSSIP_SIZE_MAX: usize = 1200;
 
 /// The protocol's version.
-pub const PROTOCOL_VERSION: u8 = 1;
+pub const PROTOCOL_VERSION: u8 = 2;
 
 const MAGIC: [u8; 2] = *b"Gg";
 
@@ -92,6 +92,8 @@ pub enum Reject {
     NotGaggle,
     /// A later version of the protocol.
     TooNew,
+    /// An earlier version of the protocol, which this one does not understand.
+    TooOld,
     /// Of this protocol by its first bytes, but not decodable.
     Malformed,
     /// Another cluster's name.
@@ -120,10 +122,11 @@ pub enum Reject {
 
 impl Reject {
     /// Every reason, in order.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Oversized,
         Self::NotGaggle,
         Self::TooNew,
+        Self::TooOld,
         Self::Malformed,
         Self::ForeignCluster,
         Self::ForeignVoters,
@@ -144,6 +147,7 @@ impl Reject {
             Self::Oversized => "oversized",
             Self::NotGaggle => "not_gaggle",
             Self::TooNew => "too_new",
+            Self::TooOld => "too_old",
             Self::Malformed => "malformed",
             Self::ForeignCluster => "foreign_cluster",
             Self::ForeignVoters => "foreign_voters",
@@ -204,6 +208,9 @@ pub fn decode(datagram: &[u8]) -> Result<(Header, Message), Reject> {
     }
     if prefix[2] > PROTOCOL_VERSION {
         return Err(Reject::TooNew);
+    }
+    if prefix[2] < PROTOCOL_VERSION {
+        return Err(Reject::TooOld);
     }
     let (header, used) = codec::decode_front::<Header>(rest).map_err(|_| Reject::Malformed)?;
     let rest = &rest[used..];

@@ -1,11 +1,12 @@
 //! What happens in a node, in the words of its log and its history.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::datagram::Reject;
 use super::identity::{NodeId, Process};
 use super::message::Goose;
-use super::snapshot::MemberState;
+use super::snapshot::{Lack, MemberState};
 use super::work::EndReason;
 
 /// Something that people or other parts of the program may want to know.
@@ -14,6 +15,12 @@ pub enum Event {
     /// The first record is durable: the node takes part from here on.
     Started {
         /// This process.
+        process: Process,
+    },
+    /// An earlier process of this node had a later start number, for the clock is behind and there
+    /// is no record. It goes on as another process, with a number above that one.
+    TookLaterStart {
+        /// This process from here on.
         process: Process,
     },
     /// The node learned its cluster's voters, or gossip reached its first peer.
@@ -72,6 +79,8 @@ pub enum Event {
     },
     /// As a voter, this node was founded: it heard every voter start on an empty disk.
     Founded,
+    /// As a voter, this node had no record, and votes again on the word of all other voters.
+    RecordRegained,
     /// As a voter, this node waits out what it may have granted before.
     Quarantined {
         /// For how long, in milliseconds.
@@ -132,8 +141,49 @@ pub enum Warning {
     },
     /// The thread that writes records has died: as a voter, this node has stopped voting.
     StoreLost,
-    /// What was found on disk could not be read; the node waits as if it had lost it.
+    /// What was found on disk could not be read; the node goes on as if it had lost it.
     RecordDamaged,
+    /// The record of the only voter is lost, and nobody else knows what it said: the clock has to
+    /// do, which is the weaker promise.
+    ResumesByClock,
+    /// As a voter, this node has no record: it grants nothing until these have told it what it may
+    /// have forgotten, or until all are found to be as new as it is.
+    AwaitsVoters {
+        /// Each with what is wrong with it.
+        lacks: Vec<(NodeId, Lack)>,
+    },
+    /// The cluster keeps records and this node keeps none, or the other way round.
+    EphemeralDiffers {
+        /// Whether the cluster was founded to keep none.
+        cluster: bool,
+        /// Whether this node goes by what the cluster was founded with; if not, the two do not
+        /// understand each other.
+        follows: bool,
+    },
+    /// This node asks for longer leases than its cluster grants.
+    LeaseAboveCluster {
+        /// L.
+        lease: Duration,
+        /// What is granted at most.
+        granted: Duration,
+    },
+    /// The cluster was founded with another longest lease than this node would found it with, and
+    /// so the two do not understand each other.
+    LeaseMaxDiffers {
+        /// What the cluster grants at most.
+        cluster: Duration,
+        /// What this node was founded with.
+        own: Duration,
+    },
+    /// Somebody named a ballot so high that it was not believed.
+    BallotRefused {
+        /// Which node.
+        by: NodeId,
+        /// The ballot.
+        ballot: u64,
+    },
+    /// There is no higher ballot any more, so nobody can be elected.
+    BallotsExhausted,
     /// Another live process uses this node's id.
     DuplicateId {
         /// Where it was heard, if a datagram showed it.

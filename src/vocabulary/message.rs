@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::{Configuration, Genesis};
+use super::configuration::{Configuration, ConfigurationStamp, Genesis};
 use super::details::{DetailsQuery, DetailsReply};
 use super::identity::{Boot, NodeId, Process};
 
@@ -21,7 +21,7 @@ pub enum Message {
     /// voter set.
     Join(Join),
     /// The answer to a [`Message::Join`].
-    Welcome(Welcome),
+    Welcome(Box<Welcome>),
     /// A contender, or a voter that is founding, asks a voter how it stands.
     Poll(Poll),
     /// The answer to a [`Message::Poll`].
@@ -60,6 +60,12 @@ pub enum Message {
     Vacant(VoterStatus),
     /// The Goose says that it is.
     Announce(Goose),
+    /// To a process whose start is below that of an earlier process of its node: the highest
+    /// start that the sender knows of that node.
+    LaterStart {
+        /// See [`Boot::start`].
+        start: u64,
+    },
     /// A member asks for what people want to know of others.
     DetailsQuery(DetailsQuery),
     /// The answer to a [`Message::DetailsQuery`].
@@ -85,12 +91,25 @@ pub struct Welcome {
     pub member: Vec<u8>,
     /// What the cluster was founded with.
     pub genesis: Genesis,
+    /// How sure the answering node is of that.
+    pub assurance: Assurance,
     /// What is in force now.
     pub configuration: Configuration,
     /// Where the voters are, as far as the answering node knows.
     pub voters: Vec<(NodeId, SocketAddr)>,
     /// The Goose, if the answering node knows one.
     pub goose: Option<Goose>,
+}
+
+/// How sure a node is of what its cluster was founded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Assurance {
+    /// It only takes it to be so, and does not vote.
+    Assumed,
+    /// It is to vote, and was told so; but nothing is founded yet as far as it knows.
+    Told,
+    /// A voter stands by it.
+    Founded,
 }
 
 /// See [`Message::Poll`].
@@ -102,8 +121,8 @@ pub struct Poll {
     pub quorum_connected: bool,
     /// The poller may become Goose.
     pub eligible: bool,
-    /// The poller is a voter that has not been founded: it also wants to hear how the voter
-    /// stands with founding.
+    /// The poller is a voter without a record: it also wants to hear how it stands with the
+    /// voter's record.
     pub founding: bool,
 }
 
@@ -114,8 +133,17 @@ pub struct PollAck {
     pub sequence: u64,
     /// How the voter stands.
     pub status: VoterStatus,
-    /// How it stands with founding, if it was asked.
-    pub founding: Option<Founding>,
+    /// How it stands with its record, if it was asked.
+    pub record: Option<RecordReport>,
+}
+
+/// A voter's word on its record, for another one that has none.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RecordReport {
+    /// Whether it has one, and since when.
+    pub founding: Founding,
+    /// Under which configuration it votes.
+    pub configuration: ConfigurationStamp,
 }
 
 /// A voter's word on itself.
@@ -137,7 +165,7 @@ pub struct VoterStatus {
 /// Whether a voter's vote is free. All but `Vacant` count as taken.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Standing {
-    /// It has never been founded and grants nothing yet.
+    /// It has no record, or has never been founded, and grants nothing yet.
     Virgin,
     /// It restarted; a grant from before may still be counted. Only `holder` may renew.
     Quarantined {
@@ -171,8 +199,36 @@ pub enum Founding {
     },
     /// It heard every voter virgin: this is the nonce of each.
     Founded(Vec<(NodeId, u64)>),
-    /// It restarted, or did not hear everybody in time, and waited out every possible lease.
+    /// Its record was lost, and it has made up for that: by the word of all other voters, or by
+    /// the clock where nothing better is to be had.
     Waited,
+    /// Its record is lost, and it has not made up for that yet.
+    Lost {
+        /// Drawn when the loss was noticed.
+        nonce: u64,
+    },
+    /// It keeps no record in a cluster that does, so that every start is a loss.
+    Fleeting {
+        /// Drawn for this start.
+        nonce: u64,
+    },
+}
+
+impl Founding {
+    /// The nonce of a voter that has no record to stand by, and may be founded with the others.
+    pub fn blank_nonce(&self) -> Option<u64> {
+        match self {
+            Self::Virgin { nonce } | Self::Lost { nonce } | Self::Fleeting { nonce } => {
+                Some(*nonce)
+            }
+            Self::Founded(_) | Self::Waited => None,
+        }
+    }
+
+    /// Whether this voter stands by what it promised earlier.
+    pub fn is_sound(&self) -> bool {
+        matches!(self, Self::Founded(_) | Self::Waited)
+    }
 }
 
 /// Whether an [`Acquire`] opens a tenure or extends one.
@@ -246,7 +302,7 @@ pub enum NakReason {
         /// For how long yet.
         remaining: Duration,
     },
-    /// The voter has not been founded.
+    /// The voter has no record, or has not been founded.
     Virgin,
     /// The voter is writing another grant to disk.
     Persisting,

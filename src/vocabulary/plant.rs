@@ -52,10 +52,22 @@ pub enum Plant {
     EarlierBootsAnswersAccepted,
     /// A voter that lost its record starts from ballot 0.
     NoFloorAfterWipe,
-    /// A voter that crashes while it waits out a lost record forgets that it owes the floor.
-    OwedFloorForgotten,
-    /// A voter that restarted before it was founded does not wait.
+    /// A voter that crashes before it has made up for a lost record votes after its wait alone.
+    LossForgotten,
+    /// A voter that restarted before it was founded votes at once.
     RestartedVirginDoesNotWait,
+    /// A voter without its record counts answers that were asked for before its wait was over.
+    EarlyAnswersCounted,
+    /// A voter without its record takes the word of all others but one for that of all.
+    OneVoterLessThanAll,
+    /// A voter without its record takes the ballots of voters under another configuration.
+    BallotWithoutConfiguration,
+    /// A voter without its record believes others that have none either.
+    BlankCountedAsSound,
+    /// A voter without its record waits for its own longest lease, not for the cluster's.
+    WaitsOwnLeaseOnly,
+    /// Which process of a node is the later one is told by its start number alone.
+    StartsOrderedByClock,
     /// A renewal to a longer lease is not recorded.
     LongerRenewalNotRecorded,
     /// A contender that is gone, or may not lead, is still deferred to, for ever.
@@ -110,7 +122,7 @@ pub enum Plant {
 
 impl Plant {
     /// All that break the election.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 39] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -133,8 +145,14 @@ impl Plant {
         Self::VirginCountedAsVacant,
         Self::EarlierBootsAnswersAccepted,
         Self::NoFloorAfterWipe,
-        Self::OwedFloorForgotten,
+        Self::LossForgotten,
         Self::RestartedVirginDoesNotWait,
+        Self::EarlyAnswersCounted,
+        Self::OneVoterLessThanAll,
+        Self::BallotWithoutConfiguration,
+        Self::BlankCountedAsSound,
+        Self::WaitsOwnLeaseOnly,
+        Self::StartsOrderedByClock,
         Self::LongerRenewalNotRecorded,
         Self::DeadContenderDeferredTo,
         Self::DuplicateLengthensGrant,

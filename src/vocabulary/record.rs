@@ -7,8 +7,8 @@
 //!
 //! Two slots are written in turn, in place, so that a write which is cut short damages only
 //! the slot that nothing relies on yet. A damaged slot cannot be told from one that held the
-//! newest record and rotted, so [`Disk::of_slots`] treats it as a loss: a wait and a high
-//! ballot instead of a guess.
+//! newest record and rotted, so [`Disk::of_slots`] treats it as a loss: a voter then asks all the
+//! others instead of guessing.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +23,9 @@ use super::message::Founding;
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE02";
+const MAGIC: [u8; 8] = *b"GAGGLE03";
+/// The version before, which is still read: a node is never updated into having lost its record.
+const MAGIC_BEFORE: [u8; 8] = *b"GAGGLE02";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,14 +60,14 @@ pub struct Vote {
 }
 
 impl Vote {
-    /// What is left of a vote that was lost: nothing is known but that it may have been given for
-    /// `lease_max`. Ballot 0 says that the floor is still owed.
-    pub fn lost(lease_max: Duration) -> Self {
+    /// What is left of a vote that was lost: nothing is known but that it was for `max_ballot` or
+    /// more, and for `lease_max` or less.
+    pub fn lost(nonce: u64, max_ballot: u64, lease_max: Duration) -> Self {
         Self {
-            max_ballot: 0,
+            max_ballot,
             max_holder: None,
             max_lease_ever: lease_max,
-            founding: Founding::Waited,
+            founding: Founding::Lost { nonce },
         }
     }
 }
@@ -163,7 +165,8 @@ fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
     let number = |from: usize| -> Option<u64> {
         Some(u64::from_le_bytes(slot.get(from..from.checked_add(8)?)?.try_into().ok()?))
     };
-    if slot.get(..8)? != MAGIC {
+    let is_older = slot.get(..8)? == MAGIC_BEFORE;
+    if slot.get(..8)? != MAGIC && !is_older {
         return None;
     }
     let generation = number(8)?;
@@ -172,5 +175,57 @@ fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
     if generation == 0 || codec::stable_hash(b"record slot", slot.get(..end)?) != checksum {
         return None;
     }
-    Some((generation, codec::decode_whole(slot.get(24..end)?).ok()?))
+    let payload = slot.get(24..end)?;
+    let record =
+        if is_older { older::record(payload)? } else { codec::decode_whole(payload).ok()? };
+    Some((generation, record))
+}
+
+/// What the version before wrote.
+mod older {
+    use super::{
+        ClusterName, Configuration, Deserialize, Founding, Genesis, NodeId, Record, SocketAddr,
+        Vote, codec,
+    };
+    use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::timing::LEASE_CEILING;
+
+    #[derive(Deserialize)]
+    struct OlderGenesis {
+        voters: VoterSet,
+        preempt: bool,
+    }
+
+    #[derive(Deserialize)]
+    struct OlderRecord {
+        cluster: ClusterName,
+        id: NodeId,
+        last_start: u64,
+        genesis: Option<OlderGenesis>,
+        configuration: Option<Configuration>,
+        addresses: Vec<(NodeId, SocketAddr)>,
+        vote: Option<Vote>,
+    }
+
+    /// Every voter of a cluster reads the same out of it: nobody knows what lease was the longest
+    /// there, so it was the longest that there is.
+    pub(super) fn record(payload: &[u8]) -> Option<Record> {
+        let older: OlderRecord = codec::decode_whole(payload).ok()?;
+        let OlderRecord { cluster, id, last_start, genesis, configuration, addresses, .. } = older;
+        let genesis = genesis.map(|OlderGenesis { voters, preempt }| Genesis {
+            voters,
+            preempt,
+            lease_max: LEASE_CEILING,
+            ephemeral: false,
+        });
+        let mut vote = older.vote;
+        if let Some(vote) = &mut vote
+            && vote.founding == Founding::Waited
+            && vote.max_ballot == 0
+        {
+            // So that version said that a record was lost.
+            vote.founding = Founding::Lost { nonce: last_start };
+        }
+        Some(Record { cluster, id, last_start, genesis, configuration, addresses, vote })
+    }
 }

@@ -112,6 +112,33 @@ pub struct VotersView {
     pub configuration: Configuration,
     /// Each voter, lowest id first.
     pub voters: Vec<VoterView>,
+    /// As a voter, this node has no record, and waits for these before it votes.
+    pub awaited: Vec<(NodeId, Lack)>,
+}
+
+/// What is wrong with a voter whose word another one waits for that has no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lack {
+    /// It has not answered since it was first asked.
+    Silent,
+    /// It has no record itself.
+    NoRecord,
+    /// It keeps no record, and has not made up for that either.
+    KeepsNone,
+    /// It votes under another configuration.
+    OtherConfiguration,
+}
+
+impl Lack {
+    /// In a word or two.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Silent => "silent",
+            Self::NoRecord => "itself without a record",
+            Self::KeepsNone => "itself without a record (--ephemeral)",
+            Self::OtherConfiguration => "under another configuration",
+        }
+    }
 }
 
 /// One voter as this node sees it.

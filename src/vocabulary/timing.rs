@@ -36,6 +36,10 @@ pub const MARGIN: Duration = Duration::from_millis(20);
 /// The longest lease that any voter grants, whatever it is asked for.
 pub const LEASE_CEILING: Duration = Duration::from_secs(10);
 
+/// A cluster allows for leases of at least this, whatever its founders asked for: a longer lease
+/// may be wished for later, and whoever has lost its record waits for so long.
+pub const LEASE_MAX_LEAST: Duration = Duration::from_secs(3);
+
 /// The shortest lease that leaves room for one lost renewal.
 pub const LEASE_FLOOR: Duration = Duration::from_millis(150);
 
@@ -80,7 +84,7 @@ pub struct Timing {
     /// An unanswered poll while vacant or founding, a claim, a first renewal and a release are
     /// sent again after this.
     pub retransmit: Duration,
-    /// The longest lease this node grants as a voter, and its quarantine when its record is lost.
+    /// The longest lease this node grants as a voter, if its cluster allows for as much.
     pub lease_max: Duration,
     /// SWIM: one member is probed this often.
     pub probe_period: Duration,

@@ -76,6 +76,26 @@ pub(crate) fn plays() -> Vec<Play> {
             Bounds { opening: Opening::Founding, crashes: 1, wipes: 1, waits: 4, ..bursts() },
             1,
         ),
+        // Exchanges: a Goose reigns, and a voter loses its record. It asks all others.
+        play(
+            "lost record",
+            Bounds { opening: Opening::Reign, crashes: 1, wipes: 1, waits: 5, ..bursts() },
+            2,
+        ),
+        // Exchanges: the same with two voters, who make up for each other.
+        play(
+            "lost record of two",
+            Bounds {
+                voters: 2,
+                opening: Opening::Reign,
+                crashes: 2,
+                wipes: 1,
+                holds: 1,
+                waits: 6,
+                ..bursts()
+            },
+            3,
+        ),
         // Exchanges: a Goose reigns while processes crash.
         play("restarts", Bounds { opening: Opening::Reign, crashes: 1, waits: 4, ..bursts() }, 1),
         // Exchanges: the same, and the Goose asks for longer leases than the others would.

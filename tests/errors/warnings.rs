@@ -30,8 +30,9 @@ fn unwise_settings() {
         (
             "@addr --ephemeral --voters @id,1,2",
             &[],
-            "--ephemeral: this voter forgets its promises when it stops, so every start of it \
-             waits out the longest lease before it votes",
+            "--ephemeral: this voter forgets its promises when it stops, so after every start it \
+             waits for three seconds before it votes. If all voters were started so, their clocks \
+             stand in for what they forget, and leases end after three seconds: the weaker promise",
         ),
         (
             "10.0.0.1:8000",

@@ -13,6 +13,7 @@ use gaggle::vocabulary::configuration::{
 use gaggle::vocabulary::datagram::{self, Addressee, Header};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{Join, Message, Poll};
+use gaggle::vocabulary::timing::{Profile, Timing};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -73,7 +74,8 @@ fn nobody(random: &mut ChaCha8Rng) -> Process {
 
 fn genesis(voters: &[u64]) -> Genesis {
     let ids = voters.iter().map(|id| NodeId::new(*id).expect("a node id")).collect();
-    Genesis { voters: VoterSet::new(ids).expect("a voter set"), preempt: false }
+    let voters = VoterSet::new(ids).expect("a voter set");
+    Genesis::new(voters, false, &Timing::of(Profile::Lan), false)
 }
 
 /// One datagram of this kind.

@@ -8,6 +8,7 @@ use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, R
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{Message, Poll};
 use gaggle::vocabulary::seal::{KeyRing, NONCE_SIZE};
+use gaggle::vocabulary::timing::{Profile, Timing};
 
 use super::harness::Cluster;
 use super::harness::flood::Victim;
@@ -23,7 +24,10 @@ fn stranger() -> Process {
 
 /// A good question to `victim`, but for what `spoil` makes of its envelope.
 fn letter(victim: &Victim, spoil: impl FnOnce(&mut Header)) -> Vec<u8> {
-    let genesis = Genesis { voters: VoterSet::new(vec![id(1)]).unwrap(), preempt: false };
+    let genesis = {
+        let voters = VoterSet::new(vec![id(1)]).unwrap();
+        Genesis::new(voters, false, &Timing::of(Profile::Lan), false)
+    };
     let mut header = Header {
         cluster: ClusterName::new("gaggle").unwrap().digest(),
         genesis: genesis.digest(),

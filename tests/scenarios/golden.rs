@@ -65,6 +65,7 @@ fn every_transcript_belongs_to_a_story() {
         include_str!("crowds.rs"),
         include_str!("letters.rs"),
         include_str!("partitions.rs"),
+        include_str!("records.rs"),
         include_str!("restarts.rs"),
     ];
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/golden");

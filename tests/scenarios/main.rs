@@ -16,7 +16,7 @@
 //! | 15 | a descriptor leaks to a child, or is closed while its owner lives | as 14 |
 //! | 16 | a workload outlives its node | as 14, once there are workloads (`exec`) |
 //! | 18 | stopped for five seconds | `restarts.rs`; real processes: `tests/processes.rs` |
-//! | 21-24 | voters restart, lose their disks, or cannot write | `restarts.rs`, `tests/disk.rs` |
+//! | 21-24 | voters restart, lose their disks, or cannot write | `restarts.rs`, `records.rs`, `tests/disk.rs` |
 //! | 26, 27 | two processes of one id, voters or not | `claims.rs` |
 //! | 28, 30-32 | late and repeated letters | `letters.rs`; against sealed nodes: `tests/replay.rs` |
 //! | 29 | a keeper's late release | `restarts.rs` |
@@ -38,6 +38,7 @@ mod crowds;
 mod golden;
 mod letters;
 mod partitions;
+mod records;
 mod restarts;
 mod stage;
 mod work;

@@ -127,8 +127,10 @@ impl RunSettings {
         let storage = storage(raw, environment, &cluster, id)?;
         if storage == Storage::Ephemeral && voters.as_ref().is_some_and(|v| v.set.contains(id)) {
             warnings.push(
-                "--ephemeral: this voter forgets its promises when it stops, so every start of \
-                 it waits out the longest lease before it votes"
+                "--ephemeral: this voter forgets its promises when it stops, so after every start \
+                 it waits for three seconds before it votes. If all voters were started so, their \
+                 clocks stand in for what they forget, and leases end after three seconds: the \
+                 weaker promise"
                     .to_owned(),
             );
         }

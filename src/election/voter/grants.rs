@@ -85,7 +85,7 @@ impl Voter {
         if self.tombstones.contains(&from) {
             return Err(NakReason::Dead);
         }
-        if self.is_virgin() {
+        if self.is_blank() {
             return Err(NakReason::Virgin);
         }
         if let Some(certificate) = &acquire.certificate
@@ -107,7 +107,7 @@ impl Voter {
         {
             return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
         }
-        if matches!(self.phase, Phase::Flooring { .. }) {
+        if matches!(self.phase, Phase::Resuming { .. }) {
             return Err(NakReason::Persisting);
         }
         if let Some(grant) = &self.grant {
@@ -159,10 +159,13 @@ impl Voter {
             self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
             return;
         }
+        // Every earlier grant has run out or was given back, unless it is this holder's own.
+        let is_first = self.grant.is_none() && self.may_grant();
+        let earlier = if is_first { Duration::ZERO } else { vote.max_lease_ever };
         let revision = self.ledger.change(|vote| {
             vote.max_ballot = acquire.ballot;
             vote.max_holder = Some(from);
-            vote.max_lease_ever = vote.max_lease_ever.max(owed);
+            vote.max_lease_ever = earlier.max(owed);
         });
         if plant::is(Plant::BallotNotPersisted) {
             self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
@@ -212,7 +215,7 @@ impl Voter {
         outbox: &mut Outbox,
     ) {
         // A release speaks for its sender alone; only a certificate speaks for another.
-        if self.is_mute() || self.is_virgin() || from != release.holder {
+        if self.is_mute() || self.is_blank() || from != release.holder {
             return;
         }
         self.apply_release(release, now, outbox);
@@ -235,9 +238,8 @@ impl Voter {
             self.tombstones.push_back(holder);
             self.deference.remove(holder);
         }
-        // Whoever lost its record has granted nothing since, and owes the floor until it is
-        // durable: a record with some lower ballot would look as if it owed none.
-        if let Phase::Waiting { floor: true, .. } = self.phase {
+        // Whoever lost its record has granted nothing since.
+        if let Phase::Waiting { by_clock: true, .. } = self.phase {
             self.hear_ballot(ballot);
             return;
         }
@@ -255,7 +257,7 @@ impl Voter {
         let vote = self.ledger.vote();
         let his = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
         if (his || plant::is(Plant::AnyReleaseLiftsQuarantine))
-            && let Phase::Waiting { floor: false, .. } = self.phase
+            && let Phase::Waiting { by_clock: false, .. } = self.phase
         {
             self.phase = Phase::Ready;
         }

@@ -1,13 +1,16 @@
 //! A voter: grants one lease at a time, and stands by it across crashes.
 //!
 //! ```text
-//!            empty disk              heard every voter virgin, map durable
-//!   start ──────────────▶ Virgin ───────────────────────────────────────▶ Ready
-//!     │                     │ somebody not heard within lease_max            ▲
-//!     │ record              ▼                                                │
-//!     └──────────────▶ Waiting ──quarantine over──▶ (Flooring, if the ───────┘
-//!                                                   record was lost)
+//!            no record            heard that nobody has one      map durable
+//!   start ──────────────▶ Blank ──────────────────────────▶ Founding ────▶ Ready
+//!     │                     │                                                ▲
+//!     │ record              │ waited, then heard all others: durable         │
+//!     │                     └──────────────────────────────▶ Resuming ───────┤
+//!     └──────────────▶ Waiting ──quarantine over─────────────────────────────┘
 //! ```
+//!
+//! Where nobody else can say what a lost record said (the only voter; a cluster that was founded
+//! to keep none), a voter waits and then resumes above what the clock says: the weaker promise.
 //!
 //! Only a Ready voter grants, with one exception: while it waits, the holder that its record
 //! names may renew, for a live grant from before the restart can only be that one's own.
@@ -15,6 +18,7 @@
 //! Assumptions: `now` is read after the message was received; a record that was reported as
 //! stored survives a crash; [`crate::vocabulary::timing`] bounds the clocks.
 
+mod blank;
 mod grants;
 mod standing;
 
@@ -25,33 +29,32 @@ use super::deference::Deference;
 use super::founding::Roll;
 use super::ledger::Ledger;
 use super::outbox::Outbox;
-use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, Message, Nak, NakReason};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Vote;
-use crate::vocabulary::time::{Now, VoterTime, WallTime};
+use crate::vocabulary::time::{Now, VoterTime};
 use crate::vocabulary::timing::Timing;
+use blank::Blank;
 
 /// How far the voter is from granting.
 #[derive(Clone, Debug, Hash)]
 enum Phase {
-    Virgin {
-        nonce: u64,
-        revision: u64,
-        deadline: VoterTime,
-    },
+    Blank(Blank),
     Founding {
-        nonce: u64,
+        word: Founding,
         revision: u64,
         map: Vec<(NodeId, u64)>,
     },
+    /// It waits out what it may have granted before. `by_clock`: it has forgotten what that was,
+    /// and nobody else can say.
     Waiting {
         until: VoterTime,
-        floor: bool,
+        by_clock: bool,
     },
-    Flooring {
+    Resuming {
         revision: u64,
     },
     Ready,
@@ -94,19 +97,48 @@ pub enum VoterPast {
     /// A sound record.
     Remembered(Vote),
     /// There was a record, or there may have been one.
-    Lost,
+    Lost {
+        /// Drawn at random for this start.
+        nonce: u64,
+        /// The highest ballot that is still readable somewhere; 0 if none is.
+        max_ballot: u64,
+    },
+}
+
+/// What a voter of this process does without its record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Memory {
+    /// It keeps one, as all voters of its cluster should.
+    #[default]
+    Kept,
+    /// It keeps none, so every start is a loss.
+    Fleeting,
+    /// The cluster was founded to keep none: the clock stands in for what is forgotten.
+    Clock,
+}
+
+/// What a voter knows of its cluster.
+#[derive(Clone, Debug, Hash)]
+pub struct Mandate {
+    /// Who votes.
+    pub voters: VoterSet,
+    /// Under which configuration.
+    pub configuration: ConfigurationStamp,
+    /// The longest lease that any voter grants, whatever its own settings are.
+    pub lease_max: Duration,
+    /// What this process does without its record.
+    pub memory: Memory,
 }
 
 /// One voter's state.
 #[derive(Clone, Debug, Hash)]
 pub struct Voter {
     me: Process,
-    voters: VoterSet,
+    mandate: Mandate,
     lease: Duration,
     lease_max: Duration,
     ledger: Ledger,
     phase: Phase,
-    founded: Option<Vec<(NodeId, u64)>>,
     roll: Roll,
     grant: Option<HeldGrant>,
     reservation: Option<Reservation>,
@@ -117,62 +149,23 @@ pub struct Voter {
     vacancy: Option<Vacancy>,
     deference: Deference,
     status_sequence: u64,
-    /// The highest ballot said by anybody: the floor of a lost record.
+    /// The highest ballot said by anybody: what was forgotten may have been as high.
     heard_ballot: u64,
 }
 
 impl Voter {
     /// A voter that starts at `now`. Its record is to be stored at once; until then it says
     /// nothing.
-    pub fn new(me: Process, voters: VoterSet, timing: &Timing, past: VoterPast, now: Now) -> Self {
-        let lease_max = timing.lease_max;
-        let alone = voters.len() == 1;
-        let blank = |founding, max_lease_ever| Vote {
-            max_ballot: 0,
-            max_holder: None,
-            max_lease_ever,
-            founding,
-        };
-        let (vote, phase) = match past {
-            // Nobody else's memory is needed, so the founding is complete with the first record.
-            VoterPast::Virgin { nonce } if alone => {
-                let map = vec![(me.id, nonce)];
-                let vote = blank(Founding::Founded(map.clone()), lease_max);
-                (vote, Phase::Founding { nonce, revision: 1, map })
-            }
-            VoterPast::Virgin { nonce } => {
-                let deadline = now.voter.plus(lease_max);
-                (
-                    blank(Founding::Virgin { nonce }, lease_max),
-                    Phase::Virgin { nonce, revision: 1, deadline },
-                )
-            }
-            VoterPast::Remembered(vote) => {
-                let floor = owes_floor(&vote);
-                let lazy = plant::is(Plant::RestartedVirginDoesNotWait)
-                    && matches!(vote.founding, Founding::Virgin { .. });
-                let floor = floor && !lazy;
-                let until = now.voter.plus(if lazy {
-                    Duration::ZERO
-                } else {
-                    quarantine(vote.max_lease_ever)
-                });
-                (vote, Phase::Waiting { until, floor })
-            }
-            VoterPast::Lost => {
-                let until = now.voter.plus(quarantine(lease_max));
-                (Vote::lost(lease_max), Phase::Waiting { until, floor: true })
-            }
-        };
+    pub fn new(me: Process, mandate: Mandate, timing: &Timing, past: VoterPast, now: Now) -> Self {
+        let (vote, phase) = begin(me, &mandate, timing.lease_max, past, now);
         let durable_ballot = vote.max_ballot;
         Self {
             me,
-            voters,
             lease: timing.lease,
-            lease_max,
+            lease_max: timing.lease_max.min(mandate.lease_max),
+            mandate,
             ledger: Ledger::new(vote, durable_ballot),
             phase,
-            founded: None,
             roll: Roll::default(),
             grant: None,
             reservation: None,
@@ -204,9 +197,24 @@ impl Voter {
         }
     }
 
-    /// Whether it has still to be founded, and so wants to hear from the other voters.
-    pub(crate) fn is_virgin(&self) -> bool {
-        matches!(self.phase, Phase::Virgin { .. } | Phase::Founding { .. })
+    /// Whether it has no record to stand by, and so wants to hear from the other voters.
+    pub(crate) fn is_blank(&self) -> bool {
+        matches!(self.phase, Phase::Blank(_) | Phase::Founding { .. })
+    }
+
+    /// Whether it stands by what was promised under this configuration.
+    pub(crate) fn has_record(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Waiting { by_clock: false, .. })
+    }
+
+    /// Whether nothing is in force or under way that this voter has granted.
+    pub(crate) fn is_free(&self) -> bool {
+        self.grant.is_none() && self.reservation.is_none()
+    }
+
+    /// What a restart of this voter would find of its past.
+    pub(crate) fn past(&self) -> VoterPast {
+        VoterPast::Remembered(self.ledger.vote().clone())
     }
 
     pub(crate) fn may_grant(&self) -> bool {
@@ -225,42 +233,24 @@ impl Voter {
         matches!(self.phase, Phase::Silenced)
     }
 
-    /// Applies every expiry up to `now`. Called before any other input is.
-    pub(crate) fn expire(&mut self, now: Now, outbox: &mut Outbox) {
+    /// Applies every expiry up to `now`. Called before any other input is. Returns whether the
+    /// other voters are to be asked at once.
+    pub(crate) fn expire(&mut self, now: Now, outbox: &mut Outbox) -> bool {
         if let Some(grant) = self.grant.take_if(|grant| grant.expiry <= now.voter) {
             self.deference.remove(grant.holder);
         }
+        let asks = self.end_blank_wait(now);
         match self.phase {
-            Phase::Virgin { deadline, .. } if deadline <= now.voter => {
-                self.take_floor(now.wall, outbox);
+            Phase::Waiting { until, by_clock: true } if until <= now.voter => {
+                self.resume_by_clock(now.wall, outbox);
             }
-            Phase::Waiting { until, floor: true } if until <= now.voter => {
-                self.take_floor(now.wall, outbox);
-            }
-            Phase::Waiting { until, floor: false } if until <= now.voter => {
+            Phase::Waiting { until, by_clock: false } if until <= now.voter => {
                 self.phase = Phase::Ready;
             }
             _ => {}
         }
         self.update_vacancy(now.voter);
-    }
-
-    /// The record was lost, or may have been: start above every ballot that can be learned.
-    fn take_floor(&mut self, wall: WallTime, outbox: &mut Outbox) {
-        // The clock may be insane. What was heard is below the largest ballot, and is never left
-        // below.
-        let wall = wall.0.clamp(1, super::BALLOT_MAX / 2);
-        let mut floor = self.heard_ballot.max(wall);
-        if plant::is(Plant::NoFloorAfterWipe) {
-            floor = 0;
-        }
-        let revision = self.ledger.change(|vote| {
-            vote.max_ballot = vote.max_ballot.max(floor);
-            vote.max_holder = None;
-            vote.founding = Founding::Waited;
-        });
-        self.phase = Phase::Flooring { revision };
-        outbox.persist();
+        asks
     }
 
     fn update_vacancy(&mut self, now: VoterTime) {
@@ -275,7 +265,7 @@ impl Voter {
     /// How long until [`Voter::expire`] or [`Voter::notices`] has something to do.
     pub(crate) fn timeout(&self, now: VoterTime) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Virgin { deadline, .. } => Some(deadline),
+            Phase::Blank(Blank { until, asks_since: None, .. }) => Some(until),
             Phase::Waiting { until, .. } => Some(until),
             _ => None,
         };
@@ -307,13 +297,12 @@ impl Voter {
             outbox.send(to, Message::ReleaseAck { sequence });
         }
         match &self.phase {
-            Phase::Founding { revision: needed, map, .. } if *needed <= revision => {
-                self.founded = Some(map.clone());
+            Phase::Founding { revision: needed, .. } if *needed <= revision => {
                 self.phase = Phase::Ready;
                 self.deference.expect_simultaneous_start();
                 outbox.event(Event::Founded);
             }
-            Phase::Flooring { revision: needed } if *needed <= revision => {
+            Phase::Resuming { revision: needed } if *needed <= revision => {
                 self.phase = Phase::Ready;
             }
             _ => {}
@@ -331,7 +320,17 @@ impl Voter {
         if damaged {
             outbox.event(Event::Warning(Warning::RecordDamaged));
         }
-        if let Some(until) = self.quarantine_until() {
+        let until = match &self.phase {
+            Phase::Waiting { until, .. } => Some(*until),
+            Phase::Blank(blank) if !matches!(blank.word, Founding::Virgin { .. }) => {
+                Some(blank.until)
+            }
+            _ => None,
+        };
+        if damaged && matches!(self.phase, Phase::Waiting { by_clock: true, .. }) {
+            outbox.event(Event::Warning(Warning::ResumesByClock));
+        }
+        if let Some(until) = until {
             let milliseconds = crate::vocabulary::time::milliseconds(until.since(now));
             outbox.event(Event::Quarantined { milliseconds });
         }
@@ -345,10 +344,7 @@ impl Voter {
         use super::fingerprint::Counter;
         let revisions = Counter::Revisions(self.me);
         self.ledger.numbers(&mut |number| visit(revisions, number));
-        if let Phase::Virgin { revision, .. }
-        | Phase::Founding { revision, .. }
-        | Phase::Flooring { revision } = &mut self.phase
-        {
+        if let Phase::Founding { revision, .. } | Phase::Resuming { revision } = &mut self.phase {
             visit(revisions, revision);
         }
         if let Some(held) = &mut self.reservation {
@@ -364,7 +360,6 @@ impl Voter {
             *clock = 0;
         }
         visit(Counter::Statuses(self.me), &mut self.status_sequence);
-        self.roll.numbers(visit);
         self.owed_answers(visit);
     }
 
@@ -391,35 +386,84 @@ fn quarantine(lease: Duration) -> Duration {
     lease
 }
 
-/// Whether the process that wrote this record had yet to start above every ballot it may have
-/// forgotten. It cannot have granted anything, so waiting again is all that is asked of it.
-fn owes_floor(vote: &Vote) -> bool {
-    match vote.founding {
-        // Virgin before: it may have been wiped before that.
-        Founding::Virgin { .. } => true,
-        // It lost its record and died before its floor, which is at least 1, was durable.
-        Founding::Waited => vote.max_ballot == 0 && !plant::is(Plant::OwedFloorForgotten),
+/// What a voter owes that starts at `now` with this past, and what it does first.
+fn begin(
+    me: Process,
+    mandate: &Mandate,
+    own_lease_max: Duration,
+    past: VoterPast,
+    now: Now,
+) -> (Vote, Phase) {
+    let is_alone = mandate.voters.len() == 1;
+    // Nobody else remembers what this voter may have forgotten.
+    let by_clock = is_alone || mandate.memory == Memory::Clock;
+    let waits = |lease| now.voter.plus(quarantine(lease));
+    let whole_wait =
+        if plant::is(Plant::WaitsOwnLeaseOnly) { own_lease_max } else { mandate.lease_max };
+    let is_remembered = matches!(past, VoterPast::Remembered(_));
+    let mut vote = match past {
+        VoterPast::Remembered(vote) => vote,
+        VoterPast::Virgin { nonce } => {
+            Vote { founding: Founding::Virgin { nonce }, ..Vote::lost(nonce, 0, mandate.lease_max) }
+        }
+        VoterPast::Lost { nonce, max_ballot } => Vote::lost(nonce, max_ballot, mandate.lease_max),
+    };
+    if is_alone && matches!(vote.founding, Founding::Founded(_)) && vote.max_ballot == 0 {
         // Founded by itself, and what it granted since, if anything, is not in this record: the
         // newer of its two slots may have been lost without a trace.
-        Founding::Founded(ref map) => map.len() == 1 && vote.max_ballot == 0,
+        return (vote, Phase::Waiting { until: waits(whole_wait), by_clock: true });
     }
+    let forgets = is_remembered && plant::is(Plant::LossForgotten);
+    let lazy = is_remembered && plant::is(Plant::RestartedVirginDoesNotWait);
+    let nonce = vote.founding.blank_nonce().filter(|_| !forgets && !lazy);
+    let Some(nonce) = nonce else {
+        let until = if lazy { now.voter } else { waits(vote.max_lease_ever) };
+        return (vote, Phase::Waiting { until, by_clock: false });
+    };
+    let is_virgin = matches!(vote.founding, Founding::Virgin { .. });
+    if is_alone && is_virgin && mandate.memory != Memory::Clock {
+        // Nobody else's memory is needed, so the founding is complete with the first record.
+        let map = vec![(me.id, nonce)];
+        vote.founding = Founding::Founded(map.clone());
+        return (vote, Phase::Founding { word: Founding::Virgin { nonce }, revision: 1, map });
+    }
+    if by_clock {
+        return (vote, Phase::Waiting { until: waits(whole_wait), by_clock: true });
+    }
+    if mandate.memory == Memory::Fleeting {
+        vote.founding = Founding::Fleeting { nonce };
+    }
+    let word = vote.founding.clone();
+    (vote, Phase::Blank(Blank::new(word, waits(whole_wait))))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::vocabulary::identity::Boot;
-    use crate::vocabulary::message::Release;
-    use crate::vocabulary::time::HolderTime;
-    use crate::vocabulary::timing::Profile;
+    use crate::vocabulary::message::{PollAck, RecordReport, Standing, VoterStatus};
+    use crate::vocabulary::time::{HolderTime, WallTime};
+    use crate::vocabulary::timing::{LEASE_MAX_LEAST, Profile};
 
     fn process(number: u64) -> Process {
         Process { id: NodeId::new(number).unwrap(), boot: Boot { start: 1, nonce: number } }
     }
 
-    fn voter(past: VoterPast) -> Voter {
-        let voters = VoterSet::new((1..=3).map(|id| process(id).id).collect()).unwrap();
-        Voter::new(process(1), voters, &Timing::of(Profile::Lan), past, at(0))
+    fn mandate(count: u64, memory: Memory) -> Mandate {
+        let voters = VoterSet::new((1..=count).map(|id| process(id).id).collect()).unwrap();
+        let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
+        Mandate { voters, configuration, lease_max: LEASE_MAX_LEAST, memory }
+    }
+
+    fn voter(mandate: Mandate, past: VoterPast) -> (Voter, Outbox) {
+        let mut voter = Voter::new(process(1), mandate, &Timing::of(Profile::Lan), past, at(0));
+        let mut outbox = Outbox::new(process(1));
+        voter.stored(1, true, at(1), &mut outbox);
+        (voter, outbox)
+    }
+
+    fn lost(max_ballot: u64) -> VoterPast {
+        VoterPast::Lost { nonce: 4, max_ballot }
     }
 
     fn at(milliseconds: u64) -> Now {
@@ -431,45 +475,111 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_release_does_not_pay_the_floor_that_is_owed() {
-        let mut lost = voter(VoterPast::Lost);
-        let mut outbox = Outbox::new(process(1));
-        lost.stored(1, true, at(1), &mut outbox);
-        let release = Release { holder: process(2), ballot: 7, all: false, nominee: None };
-        lost.release(process(2), 1, &release, at(2), &mut outbox);
-        // It crashes before its floor is durable.
-        let mut again = voter(VoterPast::Remembered(lost.ledger().vote().clone()));
-        again.stored(1, true, at(1), &mut outbox);
-        again.expire(at(10_000), &mut outbox);
-        assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
-        // Nor does the crash of the one that had it from a release make it less.
-        lost.expire(at(10_000), &mut outbox);
-        assert!(lost.ledger().vote().max_ballot > 1_700_000_000_000);
+    fn answer(max_ballot: u64, founding: Founding) -> PollAck {
+        let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
+        let status = VoterStatus {
+            sequence: 1,
+            standing: Standing::Vacant,
+            max_ballot,
+            top_contender: None,
+            goose: None,
+        };
+        let record = Some(RecordReport { founding, configuration });
+        PollAck { sequence: 1, status, record }
     }
 
     #[test]
-    fn a_floor_is_never_below_what_was_heard() {
-        let mut lost = voter(VoterPast::Lost);
-        let mut outbox = Outbox::new(process(1));
-        lost.stored(1, true, at(1), &mut outbox);
-        let heard = crate::election::BALLOT_MAX / 2 + 5;
-        lost.hear_ballot(heard);
-        lost.expire(at(10_000), &mut outbox);
-        assert_eq!(lost.ledger().vote().max_ballot, heard);
+    fn a_lost_record_is_made_up_for_by_all_others_asked_after_the_wait() {
+        for memory in [Memory::Kept, Memory::Fleeting] {
+            let (mut voter, mut outbox) = voter(mandate(3, memory), lost(0));
+            let mut hear = |voter: &mut Voter, from, ballot, asked: u64| {
+                let answer = answer(ballot, Founding::Waited);
+                voter.learn(process(from), &answer, at(asked).holder, &mut outbox);
+                voter.expire(at(asked), &mut outbox)
+            };
+            assert!(!hear(&mut voter, 2, 7, 100) && !hear(&mut voter, 3, 9, 100));
+            assert!(voter.is_blank(), "they were asked too early");
+            assert!(hear(&mut voter, 2, 8, 3000), "the wait is over: ask at once");
+            assert!(!hear(&mut voter, 3, 11, 3001) && voter.is_blank());
+            assert!(!hear(&mut voter, 2, 10, 3002));
+            assert!(!voter.is_blank() && !voter.may_grant(), "not before it is durable");
+            let (vote, revision) = (voter.ledger().vote().clone(), voter.ledger().revision());
+            assert_eq!((vote.max_ballot, vote.founding), (11, Founding::Waited));
+            voter.stored(revision, true, at(3003), &mut Outbox::new(process(1)));
+            assert!(voter.may_grant());
+        }
     }
 
     #[test]
-    fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_takes_the_floor() {
-        let voters = VoterSet::new(vec![process(1).id]).unwrap();
-        let timing = Timing::of(Profile::Lan);
-        let alone = |past| Voter::new(process(1), voters.clone(), &timing, past, at(0));
-        let first = alone(VoterPast::Virgin { nonce: 4 });
-        let mut again = alone(VoterPast::Remembered(first.ledger().vote().clone()));
-        assert!(again.quarantine_until() >= Some(VoterTime(600_000_000)));
-        let mut outbox = Outbox::new(process(1));
-        again.stored(1, true, at(1), &mut outbox);
+    fn a_crash_before_that_does_not_make_it_less() {
+        for past in [VoterPast::Virgin { nonce: 4 }, lost(5)] {
+            let (first, _) = voter(mandate(3, Memory::Kept), past);
+            let vote = first.ledger().vote().clone();
+            let (mut again, mut outbox) =
+                voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote.clone()));
+            again.expire(at(60_000), &mut outbox);
+            assert!(again.is_blank() && !again.may_grant());
+            assert_eq!(again.ledger().vote(), &vote, "the same emptiness");
+        }
+    }
+
+    #[test]
+    fn two_voters_make_up_for_each_other() {
+        let (mut voter, mut outbox) = voter(mandate(2, Memory::Kept), lost(0));
+        voter.expire(at(3000), &mut outbox);
+        let answer = answer(6, Founding::Waited);
+        voter.learn(process(2), &answer, at(3000).holder, &mut outbox);
+        assert_eq!(voter.ledger().vote().max_ballot, 6);
+        assert!(!voter.is_blank());
+    }
+
+    #[test]
+    fn where_nobody_else_remembers_the_clock_has_to_do() {
+        for (mandate, left) in [(mandate(1, Memory::Kept), 5), (mandate(3, Memory::Clock), 0)] {
+            let (mut voter, mut outbox) = voter(mandate, lost(left));
+            let heard = crate::election::BALLOT_MAX / 2 + 5;
+            voter.expire(at(2999), &mut outbox);
+            assert_eq!(voter.ledger().vote().max_ballot, left);
+            voter.hear_ballot(heard);
+            voter.expire(at(3000), &mut outbox);
+            assert_eq!(voter.ledger().vote().max_ballot, heard);
+        }
+        let mut insane = at(3000);
+        insane.wall = WallTime(0);
+        let (mut voter, mut outbox) = voter(mandate(1, Memory::Kept), lost(500));
+        voter.expire(insane, &mut outbox);
+        assert!(voter.ledger().vote().max_ballot > 60_000, "above what is left of its record");
+    }
+
+    #[test]
+    fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_goes_by_the_clock() {
+        let (first, _) = voter(mandate(1, Memory::Kept), VoterPast::Virgin { nonce: 4 });
+        let past = VoterPast::Remembered(first.ledger().vote().clone());
+        let (mut again, mut outbox) = voter(mandate(1, Memory::Kept), past);
+        assert!(again.quarantine_until() >= Some(VoterTime(3_000_000_000)));
         again.expire(at(10_000), &mut outbox);
         assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
+        use crate::vocabulary::message::{Acquire, AcquireKind};
+        let vote = Vote {
+            max_ballot: 3,
+            max_holder: None,
+            max_lease_ever: Duration::from_secs(2),
+            founding: Founding::Waited,
+        };
+        let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+        let mut ask = |voter: &mut Voter, from, ballot, now: u64| {
+            voter.expire(at(now), &mut outbox);
+            let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
+            let acquire = Acquire { kind, ballot, sequence: now, lease, certificate: None };
+            voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
+            voter.stored(voter.ledger().revision(), true, at(now), &mut outbox);
+            voter.ledger().vote().max_lease_ever
+        };
+        assert_eq!(ask(&mut voter, 2, 4, 2001), Duration::from_millis(600));
+        assert!(voter.grant().is_some());
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{Phase, Voter};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Founding, Goose, Message, Poll, PollAck, Standing, VoterStatus};
+use crate::vocabulary::message::{
+    Founding, Goose, Message, Poll, PollAck, RecordReport, Standing, VoterStatus,
+};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{Now, VoterTime};
 
@@ -76,9 +78,7 @@ impl Voter {
 
     fn standing(&self, now: VoterTime) -> Standing {
         match (&self.phase, &self.grant) {
-            (Phase::Virgin { .. } | Phase::Founding { .. } | Phase::Silenced, _) => {
-                Standing::Virgin
-            }
+            (Phase::Blank(_) | Phase::Founding { .. } | Phase::Silenced, _) => Standing::Virgin,
             (_, Some(grant)) => Standing::Held {
                 holder: grant.holder,
                 ballot: grant.ballot,
@@ -88,7 +88,7 @@ impl Voter {
                 remaining: until.since(now),
                 holder: self.ledger.vote().max_holder,
             },
-            (Phase::Flooring { .. }, None) => Standing::Persisting,
+            (Phase::Resuming { .. }, None) => Standing::Persisting,
             (Phase::Ready, None) if self.reservation.is_some() => Standing::Persisting,
             (Phase::Ready, None) => Standing::Vacant,
         }
@@ -96,11 +96,7 @@ impl Voter {
 
     /// Whether this voter says anything at all yet: never before what it says is durable.
     pub(super) fn is_mute(&self) -> bool {
-        match self.phase {
-            Phase::Virgin { revision, .. } => !self.ledger.is_durable(revision),
-            Phase::Silenced => true,
-            _ => !self.ledger.is_durable(1),
-        }
+        matches!(self.phase, Phase::Silenced) || !self.ledger.is_durable(1)
     }
 
     /// Answers a poll.
@@ -122,36 +118,22 @@ impl Voter {
             self.deference.withdraw(from);
         }
         let status = self.status(from.id, in_sight, goose, now.voter);
-        let founding = poll.founding.then(|| match (&self.phase, &self.founded) {
-            (Phase::Virgin { nonce, .. } | Phase::Founding { nonce, .. }, _) => {
-                Founding::Virgin { nonce: *nonce }
-            }
-            _ if plant::is(Plant::VirginForEver) => Founding::Virgin { nonce: self.me.boot.nonce },
-            (_, Some(map)) => Founding::Founded(map.clone()),
-            (_, None) => Founding::Waited,
-        });
-        let answer = PollAck { sequence: poll.sequence, status, founding };
+        let record = if poll.founding { self.report() } else { None };
+        let answer = PollAck { sequence: poll.sequence, status, record };
         outbox.send(from, Message::PollAck(answer));
     }
 
-    /// Learns from another voter's answer to a poll of this boot.
-    pub(crate) fn learn(&mut self, from: Process, answer: &PollAck, outbox: &mut Outbox) {
-        self.hear_ballot(answer.status.max_ballot);
-        let Phase::Virgin { nonce, revision, .. } = self.phase else { return };
-        let Some(founding) = &answer.founding else { return };
-        if !self.voters.contains(from.id) || from.id == self.me.id {
-            return;
-        }
-        self.roll.hear(from.id, from.boot, answer.status.sequence, founding.clone());
-        if !self.ledger.is_durable(revision) {
-            return;
-        }
-        let Some(map) = self.roll.map(self.me.id, nonce, &self.voters) else { return };
-        let revision = self.ledger.change(|vote| {
-            vote.founding = Founding::Founded(map.clone());
-            vote.max_lease_ever = Duration::ZERO;
-        });
-        self.phase = Phase::Founding { nonce, revision, map };
-        outbox.persist();
+    /// This voter's word on its record; none while that is not settled.
+    fn report(&self) -> Option<RecordReport> {
+        let founding = match &self.phase {
+            _ if plant::is(Plant::VirginForEver) => Founding::Virgin { nonce: self.me.boot.nonce },
+            Phase::Blank(blank) => blank.word.clone(),
+            Phase::Founding { word, .. } => word.clone(),
+            Phase::Ready | Phase::Waiting { by_clock: false, .. } => {
+                self.ledger.vote().founding.clone()
+            }
+            Phase::Waiting { .. } | Phase::Resuming { .. } | Phase::Silenced => return None,
+        };
+        Some(RecordReport { founding, configuration: self.mandate.configuration })
     }
 }

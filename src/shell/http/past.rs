@@ -96,8 +96,9 @@ pub fn name(event: &Event) -> &'static str {
         Event::BecameGoose { .. } | Event::BecameDuck { .. } => "role",
         Event::GooseChanged(_) => "goose",
         Event::MemberChanged { .. } | Event::MemberForgotten { .. } => "member",
-        Event::Founded | Event::Quarantined { .. } => "voter",
+        Event::Founded | Event::RecordRegained | Event::Quarantined { .. } => "voter",
         Event::Started { .. }
+        | Event::TookLaterStart { .. }
         | Event::Joined
         | Event::WorkAskedToEnd { .. }
         | Event::Released { .. }

@@ -252,6 +252,20 @@ pub struct VotersView {
     pub preempt: bool,
     /// Lowest id first.
     pub voters: Vec<VoterView>,
+    /// The node asked is a voter without its record: before it votes, these must have told it what
+    /// it may have forgotten. Empty for all other nodes.
+    #[serde(default)]
+    pub awaited: Vec<AwaitedView>,
+}
+
+/// A voter whose word another one waits for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AwaitedView {
+    /// Its id.
+    pub id: NodeId,
+    /// What is wrong with it, in words: silent, itself without a record, under another
+    /// configuration.
+    pub lack: String,
 }
 
 /// One voter.
@@ -464,6 +478,11 @@ impl<'a> Moment<'a> {
             majority: known.configuration.voters.majority(),
             preempt: known.configuration.preempt,
             voters: known.voters.iter().map(view).collect(),
+            awaited: known
+                .awaited
+                .iter()
+                .map(|(id, lack)| AwaitedView { id: *id, lack: lack.words().to_owned() })
+                .collect(),
         })
     }
 

@@ -89,7 +89,7 @@ fn a_status_must_not_run_ahead_of_the_disk() {
         goose: None,
     };
     let mut promises = Promises::default();
-    let answer = Message::PollAck(PollAck { sequence: 1, status, founding: None });
+    let answer = Message::PollAck(PollAck { sequence: 1, status, record: None });
     judge(&mut promises, Some(&vote(5, None)), &answer).unwrap();
     let verdict = judge(&mut promises, Some(&vote(4, None)), &answer);
     assert_eq!(broken(verdict), Invariant::DurableFirst);

@@ -37,8 +37,8 @@ struct Memory {
     durable_ballot: u64,
     /// The ballot it granted last, and to whom.
     granted: Option<(u64, Process)>,
-    /// Whether it granted anything before its record was lost, until it votes again.
-    lost_grants: bool,
+    /// The highest term that it helped to begin, whatever it has forgotten since.
+    helped: u64,
 }
 
 /// See the module.
@@ -90,10 +90,12 @@ impl Voting {
                 format!("voter {id} knew ballot {floor} and now says {}", state.max_ballot);
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
         }
-        // How high its floor is depends on wall clocks; that it takes one does not. Whoever
-        // never granted may still be founded with the others.
-        if state.may_grant && std::mem::take(&mut memory.lost_grants) && state.max_ballot == 0 {
-            let sentence = format!("voter {id} lost its record, and votes without a floor");
+        // Whoever has forgotten a claim that came to nothing need not learn of it again.
+        if state.may_grant && state.max_ballot < memory.helped {
+            let sentence = format!(
+                "voter {id} helped to begin term {}, and votes again from ballot {}",
+                memory.helped, state.max_ballot
+            );
             return Err(Violation::new(at, Invariant::RisingBallots, sentence));
         }
         if let Some((holder, ballot, _)) = state.grant {
@@ -129,8 +131,16 @@ impl Voting {
     /// Voter `id` lost its record, and cannot be blamed for what it forgot.
     pub fn voter_wiped(&mut self, id: NodeId) {
         let memory = self.voters.entry(id).or_default();
-        let lost_grants = memory.lost_grants || memory.granted.is_some();
-        *memory = Memory { lost_grants, ..Memory::default() };
+        *memory = Memory { helped: memory.helped, ..Memory::default() };
+    }
+
+    /// `process` leads in this term.
+    pub fn leads(&mut self, process: Process, term: u64) {
+        for memory in self.voters.values_mut() {
+            if memory.granted == Some((term, process)) {
+                memory.helped = memory.helped.max(term);
+            }
+        }
     }
 
     /// What a sound disk says when voter `id` starts from it.
@@ -291,9 +301,10 @@ mod tests {
     }
 
     #[test]
-    fn a_voter_that_forgot_its_floor_is_found_though_its_ballots_are_forgotten() {
+    fn a_voter_that_forgot_a_term_it_helped_to_begin_is_found() {
         let mut voting = Voting::default();
         owe(&mut voting, 1, granted(1, 600)).unwrap();
+        voting.leads(process(1, 1), 1);
         voting.voter_wiped(voter());
         owe(&mut voting, 2, VoterState::default()).unwrap();
         let votes =

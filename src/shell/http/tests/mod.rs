@@ -22,6 +22,7 @@ use crate::vocabulary::snapshot::{
     Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,
 };
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
+use crate::vocabulary::timing::{Profile, Timing};
 
 mod abuse;
 mod contract;
@@ -84,8 +85,14 @@ fn duck() -> Snapshot {
         term: 11,
         goose: None,
         voters: Some(VotersView {
-            configuration: Configuration::genesis(Genesis { voters, preempt: false }),
+            configuration: Configuration::genesis(Genesis::new(
+                voters,
+                false,
+                &Timing::of(Profile::Lan),
+                false,
+            )),
             voters: vec![voter(1, None), voter(2, Some(4_900)), voter(3, None)],
+            awaited: Vec::new(),
         }),
         members: Arc::new(vec![
             member(1, MemberState::Down),

@@ -1,0 +1,74 @@
+//! What concerns a voter's record: what others say of theirs, and what is shown of one's own.
+
+use super::voter::{Voter, VoterPast};
+use super::{Election, link};
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::PollAck;
+use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::snapshot::Lack;
+use crate::vocabulary::time::{HolderTime, Now};
+
+impl Election {
+    /// Whether this node votes.
+    pub fn votes(&self) -> bool {
+        self.voter.is_some()
+    }
+
+    /// Whether this node votes, and stands by what was promised in this cluster.
+    pub fn has_record(&self) -> bool {
+        self.voter.as_ref().is_some_and(Voter::has_record)
+    }
+
+    /// Whether this node votes and has no record to stand by.
+    pub fn is_blank(&self) -> bool {
+        self.voter.as_ref().is_some_and(Voter::is_blank)
+    }
+
+    /// Whose word this node waits for as a voter without a record, and what is wrong with each.
+    pub fn awaits(&self) -> Vec<(NodeId, Lack)> {
+        self.voter.as_ref().map(Voter::awaits).unwrap_or_default()
+    }
+
+    /// Whether this process could end now and nobody would miss it: it neither leads nor claims
+    /// nor releases, and its vote is free.
+    pub fn is_idle(&self) -> bool {
+        let is_free =
+            self.voter.as_ref().is_none_or(|voter| voter.is_free() && !voter.is_silenced());
+        is_free && self.contender.is_idle()
+    }
+
+    /// What the next process of this node would find of its past as a voter; none if it has no
+    /// record to find.
+    pub fn past(&self) -> Option<VoterPast> {
+        self.voter.as_ref().filter(|voter| voter.has_record()).map(Voter::past)
+    }
+
+    /// Another founding voter has just shown that it is there: ask it at once, so that the
+    /// founding does not wait for the next round.
+    pub(super) fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
+        let Self { contender, outbox, timing, .. } = self;
+        let recently =
+            |link: &link::Link| link.answered().is_some_and(|at| now.since(at) < timing.retransmit);
+        if contender.links.get(&voter).is_some_and(|link| !recently(link)) {
+            contender.poll(voter, now, true, outbox);
+        }
+    }
+
+    /// An answer to a poll: to one of this process, or it is ignored whole.
+    pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
+        let Some(link) = self.contender.links.get_mut(&from.id) else { return false };
+        let asked = link.heard(answer.sequence, None, now.holder);
+        let gullible = plant::is(Plant::EarlierBootsAnswersAccepted);
+        if asked.is_none() && !gullible {
+            return false;
+        }
+        let is_news = link.stands(from.boot, &answer.status, asked, now.holder);
+        if is_news {
+            self.heard_status(now, &answer.status);
+        }
+        if let Some(voter) = self.voter.as_mut().filter(|_| is_news || gullible) {
+            voter.learn(from, answer, asked.unwrap_or(now.holder), &mut self.outbox);
+        }
+        true
+    }
+}

@@ -1,0 +1,128 @@
+//! A voter without its record: it grants nothing until it is founded with the others, or until all
+//! the others have told it what it may have forgotten.
+
+use std::time::Duration;
+
+use super::{Phase, Voter};
+use crate::election::founding::{Asker, Heard};
+use crate::election::outbox::Outbox;
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::message::{Founding, PollAck};
+use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::snapshot::Lack;
+use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
+
+/// The only voter's newest record may have been a few claims above the one that is left of it.
+const SLOT_MARGIN: u64 = 1 << 16;
+
+/// See the module.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Blank {
+    /// What kind of emptiness it is, with the nonce that names it.
+    pub(super) word: Founding,
+    /// Until then something may be in force that it granted and forgot.
+    pub(super) until: VoterTime,
+    /// From then on it asks for a word that counts; none while it waits.
+    pub(super) asks_since: Option<HolderTime>,
+}
+
+impl Blank {
+    pub(super) fn new(word: Founding, until: VoterTime) -> Self {
+        Self { word, until, asks_since: None }
+    }
+}
+
+impl Voter {
+    fn asker(&self) -> Asker<'_> {
+        let (voters, configuration) = (&self.mandate.voters, self.mandate.configuration);
+        Asker { me: self.me.id, voters, configuration }
+    }
+
+    /// Whose word this voter waits for, and what is wrong with each; nobody's, if it has a record.
+    pub(crate) fn awaits(&self) -> Vec<(NodeId, Lack)> {
+        match self.phase {
+            Phase::Blank(_) => self.roll.lacks(self.asker()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The wait of a voter without a record ends, if it is over. Returns whether it ends now: then
+    /// the others are to be asked at once.
+    pub(super) fn end_blank_wait(&mut self, now: Now) -> bool {
+        let Phase::Blank(blank) = &mut self.phase else { return false };
+        if blank.until > now.voter || blank.asks_since.is_some() {
+            return false;
+        }
+        blank.asks_since = Some(now.holder);
+        true
+    }
+
+    /// Learns from another voter's answer to a poll of this boot, which was asked at `asked`.
+    pub(crate) fn learn(
+        &mut self,
+        from: Process,
+        answer: &PollAck,
+        asked: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        self.hear_ballot(answer.status.max_ballot);
+        let Phase::Blank(blank) = &self.phase else { return };
+        let Some(report) = &answer.record else { return };
+        if !self.mandate.voters.contains(from.id) || from.id == self.me.id {
+            return;
+        }
+        let is_late_enough = blank.asks_since.is_some_and(|since| asked >= since);
+        let (report, max_ballot) = (report.clone(), answer.status.max_ballot);
+        self.roll.hear(from.id, Heard { report, max_ballot, is_late_enough });
+        self.conclude(outbox);
+    }
+
+    /// Goes on, if what was heard suffices.
+    fn conclude(&mut self, outbox: &mut Outbox) {
+        let Phase::Blank(blank) = &self.phase else { return };
+        if !self.ledger.is_durable(1) {
+            return;
+        }
+        let may_regain = blank.asks_since.is_some() || plant::is(Plant::EarlyAnswersCounted);
+        if let Some(map) = self.roll.map(self.asker(), &blank.word) {
+            let word = blank.word.clone();
+            let revision = self.ledger.change(|vote| {
+                vote.founding = Founding::Founded(map.clone());
+                vote.max_lease_ever = Duration::ZERO;
+            });
+            self.phase = Phase::Founding { word, revision, map };
+            outbox.persist();
+        } else if may_regain && let Some(ballot) = self.roll.highest_ballot(self.asker()) {
+            self.resume_above(ballot.max(self.heard_ballot), outbox);
+            outbox.event(Event::RecordRegained);
+        }
+    }
+
+    /// Nobody else can say what was forgotten, so the clock has to do: it starts above every ballot
+    /// that is known.
+    pub(super) fn resume_by_clock(&mut self, wall: WallTime, outbox: &mut Outbox) {
+        // The clock may be insane. What was heard is below the largest ballot, and is never left
+        // below.
+        let last = crate::election::BALLOT_MAX - 1;
+        let wall = wall.0.clamp(1, crate::election::BALLOT_MAX / 2);
+        let left = match self.ledger.vote().max_ballot {
+            0 => 0,
+            ballot => ballot.saturating_add(SLOT_MARGIN).min(last),
+        };
+        self.resume_above(self.heard_ballot.max(wall).max(left), outbox);
+    }
+
+    /// Its own promises are over, and from here on it votes above `ballot`: in one write.
+    fn resume_above(&mut self, ballot: u64, outbox: &mut Outbox) {
+        let ballot = if plant::is(Plant::NoFloorAfterWipe) { 0 } else { ballot };
+        let revision = self.ledger.change(|vote| {
+            vote.max_ballot = vote.max_ballot.max(ballot);
+            vote.max_holder = None;
+            vote.max_lease_ever = Duration::ZERO;
+            vote.founding = Founding::Waited;
+        });
+        self.phase = Phase::Resuming { revision };
+        outbox.persist();
+    }
+}
