@@ -29,7 +29,7 @@ fn worker() {
 fn workers(line: &str) -> Workers {
     let own = std::env::current_exe().unwrap();
     let worker = format!("{} --exact worker --nocapture", own.display());
-    Workers::start(3, &worker, line, &[])
+    Workers::start(3, &worker, line, &["--drain-timeout", "500ms"])
 }
 
 #[track_caller]
@@ -42,6 +42,11 @@ fn assert_one_at_a_time(lives: &[Life], terms: &[u64]) {
 
 /// What is done to the node that holds the work: killed, terminated, cut off, frozen.
 fn survive(line: &str) {
+    survive_with(line, 0);
+}
+
+/// The same; a node that is told to end exits with `answer`.
+fn survive_with(line: &str, answer: i32) {
     let mut workers = workers(line);
     let (first, killed) = workers.next(0);
     workers.signal(killed, Signal::KILL);
@@ -51,7 +56,7 @@ fn survive(line: &str) {
     workers.wait_until_ready(killed);
 
     workers.signal(ended, Signal::TERM);
-    assert_eq!(workers.wait(ended), Some(0));
+    assert_eq!(workers.wait(ended), Some(answer), "{}", workers.logs());
     let (third, cut) = workers.next(second);
     workers.launch(ended);
     workers.wait_until_ready(ended);
@@ -73,7 +78,7 @@ fn the_work_moves_and_is_never_alive_twice() {
 
 #[test]
 fn work_that_ignores_sigterm_is_gone_in_time() {
-    survive("trap '' TERM; $WORKER & $WORKER");
+    survive_with("trap '' TERM; $WORKER & $WORKER", 124);
 }
 
 #[test]
@@ -89,6 +94,42 @@ fn fifty_grandchildren_are_gone_in_time() {
            (for j in 1 2 3 4; do sleep 1000 & done; exec sleep 1000) & done; \
          for i in 1 2 3; do $WORKER & done; wait",
     );
+}
+
+#[test]
+fn work_has_the_priority_of_its_node_and_not_that_of_its_keeper() {
+    let line = "cat /proc/self/oom_score_adj; cut -d' ' -f18-19 /proc/self/stat; ulimit -l -n";
+    let own = Command::new("sh").args(["-c", line]).output().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = end(alone(folder.path(), &["--", "sh", "-c", line]));
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(text(&output), text(&own));
+}
+
+#[test]
+fn a_planned_end_takes_its_time_while_the_lease_is_renewed() {
+    let folder = tempfile::tempdir().unwrap();
+    // Longer than a lease.
+    let line = "trap 'sleep 1.5; touch $FOLDER/drained; exit 9' TERM; touch $FOLDER/ready; \
+                while :; do sleep 0.01; done";
+    let child = alone(folder.path(), &["--", "sh", "-c", line]);
+    wait_for(&folder.path().join("ready"));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(end(child).status.code(), Some(9));
+    assert!(folder.path().join("drained").exists());
+}
+
+#[test]
+fn work_that_outstays_the_drain_timeout_is_killed_and_the_exit_code_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = "trap '' TERM; touch $FOLDER/ready; while :; do sleep 0.01; done";
+    let child = alone(folder.path(), &["--drain-timeout", "300ms", "--", "sh", "-c", line]);
+    wait_for(&folder.path().join("ready"));
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    let output = end(child);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(124), "{said}");
+    assert!(said.contains("SIGKILL, as the drain timeout is over"), "{said}");
 }
 
 /// The processes whose parent is `parent`.

@@ -8,15 +8,17 @@
 #[allow(dead_code)]
 mod harness;
 
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use gaggle::vocabulary::datagram;
 use gaggle::vocabulary::message::Message;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send as send_to, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open};
 
 use harness::process::GAGGLE;
@@ -182,7 +184,7 @@ fn a_keeper_holds_nothing_but_the_line_and_the_pidfd() {
 struct Kept {
     process: Child,
     keeper: Child,
-    line: Option<ChildStdin>,
+    line: Option<OwnedFd>,
     voter: UdpSocket,
 }
 
@@ -192,32 +194,33 @@ impl Kept {
         let pidfd = pidfd_open(Pid::from_child(&process), PidfdFlags::empty()).expect("a pidfd");
         let voter = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
         voter.set_nonblocking(true).expect("it can be asked without waiting");
-        let mut keeper = Command::new(GAGGLE)
+        let kind = SocketType::SEQPACKET;
+        let pair = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None);
+        let (line, theirs) = pair.expect("a line");
+        let keeper = Command::new(GAGGLE)
             .arg("keeper")
             .process_group(0)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::from(theirs))
             .stdout(Stdio::from(pidfd))
             .spawn()
             .expect("the binary can be started");
-        let line = keeper.stdin.take();
-        let mut kept = Self { process, keeper, line, voter };
-        kept.feed(b"an older testament");
-        kept.feed(b"testament");
+        let kept = Self { process, keeper, line: Some(line), voter };
+        kept.feed(b"an older last will");
+        kept.feed(b"last will");
         poll_until(PATIENCE, || is_keeping(kept.keeper.id()).then_some(())).expect("it keeps");
         kept.wait_until_idle();
         kept
     }
 
     /// Its one datagram goes to the voter.
-    fn feed(&mut self, datagram: &[u8]) {
+    fn feed(&self, datagram: &[u8]) {
         let address = self.voter.local_addr().expect("an address").to_string();
-        let mut one = vec![u8::try_from(address.len()).expect("short")];
-        one.extend_from_slice(address.as_bytes());
-        one.extend_from_slice(&u16::try_from(datagram.len()).expect("short").to_be_bytes());
-        one.extend_from_slice(datagram);
-        let mut message = u32::try_from(one.len()).expect("short").to_be_bytes().to_vec();
-        message.extend(one);
-        self.line.as_mut().expect("open").write_all(&message).expect("it is read");
+        let mut message = vec![b'L', u8::try_from(address.len()).expect("short")];
+        message.extend_from_slice(address.as_bytes());
+        message.extend_from_slice(&u16::try_from(datagram.len()).expect("short").to_be_bytes());
+        message.extend_from_slice(datagram);
+        let line = self.line.as_ref().expect("open");
+        send_to(line, &message, SendFlags::empty()).expect("it is read");
     }
 
     /// The keeper has seen everything that happened so far, and sleeps again.
@@ -257,7 +260,7 @@ impl Kept {
         // Not waited for: a dead process is dead before its parent takes note.
         let ended = poll_until(PATIENCE, || self.keeper.try_wait().expect("a child"));
         assert!(ended.expect("the keeper ends").success());
-        assert_eq!(self.received().as_deref(), Some(&b"testament"[..]));
+        assert_eq!(self.received().as_deref(), Some(&b"last will"[..]));
     }
 }
 
@@ -276,6 +279,19 @@ fn the_end_of_the_line_is_no_death() {
     let mut kept = Kept::new();
     drop(kept.line.take());
     kept.wait_until_idle();
+    kept.die();
+}
+
+#[test]
+fn what_a_node_said_last_counts_though_it_died_with_reports_unread() {
+    let mut kept = Kept::new();
+    kept.feed(b"an older last will");
+    send(kept.keeper.id(), Signal::STOP);
+    kept.feed(b"last will");
+    // The first report was never read, and now never will be.
+    drop(kept.line.take());
+    kept.process.kill().expect("it can be killed");
+    send(kept.keeper.id(), Signal::CONT);
     kept.die();
 }
 

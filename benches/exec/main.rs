@@ -3,9 +3,12 @@
 //! once per millisecond.
 //!
 //! ```text
-//! cargo bench --bench exec                        200 rounds
-//! cargo bench --bench exec -- --rounds 8
-//! cargo bench --bench exec -- --profile fast      with other timings
+//! cargo bench --bench exec                        50 rounds of each way
+//! cargo bench --bench exec -- --rounds 5 --ways kill,freeze
+//! cargo bench --bench exec -- --profile lan,fast  with other timings
+//! cargo bench --bench exec -- --idle 10000        once on the machine as it is, and once more
+//!                                                 among so many processes that do nothing
+//! cargo bench --bench exec -- --sigterm ignore    work that only SIGKILL ends
 //! cargo bench --bench exec -- -o json
 //! ```
 //!
@@ -19,14 +22,16 @@
 #[path = "../../tests/harness/mod.rs"]
 mod harness;
 
-use std::fmt::Write as _;
+mod figures;
+
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use harness::work::{Life, Workers, overlaps, work};
+use figures::{Round, Series};
+use harness::crowd::Crowd;
+use harness::work::{Workers, work};
 use rustix::process::Signal;
-use serde_json::json;
 
 /// A restarted voter grants nothing for one lease. An event within that time would measure
 /// the restart, not the event.
@@ -39,7 +44,9 @@ const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
 const NODES: u64 = 3;
 
-const USAGE: &str = "usage: exec [--rounds N] [--profile lan|fast|wan] [-o table|json]";
+const USAGE: &str =
+    "usage: exec [--rounds N] [--profile lan,fast,wan] [--ways kill,term,freeze,isolate]
+            [--idle N] [--sigterm obey|ignore] [-o table|json]";
 
 /// What is done to the node that holds the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,21 +68,51 @@ impl Act {
             Self::Isolate => "isolation",
         }
     }
+
+    fn of_word(word: &str) -> Option<Self> {
+        let words = ["kill", "term", "freeze", "isolate"];
+        Self::ALL.into_iter().zip(words).find(|(_, name)| *name == word).map(|(act, _)| act)
+    }
 }
 
 struct Options {
+    /// Of each way.
     rounds: u32,
-    profile: String,
+    profiles: Vec<String>,
+    ways: Vec<Act>,
+    idle: u32,
+    ignore: bool,
     json: bool,
 }
 
 impl Options {
     fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let mut options = Self { rounds: 200, profile: "lan".to_owned(), json: false };
+        let mut options = Self {
+            rounds: 50,
+            profiles: vec!["lan".to_owned()],
+            ways: Act::ALL.to_vec(),
+            idle: 0,
+            ignore: false,
+            json: false,
+        };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--rounds" => options.rounds = arguments.next()?.parse().ok()?,
-                "--profile" => options.profile = arguments.next()?,
+                "--profile" => {
+                    options.profiles = arguments.next()?.split(',').map(str::to_owned).collect();
+                }
+                "--ways" => {
+                    let ways = arguments.next()?;
+                    options.ways = ways.split(',').map(Act::of_word).collect::<Option<_>>()?;
+                }
+                "--idle" => options.idle = arguments.next()?.parse().ok()?,
+                "--sigterm" => {
+                    options.ignore = match arguments.next()?.as_str() {
+                        "ignore" => true,
+                        "obey" => false,
+                        _ => return None,
+                    };
+                }
                 "-o" => options.json = arguments.next()? == "json",
                 // Cargo says this to every benchmark.
                 "--bench" => {}
@@ -86,13 +123,6 @@ impl Options {
     }
 }
 
-/// One round: what was done, in which term, and in which the next worker was seen.
-struct Round {
-    act: Act,
-    before: u64,
-    after: u64,
-}
-
 fn main() -> ExitCode {
     // The workers are this program, too.
     work();
@@ -100,31 +130,55 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
+    let mut all = Vec::new();
+    for profile in &options.profiles {
+        all.push(series(&options, profile, 0));
+        if options.idle > 0 {
+            progress(&format!("{} idle processes gather", options.idle));
+            let _crowd = Crowd::gather(options.idle);
+            all.push(series(&options, profile, options.idle));
+        }
+    }
+    progress("");
+    if options.json {
+        println!("{:#}", figures::as_json(&all, &options.ways));
+    } else {
+        print!("{}", figures::table(&all, &options.ways));
+    }
+    let mut sound = true;
+    for (series, (one, other)) in
+        all.iter().flat_map(|series| series.overlaps().into_iter().map(move |both| (series, both)))
+    {
+        sound = false;
+        eprintln!("FAILED: {}: alive at once: {one:?} and {other:?}", series.label());
+    }
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// All rounds with one profile among so many idle processes.
+fn series(options: &Options, profile: &str, idle: u32) -> Series {
     let own = std::env::current_exe().expect("the path of this program");
-    let arguments = ["--profile", options.profile.as_str()];
-    let mut workers = Workers::start(NODES, &own.display().to_string(), "exec $WORKER", &arguments);
+    let arguments = ["--profile", profile];
+    let line = if options.ignore { "trap '' TERM; exec $WORKER" } else { "exec $WORKER" };
+    let mut workers = Workers::start(NODES, &own.display().to_string(), line, &arguments);
     for id in 1..=NODES {
         workers.wait_until_ready(id);
     }
+    let count = options.rounds as usize * options.ways.len();
     let mut rounds = Vec::new();
-    for number in 0..options.rounds {
-        let act = Act::ALL[number as usize % Act::ALL.len()];
-        progress(&format!("round {} of {}: {}", number + 1, options.rounds, act.label()));
-        std::thread::sleep(REST + RENEWAL_INTERVAL.mul_f64(f64::from(number) * GOLDEN_RATIO % 1.0));
+    for number in 0..count {
+        let act = options.ways[number % options.ways.len()];
+        progress(&format!(
+            "{profile}, {idle} idle processes: round {} of {count}: {}",
+            number + 1,
+            act.label()
+        ));
+        // A number of rounds is small.
+        let part = number as f64 * GOLDEN_RATIO % 1.0;
+        std::thread::sleep(REST + RENEWAL_INTERVAL.mul_f64(part));
         rounds.push(round(&mut workers, act));
     }
-    progress("");
-    let lives = workers.finish();
-    let both = overlaps(&lives);
-    if options.json {
-        println!("{:#}", as_json(&rounds, &lives));
-    } else {
-        print!("{}", table(&rounds, &lives));
-    }
-    for (one, other) in &both {
-        eprintln!("FAILED: alive at once: {one:?} and {other:?}");
-    }
-    if both.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Series { profile: profile.to_owned(), idle, rounds, lives: workers.finish() }
 }
 
 fn round(workers: &mut Workers, act: Act) -> Round {
@@ -146,65 +200,6 @@ fn round(workers: &mut Workers, act: Act) -> Round {
     }
     workers.wait_until_ready(node);
     Round { act, before, after }
-}
-
-/// Milliseconds in which nobody worked, the shortest first.
-fn gaps<'a>(rounds: impl Iterator<Item = &'a Round>, lives: &[Life]) -> Vec<f64> {
-    let gap = |round: &Round| {
-        let before = lives.iter().filter(|life| life.term == round.before);
-        let after = lives.iter().filter(|life| life.term == round.after);
-        let last = before.map(|life| life.last).max()?;
-        let first = after.map(|life| life.first).min()?;
-        // A gap is a few seconds at most.
-        Some((first - last) as f64 / 1e6)
-    };
-    let mut gaps: Vec<f64> = rounds.filter_map(gap).collect();
-    gaps.sort_by(f64::total_cmp);
-    gaps
-}
-
-/// The smallest of `sorted` that is not exceeded in `percent` per cent of the cases.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
-}
-
-fn table(rounds: &[Round], lives: &[Life]) -> String {
-    let mut text = format!("{:<18} rounds  gap: median     90 %    worst\n", "done to the holder");
-    let mut line = |label: &str, gaps: &[f64]| {
-        let [median, ninety, worst] = [50, 90, 100].map(|percent| percentile(gaps, percent));
-        // Writing into a string never fails.
-        let _ = writeln!(
-            text,
-            "{label:<18} {:>6}  {median:>8.1} ms {ninety:>5.1} ms {worst:>5.1} ms",
-            gaps.len()
-        );
-    };
-    for act in Act::ALL {
-        line(act.label(), &gaps(rounds.iter().filter(|round| round.act == act), lives));
-    }
-    line("all", &gaps(rounds.iter(), lives));
-    let both = overlaps(lives).len();
-    let _ = writeln!(text, "\n{} workers lived; two were alive at once {both} times", lives.len());
-    text
-}
-
-fn as_json(rounds: &[Round], lives: &[Life]) -> serde_json::Value {
-    let acts = Act::ALL.map(|act| {
-        let gaps = gaps(rounds.iter().filter(|round| round.act == act), lives);
-        json!({
-            "act": act.label(),
-            "median_ms": percentile(&gaps, 50),
-            "worst_ms": percentile(&gaps, 100),
-            "gaps_ms": gaps,
-        })
-    });
-    json!({
-        "rounds": rounds.len(),
-        "workers": lives.len(),
-        "overlaps": overlaps(lives).len(),
-        "acts": acts,
-    })
 }
 
 /// Replaces the progress line, if somebody watches.

@@ -14,6 +14,12 @@ use crate::vocabulary::timing::Profile;
 /// The version with the commit that it is built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
 
+/// The exit codes of `exec`, for its help.
+const EXEC_HELP: &str = "Exit codes: the command's own, or 128 + the signal that ended it. \
+    127: it was not found. 126: it cannot be executed. 125: the node or its keeper failed, or \
+    something of the command could not be ended. 124: the node was told to end, and the command \
+    had to be killed for it, as --drain-timeout was over. 2: wrong usage.";
+
 /// Exactly one Goose, all others Ducks: leader election for a handful of machines.
 #[derive(Debug, Parser)]
 #[command(name = "gaggle", version = VERSION, max_term_width = 100)]
@@ -75,13 +81,22 @@ impl Command {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = EXEC_HELP)]
 pub(super) struct ExecArguments {
     #[command(flatten)]
     pub(super) run: RunArguments,
-    /// How long the command has between SIGTERM and SIGKILL. It must fit into the lease
-    /// [default: half of what fits]
+    /// How long the command has between SIGTERM and SIGKILL when the lease is not renewed. It must
+    /// fit into the lease [default: half of what fits]
     #[arg(long, value_name = "DURATION", env = "GAGGLE_STOP_TIMEOUT", value_parser = duration)]
     pub(super) stop_timeout: Option<Duration>,
+    /// How long it has when its end is planned (the node is told to end, to step down or to make
+    /// way). The lease is renewed meanwhile
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_DRAIN_TIMEOUT", default_value = "30s",
+          value_parser = duration)]
+    pub(super) drain_timeout: Duration,
+    /// Pass SIGHUP on to the command as well; it has the node read its settings again in any case
+    #[arg(long, env = "GAGGLE_FORWARD_HUP", value_parser = truth)]
+    pub(super) forward_hup: bool,
     /// What to do when the command ends by itself
     #[arg(long, env = "GAGGLE_ON_EXIT", default_value = "stop")]
     pub(super) on_exit: OnExit,

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use crate::shell::http::client::ClientError;
 #[cfg(target_os = "linux")]
-use crate::shell::keeper::workload;
+use crate::shell::keeper;
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::SourceError;
 
@@ -29,6 +29,7 @@ mod settings;
 mod sources;
 mod systemd;
 mod table;
+mod terminal;
 mod watch;
 
 /// The exit codes, as they are documented.
@@ -97,7 +98,7 @@ enum CommandError {
     /// No keeper, and so no command.
     #[cfg(target_os = "linux")]
     #[error("cannot run the command: {0}")]
-    Workload(#[from] crate::shell::keeper::KeeperError),
+    Keeper(#[from] keeper::KeeperError),
     /// Another operating system.
     #[error("exec needs Linux: run a node with `gaggle run`, and ask it")]
     ExecElsewhere,
@@ -142,12 +143,9 @@ impl CommandError {
 /// The whole program: reads the arguments, does what they say, and returns the exit code.
 pub fn main() -> ExitCode {
     // Before anything else: the keeper stays as small as a process can be.
-    if std::env::args_os().nth(1).is_some_and(|word| word == KEEPER) {
-        return keep();
-    }
     #[cfg(target_os = "linux")]
-    if std::env::args_os().nth(1).is_some_and(|word| word == workload::SUBCOMMAND) {
-        return keep_workload();
+    if std::env::args_os().nth(1).is_some_and(|word| word == keeper::SUBCOMMAND) {
+        return keep();
     }
     let words: Vec<_> = std::env::args_os().collect();
     let outcome = match sources::read(&words) {
@@ -224,12 +222,11 @@ pub(crate) fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
     }
 }
 
-/// The hidden subcommand that a node starts as its keeper.
-const KEEPER: &str = "keeper";
-
+/// The keeper, with what its node tells it in words.
 #[cfg(target_os = "linux")]
 fn keep() -> ExitCode {
-    match crate::shell::keeper::keep() {
+    let words: Vec<_> = std::env::args_os().skip(2).collect();
+    match keeper::keep(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Its standard error leads nowhere when a node has started it.
@@ -240,33 +237,6 @@ fn keep() -> ExitCode {
             Exit::Usage.into()
         }
     }
-}
-
-/// The keeper of a workload: the stop timeout in milliseconds, then the command.
-#[cfg(target_os = "linux")]
-fn keep_workload() -> ExitCode {
-    let mut words = std::env::args_os().skip(2);
-    let timeout = words.next().and_then(|word| word.to_str()?.parse().ok());
-    let kept = timeout
-        .map(std::time::Duration::from_millis)
-        .map(|stop_timeout| workload::supervise(words.collect(), stop_timeout));
-    match kept {
-        Some(Ok(())) => ExitCode::SUCCESS,
-        _ => {
-            // Its standard error leads nowhere when a node has started it.
-            let _ = writeln!(
-                std::io::stderr(),
-                "gaggle: {} is started by `gaggle exec`, not by hand",
-                workload::SUBCOMMAND
-            );
-            Exit::Usage.into()
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn keep() -> ExitCode {
-    Exit::Usage.into()
 }
 
 fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandError> {

@@ -10,9 +10,11 @@
 //! the process at once, with 128 + its number.
 
 use std::io::Read;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use super::arguments::RunArguments;
 use super::launch::{Launched, launch};
@@ -21,6 +23,7 @@ use super::reload::Running;
 use super::settings::{Environment, RunSettings, Storage};
 use super::sources::Origins;
 use super::systemd::Systemd;
+use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::handle::Handle;
 use crate::shell::start::Confidant;
@@ -65,6 +68,18 @@ fn keeper() -> Option<Box<dyn Confidant>> {
     None
 }
 
+/// What is left to the first process of a container is waited for.
+#[cfg(target_os = "linux")]
+fn wait_for_orphans() {
+    use crate::shell::keeper;
+    if keeper::is_first_process() {
+        tokio::spawn(keeper::wait_for_orphans());
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait_for_orphans() {}
+
 async fn lived(
     settings: RunSettings,
     confidant: Option<Box<dyn Confidant>>,
@@ -76,12 +91,13 @@ async fn lived(
     let greeting = greeting(&settings);
     let Launched { handle, http } = tokio::select! {
         launched = launch(settings, confidant) => launched?,
-        (name, _) = signals.next() => {
-            tracing::info!("{name} received before the node has started: ending");
+        (cause, _) = signals.next() => {
+            tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);
         }
     };
     tracing::info!("{greeting}");
+    wait_for_orphans();
     let end_of_input = end_of_input(exit_with_stdin);
     let systemd = Systemd::of_environment(&handle);
     let mut signalled = tokio::select! {
@@ -93,8 +109,8 @@ async fn lived(
             tracing::info!("the node has ended");
             return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
-        (name, _) = signals.next_end(&mut running, &handle) => {
-            tracing::info!("{name} received: leaving; once more ends at once");
+        (cause, _) = signals.next_end(&mut running, &handle) => {
+            tracing::info!("{cause}: leaving; once more ends at once");
             true
         }
         () = end_of_input => {
@@ -112,9 +128,9 @@ async fn lived(
                 }
                 break;
             }
-            (name, number) = signals.next() => {
+            (cause, number) = signals.next() => {
                 if signalled {
-                    tracing::warn!("{name} received again: ending without goodbye");
+                    tracing::warn!("{cause} again: ending without goodbye");
                     log::finish();
                     std::process::exit(128 + number);
                 }
@@ -128,24 +144,34 @@ async fn lived(
     Ok(Exit::Done)
 }
 
-/// The signals that end a node, and the one that makes it read its settings again.
+/// After SIGHUP the terminal is looked at once more: a shell that ends sends it while the terminal is
+/// still there.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// The signals that end a node, and the one that makes it read its settings again, unless it says
+/// that the terminal has closed.
 pub(super) struct Signals {
+    terminal: Terminal,
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// When to look at the terminal again.
+    second_look: Option<Instant>,
 }
 
 impl Signals {
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
+            terminal: Terminal::of_process(),
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            second_look: None,
         })
     }
 
-    /// The next one that ends the node; until then the settings of `running` are read again for
-    /// every other.
+    /// The next one that ends the node, in words and as a number; until then the settings of
+    /// `running` are read again for every other.
     pub(super) async fn next_end(
         &mut self,
         running: &mut Running,
@@ -153,23 +179,54 @@ impl Signals {
     ) -> (&'static str, i32) {
         loop {
             tokio::select! {
-                end = end_of(&mut self.terminate, &mut self.interrupt) => return end,
-                Some(()) = self.hang_up.recv() => running.hung_up(),
+                heard = self.hear() => match heard {
+                    Some(end) => return end,
+                    None => running.hung_up(),
+                },
                 fresh = running.read() => running.adopt(handle, fresh),
             }
         }
     }
 
-    /// The next one's name and number, when it is too late to read anything again.
+    /// The same, when there is nothing to read again.
     pub(super) async fn next(&mut self) -> (&'static str, i32) {
-        end_of(&mut self.terminate, &mut self.interrupt).await
+        loop {
+            if let Some(end) = self.hear().await {
+                return end;
+            }
+        }
     }
-}
 
-async fn end_of(terminate: &mut Signal, interrupt: &mut Signal) -> (&'static str, i32) {
-    tokio::select! {
-        _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
-        _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
+    /// What ends the node; None is a SIGHUP that does not.
+    async fn hear(&mut self) -> Option<(&'static str, i32)> {
+        loop {
+            let second_look = self.second_look;
+            tokio::select! {
+                _ = self.terminate.recv() => {
+                    return Some(("SIGTERM received", SignalKind::terminate().as_raw_value()));
+                }
+                _ = self.interrupt.recv() => {
+                    return Some(("SIGINT received", SignalKind::interrupt().as_raw_value()));
+                }
+                Some(()) = self.hang_up.recv() => {
+                    if !self.terminal.has_closed() {
+                        let later = Instant::now() + SECOND_LOOK;
+                        self.second_look = self.terminal.matters().then_some(later);
+                        return None;
+                    }
+                }
+                () = sleep_until(second_look.unwrap_or_else(Instant::now)),
+                    if second_look.is_some() =>
+                {
+                    self.second_look = None;
+                }
+            }
+            if self.terminal.has_closed() {
+                // Once is enough to say it.
+                self.terminal = Terminal::gone();
+                return Some(("the terminal has closed", SignalKind::hangup().as_raw_value()));
+            }
+        }
     }
 }
 

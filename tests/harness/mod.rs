@@ -25,6 +25,7 @@ use self::relay::Relay;
 use self::watch::{Leadership, Status, Watch};
 
 pub(crate) mod claims;
+pub(crate) mod crowd;
 pub(crate) mod flood;
 pub(crate) mod http;
 pub(crate) mod process;

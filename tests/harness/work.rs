@@ -1,17 +1,18 @@
 //! Nodes that do work, as `gaggle exec` processes on loopback, and the judge of that work.
 //!
 //! ```text
-//! worker ── a line per millisecond: the time on the boot clock ──▶ file NODE-TERM-PROCESS
-//! judge ◀── of each file the first and the last line: when that worker was alive ──┘
+//! worker ── at first, and every millisecond: the time on the boot clock ──▶ file NODE-TERM-PROCESS
+//! judge ◀── of each file the two times: when that worker was alive ──┘
 //! ```
 //!
-//! All processes of a machine share that clock. A worker that was killed lived for at most one
-//! line longer than its file says.
+//! All processes of a machine share that clock. A worker that was killed lived for at most a
+//! millisecond longer than its file says, if the machine gave it its turn. The last time is
+//! written over the one before: a file that grows would make the worker wait for the disk.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -34,15 +35,23 @@ pub(crate) fn work() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
     let variable = |name: &str| std::env::var(name).expect("the worker is told");
     let name = format!("{}-{}-{}", variable(NODE), variable("GAGGLE_TERM"), std::process::id());
-    let file = OpenOptions::new().create(true).append(true).open(folder.join(name));
-    let mut log = file.expect("a file to write into");
-    loop {
+    let mut file = OpenOptions::new();
+    let file = file.create(true).write(true).truncate(false).open(folder.join(name));
+    let file = file.expect("a file to write into");
+    let write = |at: u64| {
         let time = clock_gettime(ClockId::Boottime);
         let now = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
-        log.write_all(format!("{now}\n").as_bytes()).expect("it can be written");
+        file.write_all_at(&now.to_le_bytes(), at).expect("it can be written");
+    };
+    write(0);
+    loop {
+        write(TIME_SIZE as u64);
         std::thread::sleep(Duration::from_millis(1));
     }
 }
+
+/// A time in a worker's file.
+const TIME_SIZE: usize = size_of::<i128>();
 
 /// The life of one worker, in nanoseconds of the boot clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,11 +67,12 @@ pub(crate) fn lives(folder: &Path) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let (node, term) = named(&entry.path()).expect("a worker's file");
-        let text = fs::read_to_string(entry.path()).expect("what a worker wrote");
-        let mut times = text.lines().filter_map(|line| line.parse().ok());
-        // The last line may be torn: the one before is as good.
+        let bytes = fs::read(entry.path()).expect("what a worker wrote");
+        let (times, _) = bytes.as_chunks::<TIME_SIZE>();
+        let mut times = times.iter().map(|time| i128::from_le_bytes(*time));
+        // None: it was killed before it could write.
         let Some(first) = times.next() else { continue };
-        let last = times.filter(|time| *time > first).max().unwrap_or(first);
+        let last = times.next().unwrap_or(first);
         lives.push(Life { first, last, term, node });
     }
     lives.sort_by_key(|life| life.first);

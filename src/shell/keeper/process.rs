@@ -1,5 +1,16 @@
-//! The keeper's own process: it waits for a death, sends a testament, and ends.
+//! The keeper's own process: it waits for the death of its node, ends the node's work, sends the
+//! last will, and ends.
+//!
+//! ```text
+//!            ┌── an order, the node's death, a child's end, the alarm
+//!   wait ────┴──▶ obey ──▶ look at children and clock ──▶ wait ...
+//!                                    └──▶ node dead, nothing of its work left: last will, end
+//! ```
+//!
+//! One loop for every node: without a command there is no [`CommandRunner`], and so nothing of
+//! the work is ever left.
 
+use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
@@ -11,11 +22,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
-use super::decode;
-use crate::node::Testament;
+use super::command_runner::CommandRunner;
+use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will};
+use super::precedence::Precedence;
 
-/// The testament is sent again after each of these: a lost datagram costs a lease, a repeated
-/// one nothing.
+/// The last will is sent again after each of these: a lost datagram costs a lease, a repeated one
+/// nothing.
 const SENDINGS: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(2),
@@ -23,74 +35,174 @@ const SENDINGS: [Duration; 4] = [
     Duration::from_millis(30),
 ];
 
-/// No testament is larger: it went through the pipe in one piece.
-const UNREAD_MAX: usize = 2 * super::MESSAGE_MAX;
+/// Orders that are obeyed before the clock is looked at: a renewal may be among them.
+const ORDERS_AT_ONCE: usize = 64;
+/// Orders that a dead node may have left in the line: more than it holds.
+const LAST_ORDERS_MAX: usize = 512;
 
-/// More than a pipe holds, in pieces of a page: somebody else who fills it is not waited for.
-const LAST_READS_MAX: usize = 512;
-
-/// Keeps the process whose pidfd is the standard output, with the testament that comes down the
-/// standard input. Returns when that process is dead and its testament sent.
+/// Keeps the process whose pidfd is the standard output, as it says down the standard input.
+/// `words` are the stop timeout in milliseconds and the command, or nothing. Returns when that
+/// process is dead, nothing of its work is left, and its last will is sent.
 ///
 /// # Errors
 /// What the operating system refused, or that the standard output is no pidfd. Nothing was
-/// sent then.
-pub fn keep() -> io::Result<()> {
+/// sent then, and whatever was running is gone.
+pub fn keep(words: &[OsString]) -> io::Result<()> {
     if !is_pidfd_at_output() {
         return Err(io::Error::other("the standard output is no pidfd"));
     }
     close_inherited()?;
     ignore_signals()?;
+    let mut keeper = Keeper {
+        precedence: Precedence::take(),
+        runner: CommandRunner::of_words(words)?,
+        last_will: Vec::with_capacity(ORDER_SIZE_MAX),
+        order: Box::new([0; ORDER_SIZE_MAX]),
+        node_dead: false,
+        line_open: true,
+    };
+    report(Report::Keeping(keeper.precedence.as_bits()));
     // For whoever lists processes; without a name it works as well.
     let _ = rustix::thread::set_name(c"gaggle-keeper");
-    let death = rustix::stdio::stdout();
-    let line = rustix::stdio::stdin();
-    let mut unread = Vec::new();
-    let mut testament = Vec::new();
-    let mut line_open = true;
-    loop {
-        let mut waiting = vec![PollFd::from_borrowed_fd(death, PollFlags::IN)];
-        if line_open {
-            waiting.push(PollFd::from_borrowed_fd(line, PollFlags::IN));
+    let outcome = keeper.run();
+    if let Some(runner) = &mut keeper.runner {
+        // Whatever happened: nothing outlives this process.
+        runner.end_all();
+    }
+    outcome?;
+    send(&keeper.last_will);
+    Ok(())
+}
+
+struct Keeper {
+    precedence: Precedence,
+    /// None if the node has no command.
+    runner: Option<CommandRunner>,
+    /// As it was read. Replaced in place.
+    last_will: Vec<u8>,
+    order: Box<[u8; ORDER_SIZE_MAX]>,
+    node_dead: bool,
+    line_open: bool,
+}
+
+impl Keeper {
+    /// Until the node is dead and nothing of its work is left.
+    fn run(&mut self) -> io::Result<()> {
+        loop {
+            let (spoken, died) = self.wait()?;
+            if spoken {
+                self.obey_some(ORDERS_AT_ONCE);
+            }
+            if died {
+                self.node_dead = true;
+                // What it said last is still in the line. Its work has no more time for it.
+                if let Some(runner) = &mut self.runner {
+                    runner.outlive_node();
+                }
+                self.obey_some(LAST_ORDERS_MAX);
+                if let Some(runner) = &mut self.runner {
+                    runner.outlive_node();
+                }
+            }
+            let idle = self.runner.as_mut().is_none_or(CommandRunner::look);
+            if self.node_dead && idle {
+                return Ok(());
+            }
         }
-        match poll(&mut waiting, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
+    }
+
+    /// Waits for an order, the node's death, a child's end or the time to act. Returns whether
+    /// it was one of the first two.
+    fn wait(&self) -> io::Result<(bool, bool)> {
+        let line = rustix::stdio::stdin();
+        let death = rustix::stdio::stdout();
+        let alarm = self.runner.as_ref().map(CommandRunner::set_alarm).transpose()?;
+        let children = self.runner.as_ref().map(CommandRunner::children);
+        // Of those that are not waited for, the others take the place.
+        let wanted = [
+            Some(line).filter(|_| self.line_open),
+            Some(death).filter(|_| !self.node_dead),
+            alarm,
+            children,
+        ];
+        let mut waiting =
+            std::array::from_fn::<_, 4, _>(|_| PollFd::from_borrowed_fd(line, PollFlags::IN));
+        let mut places = [None; 4];
+        let mut count = 0;
+        for (place, descriptor) in places.iter_mut().zip(wanted) {
+            if let Some(descriptor) = descriptor {
+                waiting[count] = PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
+                *place = Some(count);
+                count += 1;
+            }
+        }
+        match poll(&mut waiting[..count], None) {
+            // A signal: nothing is marked, and the clock is looked at all the same.
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        let died = waiting[0].revents();
-        let fed = waiting.get(1).is_some_and(|line| !line.revents().is_empty());
+        let events = |place: Option<usize>| {
+            place.map_or(PollFlags::empty(), |place| waiting[place].revents())
+        };
+        let died = events(places[1]);
         if died.intersects(PollFlags::NVAL | PollFlags::ERR) {
             return Err(io::Error::other("the pidfd has become unusable"));
         }
-        if fed {
-            // The end of the line is not a death: it only means that nothing more will come.
-            line_open = read_on(&mut unread, &mut testament);
-        }
-        if died.contains(PollFlags::IN) {
-            // What it wrote last is still in the pipe.
-            for _ in 0..LAST_READS_MAX {
-                if !line_open || !is_readable() {
-                    break;
-                }
-                line_open = read_on(&mut unread, &mut testament);
+        Ok((!events(places[0]).is_empty(), died.contains(PollFlags::IN)))
+    }
+
+    /// Obeys what orders there are, and no more than `limit`.
+    fn obey_some(&mut self, limit: usize) {
+        for _ in 0..limit {
+            if !self.line_open || !is_readable() {
+                break;
             }
-            send(&testament);
-            return Ok(());
+            self.obey();
+        }
+    }
+
+    fn obey(&mut self) {
+        // Not through std's buffer, which would hide from `poll` what it holds.
+        let count = match rustix::io::read(rustix::stdio::stdin(), &mut self.order[..]) {
+            // The last of them: the node died with reports unread. What it said stands behind.
+            Err(Errno::INTR | Errno::AGAIN | Errno::CONNRESET) => return,
+            // The end of the line is no death: it only means that nothing more will come. The
+            // deadline ends the work.
+            Ok(0) | Err(_) => {
+                self.line_open = false;
+                return;
+            }
+            Ok(count) => count,
+        };
+        let order = Order::decode(&self.order[..count]);
+        match (order, &mut self.runner) {
+            (Some(Order::LastWill(datagrams)), _) => {
+                self.last_will.clear();
+                self.last_will.extend_from_slice(datagrams);
+            }
+            (Some(order), Some(runner)) => runner.obey(order, &self.precedence),
+            _ => {}
         }
     }
 }
 
+/// Tells the node.
+pub(super) fn report(report: Report) {
+    // A node that is dead or frozen does not listen: what was to be done was done.
+    let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
+    let _ = rustix::net::send(rustix::stdio::stdin(), &report.encode(), flags);
+}
+
 /// Whether the standard output stands for a process: of the descriptors there are, only a
 /// pidfd has a process id to show. Somebody who starts a keeper by hand has none.
-pub(super) fn is_pidfd_at_output() -> bool {
+fn is_pidfd_at_output() -> bool {
     let shown = std::fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
     shown.lines().any(|line| line.starts_with("Pid:"))
 }
 
 /// Closes whatever the node's parent left open: a lock or the end of a pipe in here would be
 /// held for longer than the node lives.
-pub(super) fn close_inherited() -> io::Result<()> {
+fn close_inherited() -> io::Result<()> {
     let mut inherited = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
@@ -105,7 +217,7 @@ pub(super) fn close_inherited() -> io::Result<()> {
 
 /// Signals that are sent to a whole group or service are meant for the node; its death is what
 /// ends this process.
-pub(super) fn ignore_signals() -> io::Result<()> {
+fn ignore_signals() -> io::Result<()> {
     let ignored = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
         signal_hook::flag::register(signal, Arc::clone(&ignored))?;
@@ -113,44 +225,26 @@ pub(super) fn ignore_signals() -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn is_readable() -> bool {
+fn is_readable() -> bool {
     let mut waiting = [PollFd::from_borrowed_fd(rustix::stdio::stdin(), PollFlags::IN)];
     let none = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut waiting, Some(&none)).is_ok_and(|ready| ready > 0)
 }
 
-/// Reads what there is; the last whole testament counts. Returns whether more may come: not
-/// after the line's end, after an error, or if it carries something else. What was read whole
-/// before stands.
-fn read_on(unread: &mut Vec<u8>, testament: &mut Vec<Testament>) -> bool {
-    let mut bytes = [0; 4096];
-    // Not through std's buffer, which would hide from `poll` what it holds.
-    let count = match rustix::io::read(rustix::stdio::stdin(), &mut bytes) {
-        Err(Errno::INTR) => return true,
-        Ok(0) | Err(_) => return false,
-        Ok(count) => count,
-    };
-    unread.extend_from_slice(&bytes[..count]);
-    while let Some((newer, used)) = decode(unread) {
-        *testament = newer;
-        unread.drain(..used);
-    }
-    unread.len() <= UNREAD_MAX
-}
-
-pub(super) fn send(testament: &[Testament]) {
-    if testament.is_empty() {
+fn send(last_will: &[u8]) {
+    let last_will = decode_last_will(last_will);
+    if last_will.is_empty() {
         return;
     }
     let four = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0));
     let six = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
     for pause in SENDINGS {
         thread::sleep(pause);
-        for Testament { to, datagram } in testament {
-            let socket = if to.is_ipv4() { &four } else { &six };
+        for one in &last_will {
+            let socket = if one.to.is_ipv4() { &four } else { &six };
             if let Ok(socket) = socket {
                 // A voter that cannot be reached frees its vote when the lease runs out.
-                let _ = socket.send_to(datagram, to);
+                let _ = socket.send_to(&one.datagram, one.to);
             }
         }
     }
