@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use gaggle::{
-    Config, Error, Event, Events, Leadership, MemberState, Node, NodeId, Role, StartError,
+    Config, EndError, Error, Event, Events, Leadership, MemberState, Node, NodeId, Role, StartError,
 };
 use tempfile::TempDir;
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 /// Far longer than anything here should take.
@@ -23,6 +24,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// `count` nodes that all vote; the folder is to be kept as long as they live.
 async fn gaggle(count: usize) -> (Vec<Node>, TempDir) {
+    gaggle_with(count, |config| config).await
+}
+
+/// The same, with other settings.
+async fn gaggle_with(count: usize, settings: impl Fn(Config) -> Config) -> (Vec<Node>, TempDir) {
     let sockets: Vec<UdpSocket> =
         (0..count).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let voters: Vec<String> =
@@ -34,7 +40,7 @@ async fn gaggle(count: usize) -> (Vec<Node>, TempDir) {
             .unwrap()
             .voters(&voters)
             .state_dir(folder.path().join(number.to_string()));
-        nodes.push(Node::start(config).await.unwrap());
+        nodes.push(Node::start(settings(config)).await.unwrap());
     }
     (nodes, folder)
 }
@@ -184,15 +190,101 @@ async fn the_last_guard_of_a_term_steps_down_when_it_is_dropped() {
     drop(twin);
     assert!(leader.run(tokio::task::yield_now()).await.is_ok(), "one guard is left");
     drop(leader);
+    // Nobody is handed a term that was given up, even before the node has heard of it.
     let (_, next) = leadership(&nodes).await;
-    // The one that was dropped may answer once more before the node has heard of it.
-    timeout(PATIENCE, async {
-        if next.term() == term {
-            next.lost().await;
+    assert!(next.term() > term);
+}
+
+/// A guard with work under it that has begun.
+async fn working(node: &Node) -> (JoinHandle<bool>, u64) {
+    loop {
+        let leader = timeout(PATIENCE, node.until_goose()).await.unwrap().unwrap();
+        let term = leader.term();
+        let (begun, begins) = oneshot::channel();
+        let work = tokio::spawn(async move {
+            let work = async {
+                begun.send(()).unwrap();
+                pending::<()>().await;
+            };
+            leader.run(work).await.is_ok()
+        });
+        // On a busy machine the lease may lapse before.
+        if timeout(PATIENCE, begins).await.unwrap().is_ok() {
+            return (work, term);
         }
-    })
-    .await
-    .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_refused_order_leaves_the_work_alone() {
+    let (nodes, _folder) = gaggle(3).await;
+    let (first, leader) = leadership(&nodes).await;
+    let (work, term) = working(&nodes[first]).await;
+    let nobody = NodeId::new(99).unwrap();
+    let refused = nodes[first].step_down_to(nobody, None).await;
+    assert_eq!(refused, Err(Error::UnknownSuccessor(nobody)));
+    let duck = (first + 1) % 3;
+    assert_eq!(nodes[duck].step_down().await, Err(Error::NotGoose));
+    let undisturbed = leader.term() == term && leader.run(async {}).await.is_ok();
+    assert_eq!(work.is_finished(), !leader.is_valid());
+    assert!(undisturbed || !leader.is_valid(), "nothing but a lapse ends it");
+}
+
+#[tokio::test]
+async fn a_shutdown_is_never_refused_and_ends_the_loop_at_once() {
+    let (nodes, _folder) = gaggle(3).await;
+    let (first, _leader) = leadership(&nodes).await;
+    let (work, _) = working(&nodes[first]).await;
+    let node = nodes[first].clone();
+    let again = node.clone();
+    let shutdown =
+        tokio::spawn(
+            async move { tokio::join!(again.shutdown(), again.step_down(), again.shutdown()) },
+        );
+    // Whatever the loop asks for from here on, it is told that there is nothing to wait for.
+    timeout(PATIENCE, async { while node.until_goose().await.is_ok() {} }).await.unwrap();
+    let (one, _, two) = timeout(PATIENCE, shutdown).await.unwrap().unwrap();
+    assert_eq!((one, two), (Ok(()), Ok(())));
+    assert!(!work.await.unwrap(), "the work was dropped");
+    assert_eq!(node.ended().await, Ok(()));
+    assert_eq!(node.step_down().await, Err(Error::Unavailable));
+    assert!(node.until_goose().await.is_err());
+}
+
+#[tokio::test]
+async fn a_panic_in_the_work_ends_it() {
+    let (nodes, _folder) = gaggle(3).await;
+    let (first, leader) = leadership(&nodes).await;
+    let term = leader.term();
+    let fails = tokio::spawn(async move { leader.run(async { panic!("as planned") }).await });
+    assert!(fails.await.unwrap_err().is_panic());
+    // Its guard went with it, and so did the term.
+    let (_, next) = leadership(&nodes).await;
+    assert!(next.term() > term);
+    timeout(PATIENCE, nodes[first].shutdown()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn work_that_never_ends_keeps_the_lease_and_the_node_leaves_without_a_release() {
+    let (nodes, _folder) = gaggle_with(1, |it| it.drain_timeout(Duration::from_millis(50))).await;
+    let (_, leader) = leadership(&nodes).await;
+    let mut work = Box::pin(leader.run(pending::<()>()));
+    let began = poll_fn(|context| Poll::Ready(work.as_mut().poll(context).is_pending()));
+    assert!(began.await);
+    // The driver answers, and the work is polled for the first time. Nobody polls it again.
+    let polled = poll_fn(|context| {
+        assert!(work.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    });
+    timeout(PATIENCE, nodes[0].forget(NodeId::new(99).unwrap())).await.unwrap().unwrap_err();
+    polled.await;
+    let given_up = timeout(PATIENCE, nodes[0].step_down()).await.unwrap();
+    assert_eq!(given_up, Err(Error::WorkGoesOn));
+    assert!(leader.is_valid());
+    let left = timeout(PATIENCE, nodes[0].shutdown()).await.unwrap();
+    assert_eq!(left, Err(EndError::WorkGoesOn));
+    assert_eq!(nodes[0].ended().await, Err(EndError::WorkGoesOn));
+    drop(work);
 }
 
 #[tokio::test]

@@ -60,27 +60,3 @@ impl Guards {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_last_guard_gives_the_term_up_and_then_for_good() {
-        let guards = Guards::new();
-        let leave = |term: u64| {
-            let mut abdicated = false;
-            guards.leave(term, || abdicated = true);
-            abdicated
-        };
-        assert!(guards.enter(7) && guards.enter(7));
-        assert!(!leave(7));
-        assert!(guards.enter(7));
-        assert!(!leave(7) && leave(7));
-        assert!(!guards.enter(7) && !guards.enter(6));
-
-        assert!(guards.enter(9) && guards.enter(10));
-        assert!(!leave(9), "its term was over already");
-        assert!(!guards.enter(9) && leave(10));
-    }
-}

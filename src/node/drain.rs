@@ -77,6 +77,11 @@ impl Plan {
         self.reason == EndReason::Leaving
     }
 
+    /// Whether nobody leads under the term any more.
+    pub(super) fn is_abdicated(&self) -> bool {
+        self.abdicated
+    }
+
     /// Who asks for more.
     fn rank(&self) -> u8 {
         match self.reason {

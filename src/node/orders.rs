@@ -290,7 +290,7 @@ impl NodeCore {
         nominee: Option<Process>,
     ) -> Option<SteppedDown> {
         let (reason, usual) = match plan.reason {
-            EndReason::Preempted { by } => {
+            EndReason::Preempted { by } if !plan.is_abdicated() => {
                 // Whoever is preferred has gone meanwhile: there is no reason left.
                 nominee?;
                 // If it fails to take over, this node comes back soon.
