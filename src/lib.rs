@@ -37,6 +37,8 @@
 //!
 //! The examples `singleton_job`, `fenced_writer` and `embed` run as they are.
 //!
+//! The [`guide`] says the rest: what is promised and provided what, how to run it, and how it works.
+//!
 //! # Features
 //!
 //! `http` is the HTTP server ([`Config::http`]), `cli` (on by default) the command line as well.
@@ -93,6 +95,8 @@ pub mod election;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod fuzz;
+#[cfg(doc)]
+pub mod guide;
 mod library;
 pub mod membership;
 pub mod node;

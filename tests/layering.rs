@@ -6,6 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "layering/guide.rs"]
+mod guide;
+
 /// Each layer, with the modules of this crate that it may use besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
