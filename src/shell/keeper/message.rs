@@ -43,7 +43,7 @@ pub(super) enum Order<'a> {
 /// From the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// It keeps, with this precedence over other processes: see [`super::missing_precedence`].
+    /// It keeps, with this precedence over other processes: see `precedence.rs`.
     Keeping(i32),
     /// The command runs.
     Started {
