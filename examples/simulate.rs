@@ -58,7 +58,8 @@ impl Arguments {
                 }
                 "--plant" => {
                     let text = value()?;
-                    let plant = Plant::ALL.into_iter().find(|plant| format!("{plant:?}") == text);
+                    let mut all = Plant::ALL.into_iter().chain(Plant::OF_WORK);
+                    let plant = all.find(|plant| format!("{plant:?}") == text);
                     arguments.plant = Some(plant.ok_or(format!("{text} is no plant"))?);
                 }
                 "--plants" => arguments.plants = true,

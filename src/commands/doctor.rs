@@ -27,7 +27,7 @@ const WRITE_ODD: Duration = Duration::from_millis(50);
 const HTTP_OFFSET: u16 = 1000;
 
 /// Why datagrams are refused that somebody sends by mistake, and what to do.
-const MENDABLE: [(Reject, &str); 7] = [
+const MENDABLE: [(Reject, &str); 8] = [
     (Reject::UnknownKey, "sealed with a key that this node lacks: give all nodes one --key-file"),
     (Reject::Unsealed, "not sealed, but this node has a key: give their senders the --key-file"),
     (Reject::Forged, "not sealed with the key that they name: forged, or damaged on their way"),
@@ -39,6 +39,7 @@ const MENDABLE: [(Reject, &str); 7] = [
     ),
     (Reject::TooNew, "of a later version of the protocol: update this node"),
     (Reject::TooOld, "of an earlier version of the protocol: update the nodes that send them"),
+    (Reject::Damaged, "damaged on their way: look after the network's cards and cables"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

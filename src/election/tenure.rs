@@ -133,6 +133,10 @@ impl Contender {
         if now < tenure.next_renewal {
             return;
         }
+        if plant::is(Plant::GooseResigns) && now.since(tenure.since) > self.timing.lease * 3 {
+            self.demote(DemotionReason::SteppedDown, now, outbox);
+            return;
+        }
         if tenure.established && self.yield_to_higher(now, outbox) {
             return;
         }
@@ -148,7 +152,8 @@ impl Contender {
     /// A Goose that is not heard back from must not go on locking the voters: it only asks
     /// whether they hear it, until a majority says so.
     fn renew_or_probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
-        let patience = 2 * self.renew_interval();
+        let more = u32::from(plant::is(Plant::DeafGooseRenewsOnceMore));
+        let patience = (2 + more) * self.renew_interval();
         let Role::Goose(tenure) = &self.role else { return };
         if now.since(tenure.confirmed) > patience && !plant::is(Plant::DeafGooseRenews) {
             self.probe(voter, now, outbox);

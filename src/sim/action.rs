@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::disk::{DiskHealth, Tear};
 use super::network::{Blackout, Delay, Weather};
+use crate::vocabulary::timing::Profile;
 
 /// What happens to the disk of a node that is restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub enum Restart {
     Wiped,
     /// Its newest slot has rotted.
     Damaged,
+    /// Its older slot has rotted.
+    OlderDamaged,
+    /// The folder does not name the file any more, which was not synced with it.
+    EntryLost,
 }
 
 /// One thing that is done to the world. Nodes are named by index.
@@ -67,6 +72,36 @@ pub enum Action {
     EndPipe(usize),
     /// The node is told to leave and is not started again.
     LeaveForGood(usize),
+    /// A one-way link carries nothing longer than so many bytes, or everything again: a tunnel
+    /// on the way takes less than it says, and the answer that would say so is filtered out.
+    Narrow(usize, usize, Option<usize>),
+    /// So many of a thousand datagrams cannot even be sent: no buffer, or a firewall's rule.
+    FailSends(usize, u32),
+    /// The node gets the next keys that its cluster is moving to, without a restart.
+    RotateKeys(usize),
+    /// The keeper is killed, with whatever is left to nobody else.
+    KillKeeper(usize),
+    /// The machine loses power: everything on it is gone at once, and what was not synced, too.
+    LosePower(usize, Tear),
+    /// The settings of the node are others when it starts next.
+    Reconfigure(usize, Settings),
+    /// From reading the clock until what was decided is sent, up to so many nanoseconds pass.
+    Lag(usize, u64),
+}
+
+/// Settings that somebody changes between two starts of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settings {
+    /// It asks for a lease of so many milliseconds.
+    Lease(u64),
+    /// It keeps to another profile.
+    Profile(Profile),
+    /// The voters are left out, for the record names them.
+    VotersOmitted,
+    /// The voters are given again.
+    VotersGiven,
+    /// The next keys.
+    Keys,
 }
 
 impl Action {
@@ -90,6 +125,8 @@ impl Action {
             Self::Start(_, Restart::WithDisk) => "start",
             Self::Start(_, Restart::Wiped) => "start on a wiped disk",
             Self::Start(_, Restart::Damaged) => "start on a damaged disk",
+            Self::Start(_, Restart::OlderDamaged) => "start on a rotten older slot",
+            Self::Start(_, Restart::EntryLost) => "start on a lost directory entry",
             Self::Freeze(_) => "freeze",
             Self::Thaw(_) => "thaw",
             Self::Suspend(_) => "suspend",
@@ -103,6 +140,7 @@ impl Action {
             Self::SetDisk(_, DiskHealth::Sound) => "disk mended",
             Self::SetDisk(_, DiskHealth::Full) => "full disk",
             Self::SetDisk(_, DiskHealth::Doubtful) => "failing disk",
+            Self::SetDisk(_, DiskHealth::Hung) => "hung disk",
             Self::SetDisk(_, DiskHealth::Short) => "disk with short writes",
             Self::Cut(..) => "one-way cut",
             Self::Mend(..) => "mend",
@@ -120,6 +158,20 @@ impl Action {
             Self::Slew(..) => "slewed clock",
             Self::EndPipe(_) => "end of a living node's pipe",
             Self::LeaveForGood(_) => "leave for good",
+            Self::Narrow(_, _, Some(_)) => "loss by size",
+            Self::Narrow(_, _, None) => "every size again",
+            Self::FailSends(_, 0) => "sends work again",
+            Self::FailSends(..) => "failing sends",
+            Self::RotateKeys(_) => "keys rotated",
+            Self::KillKeeper(_) => "keeper killed",
+            Self::LosePower(..) => "power loss",
+            Self::Reconfigure(_, Settings::Lease(_)) => "another lease",
+            Self::Reconfigure(_, Settings::Profile(_)) => "another profile",
+            Self::Reconfigure(_, Settings::VotersOmitted) => "voters omitted",
+            Self::Reconfigure(_, Settings::VotersGiven) => "voters given",
+            Self::Reconfigure(_, Settings::Keys) => "other keys at a start",
+            Self::Lag(_, 0) => "no lag",
+            Self::Lag(..) => "lag between clock and sending",
         }
     }
 }

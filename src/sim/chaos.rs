@@ -1,13 +1,14 @@
 //! Faults at random, each with its end: what breaks is mended after a while, unless another
 //! fault comes first.
 
-use super::action::{Action, Restart};
+use super::action::{Action, Restart, Settings};
 use super::clocks::{DRIFT_MAX, SLEW_MAX, TRUE_RATE};
 use super::dice::Dice;
 use super::disk::{DiskHealth, Tear};
 use super::network::{Blackout, Delay};
 use super::plan::{FaultKind, Plan};
 use super::world::World;
+use crate::vocabulary::timing::Profile;
 
 const MILLI: u64 = 1_000_000;
 
@@ -103,6 +104,28 @@ impl Chaos {
                 let rate = world.streams.chaos.pick(&[TRUE_RATE - SLEW_MAX, TRUE_RATE + SLEW_MAX]);
                 world.act(&Action::Slew(target, rate));
             }
+            FaultKind::FailingSends => {
+                let share = world.streams.chaos.pick(&[100, 500, 1000]);
+                pair(world, length, Action::FailSends(target, share), Action::FailSends(target, 0));
+            }
+            FaultKind::HungDisk => {
+                let mended = Action::SetDisk(target, DiskHealth::Sound);
+                pair(world, 2 * length, Action::SetDisk(target, DiskHealth::Hung), mended);
+            }
+            FaultKind::Lag => {
+                let most = world.streams.chaos.pick(&[2 * MILLI, 30 * MILLI, self.lease]);
+                pair(world, 2 * length, Action::Lag(target, most), Action::Lag(target, 0));
+            }
+            FaultKind::PowerLoss => self.black_out(world, target, length),
+            FaultKind::Reconfigure => self.reconfigure(world, target, length),
+            FaultKind::KeeperDies => {
+                world.act(&Action::KillKeeper(target));
+                // Whoever has left for it is started again.
+                world.plan(2 * length, Action::Start(target, Restart::WithDisk));
+            }
+            FaultKind::RotateKeys => world.act(&Action::RotateKeys(target)),
+            // That is in the weather.
+            FaultKind::FlippedBits => {}
             FaultKind::PipeEnds => world.act(&Action::EndPipe(target)),
             FaultKind::LeaveForGood if !self.voters.contains(&target) => {
                 world.act(&Action::LeaveForGood(target));
@@ -148,7 +171,8 @@ impl Chaos {
                 world.plan(length, Action::Start(target, Restart::WithDisk));
             }
             _ => {
-                let loss = dice.pick(&[Restart::Wiped, Restart::Damaged]);
+                let losses = [Restart::Wiped, Restart::Damaged, Restart::OlderDamaged];
+                let loss = dice.pick(&losses);
                 // Sometimes it dies again while it waits: what it owes must outlive that.
                 let again = dice.pick(&[None, None, Some(dice.clone().between(MILLI, self.lease))]);
                 world.hosts[target].forget(world.now + length + 2 * again.unwrap_or(0));
@@ -160,6 +184,54 @@ impl Chaos {
                 }
             }
         }
+    }
+
+    /// The machines of a rack lose power together, and come back one after the other.
+    fn black_out(&self, world: &mut World, target: usize, length: u64) {
+        let share = world.streams.chaos.pick(&[0, 500, 1000]);
+        for host in 0..self.nodes {
+            if host != target && !world.streams.chaos.chance(share) {
+                continue;
+            }
+            let ephemeral = world.hosts[host].disk.is_ephemeral();
+            let may_forget = world.may_forget(host, &self.voters);
+            if ephemeral && !may_forget {
+                continue;
+            }
+            let tears = [Tear::Lost, Tear::Kept, Tear::Torn];
+            let torn = self.damages && may_forget;
+            let tears = if torn { &tears[..] } else { &tears[..2] };
+            let tear = world.streams.chaos.pick(tears);
+            let entry_lost = torn && tear != Tear::Torn && world.streams.chaos.chance(200);
+            let start = world.streams.chaos.between(MILLI, length.max(2 * MILLI));
+            if tear == Tear::Torn || entry_lost || ephemeral {
+                world.hosts[host].forget(world.now + start);
+            }
+            let restart = if entry_lost { Restart::EntryLost } else { Restart::WithDisk };
+            world.act(&Action::LosePower(host, tear));
+            world.plan(start, Action::Start(host, restart));
+        }
+    }
+
+    /// A node is restarted with other settings.
+    fn reconfigure(&self, world: &mut World, target: usize, length: u64) {
+        if world.hosts[target].disk.is_ephemeral() && !world.may_forget(target, &self.voters) {
+            return;
+        }
+        let dice = &mut world.streams.chaos;
+        let lease = dice.pick(&[250, 600, 1000, 2000]);
+        let profile = dice.pick(&[Profile::Lan, Profile::Fast, Profile::Wan]);
+        let settings = dice.pick(&[
+            Settings::Lease(lease),
+            Settings::Lease(lease),
+            Settings::Profile(profile),
+            Settings::VotersOmitted,
+            Settings::VotersGiven,
+            Settings::Keys,
+        ]);
+        world.act(&Action::Crash(target, Tear::Kept));
+        world.act(&Action::Reconfigure(target, settings));
+        world.plan(length, Action::Start(target, Restart::WithDisk));
     }
 
     fn drift(&self, world: &mut World, target: usize) {
@@ -201,6 +273,13 @@ impl Chaos {
             FaultKind::Replay => {
                 let count = 1 + world.streams.chaos.below(200);
                 world.act(&Action::Replay(count));
+            }
+            FaultKind::LossBySize if other != target => {
+                let longest = world.streams.chaos.pick(&[150, 300, 548, 1000]);
+                for (from, to) in [(target, other), (other, target)] {
+                    let narrow = Action::Narrow(from, to, Some(longest));
+                    pair(world, length, narrow, Action::Narrow(from, to, None));
+                }
             }
             FaultKind::DeafOrMute => {
                 let deaf = world.streams.chaos.coin();

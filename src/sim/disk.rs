@@ -2,6 +2,9 @@
 //!
 //! A record counts only once its write has completed. A crash in between leaves nothing of it,
 //! all of it, or a torn slot: the front of the new bytes over the rest of the old.
+//!
+//! What a process reads is not always what is durable: if a sync fails, what was written can be
+//! read until the machine loses power, and may then be gone.
 
 use super::dice::Dice;
 use crate::vocabulary::record::{Disk, Record, SLOT_SIZE, seal};
@@ -17,6 +20,8 @@ pub enum DiskHealth {
     Doubtful,
     /// Writes fail half-way: the front of the new bytes is over the old ones.
     Short,
+    /// Writes do not return.
+    Hung,
 }
 
 /// What a crash does to a write under way.
@@ -41,7 +46,10 @@ struct Write {
 /// See the module.
 #[derive(Debug)]
 pub struct SimulatedDisk {
+    /// What is durable.
     slots: [Vec<u8>; 2],
+    /// What a read returns.
+    cached: [Vec<u8>; 2],
     generation: u64,
     under_way: Option<Write>,
     ephemeral: bool,
@@ -55,6 +63,7 @@ impl SimulatedDisk {
     pub fn new(ephemeral: bool) -> Self {
         Self {
             slots: [vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]],
+            cached: [vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]],
             generation: 0,
             under_way: None,
             ephemeral,
@@ -73,7 +82,7 @@ impl SimulatedDisk {
         if self.ephemeral {
             return Disk::Ephemeral;
         }
-        let (disk, generation) = Disk::of_slots([&self.slots[0], &self.slots[1]]);
+        let (disk, generation) = Disk::of_slots([&self.cached[0], &self.cached[1]]);
         self.generation = generation;
         self.under_way = None;
         disk
@@ -81,7 +90,7 @@ impl SimulatedDisk {
 
     /// Whether whoever starts now finds part of it unreadable.
     pub fn is_damaged(&self) -> bool {
-        matches!(Disk::of_slots([&self.slots[0], &self.slots[1]]).0, Disk::Damaged(_))
+        matches!(Disk::of_slots([&self.cached[0], &self.cached[1]]).0, Disk::Damaged(_))
     }
 
     /// The newest record that a crash at this moment would leave.
@@ -120,26 +129,36 @@ impl SimulatedDisk {
             DiskHealth::Full => return Some(Err("no space left on device".to_owned())),
             DiskHealth::Short => {
                 let kept = 8 + dice.below(64);
-                self.slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+                for slots in [&mut self.slots, &mut self.cached] {
+                    slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+                }
                 self.refresh();
                 return Some(Err("short write".to_owned()));
             }
             DiskHealth::Doubtful => {
+                self.cached[write.slot].clone_from(&write.bytes);
                 if dice.coin() {
                     self.slots[write.slot] = write.bytes;
                     self.refresh();
                 }
                 return Some(Err("input/output error".to_owned()));
             }
-            DiskHealth::Sound => {}
+            DiskHealth::Sound | DiskHealth::Hung => {}
         }
+        self.cached[write.slot].clone_from(&write.bytes);
         self.slots[write.slot] = write.bytes;
         self.generation = write.generation;
         self.refresh();
         Some(Ok(()))
     }
 
-    /// The machine or the process dies.
+    /// The machine loses power: what was not synced is gone, but for what `tear` leaves.
+    pub fn lose_power(&mut self, tear: Tear, dice: &mut Dice) {
+        self.crash(tear, dice);
+        self.cached.clone_from(&self.slots);
+    }
+
+    /// The process dies.
     pub fn crash(&mut self, tear: Tear, dice: &mut Dice) {
         let Some(write) = self.under_way.take() else { return };
         let kept = match tear {
@@ -151,23 +170,36 @@ impl SimulatedDisk {
                 dice.below(used.max(1)) + 1
             }
         };
-        self.slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+        for slots in [&mut self.slots, &mut self.cached] {
+            slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
+        }
         self.refresh();
     }
 
-    /// Everything on it is gone.
+    /// Everything on it is gone, or the folder no longer names the file.
     pub fn wipe(&mut self) {
         self.slots = [vec![0; SLOT_SIZE], vec![0; SLOT_SIZE]];
+        self.cached.clone_from(&self.slots);
         self.generation = 0;
         self.under_way = None;
         self.durable = None;
     }
 
-    /// Damages the newest slot, as a bad sector does.
-    pub fn damage(&mut self, dice: &mut Dice) {
-        let slot = usize::from(self.generation % 2 == 1);
+    /// Damages the newest slot, or the older one, as a bad sector does.
+    pub fn damage(&mut self, newest: bool, dice: &mut Dice) {
+        let slot = usize::from((self.generation % 2 == 1) == newest);
         let place = 24 + dice.below(64);
-        self.slots[slot][place] ^= 0x5a;
+        for slots in [&mut self.slots, &mut self.cached] {
+            slots[slot][place] ^= 0x5a;
+        }
+        self.refresh();
+    }
+
+    /// Takes over what is on another disk: somebody copied it.
+    pub fn copy(&mut self, other: &Self) {
+        self.slots.clone_from(&other.slots);
+        self.cached.clone_from(&other.cached);
+        self.generation = other.generation;
         self.refresh();
     }
 
@@ -232,6 +264,36 @@ mod tests {
         assert!(torn.contains(&damaged));
         let whole = [Disk::Sound(record(2)), Disk::Sound(record(3))];
         assert!(torn.iter().all(|disk| *disk == damaged || whole.contains(disk)));
+    }
+
+    #[test]
+    fn what_was_not_synced_can_be_read_until_the_power_goes() {
+        let mut found = Vec::new();
+        for seed in 0..20 {
+            let mut disk = SimulatedDisk::new(false);
+            store(&mut disk, 1).unwrap().unwrap();
+            disk.health = DiskHealth::Doubtful;
+            let mut dice = Dice::new(seed, "disk");
+            disk.begin(2, &record(2)).unwrap();
+            assert!(disk.complete(2, &mut dice).unwrap().is_err());
+            disk.crash(Tear::Lost, &mut dice);
+            assert_eq!(disk.load(), Disk::Sound(record(2)));
+            disk.lose_power(Tear::Lost, &mut dice);
+            found.push(disk.load() == Disk::Sound(record(1)));
+        }
+        assert!(found.contains(&true) && found.contains(&false));
+    }
+
+    #[test]
+    fn a_rotten_slot_is_a_loss_whichever_it_is() {
+        for newest in [true, false] {
+            let mut disk = SimulatedDisk::new(false);
+            store(&mut disk, 1).unwrap().unwrap();
+            store(&mut disk, 2).unwrap().unwrap();
+            disk.damage(newest, &mut Dice::new(1, "rot"));
+            let left = if newest { 1 } else { 2 };
+            assert_eq!(disk.load(), Disk::Damaged(Some(record(left))));
+        }
     }
 
     #[test]

@@ -1,34 +1,21 @@
 //! What an [`Action`] does to the world.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
-use super::action::{Action, Restart};
+use super::action::{Action, Restart, Settings};
 use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
 use super::host::{Input, Running};
-use super::network::{Fate, Network, Packet};
-use super::postman::Kept;
+use super::keeper::DEATH_NOTICED;
+use super::network::Network;
+use super::strangers::Stranger;
 use super::work::Working;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
-use crate::vocabulary::datagram::{self, Header};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{Message, Release};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::record::Disk;
-
-/// A death is noticed, and a release sent for the dead, after so many nanoseconds.
-const KEEPER_DELAY: u64 = 1_200_000;
-
-/// It is sent again after so many nanoseconds each, for datagrams are lost.
-const KEEPER_REPEATS: [u64; 3] = [0, 20_000_000, 60_000_000];
-
-/// What a keeper was given by its node, for the time after its death.
-struct Testament {
-    release: Release,
-    envelopes: Vec<(usize, Header)>,
-}
+use crate::vocabulary::timing::Timing;
 
 impl World {
     /// Does `action` now.
@@ -70,6 +57,13 @@ impl World {
             Action::SlowDisk(host, delay) => self.hosts[*host].slow_disk = *delay,
             Action::Slew(host, rate) => self.hosts[*host].clocks.slew(self.now, *rate),
             Action::EndPipe(host) => self.end_pipe(*host),
+            Action::Narrow(from, to, longest) => self.network.narrow(*from, *to, *longest),
+            Action::FailSends(host, share) => self.hosts[*host].failing_sends = *share,
+            Action::KillKeeper(host) => self.kill_keeper(*host),
+            Action::LosePower(host, tear) => self.lose_power(*host, *tear),
+            Action::Reconfigure(host, settings) => self.reconfigure(*host, *settings),
+            Action::Lag(host, most) => self.hosts[*host].lag = *most,
+            Action::RotateKeys(host) => self.rotate_keys(*host),
             Action::LeaveForGood(host) => {
                 self.hosts[*host].gone = true;
                 self.offer(*host, Input::Leave);
@@ -97,6 +91,9 @@ impl World {
             | Action::StepDown(host)
             | Action::EndPipe(host)
             | Action::LeaveForGood(host) => runs(host),
+            // Whoever runs keeps the settings that it has.
+            Action::Reconfigure(host, _) => !runs(host),
+            Action::KillKeeper(host) => self.hosts[*host].keeper && !self.hosts[*host].keeper_dead,
             Action::Freeze(host) | Action::Suspend(host) => !self.hosts[*host].frozen,
             Action::Thaw(host) => {
                 self.hosts[*host].frozen && !self.hosts[*host].clocks.is_suspended()
@@ -119,7 +116,9 @@ impl World {
             self.act(&Action::SetDisk(index, DiskHealth::Sound));
             self.act(&Action::SlowDisk(index, None));
             self.act(&Action::Starve(index, 0));
-            if self.hosts[index].is_away() {
+            self.act(&Action::FailSends(index, 0));
+            self.act(&Action::Lag(index, 0));
+            if self.hosts[index].is_away() || self.hosts[index].silenced {
                 self.act(&Action::Crash(index, Tear::Kept));
             }
             self.act(&Action::Start(index, Restart::WithDisk));
@@ -170,15 +169,22 @@ impl World {
         let host = &mut self.hosts[index];
         match restart {
             Restart::WithDisk => {}
-            Restart::Wiped => host.disk.wipe(),
-            Restart::Damaged => host.disk.damage(&mut self.streams.disk),
+            Restart::Wiped | Restart::EntryLost => host.disk.wipe(),
+            Restart::Damaged => host.disk.damage(true, &mut self.streams.disk),
+            Restart::OlderDamaged => host.disk.damage(false, &mut self.streams.disk),
         }
+        if let Some(stranger) = host.stranger.filter(|stranger| stranger.is_twin()) {
+            self.prepare_twin(index, stranger);
+        }
+        let host = &mut self.hosts[index];
         let disk = host.disk.load();
-        let kept = match &disk {
-            Disk::Sound(record) => Some(record.vote.as_ref().map_or(0, |vote| vote.max_ballot)),
-            _ => None,
-        };
+        // What it reads may be more than what is durable.
+        let durable = host.disk.durable().and_then(|record| record.vote.as_ref());
+        let durable = durable.map_or(0, |vote| vote.max_ballot);
+        let kept = matches!(disk, Disk::Sound(_)).then_some(durable);
         host.epoch += 1;
+        host.keeper_dead = false;
+        host.silenced = false;
         host.setup.entropy = self.streams.process.bytes();
         if kept.is_none() && host.epoch > 1 {
             host.forget(now);
@@ -205,11 +211,14 @@ impl World {
             lease: None,
             term: 0,
             inspection: Default::default(),
-            envelopes: Default::default(),
-            ballot: 0,
+            will: None,
+            decided: None,
+            keys: host.setup.keys.clone(),
             work: Working::default(),
         });
         let verdict = match kept {
+            // What a twin remembers is another's.
+            _ if self.hosts[index].stranger.is_some_and(Stranger::is_twin) => Ok(()),
             Some(ballot) => self.voting.voter_starts(now, id, ballot),
             None => {
                 self.voting.voter_wiped(id);
@@ -220,76 +229,94 @@ impl World {
         self.settle(index, None);
     }
 
+    /// A second process of a voter is about to start.
+    fn prepare_twin(&mut self, index: usize, stranger: Stranger) {
+        self.twins_until = u64::MAX;
+        let id = self.hosts[index].id;
+        let Some(original) = self.hosts.iter().position(|host| host.id == id) else { return };
+        let (before, after) = self.hosts.split_at_mut(index);
+        if let (Stranger::TwinOnCopy, Some(original), Some(twin)) =
+            (stranger, before.get(original), after.first_mut())
+        {
+            twin.disk.copy(&original.disk);
+        } else {
+            self.hosts[index].disk.wipe();
+        }
+    }
+
     fn crash(&mut self, index: usize, tear: Tear) {
-        let testament = self.testament(index);
-        self.end_process(index);
-        self.execute(index, testament);
+        self.lay_to_rest(index);
         let host = &mut self.hosts[index];
         host.disk.crash(tear, &mut self.streams.disk);
+        host.frozen = false;
+        if host.clocks.is_suspended() {
+            host.clocks.resume(self.now);
+            self.pause_labour(index, false);
+        }
+    }
+
+    fn lose_power(&mut self, index: usize, tear: Tear) {
+        self.end_process(index);
+        self.lose_labour(index);
+        let host = &mut self.hosts[index];
+        host.disk.lose_power(tear, &mut self.streams.disk);
         host.frozen = false;
         if host.clocks.is_suspended() {
             host.clocks.resume(self.now);
         }
     }
 
+    /// Somebody changes the settings of a node that does not run.
+    fn reconfigure(&mut self, index: usize, settings: Settings) {
+        let model = self.hosts.iter().find_map(|host| {
+            let voters = host.original.voters.clone()?;
+            Some((voters, host.original.voter_addresses.clone(), host.original.preempt))
+        });
+        let host = &mut self.hosts[index];
+        let longest = host.setup.timing.lease_max;
+        match (settings, model) {
+            (Settings::Keys, _) => {
+                self.advance_keys(index);
+            }
+            (Settings::Lease(milliseconds), _) => {
+                let lease = std::time::Duration::from_millis(milliseconds);
+                host.setup.timing = host.original.timing.clone().with_lease(lease);
+                host.setup.timing.lease_max = lease.max(longest);
+            }
+            (Settings::Profile(profile), _) => {
+                host.setup.timing = Timing::of(profile);
+                let own = host.setup.timing.lease_max;
+                host.setup.timing.lease_max = own.max(longest);
+            }
+            // Only a record can name them then.
+            (Settings::VotersOmitted, _) if !host.disk.is_ephemeral() && host.epoch > 0 => {
+                host.setup.voters = None;
+                host.setup.voter_addresses.clear();
+                host.setup.preempt = None;
+            }
+            (Settings::VotersGiven, Some((voters, addresses, preempt))) => {
+                host.setup.voters = Some(voters);
+                host.setup.voter_addresses = addresses;
+                host.setup.preempt = preempt;
+            }
+            _ => {}
+        }
+    }
+
     /// The pipe between a node and its keeper ends, and the node lives: a descriptor was
     /// closed early. A keeper that takes that for a death would release a living Goose.
     fn end_pipe(&mut self, index: usize) {
-        if plant::is(Plant::PipeEndTakenForDeath) {
-            let testament = self.testament(index);
-            self.execute(index, testament);
+        if plant::is(Plant::PipeEndTakenForDeath)
+            && let Some(will) = self.last_will(index)
+        {
+            self.execute(will, DEATH_NOTICED);
         }
-    }
-
-    /// What the keeper of a host would send if its process died now.
-    fn testament(&self, index: usize) -> Option<Testament> {
-        let host = &self.hosts[index];
-        let running = host.running.as_ref().filter(|_| host.keeper)?;
-        let release =
-            Release { holder: running.process, ballot: running.ballot, all: true, nominee: None };
-        let envelopes = running.envelopes.iter().map(|(to, header)| (*to, header.clone()));
-        Some(Testament { release, envelopes: envelopes.collect() })
-    }
-
-    /// The keeper tells the voters, a few times, that a process will never act again.
-    fn execute(&mut self, index: usize, testament: Option<Testament>) {
-        let Some(Testament { release, envelopes }) = testament else { return };
-        if self.hosts.iter().any(|host| host.process() == Some(release.holder)) {
-            let sentence = format!("the keeper releases {} while it lives", release.holder);
-            self.broken(Invariant::StopThenRelease, sentence);
-        }
-        let source = self.hosts[index].setup.address;
-        let message = Message::Release { sequence: u64::MAX / 2, release };
-        for (to, header) in envelopes {
-            let Ok(bytes) = datagram::encode(&header, &message) else { continue };
-            self.packet_number += 1;
-            let content = Some((header, message.clone()));
-            let packet = Rc::new(Packet { number: self.packet_number, datagram: bytes, content });
-            let address = self.hosts[to].setup.address;
-            let letter = Kept { to, address, source, packet: Rc::clone(&packet) };
-            if self.intercept(index, &letter) {
-                continue;
-            }
-            for repeat in KEEPER_REPEATS {
-                let fate = self.network.fate(index, to, &packet, &mut self.streams.network);
-                let (first, second) = match fate {
-                    Fate::Lost => continue,
-                    Fate::Arrives(travel) => (travel, None),
-                    Fate::Twice(first, second) => (first, Some(second)),
-                };
-                for travel in [Some(first), second].into_iter().flatten() {
-                    let packet = Rc::clone(&packet);
-                    let happening = Happening::Arrive { to, address, from: source, packet };
-                    self.schedule(self.now + KEEPER_DELAY + repeat + travel, happening);
-                }
-            }
-        }
-        self.coverage.count("release by a keeper");
     }
 
     fn suspend(&mut self, index: usize) {
         self.hosts[index].frozen = true;
         self.hosts[index].clocks.suspend(self.now);
+        self.pause_labour(index, true);
         self.observe_anew(index);
     }
 
@@ -298,10 +325,16 @@ impl World {
         host.frozen = false;
         if host.clocks.is_suspended() {
             host.clocks.resume(self.now);
+            self.pause_labour(index, false);
         }
+        let host = &mut self.hosts[index];
         let epoch = host.epoch;
+        let lags = host.running.as_ref().is_some_and(|running| running.decided.is_some());
         if let Some(running) = &mut host.running {
             running.wake_at = u64::MAX;
+        }
+        if lags {
+            self.catch_up(index, epoch);
         }
         self.observe_anew(index);
         // Whether the timer or the socket comes first is anybody's guess.

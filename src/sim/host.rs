@@ -1,19 +1,20 @@
 //! One machine of the simulated world: its clocks, its disk, and the process on it, if any.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::clocks::Clocks;
 use super::disk::SimulatedDisk;
+use super::labour::{Employment, Labour};
 use super::network::{Delay, Packet};
 use super::strangers::Stranger;
 use super::work::Working;
-use crate::node::NodeCore;
-use crate::vocabulary::datagram::Header;
+use crate::node::{NodeCore, Testament};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::nanoseconds;
@@ -49,6 +50,13 @@ pub enum Input {
     },
     /// Somebody orders it to leave.
     Leave,
+    /// Nothing is left of work that it let begin.
+    WorkEnded,
+    /// Whoever led under this term has given it up.
+    Abdicate {
+        /// Which term.
+        term: u64,
+    },
 }
 
 /// A process while it runs.
@@ -73,10 +81,12 @@ pub struct Running {
     pub term: u64,
     /// Its insides when last looked at.
     pub inspection: Inspection,
-    /// The newest envelope to every node, for whoever speaks for it after its death.
-    pub envelopes: BTreeMap<usize, Header>,
-    /// The highest ballot it asked for.
-    pub ballot: u64,
+    /// The last will that its keeper has, if it has a keeper and that was given one.
+    pub will: Option<Rc<Vec<Testament>>>,
+    /// When it decided what it does only now, or has not done yet.
+    pub decided: Option<u64>,
+    /// The keys that it seals with.
+    pub keys: Option<KeyRing>,
     /// What is done under its lease.
     pub work: Working,
 }
@@ -87,6 +97,10 @@ pub struct Host {
     pub id: NodeId,
     /// What every process here is started with, apart from its entropy.
     pub setup: Setup,
+    /// What its first process was started with.
+    pub original: Setup,
+    /// From reading the clock until what was decided is done, up to so many nanoseconds pass.
+    pub lag: u64,
     /// The clocks.
     pub clocks: Clocks,
     /// The disk.
@@ -103,14 +117,30 @@ pub struct Host {
     pub frozen: bool,
     /// If not zero, every input takes up to so many nanoseconds to handle.
     pub starvation: u64,
+    /// So many of a thousand datagrams cannot be sent.
+    pub failing_sends: u32,
+    /// How far its keys have come.
+    pub key_stage: u8,
+    /// Somebody told it to hold back until this true time.
+    pub held_until: u64,
     /// Counts the addresses it has had.
     pub address_version: u16,
     /// What does not belong about the processes here, if they do not.
     pub stranger: Option<Stranger>,
+    /// Whether it has stopped voting because of another process of its id.
+    pub silenced: bool,
     /// Whether the node has left for good.
     pub gone: bool,
     /// Whether somebody speaks for a process that has died here.
     pub keeper: bool,
+    /// Whether the keeper of the process that runs here was killed.
+    pub keeper_dead: bool,
+    /// How work is done here, if it is.
+    pub employment: Option<Employment>,
+    /// What is done here, by processes that have died, too.
+    pub(super) labours: Vec<Labour>,
+    /// Nothing new is begun before this true time.
+    pub idle_until: u64,
     /// Whether it has ever lost its record.
     pub forgot: bool,
     /// True time until which another voter must not lose its record as well.

@@ -7,7 +7,8 @@
 //! ```text
 //!   plan ──▶ world: a heap of events in true time ──▶ host: clocks, disk, NodeCore
 //!              ▲    │                                   │
-//!          chaos    └──▶ network: delay, loss, cuts ◀───┘
+//!          chaos    ├──▶ network: delay, loss, cuts ◀───┤
+//!                   ├──▶ labour: work and its keeper ◀──┘
 //!                   └──▶ checks: judges in true time, which nodes cannot see
 //! ```
 //!
@@ -26,6 +27,10 @@ pub mod electorate;
 pub mod faults;
 pub mod host;
 pub mod hunts;
+mod keeper;
+mod keys;
+pub mod labour;
+mod lag;
 pub mod model;
 pub mod network;
 pub mod plan;

@@ -46,13 +46,15 @@ pub struct Weather {
     pub stragglers: u32,
     /// Nanoseconds; may exceed a lease.
     pub straggle: u64,
+    /// Of so many copies in a thousand, a few bits are flipped.
+    pub flips: u32,
 }
 
 impl Weather {
     /// No loss and a constant delay of so many nanoseconds.
     pub fn fair(delay: u64) -> Self {
         let delay = Delay::Constant(delay);
-        Self { delay, loss: 0, duplicates: 0, stragglers: 0, straggle: 0 }
+        Self { delay, loss: 0, duplicates: 0, stragglers: 0, straggle: 0, flips: 0 }
     }
 }
 
@@ -123,6 +125,8 @@ const CAPTURED_MAX: usize = 256;
 pub struct Network {
     size: usize,
     cuts: Vec<bool>,
+    /// The longest datagram that each link carries.
+    widths: Vec<usize>,
     /// How the links behave.
     pub weather: Weather,
     /// What no link carries.
@@ -134,7 +138,8 @@ impl Network {
     /// A network of `size` nodes, all links whole.
     pub fn new(size: usize, weather: Weather) -> Self {
         let cuts = vec![false; size * size];
-        Self { size, cuts, weather, blackout: Blackout::None, captured: VecDeque::new() }
+        let widths = vec![usize::MAX; size * size];
+        Self { size, cuts, widths, weather, blackout: Blackout::None, captured: VecDeque::new() }
     }
 
     /// The address of node `index`; `version` tells later addresses of it from earlier ones.
@@ -166,6 +171,11 @@ impl Network {
         self.cuts[from * self.size + to]
     }
 
+    /// The link from one node to the other carries nothing longer than this; none: everything.
+    pub fn narrow(&mut self, from: usize, to: usize, longest: Option<usize>) {
+        self.widths[from * self.size + to] = longest.unwrap_or(usize::MAX);
+    }
+
     /// Whether the election's messages may pass from one node to another.
     pub fn carries_election(&self, from: usize, to: usize) -> bool {
         let dark = matches!(self.blackout, Blackout::Election | Blackout::Total);
@@ -175,6 +185,7 @@ impl Network {
     /// Every link carries again, and the blackout is over.
     pub fn mend_all(&mut self) {
         self.cuts.fill(false);
+        self.widths.fill(usize::MAX);
         self.blackout = Blackout::None;
     }
 
@@ -195,7 +206,8 @@ impl Network {
             Blackout::Election => !packet.is_gossip(),
             Blackout::Total => true,
         };
-        if dark || self.is_cut(from, to) || dice.chance(self.weather.loss) {
+        let wide = packet.datagram.len() > self.widths[from * self.size + to];
+        if dark || wide || self.is_cut(from, to) || dice.chance(self.weather.loss) {
             return Fate::Lost;
         }
         let first = self.delay(dice);
@@ -212,6 +224,21 @@ impl Network {
             0
         };
         self.weather.delay.draw(dice) + straggle
+    }
+
+    /// What arrives in place of these bytes, if they are damaged on their way.
+    pub fn damage(&self, datagram: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
+        if datagram.is_empty() || !dice.chance(self.weather.flips) {
+            return None;
+        }
+        let mut damaged = datagram.to_vec();
+        for _ in 0..1 + dice.below(3) {
+            // Mostly in what is said, little of which is in the padding.
+            let used = damaged.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+            let at = dice.below(used + 1);
+            damaged[at] ^= 1 << dice.below(8);
+        }
+        (damaged != datagram).then_some(damaged)
     }
 
     /// Records a datagram that was delivered.

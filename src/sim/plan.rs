@@ -4,6 +4,7 @@
 
 use super::clocks::{DRIFT_MAX, TRUE_RATE};
 use super::dice::Dice;
+use super::labour::Employment;
 use super::network::{Delay, Weather};
 use super::run::Options;
 use super::strangers::Stranger;
@@ -67,10 +68,28 @@ pub enum FaultKind {
     LeaveForGood,
     /// A process runs for a while that does not belong.
     Stranger,
+    /// A few bits of a datagram are flipped on its way.
+    FlippedBits,
+    /// A link carries nothing longer than some size.
+    LossBySize,
+    /// The operating system refuses to send.
+    FailingSends,
+    /// A node gets the next keys, now or at its next start.
+    RotateKeys,
+    /// A keeper dies.
+    KeeperDies,
+    /// Machines lose power together.
+    PowerLoss,
+    /// A write does not return until the disk is mended.
+    HungDisk,
+    /// A node starts with other settings.
+    Reconfigure,
+    /// Time passes between reading the clock, deciding and sending.
+    Lag,
 }
 
 /// Every kind of fault.
-pub const FAULT_KINDS: [FaultKind; 23] = [
+pub const FAULT_KINDS: [FaultKind; 32] = [
     FaultKind::Crash,
     FaultKind::TornWrite,
     FaultKind::LostRecord,
@@ -94,6 +113,15 @@ pub const FAULT_KINDS: [FaultKind; 23] = [
     FaultKind::PipeEnds,
     FaultKind::LeaveForGood,
     FaultKind::Stranger,
+    FaultKind::FlippedBits,
+    FaultKind::LossBySize,
+    FaultKind::FailingSends,
+    FaultKind::RotateKeys,
+    FaultKind::KeeperDies,
+    FaultKind::PowerLoss,
+    FaultKind::HungDisk,
+    FaultKind::Reconfigure,
+    FaultKind::Lag,
 ];
 
 /// Everything that a seed decides before the first event.
@@ -135,6 +163,10 @@ pub struct Plan {
     pub fault_interval: u64,
     /// The longest that one lasts, if there is a bound.
     pub length_max: Option<u64>,
+    /// How work is done, if it is: then all have keepers.
+    pub employment: Option<Employment>,
+    /// Whether every datagram is sealed.
+    pub sealed: bool,
     /// Links that are cut from the start: from, to, and until when in nanoseconds.
     pub broken_links: Vec<(usize, usize, u64)>,
     /// How long there are faults, in nanoseconds.
@@ -198,6 +230,15 @@ impl Plan {
             (Vec::new(), Vec::new())
         };
         setups.extend(theirs);
+        let employment = draw_employment(lease, &mut dice);
+        let drain_timeout = dice.pick(&[lease / 2, 3 * lease, 30 * SECOND]);
+        for setup in &mut setups {
+            setup.drain_timeout = std::time::Duration::from_nanos(drain_timeout);
+        }
+        let sealed = dice.coin();
+        if sealed {
+            setups.iter_mut().for_each(|setup| setup.keys = super::keys::ring(0));
+        }
         let hosts = setups.len();
         let turmoil = match options.seconds {
             Some(seconds) => seconds * SECOND,
@@ -212,13 +253,15 @@ impl Plan {
             voters,
             ephemeral: (0..hosts).map(|host| ephemeral.get(host) == Some(&true)).collect(),
             preempt,
-            keepers: dice.coin(),
+            keepers: dice.coin() || employment.is_some(),
+            employment,
             rates: draw_rates(hosts, profile, &mut dice),
             wall_offsets: (0..hosts).map(|_| wall_offset(&mut dice)).collect(),
             damages,
             disk_delay: draw_disk_delay(theme, &mut dice),
             timer_lateness: dice.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
-            weather: draw_weather(theme, lease, scale, &mut dice),
+            weather: draw_weather(theme, lease, scale, &kinds, &mut dice),
+            sealed,
             fair: Weather::fair(300_000 * scale),
             kinds,
             fault_interval,
@@ -408,6 +451,15 @@ fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)>
         .collect()
 }
 
+fn draw_employment(lease: u64, dice: &mut Dice) -> Option<Employment> {
+    dice.chance(600).then(|| Employment {
+        lasts: dice.pick(&[None, None, Some(lease), Some(5 * lease)]),
+        obeys_within: dice.pick(&[MILLI, 40 * MILLI, lease]),
+        stubborn: dice.pick(&[0, 200, 1000]),
+        abdicates: dice.pick(&[0, 0, 100]),
+    })
+}
+
 fn draw_disk_delay(theme: Theme, dice: &mut Dice) -> Delay {
     if theme == Theme::Founding {
         return dice.pick(&[Delay::Constant(80_000), Delay::Uniform(50_000, 2 * MILLI)]);
@@ -420,7 +472,14 @@ fn draw_disk_delay(theme: Theme, dice: &mut Dice) -> Delay {
     ])
 }
 
-fn draw_weather(theme: Theme, lease: u64, scale: u64, dice: &mut Dice) -> Weather {
+fn draw_weather(
+    theme: Theme,
+    lease: u64,
+    scale: u64,
+    kinds: &[FaultKind],
+    dice: &mut Dice,
+) -> Weather {
+    let flips = if kinds.contains(&FaultKind::FlippedBits) { dice.pick(&[2, 20, 100]) } else { 0 };
     let delay = dice.pick(&[
         Delay::Constant(300_000 * scale),
         Delay::Uniform(100_000, 5 * MILLI * scale),
@@ -431,7 +490,7 @@ fn draw_weather(theme: Theme, lease: u64, scale: u64, dice: &mut Dice) -> Weathe
         // Answers to a process that is gone reach the next one.
         let (stragglers, duplicates) = dice.pick(&[(0, 0), (500, 500)]);
         let loss = if stragglers > 0 { 0 } else { dice.pick(&[0, 10, 200]) };
-        return Weather { delay, loss, duplicates, stragglers, straggle: lease / 2 };
+        return Weather { delay, loss, duplicates, stragglers, straggle: lease / 2, flips };
     }
     Weather {
         delay,
@@ -439,5 +498,6 @@ fn draw_weather(theme: Theme, lease: u64, scale: u64, dice: &mut Dice) -> Weathe
         duplicates: dice.pick(&[0, 0, 20, 300]),
         stragglers: dice.pick(&[0, 0, 10, 100]),
         straggle: dice.pick(&[lease / 2, 2 * lease, 8 * lease]),
+        flips,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::action::{Action, Restart};
 use super::chaos::Chaos;
-use super::checks::{Invariant, Violation};
+use super::checks::{Chances, Invariant, Prompt, Violation};
 use super::coverage::Coverage;
 use super::disk::SimulatedDisk;
 use super::host::Host;
@@ -15,6 +15,9 @@ use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
+
+/// So many terms more may begin where higher nodes are preferred.
+const YIELDS: usize = 4;
 
 /// What replaces parts of what the seed says.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +115,7 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         host.disk = SimulatedDisk::new(plan.ephemeral[index]);
         host.disk_delay = plan.disk_delay;
         host.keeper = plan.keepers;
+        host.employment = plan.employment;
     }
     for (index, stranger) in plan.strangers.iter().enumerate() {
         let host = plan.starts.len() + index;
@@ -126,6 +130,9 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
     }
     let lease = nanoseconds(plan.setups[0].timing.lease);
     world.coverage.count(plan.theme.name());
+    if plan.sealed {
+        world.coverage.count("sealed");
+    }
     world.unleash(Chaos::new(plan, lease));
     world
 }
@@ -133,8 +140,12 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
 /// Demands exactly one Goose, known to all, within the bound.
 fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
     let healed = world.now;
+    let lease = world.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease)).max();
+    let mut prompt = Prompt::new(world.terms(), lease.unwrap_or(0));
     while world.violation.is_none() && world.now < healed + plan.patience {
         world.run_until(world.now + 50 * MILLI);
+        let looked = prompt.look(world.now, chances(world), world.terms(), YIELDS);
+        world.judge(looked);
         // Whoever was about to leave comes back.
         for index in 0..world.hosts.len() {
             world.act(&Action::Start(index, Restart::WithDisk));
@@ -163,6 +174,32 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
         world.broken(Invariant::Live, sentence);
     }
     None
+}
+
+/// Whether somebody leads, and whether nothing keeps them from electing somebody.
+fn chances(world: &World) -> Chances {
+    let now = world.now;
+    let votes = |host: &&Host| {
+        host.running.as_ref().is_some_and(|running| running.inspection.voter.is_some())
+    };
+    let voters: Vec<&Host> = world.hosts.iter().filter(votes).collect();
+    // A grant of somebody who may never come back runs out first.
+    let free = |host: &&&Host| {
+        let voter = host.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
+        voter.is_some_and(|voter| voter.may_grant && voter.grant.is_none())
+    };
+    let able = |host: &&&Host| {
+        free(host) && host.setup.eligible && host.held_until <= now && host.address_version == 0
+    };
+    let set = voters.first().map_or(0, |host| {
+        host.running.as_ref().map_or(0, |running| running.inspection.counted.len())
+    });
+    let majority = set / 2 + 1;
+    let settled = world.hosts.iter().all(|host| host.address_version == 0);
+    let open = settled
+        && voters.iter().filter(free).count() >= majority
+        && voters.iter().any(|host| able(&host));
+    Chances { led: !world.geese().is_empty(), open }
 }
 
 /// Demands that the highest node that may lead is Goose in the end, where that is wanted.

@@ -225,6 +225,7 @@ impl Scenario {
     /// Somebody releases a node's grants once it is dead.
     pub fn give_keeper(&mut self, node: u64) -> &mut Self {
         self.world.hosts[index(node)].keeper = true;
+        self.world.confide(index(node));
         self
     }
 

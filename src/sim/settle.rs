@@ -7,16 +7,18 @@ use super::checks::{Invariant, Sender, VoterState};
 use super::host::Host;
 use super::network::{Fate, Network, Packet};
 use super::postman::Kept;
+use super::strangers::Stranger;
 use super::trace::Happened;
 use super::world::{Happening, Tale, World};
 use crate::election::preemption::PATIENCE;
 use crate::node::Output;
-use crate::vocabulary::datagram;
+use crate::vocabulary::datagram::{self, Header};
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::record::Record;
+use crate::vocabulary::seal::{self, KeyRing, Opened};
 use crate::vocabulary::time::{VoterTime, nanoseconds};
 
 /// Looking up a name takes up to so many nanoseconds.
@@ -43,14 +45,24 @@ impl World {
                 }
             }
         }
+        self.confide(index);
+        self.tend(index);
         let host = &self.hosts[index];
         let clock = host.clocks.now(self.now);
         if host.running.as_ref().is_some_and(|running| running.core.has_left(clock)) {
             self.coverage.count("left");
-            self.end_process(index);
+            self.lay_to_rest(index);
             return;
         }
         self.set_alarm(index);
+    }
+
+    /// The process on a host is dead; its keeper, if it has one, sees to the rest.
+    pub(super) fn lay_to_rest(&mut self, index: usize) {
+        let Some(process) = self.hosts[index].process() else { return };
+        let will = self.last_will(index);
+        self.end_process(index);
+        self.bury(index, process, will);
     }
 
     /// The process is gone, for whatever reason.
@@ -59,19 +71,34 @@ impl World {
         let process = running.process;
         self.leadership.ended(process);
         self.voting.holder_down(process);
-        self.voting.voter_down(process.id);
+        if self.hosts[index].stranger.is_some_and(Stranger::is_twin) {
+            let memory = self.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease_max));
+            self.twins_until = self.now + 3 * memory.max().unwrap_or(0);
+        } else {
+            self.voting.voter_down(process.id);
+        }
         self.promises.process_ended(process);
         self.courtesy.ended(process);
     }
 
     fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
         self.packet_number += 1;
-        let content = datagram::decode(&datagram).ok();
+        let host = &self.hosts[from];
+        let keys = host.running.as_ref().and_then(|running| running.keys.as_ref());
+        let content = open(keys, &datagram);
         let packet = Rc::new(Packet { number: self.packet_number, datagram, content });
         self.trace.mix_bytes(&packet.datagram);
         self.tally.sent(from, Network::index_of(to), &packet);
-        self.judge_sent(from, to, &packet);
+        self.judge_sent(from, &packet);
         self.judge_work(from, &packet);
+        let host = &mut self.hosts[from];
+        if self.streams.network.chance(host.failing_sends) {
+            self.coverage.count("send that failed");
+            if let Some(running) = &mut host.running {
+                running.core.handle_send_failure();
+            }
+            return;
+        }
         let source = self.hosts[from].setup.address;
         self.send(from, source, to, packet);
     }
@@ -101,13 +128,22 @@ impl World {
             Fate::Twice(first, second) => (first, Some(second)),
         };
         for delay in [Some(first), second].into_iter().flatten() {
-            let arrival =
-                Happening::Arrive { to, address, from: source, packet: Rc::clone(&packet) };
+            let packet = self.damaged(&packet).unwrap_or_else(|| Rc::clone(&packet));
+            let arrival = Happening::Arrive { to, address, from: source, packet };
             self.schedule(self.now + delay, arrival);
         }
     }
 
-    fn judge_sent(&mut self, from: usize, to: SocketAddr, packet: &Packet) {
+    /// The copy of a datagram that is damaged on its way, if it is. Judges do not read it: what
+    /// it says was said by nobody.
+    pub(super) fn damaged(&mut self, packet: &Packet) -> Option<Rc<Packet>> {
+        let datagram = self.network.damage(&packet.datagram, &mut self.streams.network)?;
+        self.coverage.count("flipped bits");
+        self.packet_number += 1;
+        Some(Rc::new(Packet { number: self.packet_number, datagram, content: None }))
+    }
+
+    fn judge_sent(&mut self, from: usize, packet: &Packet) {
         let Some((header, message)) = &packet.content else {
             let sentence = format!("node {} sent bytes it cannot decode", self.hosts[from].id);
             return self.broken(Invariant::Contract, sentence);
@@ -116,19 +152,14 @@ impl World {
             return;
         }
         let now = self.now;
-        let host = &mut self.hosts[from];
-        let acting_term = host.lease_at(now).map(|lease| lease.term);
-        let clock = host.clocks.now(now);
+        let host = &self.hosts[from];
+        let Some(running) = &host.running else { return };
+        // As it was published last: whoever asks the node is told that.
+        let shown = host.clocks.now(now).holder;
+        let acts = running.lease.filter(|lease| shown < lease.deadline);
+        let clock = host.clocks.now(running.decided.unwrap_or(now));
         let holder_now = clock.holder;
-        let Some(running) = &mut host.running else { return };
-        if let Some(to) = Network::index_of(to)
-            && header.addressee.boot.is_some()
-        {
-            running.envelopes.insert(to, header.clone());
-        }
-        if let Message::Acquire(acquire) = message {
-            running.ballot = running.ballot.max(acquire.ballot);
-        }
+        let acting_term = acts.map(|lease| lease.term);
         let sender = Sender {
             process: running.process,
             holder_now,
@@ -181,6 +212,19 @@ impl World {
         {
             self.courtesy.founded(process);
         }
+        let told = match &event {
+            Event::BecameDuck { reason, .. } => {
+                !matches!(reason, DemotionReason::LeaseLapsed { .. } | DemotionReason::Suspended)
+            }
+            Event::Warning(Warning::DuplicateId { .. }) => true,
+            _ => false,
+        };
+        if told {
+            // Four leases after an order, five seconds after it met a namesake.
+            let host = &mut self.hosts[index];
+            let hold = 4 * nanoseconds(host.setup.timing.lease) + 1_000_000_000;
+            host.held_until = self.now + hold.max(6_000_000_000);
+        }
         if matches!(event, Event::BecameDuck { .. })
             && let Some(process) = self.hosts[index].process()
         {
@@ -189,6 +233,9 @@ impl World {
         }
         if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
             self.judge_preemption(index, *by);
+        }
+        if matches!(event, Event::Warning(Warning::TwinVoter { .. })) {
+            self.hosts[index].silenced = true;
         }
         if let Event::MemberChanged { id, state, .. } = &event {
             self.tally.thinks(self.now, index, *id, *state);
@@ -232,8 +279,6 @@ impl World {
         if process != running.process {
             // It goes on under a later start, as another process that has promised nothing.
             let before = std::mem::replace(&mut running.process, process);
-            running.envelopes.clear();
-            running.ballot = 0;
             running.term = 0;
             self.leadership.ended(before);
             self.voting.holder_down(before);
@@ -275,6 +320,7 @@ impl World {
     pub(super) fn observe_anew(&mut self, index: usize) {
         self.observe_lease(index);
         self.observe_votes(index);
+        self.observe_works(index);
     }
 
     fn observe_lease(&mut self, index: usize) {
@@ -323,7 +369,8 @@ impl World {
         let counted = if acts { inspection.counted.as_slice() } else { &[] };
         let honest = self.promises.counts(now, process, counted, deadline);
         let ends = counted.iter().map(|(id, until)| (*id, host.clocks.holder_shows(*until)));
-        let owes = voter_state(host, inspection);
+        let twin = host.stranger.is_some_and(Stranger::is_twin);
+        let owes = voter_state(host, inspection).filter(|_| !twin);
         if owes.as_ref().is_some_and(|state| state.grant.is_some()) {
             self.courtesy.grants(process);
         }
@@ -348,6 +395,12 @@ impl World {
             self.broken(Invariant::NoReplay, sentence);
         }
     }
+}
+
+/// What a datagram says, for those who have its keys.
+pub(super) fn open(keys: Option<&KeyRing>, datagram: &[u8]) -> Option<(Header, Message)> {
+    let opened = seal::open(keys, datagram).ok()?;
+    datagram::decode(opened.as_ref().map_or(datagram, Opened::plain)).ok()
 }
 
 fn voter_state(host: &Host, inspection: &Inspection) -> Option<VoterState> {

@@ -1,8 +1,10 @@
 //! Processes that do not belong: a second one of some node's id, and nodes that were told
 //! something else about the cluster. They come and go, and must change nothing.
 //!
-//! Not among them: a second process with the id of a *voter*. One live process per voter is a
-//! condition of the promise, so it has a story of its own (scenario 26).
+//! A second process with the id of a *voter* is the worst of them: one live process per voter is a
+//! condition of the promise. While one runs, and for a few leases after it, two may lead; what is
+//! asked for then is that the nodes notice it, and that all is well once the twin is gone and
+//! whoever stopped voting for it was started again.
 
 use super::dice::Dice;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
@@ -14,6 +16,10 @@ use crate::vocabulary::setup::Setup;
 pub enum Stranger {
     /// It has the id of a node that does not vote.
     Duplicate,
+    /// It has the id of a voter, and a copy of its record.
+    TwinOnCopy,
+    /// It has the id of a voter, and an empty disk.
+    TwinOnEmpty,
     /// Its cluster has the same name and other voters.
     OtherVoters,
     /// Its cluster has the same voters and preempts where the others do not, or not where
@@ -26,13 +32,20 @@ pub enum Stranger {
 impl Stranger {
     /// Whether it can never be Goose of anything: the others would have to vote for it.
     pub fn is_foreign(self) -> bool {
-        self != Self::Duplicate
+        !self.is_twin() && self != Self::Duplicate
+    }
+
+    /// Whether it votes under another's id.
+    pub fn is_twin(self) -> bool {
+        matches!(self, Self::TwinOnCopy | Self::TwinOnEmpty)
     }
 
     /// What starting it is counted as.
     pub fn name(self) -> &'static str {
         match self {
             Self::Duplicate => "duplicate id",
+            Self::TwinOnCopy => "twin of a voter on its copied record",
+            Self::TwinOnEmpty => "twin of a voter on an empty disk",
             Self::OtherVoters => "node with other voters",
             Self::OtherPreemption => "node with other preemption",
             Self::OtherCluster => "node of another cluster",
@@ -57,12 +70,17 @@ pub(super) fn draw(
             Stranger::OtherVoters,
             Stranger::OtherPreemption,
             Stranger::OtherCluster,
+            Stranger::TwinOnCopy,
+            Stranger::TwinOnEmpty,
         ]);
         let misleading = matches!(kind, Stranger::OtherVoters | Stranger::OtherPreemption);
         let setup = match kind {
             _ if misleading && !forewarned => return None,
             Stranger::Duplicate if idle.is_empty() => return None,
             Stranger::Duplicate => setups[dice.pick(&idle)].clone(),
+            // Of one voter it would be all of them.
+            _ if kind.is_twin() && voters.len() == 1 => return None,
+            Stranger::TwinOnCopy | Stranger::TwinOnEmpty => setups[dice.pick(voters)].clone(),
             _ => foreigner(kind, &setups[voters[0]], setups.len() + number)?,
         };
         Some((kind, setup))
@@ -97,7 +115,7 @@ fn foreigner(kind: Stranger, model: &Setup, index: usize) -> Option<Setup> {
         }
         Stranger::OtherPreemption => setup.preempt = Some(setup.preempt != Some(true)),
         Stranger::OtherCluster => setup.cluster = ClusterName::new("another").ok()?,
-        Stranger::Duplicate => {}
+        Stranger::Duplicate | Stranger::TwinOnCopy | Stranger::TwinOnEmpty => {}
     }
     Some(setup)
 }

@@ -64,17 +64,18 @@ impl Theme {
     /// The kinds of fault that a run may meet, and how many times in a thousand it meets each.
     pub(super) fn kinds(self) -> (&'static [FaultKind], u32) {
         use FaultKind::{
-            Crash, DeafOrMute, Flapping, Freeze, LeaveForGood, LostRecord, OneWay, Partition,
-            Replay, StepDown, Stranger, TornWrite,
+            Crash, DeafOrMute, Flapping, FlippedBits, Freeze, KeeperDies, LeaveForGood, LostRecord,
+            OneWay, Partition, Replay, RotateKeys, StepDown, Stranger, TornWrite,
         };
         match self {
             Self::Mixed => (&super::plan::FAULT_KINDS, 280),
             Self::Brittle => (&[Crash, TornWrite, LostRecord, OneWay, Partition, DeafOrMute], 500),
             Self::Founding => (&[LostRecord, LostRecord, Crash, OneWay, Replay], 600),
-            Self::Duels => {
-                (&[StepDown, Crash, Crash, Crash, Freeze, OneWay, Flapping, Replay], 600)
-            }
-            Self::Leases => (&[Crash, OneWay, DeafOrMute, StepDown], 700),
+            Self::Duels => (
+                &[StepDown, Crash, Crash, Crash, Freeze, OneWay, Flapping, Replay, KeeperDies],
+                600,
+            ),
+            Self::Leases => (&[Crash, OneWay, DeafOrMute, StepDown, FlippedBits, RotateKeys], 700),
             Self::Amnesia => (&[LostRecord, Partition, StepDown, Crash], 900),
             Self::Strangers => (&[Stranger, Stranger, Crash, Partition, LeaveForGood], 700),
         }

@@ -66,6 +66,7 @@ fn deed(action: &Action, name: &dyn Fn(usize) -> String) -> String {
                 DiskHealth::Full => "is full",
                 DiskHealth::Doubtful => "fails to sync",
                 DiskHealth::Short => "cuts writes short",
+                DiskHealth::Hung => "hangs",
             };
             format!("the disk of {} {health}", name(*node))
         }
@@ -93,6 +94,25 @@ fn deed(action: &Action, name: &dyn Fn(usize) -> String) -> String {
         }
         Action::EndPipe(node) => format!("the keeper's pipe from {} ends early", name(*node)),
         Action::LeaveForGood(node) => format!("{} is told to leave for good", name(*node)),
+        Action::Narrow(from, to, Some(size)) => {
+            format!("only up to {size} bytes get from {} to {}", name(*from), name(*to))
+        }
+        Action::Narrow(from, to, None) => {
+            format!("all sizes get from {} to {} again", name(*from), name(*to))
+        }
+        Action::FailSends(node, share) => {
+            format!("of 1000 sends of {} {share} fail", name(*node))
+        }
+        Action::LosePower(node, _) => format!("the machine of {} loses power", name(*node)),
+        Action::Reconfigure(node, settings) => {
+            format!("{} is to start with {settings:?}", name(*node))
+        }
+        Action::Lag(node, 0) => format!("{} does at once what it decides", name(*node)),
+        Action::Lag(node, most) => {
+            format!("up to {} ms pass until {} does what it decides", most / 1_000_000, name(*node))
+        }
+        Action::KillKeeper(node) => format!("the keeper of {} is killed", name(*node)),
+        Action::RotateKeys(node) => format!("{} gets the next keys", name(*node)),
     }
 }
 

@@ -10,21 +10,28 @@ use std::rc::Rc;
 
 use super::action::Action;
 use super::chaos::Chaos;
-use super::checks::{Courtesy, Invariant, Leadership, Promises, Reach, Verdict, Violation, Voting};
+use super::checks::{
+    Courtesy, Invariant, Leadership, Promises, Reach, Verdict, Violation, Voting, Works,
+};
 use super::clocks::{Clocks, TRUE_RATE};
 use super::coverage::Coverage;
 use super::dice::Dice;
-use super::disk::SimulatedDisk;
+use super::disk::{DiskHealth, SimulatedDisk};
 use super::host::{Host, Input, SOCKET_BUFFER};
+use super::labour::Chore;
 use super::network::{Captured, Delay, Network, Packet, Weather};
 use super::postman::{Deed, Postman};
 use super::tally::Tally;
 use super::trace::{Happened, Trace, TraceDepth};
+use crate::node::Testament;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::setup::Setup;
 
 /// The wall clock at true time zero, in milliseconds: some day in 2026.
 const EPOCH: i64 = 1_780_000_000_000;
+
+/// A disk that hangs is looked at again after so many nanoseconds.
+const HUNG_DISK: u64 = 20_000_000;
 
 /// A timer that is due again at once so often in a row never lets go.
 const RESTLESS_MAX: u32 = 2000;
@@ -32,11 +39,45 @@ const RESTLESS_MAX: u32 = 2000;
 /// Something that will happen.
 #[derive(Debug)]
 pub(super) enum Happening {
-    Arrive { to: usize, address: SocketAddr, from: SocketAddr, packet: Rc<Packet> },
-    Written { host: usize, epoch: u32, ticket: u64 },
-    Resolved { host: usize, epoch: u32, addresses: Vec<SocketAddr> },
-    Wake { host: usize, epoch: u32 },
-    Attend { host: usize, epoch: u32 },
+    Arrive {
+        to: usize,
+        address: SocketAddr,
+        from: SocketAddr,
+        packet: Rc<Packet>,
+    },
+    Written {
+        host: usize,
+        epoch: u32,
+        ticket: u64,
+    },
+    Resolved {
+        host: usize,
+        epoch: u32,
+        addresses: Vec<SocketAddr>,
+    },
+    Wake {
+        host: usize,
+        epoch: u32,
+    },
+    CatchUp {
+        host: usize,
+        epoch: u32,
+    },
+    Attend {
+        host: usize,
+        epoch: u32,
+    },
+    /// Somebody speaks for the dead: what they left, and after which pauses still.
+    Speak {
+        index: usize,
+        will: Rc<Vec<Testament>>,
+        pauses: &'static [u64],
+    },
+    Chore {
+        host: usize,
+        number: u64,
+        chore: Chore,
+    },
     Do(Action),
     Chaos,
 }
@@ -130,6 +171,11 @@ pub struct World {
     pub(super) promises: Promises,
     pub(super) courtesy: Courtesy,
     pub(super) reach: Reach,
+    pub(super) works: Works,
+    /// Until then a second process of a voter may have its effect.
+    pub(super) twins_until: u64,
+    /// Counts all work that ever began.
+    pub(super) labours: u64,
     pub(super) streams: Streams,
     pub(super) chaos: Option<Chaos>,
     pub(super) peaceful: bool,
@@ -156,7 +202,9 @@ impl World {
             let origin = clock_dice.between(1, 1 << 50);
             Host {
                 id: setup.id,
+                original: setup.clone(),
                 setup,
+                lag: 0,
                 clocks: Clocks::new(origin + clock_dice.between(0, 1 << 40), origin, EPOCH),
                 disk: SimulatedDisk::new(false),
                 disk_delay: Delay::Constant(80_000),
@@ -165,10 +213,18 @@ impl World {
                 epoch: 0,
                 frozen: false,
                 starvation: 0,
+                failing_sends: 0,
+                held_until: 0,
+                key_stage: 0,
                 address_version: 0,
                 stranger: None,
+                silenced: false,
                 gone: false,
                 keeper: false,
+                keeper_dead: false,
+                employment: None,
+                labours: Vec::new(),
+                idle_until: 0,
                 forgot: false,
                 fragile_until: 0,
             }
@@ -189,6 +245,9 @@ impl World {
             promises: Promises::default(),
             courtesy: Courtesy::default(),
             reach: Reach::default(),
+            works: Works::default(),
+            twins_until: 0,
+            labours: 0,
             streams: Streams {
                 network: Dice::new(seed, "network"),
                 disk: Dice::new(seed, "disk"),
@@ -252,6 +311,10 @@ impl World {
 
     pub(super) fn judge(&mut self, verdict: Verdict) {
         if let Err(violation) = verdict {
+            // With two processes of one voter nobody promises that.
+            if self.now < self.twins_until && violation.invariant.needs_single_voters() {
+                return self.coverage.count("promise void by a twin");
+            }
             self.violation.get_or_insert(violation);
         }
     }
@@ -275,6 +338,9 @@ impl World {
             }
             Happening::Wake { host, epoch } => self.wake(host, epoch),
             Happening::Attend { host, epoch } => self.attend(host, epoch),
+            Happening::CatchUp { host, epoch } => self.catch_up(host, epoch),
+            Happening::Chore { host, number, chore } => self.do_chore(host, number, chore),
+            Happening::Speak { index, will, pauses } => self.speak(index, &will, pauses),
             // Faults that were planned before the peace do not break it.
             Happening::Do(_) if self.peaceful => {}
             Happening::Do(action) => self.act(&action),
@@ -301,6 +367,10 @@ impl World {
         let host = &mut self.hosts[index];
         if host.epoch != epoch {
             return;
+        }
+        if host.disk.health == DiskHealth::Hung {
+            let again = Happening::Written { host: index, epoch, ticket };
+            return self.schedule(self.now + HUNG_DISK, again);
         }
         let Some(outcome) = host.disk.complete(ticket, &mut self.streams.disk) else { return };
         self.coverage.count(if outcome.is_ok() { "write" } else { "failed write" });
@@ -366,7 +436,9 @@ impl World {
                 } else if packet.number.is_multiple_of(8) {
                     self.network.capture(Captured { to: index, from, packet: Rc::clone(&packet) });
                 }
-                if let Some((header, message)) = &packet.content {
+                // The window of a sealed process takes nothing in twice.
+                let refused = repeat && running.keys.is_some();
+                if let Some((header, message)) = packet.content.as_ref().filter(|_| !refused) {
                     let (process, voter) = (running.process, header.sender.id);
                     self.promises.answer_arrives(now.holder, process, voter, message);
                     self.courtesy.hears(process, header.sender, now.voter, message);
@@ -384,9 +456,17 @@ impl World {
                 let _ = running.core.step_down(now, to, hold);
             }
             Input::Leave => running.core.leave(now),
+            Input::WorkEnded => {
+                running.work.alive = running.work.alive.saturating_sub(1);
+                running.core.end_work(now);
+            }
+            Input::Abdicate { term } => {
+                self.coverage.count("abdication");
+                running.core.abdicate(now, term);
+            }
         }
         self.tire(index);
-        self.settle(index, repeated.as_deref());
+        self.conclude(index, repeated.as_deref());
     }
 
     fn tire(&mut self, index: usize) {
@@ -432,7 +512,7 @@ impl World {
             return;
         }
         self.tire(index);
-        self.settle(index, None);
+        self.conclude(index, None);
     }
 
     /// Wakes the process when its next timer is due by its own clock: never earlier, and as

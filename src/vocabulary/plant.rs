@@ -86,6 +86,20 @@ pub enum Plant {
     PipeEndTakenForDeath,
     /// A keeper's release names a node, and so ends what a later process of it holds.
     KeeperReleasesWithoutBoot,
+    /// A damaged datagram is believed.
+    ChecksumIgnored,
+    /// A keeper does not look at the deadline of the work that it keeps.
+    KeeperForgetsDeadline,
+    /// A keeper sends the last will before the work of the dead node has ended.
+    KeeperReleasesBeforeWorkEnds,
+    /// A deaf Goose renews for one interval longer than it may.
+    DeafGooseRenewsOnceMore,
+    /// A voter grants a ballot that is lower than one it knows.
+    LowerBallotGranted,
+    /// After a claim that failed, a contender waits for many times as long as it should.
+    BackoffTooLong,
+    /// A Goose resigns every few seconds.
+    GooseResigns,
     /// A member that refuted a suspicion is told of its death all the same.
     RefutedStillAccused,
     /// A suspect is not told that it is one.
@@ -122,7 +136,7 @@ pub enum Plant {
 
 impl Plant {
     /// All that break the election.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 46] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -162,6 +176,13 @@ impl Plant {
         Self::CertificateWhileActing,
         Self::PipeEndTakenForDeath,
         Self::KeeperReleasesWithoutBoot,
+        Self::ChecksumIgnored,
+        Self::KeeperForgetsDeadline,
+        Self::KeeperReleasesBeforeWorkEnds,
+        Self::DeafGooseRenewsOnceMore,
+        Self::LowerBallotGranted,
+        Self::BackoffTooLong,
+        Self::GooseResigns,
     ];
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its

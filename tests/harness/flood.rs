@@ -85,7 +85,7 @@ pub(crate) fn forge(kind: Kind, victim: &Victim, random: &mut ChaCha8Rng) -> Vec
             let mut bytes = vec![0; random.random_range(1..1400)];
             random.fill_bytes(&mut bytes);
             if kind == Kind::NearMiss {
-                let start = [b'G', b'g', 1];
+                let start = [b'G', b'g', 2];
                 let length = bytes.len().min(3);
                 bytes[..length].copy_from_slice(&start[..length]);
             }

@@ -4,7 +4,9 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
-use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
+use gaggle::vocabulary::datagram::{
+    self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject, renew_checksum,
+};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{Message, Poll};
 use gaggle::vocabulary::seal::{KeyRing, NONCE_SIZE};
@@ -91,11 +93,17 @@ fn without_a_key_every_refusal_is_counted_by_its_reason() {
     later[2] = 9;
     let mut torn = letter(&victim, |_| ());
     torn.truncate(12);
+    let damaged = torn.clone();
+    renew_checksum(&mut torn);
+    let mut older = letter(&victim, |_| ());
+    older[2] = 1;
     let earlier = Process { boot: Boot { start: 1, nonce: 1 }, ..victim.process };
     let letters = [
         (Reject::Oversized, vec![0; DATAGRAM_SIZE_MAX + 1]),
         (Reject::NotGaggle, b"hello".to_vec()),
         (Reject::TooNew, later),
+        (Reject::TooOld, older),
+        (Reject::Damaged, damaged),
         (Reject::Malformed, torn),
         (
             Reject::ForeignCluster,

@@ -171,6 +171,7 @@ fn s46_foul_weather() {
         duplicates: 300,
         stragglers: 300,
         straggle: 2_000_000_000,
+        flips: 0,
     };
     story.set_weather(foul).run(60_000).set_weather(Weather::fair(300_000));
     story.say("the weather is fair again").run(2000);

@@ -126,7 +126,8 @@ impl Voter {
         let taken = acquire.ballot == vote.max_ballot
             && vote.max_holder != Some(from)
             && !plant::is(Plant::OneBallotToTwoHolders);
-        if acquire.ballot < vote.max_ballot || taken {
+        let lower = acquire.ballot < vote.max_ballot && !plant::is(Plant::LowerBallotGranted);
+        if lower || taken {
             return Err(NakReason::Stale { max_ballot: vote.max_ballot });
         }
         let claims = acquire.kind == AcquireKind::Claim && self.grant.is_none();
@@ -163,7 +164,7 @@ impl Voter {
         let is_first = self.grant.is_none() && self.may_grant();
         let earlier = if is_first { Duration::ZERO } else { vote.max_lease_ever };
         let revision = self.ledger.change(|vote| {
-            vote.max_ballot = acquire.ballot;
+            vote.max_ballot = acquire.ballot.max(vote.max_ballot);
             vote.max_holder = Some(from);
             vote.max_lease_ever = earlier.max(owed);
         });

@@ -308,6 +308,16 @@ impl Voter {
             _ => {}
         }
         if let Some(held) = self.reservation.take_if(|held| held.revision <= revision) {
+            let vote = self.ledger.vote();
+            let named = (vote.max_ballot, vote.max_holder) == (held.ballot, Some(held.holder));
+            if !named && !plant::is(Plant::LowerBallotGranted) {
+                // A release named a higher ballot meanwhile: after a crash, nothing on disk would
+                // say that the grant was ever given.
+                let reason = NakReason::Stale { max_ballot: vote.max_ballot };
+                let nak = Nak { sequence: held.sequence, ballot: held.ballot, reason };
+                outbox.send(held.holder, Message::Nak(nak));
+                return self.update_vacancy(now.voter);
+            }
             // Counted from now, which is later than the request: a grant only gets longer.
             let Reservation { holder, ballot, sequence, granted, .. } = held;
             self.give(holder, ballot, sequence, granted, now.voter, outbox);
@@ -440,8 +450,11 @@ fn begin(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::election::outbox::Outgoing;
     use crate::vocabulary::identity::Boot;
-    use crate::vocabulary::message::{PollAck, RecordReport, Standing, VoterStatus};
+    use crate::vocabulary::message::{
+        Acquire, AcquireKind, PollAck, RecordReport, Release, Standing, VoterStatus,
+    };
     use crate::vocabulary::time::{HolderTime, WallTime};
     use crate::vocabulary::timing::{LEASE_MAX_LEAST, Profile};
 
@@ -486,6 +499,35 @@ mod tests {
         };
         let record = Some(RecordReport { founding, configuration });
         PollAck { sequence: 1, status, record }
+    }
+
+    #[test]
+    fn a_grant_that_its_record_no_longer_names_is_refused() {
+        let map = (1..=3).map(|id| (process(id).id, id)).collect();
+        let vote = Vote {
+            max_ballot: 1,
+            max_holder: None,
+            max_lease_ever: Duration::ZERO,
+            founding: Founding::Founded(map),
+        };
+        let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+        voter.expire(at(1), &mut outbox);
+        let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
+        let acquire = Acquire { kind, ballot: 5, sequence: 1, lease, certificate: None };
+        voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
+        // Before that is durable, somebody gives a higher ballot up.
+        let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
+        voter.release(process(3), 1, &release, at(3), &mut outbox);
+        voter.stored(voter.ledger().revision(), true, at(4), &mut outbox);
+        let mut said = Vec::new();
+        while let Some(outgoing) = outbox.pop() {
+            if let Outgoing::Send { to, message: Message::Nak(nak) } = outgoing {
+                said.push((to.id, nak.reason));
+            }
+        }
+        let stale = NakReason::Stale { max_ballot: 7 };
+        assert_eq!(said, [(Some(process(2).id), stale)]);
+        assert_eq!(voter.grant(), None);
     }
 
     #[test]

@@ -8,14 +8,18 @@
 mod courtesy;
 mod leadership;
 mod promises;
+mod prompt;
 mod reach;
 mod voting;
+mod work;
 
 pub use courtesy::Courtesy;
 pub use leadership::Leadership;
 pub use promises::{Promises, Sender};
+pub use prompt::{Chances, Prompt};
 pub use reach::Reach;
 pub use voting::{VoterState, Voting};
+pub use work::Works;
 
 use std::fmt;
 
@@ -60,8 +64,34 @@ pub enum Invariant {
     DeafStops,
     /// I18: a claim blocks a voter for the claim's lease at most.
     ShortClaims,
+    /// Once nothing hinders it any more, somebody leads within two seconds.
+    Prompt,
+    /// Once nothing disturbs it any more, leadership settles.
+    Settled,
+    /// Works of different nodes never overlap.
+    OneWorker,
+    /// Work never outlives the lease under which it is done.
+    WorkEndsInTime,
     /// The contract between a node and whoever drives it.
     Contract,
+}
+
+impl Invariant {
+    /// Whether it holds only with one live process per voter.
+    pub fn needs_single_voters(self) -> bool {
+        matches!(
+            self,
+            Self::OneGoose
+                | Self::RisingTerms
+                | Self::GrantOutlasts
+                | Self::OneHolder
+                | Self::RisingBallots
+                | Self::HonestCount
+                | Self::MinorityYields
+                | Self::PatientPreemption
+                | Self::OneWorker
+        )
+    }
 }
 
 impl fmt::Display for Invariant {
@@ -86,6 +116,10 @@ impl fmt::Display for Invariant {
             Self::RisingView => "I16, rising view",
             Self::DeafStops => "I17, a deaf Goose stops renewing",
             Self::ShortClaims => "I18, short claims",
+            Self::Prompt => "a Goose within two seconds",
+            Self::Settled => "leadership settles",
+            Self::OneWorker => "one work at a time",
+            Self::WorkEndsInTime => "work ends before its lease",
             Self::Contract => "the node's contract",
         };
         formatter.write_str(text)

@@ -167,8 +167,9 @@ impl Promises {
         };
         let holder = Process { id, boot };
         let stands = sender.durable.is_some_and(|vote| {
-            let recorded = vote.max_ballot > grant.ballot
-                || vote.max_ballot == grant.ballot && vote.max_holder == Some(holder);
+            // Exactly this grant: a record that names another holder, or none, would let the
+            // voter refuse this one after a crash, or grant to somebody else.
+            let recorded = vote.max_ballot == grant.ballot && vote.max_holder == Some(holder);
             recorded && vote.max_lease_ever >= grant.granted
         });
         if !stands && !sender.ephemeral {
@@ -190,7 +191,7 @@ impl Promises {
         Ok(())
     }
 
-    /// A Goose may renew only while it hears answers: two renewals beyond 2r are let pass.
+    /// A Goose may renew only while it hears answers: for 2r it may miss a majority of them.
     fn check_heard(&self, at: u64, sender: Sender, acquire: &Acquire) -> Verdict {
         let Some(term) = sender.acting_term else { return Ok(()) };
         if acquire.kind != AcquireKind::Renew {
@@ -206,7 +207,7 @@ impl Promises {
             None => return Ok(()),
         };
         let silence = sender.holder_now.since(confirmed);
-        if silence <= sender.timing.renew_interval * 4 {
+        if silence <= sender.timing.renew_interval * 2 {
             return Ok(());
         }
         let sentence = format!(
