@@ -399,10 +399,14 @@ impl World {
     /// The clocks of a host have changed: deadlines come sooner or later.
     pub(super) fn observe_works(&mut self, index: usize) {
         let host = &self.hosts[index];
+        let mut numbers = Vec::new();
         for labour in &host.labours {
             let until = host.clocks.holder_shows(labour.deadline);
             self.works.promised(labour.number, until);
+            numbers.push(labour.number);
         }
+        // The keeper's timer follows the clock.
+        numbers.into_iter().for_each(|number| self.schedule_look(index, number));
     }
 }
 

@@ -78,7 +78,8 @@ impl Works {
     /// If its lease was over before that.
     pub fn ended(&mut self, at: u64, number: u64) -> Verdict {
         let Some(worker) = self.alive.remove(&number) else { return Ok(()) };
-        if at <= (worker.until.saturating_add(ROUNDING)).max(worker.excused_until) {
+        // A machine that loses its power while it sleeps has not acted since.
+        if worker.paused || at <= worker.until.saturating_add(ROUNDING).max(worker.excused_until) {
             return Ok(());
         }
         let sentence = format!(
