@@ -253,8 +253,8 @@ pub struct VotersView {
     /// Lowest id first.
     pub voters: Vec<VoterView>,
     /// The node asked is a voter without its record: before it votes, these must have told it what
-    /// it may have forgotten. Empty for all other nodes.
-    #[serde(default)]
+    /// it may have forgotten. Left out by all other nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaited: Vec<AwaitedView>,
 }
 
