@@ -205,11 +205,14 @@ impl ProcessTree {
             return;
         };
         let entry = entry(folder.as_fd(), &mut self.text);
-        let parent = branch.number.as_raw_nonzero().get();
         if !own_child {
-            let is_child = entry.is_some_and(|entry| entry.parent == parent);
-            let branch = branch.folder.as_fd();
-            if !is_child || self::entry(branch, &mut self.text).is_none() {
+            let parent = entry.map(|entry| entry.parent);
+            // Its parent has ended meanwhile, of the same signal perhaps: it has come to the root.
+            let adopted = parent == Some(self.root.as_raw_nonzero().get());
+            let is_child = parent == Some(branch.number.as_raw_nonzero().get());
+            let is_certain =
+                is_child && self::entry(branch.folder.as_fd(), &mut self.text).is_some();
+            if !adopted && !is_certain {
                 return;
             }
         }
@@ -441,7 +444,6 @@ fn user(process: BorrowedFd<'_>, text: &mut [u8; TEXT_SIZE]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
     use std::process::{Command, Stdio};
 
     #[test]
@@ -451,36 +453,64 @@ mod tests {
         assert_eq!(parse(b"12 (a"), None);
     }
 
-    /// A shell with children and grandchildren, some in sessions of their own. They all hold the output open.
+    /// A shell with seven descendants, some in sessions of their own.
     const FAMILY: &str = "sleep 1000 & setsid sleep 1000 & (sleep 1000 & sleep 1000; :) & \
-                          setsid sh -c 'sleep 1000 & wait' & echo; wait";
+                          setsid sh -c 'sleep 1000 & wait' & wait";
+    const DESCENDANTS: usize = 7;
 
-    fn all_of_it_ends(prepare: impl Fn(&mut ProcessTree)) {
-        let mut child =
-            Command::new("sh").args(["-c", FAMILY]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut output = child.stdout.take().unwrap();
-        output.read_exact(&mut [0]).unwrap();
-        let mut tree = ProcessTree::below(Pid::from_child(&child));
+    /// The states of processes with this in their environment.
+    fn marked(mark: &str) -> Vec<(Pid, u8)> {
+        let all = std::fs::read_dir("/proc").unwrap().flatten();
+        let numbers = all.filter_map(|one| number(one.file_name().as_encoded_bytes()));
+        let is_marked = |number: &Pid| {
+            let path = format!("/proc/{}/environ", number.as_raw_nonzero());
+            let environment = std::fs::read(path).unwrap_or_default();
+            environment.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes())
+        };
+        let marked = numbers.filter(is_marked);
+        let mut text = [0; TEXT_SIZE];
+        let mut state = |it: Pid| Some(entry(open_process(it).ok()?.as_fd(), &mut text)?.state);
+        marked.filter_map(|it| Some((it, state(it)?))).collect()
+    }
+
+    /// Stops them all, for nobody here adopts whoever loses its parent.
+    fn all_of_it_is_reached(name: &str, prepare: impl Fn(&mut ProcessTree)) {
+        let mark = format!("FAMILY={name}-{}", std::process::id());
+        let (variable, value) = mark.split_once('=').unwrap();
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", FAMILY]).env(variable, value).stdout(Stdio::null()).spawn();
+        let mut shell = shell.unwrap();
+        let root = Pid::from_child(&shell);
+        let mut tree = ProcessTree::below(root);
         prepare(&mut tree);
-        assert_eq!(tree.signal(&[Signal::KILL], None, || true), Walk::Interrupted);
-        assert_eq!(tree.signal(&[Signal::TERM, Signal::CONT], None, || false), Walk::Whole);
-        // A shell that was forked but has not yet forked: as often as it takes.
-        let ended = std::thread::spawn(move || output.read_to_end(&mut Vec::new()).unwrap());
-        while !ended.is_finished() {
-            assert_eq!(tree.signal(&[Signal::KILL], None, || false), Walk::Whole);
+        // A process that has yet to become what it is to be does not count.
+        let others = |family: &[(Pid, u8)], state: Option<u8>| {
+            let others = family.iter().filter(|(one, _)| *one != root);
+            others.filter(|(_, its)| state.is_none_or(|state| *its == state)).count()
+        };
+        while others(&marked(&mark), None) < DESCENDANTS {
+            std::thread::yield_now();
+        }
+        assert_eq!(tree.signal(&[Signal::STOP], None, || true), Walk::Interrupted);
+        while others(&marked(&mark), Some(b'T')) < DESCENDANTS {
+            assert_eq!(tree.signal(&[Signal::STOP], None, || false), Walk::Whole);
             assert_eq!(tree.unreached(), []);
         }
-        ended.join().unwrap();
-        child.wait().unwrap();
+        let family = marked(&mark);
+        assert!(family.iter().all(|(one, state)| (*one == root) == (*state != b'T')), "{family:?}");
+        for (one, _) in family {
+            kill_process(one, Signal::KILL).unwrap();
+        }
+        shell.wait().unwrap();
     }
 
     #[test]
     fn all_that_descends_is_reached_by_the_lists_of_children() {
-        all_of_it_ends(|_| {});
+        all_of_it_is_reached("lists", |_| {});
     }
 
     #[test]
     fn all_that_descends_is_reached_by_the_list_of_all_processes() {
-        all_of_it_ends(ProcessTree::list_all_processes);
+        all_of_it_is_reached("search", ProcessTree::list_all_processes);
     }
 }
