@@ -118,6 +118,9 @@ impl Chaos {
             }
             FaultKind::PowerLoss => self.black_out(world, target, length),
             FaultKind::Reconfigure => self.reconfigure(world, target, length),
+            FaultKind::KeeperDies
+                if world.hosts[target].would_forget()
+                    && !world.may_forget(target, &self.voters) => {}
             FaultKind::KeeperDies => {
                 world.act(&Action::KillKeeper(target));
                 // Whoever has left for it is started again.
@@ -193,9 +196,9 @@ impl Chaos {
             if host != target && !world.streams.chaos.chance(share) {
                 continue;
             }
-            let ephemeral = world.hosts[host].disk.is_ephemeral();
+            let forgets = world.hosts[host].would_forget();
             let may_forget = world.may_forget(host, &self.voters);
-            if ephemeral && !may_forget {
+            if forgets && !may_forget {
                 continue;
             }
             let tears = [Tear::Lost, Tear::Kept, Tear::Torn];
@@ -204,7 +207,7 @@ impl Chaos {
             let tear = world.streams.chaos.pick(tears);
             let entry_lost = torn && tear != Tear::Torn && world.streams.chaos.chance(200);
             let start = world.streams.chaos.between(MILLI, length.max(2 * MILLI));
-            if tear == Tear::Torn || entry_lost || ephemeral {
+            if tear == Tear::Torn || entry_lost || forgets {
                 world.hosts[host].forget(world.now + start);
             }
             let restart = if entry_lost { Restart::EntryLost } else { Restart::WithDisk };
@@ -215,7 +218,7 @@ impl Chaos {
 
     /// A node is restarted with other settings.
     fn reconfigure(&self, world: &mut World, target: usize, length: u64) {
-        if world.hosts[target].disk.is_ephemeral() && !world.may_forget(target, &self.voters) {
+        if world.hosts[target].would_forget() && !world.may_forget(target, &self.voters) {
             return;
         }
         let dice = &mut world.streams.chaos;

@@ -268,38 +268,35 @@ impl World {
 
     /// Somebody changes the settings of a node that does not run.
     fn reconfigure(&mut self, index: usize, settings: Settings) {
-        let model = self.hosts.iter().find_map(|host| {
-            let voters = host.original.voters.clone()?;
-            Some((voters, host.original.voter_addresses.clone(), host.original.preempt))
-        });
         let host = &mut self.hosts[index];
         let longest = host.setup.timing.lease_max;
-        match (settings, model) {
-            (Settings::Keys, _) => {
+        match settings {
+            Settings::Keys => {
                 self.advance_keys(index);
             }
-            (Settings::Lease(milliseconds), _) => {
+            Settings::Lease(milliseconds) => {
                 let lease = std::time::Duration::from_millis(milliseconds);
                 host.setup.timing = host.original.timing.clone().with_lease(lease);
                 host.setup.timing.lease_max = lease.max(longest);
             }
-            (Settings::Profile(profile), _) => {
+            Settings::Profile(profile) => {
                 host.setup.timing = Timing::of(profile);
                 let own = host.setup.timing.lease_max;
                 host.setup.timing.lease_max = own.max(longest);
             }
             // Only a record can name them then.
-            (Settings::VotersOmitted, _) if !host.disk.is_ephemeral() && host.epoch > 0 => {
+            Settings::VotersOmitted if !host.disk.is_ephemeral() && host.epoch > 0 => {
                 host.setup.voters = None;
                 host.setup.voter_addresses.clear();
                 host.setup.preempt = None;
             }
-            (Settings::VotersGiven, Some((voters, addresses, preempt))) => {
-                host.setup.voters = Some(voters);
-                host.setup.voter_addresses = addresses;
-                host.setup.preempt = preempt;
+            // As they were given first: what was said of the cluster must not change.
+            Settings::VotersGiven => {
+                host.setup.voters.clone_from(&host.original.voters);
+                host.setup.voter_addresses.clone_from(&host.original.voter_addresses);
+                host.setup.preempt = host.original.preempt;
             }
-            _ => {}
+            Settings::VotersOmitted => {}
         }
     }
 

@@ -110,7 +110,9 @@ impl World {
     /// and of an end that the core asks for.
     pub(super) fn tend(&mut self, index: usize) {
         let host = &mut self.hosts[index];
-        let Some(running) = &host.running else { return };
+        let Some(running) = &mut host.running else { return };
+        // What it decided late is done; what comes now is decided now.
+        running.decided = None;
         let process = running.process;
         if host.labours.iter().any(|labour| labour.node == process) {
             self.pass_on(index, process);

@@ -229,6 +229,14 @@ impl Plan {
         } else {
             (Vec::new(), Vec::new())
         };
+        // Whoever stopped voting for a twin is restarted; it and one that lost its record would wait
+        // for each other until a person helps.
+        let twins = strangers.iter().any(|stranger| stranger.is_twin());
+        let forgets =
+            |kind: &FaultKind| matches!(kind, FaultKind::LostRecord | FaultKind::TornWrite);
+        let kinds: Vec<FaultKind> =
+            kinds.into_iter().filter(|kind| !(twins && forgets(kind))).collect();
+        let damages = damages && !twins;
         setups.extend(theirs);
         let employment = draw_employment(lease, &mut dice);
         let drain_timeout = dice.pick(&[lease / 2, 3 * lease, 30 * SECOND]);

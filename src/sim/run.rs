@@ -16,6 +16,9 @@ use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
 
+/// No order waits for longer for the end of work.
+const ORDERS_WAIT: u64 = 40_000 * MILLI;
+
 /// So many terms more may begin where higher nodes are preferred.
 const YIELDS: usize = 4;
 
@@ -86,6 +89,7 @@ fn run_planted(seed: u64, options: Options) -> Report {
     if recovered_after.is_some() {
         // What was ordered in the last moments of the turmoil has its effect first.
         world.run_until(world.now + plan.calm / 2);
+        await_orders(&mut world);
         recover(&mut world, &plan);
         if plan.preempt {
             await_highest(&mut world, &plan);
@@ -200,6 +204,21 @@ fn chances(world: &World) -> Chances {
         && voters.iter().filter(free).count() >= majority
         && voters.iter().any(|host| able(&host));
     Chances { led: !world.geese().is_empty(), open }
+}
+
+/// Lets orders be carried out that wait for the end of work, which may ignore them for long.
+fn await_orders(world: &mut World) {
+    let end = world.now + ORDERS_WAIT;
+    let waits =
+        |host: &Host| host.running.as_ref().is_some_and(|running| running.core.ending().is_some());
+    while world.violation.is_none() && world.now < end && world.hosts.iter().any(waits) {
+        world.run_until(world.now + 100 * MILLI);
+    }
+    // Whoever was told to leave is gone then, and comes back.
+    world.run_until(world.now + 1000 * MILLI);
+    for index in 0..world.hosts.len() {
+        world.act(&Action::Start(index, Restart::WithDisk));
+    }
 }
 
 /// Demands that the highest node that may lead is Goose in the end, where that is wanted.

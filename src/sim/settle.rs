@@ -72,8 +72,13 @@ impl World {
         self.leadership.ended(process);
         self.voting.holder_down(process);
         if self.hosts[index].stranger.is_some_and(Stranger::is_twin) {
-            let memory = self.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease_max));
-            self.twins_until = self.now + 3 * memory.max().unwrap_or(0);
+            let twin = |host: &Host| {
+                host.running.is_some() && host.stranger.is_some_and(Stranger::is_twin)
+            };
+            if !self.hosts.iter().any(twin) {
+                let memory = self.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease_max));
+                self.twins_until = self.now + 3 * memory.max().unwrap_or(0);
+            }
         } else {
             self.voting.voter_down(process.id);
         }
@@ -332,7 +337,8 @@ impl World {
         if let Some((term, _)) = lease {
             self.voting.leads(process, term);
         }
-        let verdict = self.leadership.observe(self.now, process, lease);
+        let late = running.decided.is_some();
+        let verdict = self.leadership.observe_late(self.now, process, lease, late);
         self.judge(verdict);
         let Some((_, end)) = lease.filter(|(_, end)| *end > self.now) else { return };
         let host = &self.hosts[index];

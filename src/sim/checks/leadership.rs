@@ -35,11 +35,26 @@ impl Leadership {
     /// # Errors
     /// The first promise it breaks.
     pub fn observe(&mut self, at: u64, process: Process, lease: Option<(u64, u64)>) -> Verdict {
+        self.observe_late(at, process, lease, false)
+    }
+
+    /// As [`Leadership::observe`]. `late`: the process shows only now what it decided a while ago,
+    /// so that its lease may have seemed to be over in between, and nobody else's has begun.
+    ///
+    /// # Errors
+    /// The first promise it breaks.
+    pub fn observe_late(
+        &mut self,
+        at: u64,
+        process: Process,
+        lease: Option<(u64, u64)>,
+        late: bool,
+    ) -> Verdict {
         let Some((term, end)) = lease.filter(|(_, end)| *end > at) else {
             self.ended(process);
             return Ok(());
         };
-        let goes_on = |last: &Reign| last.end > at && last.term == term;
+        let goes_on = |last: &Reign| (last.end > at || late) && last.term == term;
         let began = !self.reigns.get(&process).is_some_and(goes_on);
         if began {
             self.ended(process);
