@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::alarm::Alarm;
 use super::clock::Clock;
 use super::handle::{Departure, Shared};
-use super::history::History;
+use super::history::{self, History};
 use super::journal;
 use super::reload::Change;
 use super::socket::{Endpoint, RECEIVE_SIZE};
@@ -92,6 +92,8 @@ pub(super) struct Published {
     index: u64,
     at: HolderTime,
     ending: Option<EndOfWork>,
+    /// When the lease that was published last runs out, or ran out.
+    deadline: HolderTime,
 }
 
 impl Driver {
@@ -246,8 +248,11 @@ impl Driver {
 
     /// Logs what happened, and keeps it for those who ask later.
     fn remember(&mut self, event: &Event) {
-        let now = self.clock.now();
+        let mut now = self.clock.now();
         if let Some(words) = self.journal.log(event, now.holder) {
+            if matches!(event, Event::BecameDuck { .. }) {
+                now = history::over_at(self.published.deadline, now);
+            }
             let index = self.core.index();
             let members = Arc::clone(&self.shared.snapshots.borrow().members);
             let note = |history: &mut Arc<History>| {
@@ -276,6 +281,7 @@ impl Driver {
             let deadline = lease.map_or(HolderTime(0), |lease| lease.deadline);
             confidant.renewed(self.shared.lease.led(), deadline);
         }
+        let deadline = lease.map_or(self.published.deadline, |lease| lease.deadline);
         let ending = self.core.ending();
         let moved = moved || ending != self.published.ending;
         let index = self.core.index();
@@ -283,7 +289,7 @@ impl Driver {
         let due = now.since(self.published.at) >= PUBLISH_INTERVAL;
         if force || moved || index != self.published.index || due {
             let changed = index != self.published.index;
-            self.published = Published { index, at: now, ending };
+            self.published = Published { index, at: now, ending, deadline };
             let snapshot = self.core.snapshot();
             let members = Arc::clone(&snapshot.members);
             self.shared.snapshots.send_replace(Arc::new(snapshot));

@@ -137,6 +137,19 @@ impl fmt::Display for Ending {
     }
 }
 
+/// When a lease with this deadline was over, for a node that notices it `now`: a node that was
+/// frozen or kept from running notices late, and others may have led since.
+pub fn over_at(deadline: HolderTime, now: Now) -> Now {
+    let late = now.holder.since(deadline);
+    // Rounded up: rather a moment early than after the next term has begun.
+    let milliseconds = u64::try_from(late.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    Now {
+        holder: now.holder.min(deadline),
+        wall: WallTime(now.wall.0.saturating_sub(milliseconds)),
+        ..now
+    }
+}
+
 /// The past of one process, as far as it is kept.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -372,6 +385,14 @@ mod tests {
         assert_eq!(history.goose_changes, 2);
         assert_eq!(history.elections.count(), 2);
         assert_eq!(history.elections.sum().as_millis(), 540);
+    }
+
+    #[test]
+    fn a_lease_is_over_at_its_deadline_however_late_that_is_noticed() {
+        assert_eq!(over_at(at(600).holder, at(9_000)), at(600));
+        assert_eq!(over_at(at(600).holder, at(500)), at(500), "given away before");
+        let deadline = HolderTime(at(600).holder.0 + 1);
+        assert_eq!(over_at(deadline, at(9_000)).wall, at(600).wall);
     }
 
     fn seen(number: u64, start: u64, state: MemberState) -> Vec<MemberView> {

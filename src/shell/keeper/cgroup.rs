@@ -41,7 +41,8 @@ impl Cgroup {
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = fs::read_to_string("/proc/self/cgroup").ok()?;
         let home = home(&mounts, &own)?;
-        let folder = home.join(format!("gaggle-exec-{}", std::process::id()));
+        let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+        let folder = home.join(name(&namespace, std::process::id()));
         // An earlier process with this number may have left one, empty.
         let _ = fs::remove_dir(&folder);
         let outside = Arc::new(open_to_write(&home.join("cgroup.procs"))?);
@@ -126,6 +127,15 @@ fn move_to(members: &File) -> bool {
     rustix::io::pwrite(members.as_fd(), b"0", 0).is_ok()
 }
 
+/// The name of a keeper's group. The number of a process alone names it in its container only:
+/// keepers of two containers that see one tree of groups would share one, and kill each other's
+/// commands.
+fn name(namespace: &Path, process: u32) -> String {
+    let digits = |letter: &char| letter.is_ascii_digit();
+    let namespace: String = namespace.to_string_lossy().chars().filter(digits).collect();
+    format!("gaggle-exec-{namespace}-{process}")
+}
+
 /// Where the group of this process is to be found, by what the kernel says of mounts and of
 /// this process's groups.
 fn home(mounts: &str, own: &str) -> Option<PathBuf> {
@@ -145,6 +155,13 @@ fn home(mounts: &str, own: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_of_two_namespaces_have_groups_of_their_own() {
+        let name = |namespace: &str| name(Path::new(namespace), 7);
+        assert_eq!(name("pid:[4026531836]"), "gaggle-exec-4026531836-7");
+        assert_ne!(name("pid:[4026531836]"), name("pid:[4026532401]"));
+    }
 
     #[test]
     fn the_own_group_is_found_below_any_mount() {
