@@ -7,7 +7,9 @@ use super::link::Link;
 use super::outbox::Outbox;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{AcquireKind, Goose, Grant, Message, Nak, NakReason, Release};
+use crate::vocabulary::message::{
+    AcquireKind, Goose, Grant, Message, Nak, NakReason, PROBE_BALLOT, Release,
+};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
@@ -332,7 +334,9 @@ impl Contender {
         outbox: &mut Outbox,
     ) -> bool {
         let Some(link) = self.links.get_mut(&from.id) else { return false };
-        if link.heard(nak.sequence, Some(nak.ballot), now).is_none() {
+        // No ballot is asked for by a probe.
+        let ballot = Some(nak.ballot).filter(|ballot| *ballot != PROBE_BALLOT);
+        if link.heard(nak.sequence, ballot, now).is_none() {
             return false;
         }
         if let NakReason::NewBoot { boot } = nak.reason {

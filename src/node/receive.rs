@@ -11,7 +11,9 @@ use crate::membership::Membership;
 use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
-use crate::vocabulary::message::{Message, Nak, NakReason, Poll, PollAck, Standing, VoterStatus};
+use crate::vocabulary::message::{
+    Message, Nak, NakReason, PROBE_BALLOT, Poll, PollAck, Standing, VoterStatus,
+};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::seal::{self, Opened};
 use crate::vocabulary::time::{HolderTime, Now};
@@ -108,10 +110,15 @@ impl NodeCore {
             if matches!(&message, Message::Gossip(packet) if Membership::is_announcement(packet)) {
                 self.ask_back(now, from);
             }
-            if let (Reject::WrongBoot, Message::Acquire(acquire)) = (reject, &message) {
-                // So that a Goose learns at once that its voter restarted.
+            // So that a Goose learns at once that its voter restarted, even one that has not been
+            // heard for so long that it only asks who hears it.
+            let asked = match &message {
+                Message::Acquire(acquire) => Some((acquire.sequence, acquire.ballot)),
+                Message::Probe { sequence } => Some((*sequence, PROBE_BALLOT)),
+                _ => None,
+            };
+            if let (Reject::WrongBoot, Some((sequence, ballot))) = (reject, asked) {
                 let reason = NakReason::NewBoot { boot: self.me.boot };
-                let (sequence, ballot) = (acquire.sequence, acquire.ballot);
                 let nak = Message::Nak(Nak { sequence, ballot, reason });
                 self.transmit(Addressee::process(sender), from, &nak);
             }

@@ -12,7 +12,7 @@ use crate::election::{Election, ElectionSetup};
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::{Message, Nak, NakReason};
+use crate::vocabulary::message::{Message, Nak, NakReason, PROBE_BALLOT};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
@@ -79,10 +79,13 @@ pub fn hand_over(
             if plant::is(Plant::EarlierBootsAnswersAccepted)
                 && matches!(message, Message::PollAck(_)) => {}
         Some(_) => {
-            let Message::Acquire(acquire) = message else { return None };
+            let asked = match message {
+                Message::Acquire(acquire) => Some((acquire.sequence, acquire.ballot)),
+                Message::Probe { sequence } => Some((*sequence, PROBE_BALLOT)),
+                _ => None,
+            };
             let reason = NakReason::NewBoot { boot: me.boot };
-            let (sequence, ballot) = (acquire.sequence, acquire.ballot);
-            return Some(Message::Nak(Nak { sequence, ballot, reason }));
+            return asked.map(|(sequence, ballot)| Message::Nak(Nak { sequence, ballot, reason }));
         }
         None => return None,
     }

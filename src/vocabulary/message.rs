@@ -268,6 +268,9 @@ pub struct Grant {
     pub standby: Option<(Process, Duration)>,
 }
 
+/// In the refusal of a probe, which asks for no ballot. No claim has it.
+pub const PROBE_BALLOT: u64 = 0;
+
 /// See [`Message::Nak`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Nak {

@@ -35,6 +35,15 @@ fn s18_stopped_for_five_seconds() {
     check(&story, "18-stopped", "It wakes a Duck, and never says yes when it is stale.");
 }
 
+/// A Goose that has not heard a majority for 2r asks only whether it is heard: of a process that
+/// is no more, if its voter has just restarted.
+#[test]
+fn s21_a_voter_comes_back_to_a_goose_that_is_not_heard() {
+    let mut story = reigning(2, 2);
+    story.crash(1).run(300).start(&[1]);
+    stays(&mut story, 3000);
+}
+
 #[test]
 fn s21_voter_restarts_mid_tenure() {
     let mut story = reigning(3, 3);
