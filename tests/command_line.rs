@@ -10,9 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gaggle::node::{ForgetError, StepDownError, SteppedDown};
+use gaggle::shell::control_socket::ControlSocket;
+use gaggle::shell::control_socket::places::Places;
 use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
-use gaggle::shell::http::{NodeView, Options, ServerThread, spawn_thread};
+use gaggle::shell::http::{Listeners, NodeView, Options, ServerThread, spawn_thread};
 use gaggle::shell::pulse::Pulse;
 use gaggle::vocabulary::configuration::ClusterName;
 use gaggle::vocabulary::details::Tags;
@@ -54,7 +56,13 @@ impl NodeView for Double {
     }
 }
 
-fn served(goose: bool) -> ServerThread {
+/// A server of that, and the folder with its control socket.
+struct Served {
+    server: ServerThread,
+    folder: tempfile::TempDir,
+}
+
+fn served(goose: bool) -> Served {
     let lease = Lease {
         term: 7,
         deadline: HolderTime(1_400_000_000),
@@ -80,12 +88,17 @@ fn served(goose: bool) -> ServerThread {
         store_slow: None,
         ending: None,
     };
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let id = snapshot.process.id;
+    let control = ControlSocket::open(Some(folder.path()), id, &Places::default()).ok();
+    let listeners = Listeners { tcp, control };
     let options = Options::new(Duration::from_millis(200));
     let mut history = History::new(snapshot.process, snapshot.address, snapshot.started);
     history.index = snapshot.index;
     let history = Arc::new(watch::Sender::new(Arc::new(history)));
-    spawn_thread(listener, Double(Arc::new(snapshot), history), options).unwrap()
+    let double = Double(Arc::new(snapshot), history);
+    Served { server: spawn_thread(listeners, double, options).unwrap(), folder }
 }
 
 /// Runs `gaggle` with `arguments` and nothing of this process's environment.
@@ -93,9 +106,14 @@ fn gaggle(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_gaggle")).args(arguments).env_clear().output().unwrap()
 }
 
-fn asking(server: &ServerThread, arguments: &[&str]) -> Output {
-    let node = format!("http://{}", server.address());
+fn asking(served: &Served, arguments: &[&str]) -> Output {
+    let node = format!("http://{}", served.server.address());
     gaggle(&[arguments, &["--node", node.as_str()]].concat())
+}
+
+/// As [`asking`], over the control socket, which is named by the folder that it is in.
+fn ordering(served: &Served, arguments: &[&str]) -> Output {
+    gaggle(&[arguments, &["--node", served.folder.path().to_str().unwrap()]].concat())
 }
 
 fn code(output: &Output) -> i32 {
@@ -124,9 +142,9 @@ fn answers_go_to_standard_output_without_colours() {
     assert_eq!(text(&table.stdout), expected);
     let json = asking(&server, &["goose", "-o", "json"]);
     assert!(text(&json.stdout).starts_with(r#"{"id":3,"addr":"127.0.0.1:8002","#));
-    let stepped = asking(&server, &["step-down", "--to", "2"]);
+    let stepped = ordering(&server, &["step-down", "--to", "2"]);
     assert_eq!(text(&stepped.stdout), "term 7 has ended; node 2 was asked to take over\n");
-    let forgotten = asking(&server, &["forget", "127.0.0.1:8000"]);
+    let forgotten = ordering(&server, &["forget", "127.0.0.1:8000"]);
     let expected = "node 139637976801088 is forgotten: it is no member any more\n";
     assert_eq!((code(&forgotten), text(&forgotten.stdout)), (0, expected.to_owned()));
 }
@@ -142,9 +160,9 @@ fn failures_have_their_codes_and_one_line_on_standard_error() {
     };
     let cases = [
         (asking(&server, &["goose"]), 3, "knows no Goose"),
-        (asking(&server, &["step-down"]), 4, "not the Goose"),
-        (asking(&server, &["forget", "3"]), 1, "node 3 is not down"),
-        (asking(&server, &["leave"]), 1, "not taking orders"),
+        (ordering(&server, &["step-down"]), 4, "not the Goose"),
+        (ordering(&server, &["forget", "3"]), 1, "node 3 is not down"),
+        (ordering(&server, &["leave"]), 1, "not taking orders"),
         (gaggle(&["status", "--node", &nobody]), 1, "`gaggle run`"),
         (gaggle(&["status", "--timeout", "50ms", "--node", &silent_node]), 5, "within 50ms"),
     ];

@@ -11,13 +11,14 @@
 
 mod pond;
 
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use gaggle::node::Output;
 use gaggle::shell::handle::Handle;
+use gaggle::shell::http::admin::Peer;
 use gaggle::shell::http::views::Moment;
 use gaggle::shell::http::{Options, routes};
 use gaggle::shell::start::{StartOptions, start};
@@ -83,7 +84,7 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
         let now = handle.holder_now();
         let pulse = handle.pulse();
         let moment = Moment::new(&snapshot, &history, (now, pulse), &options);
-        let (method, peer) = (&Method::GET, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let (method, peer) = (&Method::GET, Peer::Tcp(Ipv4Addr::LOCALHOST.into()));
         let request = routes::Request { method, uri: &uri, headers: &headers, peer };
         routes::respond(black_box(request), &moment, None)
     });

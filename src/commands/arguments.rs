@@ -188,7 +188,8 @@ pub(super) struct RunArguments {
     /// Flags and the environment are stronger
     #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
     pub(super) config: Option<PathBuf>,
-    /// A file with the token that lets operators give orders from other machines
+    /// A file with the token that lets whoever holds it give orders over TCP, from loopback. On
+    /// the machine itself the node's user and root need none
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
     /// How the log is written
@@ -273,9 +274,10 @@ pub(super) struct DevArguments {
 /// Whom to ask, and how to show the answer.
 #[derive(Debug, Args)]
 pub(super) struct AskArguments {
-    /// The node to ask
-    #[arg(long, value_name = "URL", env = "GAGGLE_NODE", default_value = "http://127.0.0.1:9000")]
-    pub(super) node: NodeUrl,
+    /// The node that is meant: a URL, ADDR:PORT, or the path of its socket [default: the one on
+    /// this machine]
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE")]
+    pub(super) node: Option<NodeUrl>,
     /// How to show the answer; json is the node's own
     #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
     pub(super) output: OutputFormat,
@@ -341,7 +343,7 @@ pub(super) struct StepDownArguments {
     /// Do not contend for so long [default: a few leases]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) hold: Option<Duration>,
-    /// A file with the node's admin token; needed from another machine
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -353,7 +355,7 @@ pub(super) struct ForgetArguments {
     pub(super) id: NodeId,
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token; needed from another machine
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -362,7 +364,7 @@ pub(super) struct ForgetArguments {
 pub(super) struct LeaveArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token; needed from another machine
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,
 }

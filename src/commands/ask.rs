@@ -7,16 +7,19 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::runtime::Runtime;
 
 use super::arguments::{
     AskArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat, StatusArguments,
     StepDownArguments,
 };
+use super::find_node::{node_to_ask, node_to_order};
 use super::settings::{SettingsError, read_token};
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
-use crate::shell::http::admin::Token;
-use crate::shell::http::client::{self, Answer, Question};
+use crate::shell::control_socket::discovery::{Found, find};
+use crate::shell::control_socket::places::Places;
+use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
 use crate::shell::http::past::{HistoryView, TermView};
 use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VoterView, VotersView};
 use crate::vocabulary::details::Tags;
@@ -25,22 +28,23 @@ use crate::vocabulary::time::milliseconds;
 
 /// `gaggle status`
 pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> {
-    let answer = asked(&arguments.ask, Question::Get("/v1/status"))?;
+    let node = Conversation::begin(&arguments.ask)?;
+    let answer = node.ask("/v1/status")?;
     if arguments.is_goose {
-        let status: StatusView = understood(&arguments.ask, &answer)?;
+        let status: StatusView = node.understood(&answer)?;
         return Ok(if status.role == Role::Goose { Exit::Done } else { Exit::NotGoose });
     }
-    shown(&arguments.ask, &answer, status_table)
+    node.show(&answer, status_table)
 }
 
 /// `gaggle members`
 pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError> {
-    let ask = &arguments.ask;
     let wanted = Tags::parse(arguments.tags.iter().map(String::as_str));
     let wanted = wanted.map_err(SettingsError::from)?;
-    let mut answer = asked(ask, Question::Get("/v1/members"))?;
+    let node = Conversation::begin(&arguments.ask)?;
+    let mut answer = node.ask("/v1/members")?;
     if wanted.iter().next().is_some() {
-        let mut view: MembersView = understood(ask, &answer)?;
+        let mut view: MembersView = node.understood(&answer)?;
         let has = |tags: &BTreeMap<String, String>, (key, value): (&str, &str)| {
             tags.get(key).is_some_and(|known| known == value)
         };
@@ -49,25 +53,25 @@ pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError
         });
         answer.body = format!("{}\n", json!(view)).into();
     }
-    shown(ask, &answer, |view: MembersView| members_table(&view))
+    node.show(&answer, |view: MembersView| members_table(&view))
 }
 
 /// `gaggle goose`
 pub(super) fn goose(arguments: &AskArguments) -> Result<Exit, CommandError> {
-    let answer = asked(arguments, Question::Get("/v1/goose"))?;
-    shown(arguments, &answer, goose_table)
+    let node = Conversation::begin(arguments)?;
+    node.show(&node.ask("/v1/goose")?, goose_table)
 }
 
 /// `gaggle history`
 pub(super) fn history(arguments: &AskArguments) -> Result<Exit, CommandError> {
-    let answer = asked(arguments, Question::Get("/v1/history"))?;
-    shown(arguments, &answer, history_table)
+    let node = Conversation::begin(arguments)?;
+    node.show(&node.ask("/v1/history")?, history_table)
 }
 
 /// `gaggle voters`
 pub(super) fn voters(arguments: &AskArguments) -> Result<Exit, CommandError> {
-    let answer = asked(arguments, Question::Get("/v1/voters"))?;
-    shown(arguments, &answer, voters_table)
+    let node = Conversation::begin(arguments)?;
+    node.show(&node.ask("/v1/voters")?, voters_table)
 }
 
 /// `gaggle step-down`
@@ -78,22 +82,21 @@ pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandEr
         (None, Some(hold)) => json!({ "hold_ms": milliseconds(hold) }),
         (Some(to), Some(hold)) => json!({ "to": to, "hold_ms": milliseconds(hold) }),
     };
-    let token = token(arguments.admin_token_file.as_deref())?;
-    let answer = told(&arguments.ask, "/v1/step-down", body.to_string(), token.as_ref())?;
-    shown(&arguments.ask, &answer, |done: SteppedDown| match done.nominee {
+    let token = arguments.admin_token_file.as_deref();
+    let done = |done: SteppedDown| match done.nominee {
         Some(nominee) => {
             format!("term {} has ended; node {nominee} was asked to take over\n", done.term)
         }
         None => format!("term {} has ended; nobody was at hand to take over\n", done.term),
-    })
+    };
+    order(&arguments.ask, token, "/v1/step-down", body.to_string(), done)
 }
 
 /// `gaggle forget`
 pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> {
     let body = json!({ "id": arguments.id }).to_string();
-    let token = token(arguments.admin_token_file.as_deref())?;
-    let answer = told(&arguments.ask, "/v1/forget", body, token.as_ref())?;
-    shown(&arguments.ask, &answer, |done: Forgot| {
+    let token = arguments.admin_token_file.as_deref();
+    order(&arguments.ask, token, "/v1/forget", body, |done: Forgot| {
         let stays = if done.is_voter { ", but stays a voter" } else { "" };
         format!("node {} is forgotten: it is no member any more{stays}\n", done.id)
     })
@@ -101,9 +104,9 @@ pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> 
 
 /// `gaggle leave`
 pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
-    let token = token(arguments.admin_token_file.as_deref())?;
-    let answer = told(&arguments.ask, "/v1/leave", String::new(), token.as_ref())?;
-    shown(&arguments.ask, &answer, |_: serde_json::Value| "the node has left\n".to_owned())
+    let token = arguments.admin_token_file.as_deref();
+    let done = |_: serde_json::Value| "the node has left\n".to_owned();
+    order(&arguments.ask, token, "/v1/leave", String::new(), done)
 }
 
 /// What `/v1/step-down` answers.
@@ -120,55 +123,86 @@ struct Forgot {
     is_voter: bool,
 }
 
-fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
-    Ok(file.map(read_token).transpose()?)
+/// A node that is being asked, and how its answers are to be shown.
+pub(super) struct Conversation {
+    runtime: Runtime,
+    node: NodeUrl,
+    /// Nobody named it: it is where a node usually is.
+    guessed: bool,
+    output: OutputFormat,
+    timeout: Duration,
 }
 
-fn told(
+impl Conversation {
+    /// With the node that `arguments` mean.
+    pub(super) fn begin(arguments: &AskArguments) -> Result<Self, CommandError> {
+        let runtime = runtime()?;
+        let (node, guessed) = runtime.block_on(node_to_ask(arguments))?;
+        let (output, timeout) = (arguments.output, arguments.timeout);
+        Ok(Self { runtime, node, guessed, output, timeout })
+    }
+
+    /// The answer to a question, if it is a success.
+    pub(super) fn ask(&self, path: &str) -> Result<Answer, CommandError> {
+        self.exchange(Question::Get(path))
+    }
+
+    fn exchange(&self, question: Question<'_>) -> Result<Answer, CommandError> {
+        let exchange = client::ask(&self.node, question, self.timeout);
+        let answer = match self.runtime.block_on(exchange) {
+            Err(ClientError::Unreachable { .. }) if self.guessed => {
+                let Found { foreign, .. } = find(&Places::of_process());
+                return Err(CommandError::NoNode { foreign });
+            }
+            outcome => outcome?,
+        };
+        if answer.status.is_success() {
+            return Ok(answer);
+        }
+        let node = self.node.to_string();
+        let (kind, detail) = (answer.problem_kind(), answer.complaint());
+        Err(CommandError::Refused { node, kind, detail })
+    }
+
+    pub(super) fn understood<T: DeserializeOwned>(
+        &self,
+        answer: &Answer,
+    ) -> Result<T, CommandError> {
+        serde_json::from_slice(&answer.body)
+            .map_err(|reason| CommandError::NotUnderstood { node: self.node.to_string(), reason })
+    }
+
+    /// Prints the answer as it came, or as a table.
+    fn show<T: DeserializeOwned>(
+        &self,
+        answer: &Answer,
+        table: impl FnOnce(T) -> String,
+    ) -> Result<Exit, CommandError> {
+        if self.output == OutputFormat::Json {
+            print(&String::from_utf8_lossy(&answer.body))?;
+            return Ok(Exit::Done);
+        }
+        let text = table(self.understood(answer)?);
+        print(&if colour_allowed() { table::highlight(&text) } else { text })?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Gives an order and shows what became of it.
+fn order<T: DeserializeOwned>(
     arguments: &AskArguments,
+    token_file: Option<&Path>,
     path: &str,
     body: String,
-    token: Option<&Token>,
-) -> Result<Answer, CommandError> {
-    asked(arguments, Question::Post { path, body, token })
-}
-
-/// The answer, if it is a success.
-pub(super) fn asked(
-    arguments: &AskArguments,
-    question: Question<'_>,
-) -> Result<Answer, CommandError> {
-    let exchange = client::ask(&arguments.node, question, arguments.timeout);
-    let answer = runtime()?.block_on(exchange)?;
-    if answer.status.is_success() {
-        return Ok(answer);
-    }
-    let node = arguments.node.to_string();
-    let (kind, detail) = (answer.problem_kind(), answer.complaint());
-    Err(CommandError::Refused { node, kind, detail })
-}
-
-pub(super) fn understood<T: DeserializeOwned>(
-    arguments: &AskArguments,
-    answer: &Answer,
-) -> Result<T, CommandError> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|reason| CommandError::NotUnderstood { node: arguments.node.to_string(), reason })
-}
-
-/// Prints the answer as it came, or as a table.
-fn shown<T: DeserializeOwned>(
-    arguments: &AskArguments,
-    answer: &Answer,
     table: impl FnOnce(T) -> String,
 ) -> Result<Exit, CommandError> {
-    if arguments.output == OutputFormat::Json {
-        print(&String::from_utf8_lossy(&answer.body))?;
-        return Ok(Exit::Done);
-    }
-    let text = table(understood(arguments, answer)?);
-    print(&if colour_allowed() { table::highlight(&text) } else { text })?;
-    Ok(Exit::Done)
+    let token = token_file.map(read_token).transpose()?;
+    let runtime = runtime()?;
+    let (node, token) = runtime.block_on(node_to_order(arguments, token.as_ref()))?;
+    let (output, timeout) = (arguments.output, arguments.timeout);
+    let conversation = Conversation { runtime, node, guessed: false, output, timeout };
+    let answer = conversation.exchange(Question::Post { path, body, token })?;
+    conversation.show(&answer, table)
 }
 
 fn status_table(status: StatusView) -> String {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::arguments::{DoctorArguments, OutputFormat};
-use super::ask::{asked, understood};
+use super::ask::Conversation;
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::client::{self, NodeUrl, Question};
@@ -78,9 +78,9 @@ impl Findings {
 
 /// Examines the node; exit 0 if nothing is wrong, 3 if nobody leads, 1 for anything else.
 pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> {
-    let ask = &arguments.ask;
+    let node = Conversation::begin(&arguments.ask)?;
     let before = Instant::now();
-    let status: StatusView = understood(ask, &asked(ask, Question::Get("/v1/status"))?)?;
+    let status: StatusView = node.understood(&node.ask("/v1/status")?)?;
     let round_trip = before.elapsed();
     let mut findings = Findings::default();
     findings.add(
@@ -101,11 +101,11 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         state_folder(&mut findings, folder);
     }
     leadership(&mut findings, &status);
-    match asked(ask, Question::Get("/v1/voters")).and_then(|answer| understood(ask, &answer)) {
+    match node.ask("/v1/voters").and_then(|answer| node.understood(&answer)) {
         Ok(voters) => examine_voters(&mut findings, arguments, &status, &voters)?,
         Err(error) => findings.add(Verdict::Wrong, "voters", error.to_string()),
     }
-    match asked(ask, Question::Get("/metrics")) {
+    match node.ask("/metrics") {
         Ok(answer) => {
             let metrics = String::from_utf8_lossy(&answer.body);
             refusals(&mut findings, &metrics);

@@ -8,12 +8,15 @@ use std::path::PathBuf;
 use super::log;
 use super::settings::{RunSettings, Storage};
 use crate::node;
+use crate::shell::control_socket::ControlSocket;
+use crate::shell::control_socket::places::Places;
 use crate::shell::handle::Handle;
 use crate::shell::hooks;
-use crate::shell::http::{self, ServeError, ServerThread};
+use crate::shell::http::{self, Listeners, ServeError, ServerThread};
 use crate::shell::socket::{self, BindError, Purpose};
 use crate::shell::start::{Confidant, StartError, StartOptions, start};
 use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
+use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::record::Disk;
 
 /// A node with all that belongs to it.
@@ -61,21 +64,21 @@ pub(super) async fn launch(
     confidant: Option<Box<dyn Confidant>>,
 ) -> Result<Launched, LaunchError> {
     let RunSettings { setup, listen, http, storage, admin_token, hooks, warnings: _ } = settings;
-    let (disk, store): (Disk, Box<dyn Store>) = match storage {
+    let (disk, store): (Disk, Box<dyn Store>) = match &storage {
         Storage::Folder(path) => {
             let folder = path.clone();
             let opened = tokio::task::spawn_blocking(move || StateFolder::open(&folder)).await;
             let lost = |error| StartError::System(std::io::Error::other(error));
             let (folder, disk) = opened.map_err(lost)??;
             node::check_record(&setup, &disk)
-                .map_err(|reason| LaunchError::Record { folder: path, reason })?;
+                .map_err(|reason| LaunchError::Record { folder: path.clone(), reason })?;
             (disk, Box::new(folder))
         }
         Storage::Ephemeral => (Disk::Ephemeral, Box::new(NoStore)),
     };
     let socket = socket::bind(listen)?;
-    let listener =
-        TcpListener::bind(http).map_err(|error| BindError::of(Purpose::Http, http, error))?;
+    let tcp = TcpListener::bind(http).map_err(|error| BindError::of(Purpose::Http, http, error))?;
+    let control = control_socket(&storage, setup.id).await;
     let mut options = http::Options::new(setup.timing.standby_interval);
     options.admin_token = admin_token;
     options.log_lines_dropped = log::dropped_lines();
@@ -84,8 +87,20 @@ pub(super) async fn launch(
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
         tokio::spawn(hooks::keep(hooks, handle.clone()));
     }
-    let http = http::spawn_thread(listener, handle.clone(), options)?;
+    let http = http::spawn_thread(Listeners { tcp, control }, handle.clone(), options)?;
     Ok(Launched { handle, http })
+}
+
+/// The socket for orders, in the state folder, whose lock is held: so what a dead process left
+/// there may be replaced. Not on this thread, for a disk may hang.
+async fn control_socket(storage: &Storage, id: NodeId) -> Option<ControlSocket> {
+    let folder = match storage {
+        Storage::Folder(path) => Some(path.clone()),
+        Storage::Ephemeral => None,
+    };
+    let open = move || ControlSocket::open(folder.as_deref(), id, &Places::of_process());
+    let opened = tokio::task::spawn_blocking(open).await.ok()?;
+    opened.inspect_err(|error| tracing::warn!("{error}")).ok()
 }
 
 /// Files that a node would like to be able to open: a connection is one.

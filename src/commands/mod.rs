@@ -20,6 +20,7 @@ mod dev;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod exec;
+mod find_node;
 mod keys;
 mod launch;
 mod log;
@@ -71,6 +72,18 @@ enum CommandError {
     /// No answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nobody to ask or to order.
+    #[error("{}", no_node(foreign.as_deref()))]
+    NoNode {
+        /// The socket of somebody else's node.
+        foreign: Option<std::path::PathBuf>,
+    },
+    /// More than one; they have been listed.
+    #[error(
+        "{0} nodes run on this machine: say with --node which one is meant, by its SOCKET or by \
+         its HTTP address"
+    )]
+    SeveralNodes(usize),
     /// An answer, but not the one hoped for.
     #[error("{node}: {detail}")]
     Refused {
@@ -129,6 +142,8 @@ impl CommandError {
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
+            Self::Client(error) if error.is_usage() => Exit::Usage,
+            Self::SeveralNodes(_) => Exit::Usage,
             Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
                 "no-goose" => Exit::NoGoose,
                 "not-the-goose" => Exit::NotGoose,
@@ -138,6 +153,26 @@ impl CommandError {
             _ => Exit::Failure,
         }
     }
+}
+
+/// That there is no node, and what to do.
+fn no_node(foreign: Option<&std::path::Path>) -> String {
+    match foreign {
+        Some(path) => format!(
+            "the node at {} is another user's: type the command as the user as whom it runs, or \
+             as root, or name another node with --node",
+            path.display()
+        ),
+        None => "no node of this user runs on this machine: start one with `gaggle run`, or name \
+                 another with --node"
+            .to_owned(),
+    }
+}
+
+/// Writes several lines to standard error, beside the one that says what is wrong.
+fn complain(text: &str) {
+    // If even this cannot be written, there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
 /// The whole program: reads the arguments, does what they say, and returns the exit code.

@@ -12,9 +12,10 @@ use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::{AskArguments, OutputFormat};
+use super::find_node::node_to_ask;
 use super::table::{self, colour_allowed};
 use super::{Audience, CommandError, Exit, print, runtime};
-use crate::shell::http::client::{self, Question};
+use crate::shell::http::client::{self, NodeUrl, Question};
 use crate::shell::http::listen::{Listener, Received};
 use crate::shell::http::past::EventView;
 use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VotersView};
@@ -48,8 +49,9 @@ pub(super) fn watch(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let outcome = runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Process)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Process)?;
+        let (node, _) = node_to_ask(arguments).await?;
         tokio::select! {
-            outcome = follow(arguments, &mut view) => outcome,
+            outcome = follow(&node, arguments.timeout, &mut view) => outcome,
             _ = terminate.recv() => Ok(Exit::Done),
             _ = interrupt.recv() => Ok(Exit::Done),
         }
@@ -72,12 +74,11 @@ struct View {
     trouble: Option<String>,
 }
 
-async fn follow(arguments: &AskArguments, view: &mut View) -> Result<Exit, CommandError> {
+async fn follow(node: &NodeUrl, limit: Duration, view: &mut View) -> Result<Exit, CommandError> {
     let path = if view.full_screen { "/v1/events?every=250ms" } else { "/v1/events" };
     let mut last = None;
     loop {
-        let opened =
-            tokio::time::timeout(arguments.timeout, Listener::open(&arguments.node, path, last));
+        let opened = tokio::time::timeout(limit, Listener::open(node, path, last));
         match opened.await {
             Ok(Ok(mut listener)) => {
                 view.trouble = None;
@@ -87,7 +88,7 @@ async fn follow(arguments: &AskArguments, view: &mut View) -> Result<Exit, Comma
                         && matches!(event.name.as_str(), "member" | "role" | "goose")
                         || view.members.is_none()
                     {
-                        view.members = members(arguments).await;
+                        view.members = members(node, limit).await;
                     }
                     if view.take(&event)? == Audience::Gone {
                         return Ok(Exit::Done);
@@ -120,9 +121,8 @@ async fn next(listener: &mut Listener, view: &mut View) -> Result<Option<Receive
     }
 }
 
-async fn members(arguments: &AskArguments) -> Option<MembersView> {
-    let question = Question::Get("/v1/members");
-    let answer = client::ask(&arguments.node, question, arguments.timeout).await.ok()?;
+async fn members(node: &NodeUrl, limit: Duration) -> Option<MembersView> {
+    let answer = client::ask(node, Question::Get("/v1/members"), limit).await.ok()?;
     serde_json::from_slice(&answer.body).ok()
 }
 

@@ -3,7 +3,6 @@
 //!
 //! The first byte of an input says who asks and how the rest is cut into pieces.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use super::{Tally, Target, ensure};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
-use crate::shell::http::admin::Token;
+use crate::shell::http::admin::{Peer, Token};
 use crate::shell::http::{NodeView, Options, serve_connection};
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::identity::NodeId;
@@ -39,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Connections {
     runtime: Runtime,
     node: Double,
-    options: Arc<Options>,
+    options: Options,
 }
 
 /// A node that only counts what it is told.
@@ -111,12 +110,12 @@ impl Connections {
         options.readers_max = 0;
         options.admin_token = Some(Token::new(TOKEN).ok()?);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().ok()?;
-        Some(Self { runtime, node, options: Arc::new(options) })
+        Some(Self { runtime, node, options })
     }
 
-    fn converse(&self, peer: IpAddr, pieces: usize, request: &[u8]) -> Option<Vec<u8>> {
+    fn converse(&self, peer: Peer, pieces: usize, request: &[u8]) -> Option<Vec<u8>> {
         let (ours, theirs) = duplex(STREAM_SIZE);
-        let server = serve_connection(theirs, peer, self.node.clone(), Arc::clone(&self.options));
+        let server = serve_connection(theirs, peer, self.node.clone(), self.options.clone());
         let client = async move {
             let (mut read, mut write) = tokio::io::split(ours);
             let say = async move {
@@ -145,8 +144,12 @@ impl Target for Connections {
     fn take(&mut self, input: &[u8], tally: &mut Tally) -> Result<(), String> {
         tally.unit();
         let (flags, request) = input.split_first().unwrap_or((&0, &[]));
-        let operator = flags & 1 > 0;
-        let peer: IpAddr = if operator { [127, 0, 0, 1].into() } else { [10, 0, 0, 9].into() };
+        let (operator, here) = (flags & 1 > 0, flags & 8 > 0);
+        let peer = match (operator, here) {
+            (true, _) => Peer::Operator,
+            (false, true) => Peer::Tcp([127, 0, 0, 1].into()),
+            (false, false) => Peer::Tcp([10, 0, 0, 9].into()),
+        };
         let pieces = [1, 2, 3, 7][usize::from(flags >> 1 & 3)];
         let before = self.node.orders.load(Ordering::Relaxed);
         let answer = self.converse(peer, pieces, request);
@@ -154,7 +157,8 @@ impl Target for Connections {
         let obeyed = self.node.orders.load(Ordering::Relaxed) - before;
 
         let knows = request.windows(TOKEN.len()).any(|window| window == TOKEN.as_bytes());
-        ensure(obeyed == 0 || operator || knows, || "a stranger's order was obeyed".to_owned())?;
+        let may = operator || here && knows;
+        ensure(obeyed == 0 || may, || "a stranger's order was obeyed".to_owned())?;
         if obeyed > 0 {
             tally.passed("4 order given");
         }
@@ -185,7 +189,7 @@ impl Target for Connections {
 
     fn seeds(&self) -> Vec<Vec<u8>> {
         let order = format!(
-            "\x00POST /v1/step-down HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
+            "\x08POST /v1/step-down HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\
              Content-Length: 24\r\n\r\n{{\"to\":\"2\",\"hold_ms\":1000}}"
         );
         let texts: &[&str] = &[
@@ -234,7 +238,7 @@ impl Target for Connections {
             b"Upgrade: h2c\r\n",
             b"Authorization: Bearer ",
             b"Origin: null\r\n",
-            b"Gaggle-Admin: 1\r\n",
+            b"X-Forwarded-For: 127.0.0.1\r\n",
             b"/v1/history",
             b"/v1/events",
             b"/metrics",

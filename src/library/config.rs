@@ -271,7 +271,11 @@ impl Config {
         self
     }
 
-    /// Answer over HTTP on a listener that you bound, on a thread of its own.
+    /// Answer over HTTP on a listener that you bound, on a thread of its own, and take orders
+    /// over a control socket: the file `gaggle.sock` in the state folder, or one in the user's
+    /// runtime folder where there is no state folder or its path is too long for a socket. It is
+    /// this user's and root's alone, the commands of `gaggle` find it, and it goes when the node
+    /// ends. If it cannot be made, that is logged, and the node takes no orders from outside.
     #[cfg(feature = "http")]
     #[must_use]
     pub fn http(mut self, listener: std::net::TcpListener) -> Self {
@@ -304,9 +308,11 @@ impl Config {
             crate::shell::start::StartError::Record(error) => StartError::Record(error),
             crate::shell::start::StartError::System(error) => StartError::System(error),
         })?;
+        #[cfg(feature = "http")]
+        let folder = self.state_dir.as_deref();
         Ok(Started {
             #[cfg(feature = "http")]
-            http: self.http.map(|listener| serve(listener, &handle, interval)).transpose()?,
+            http: self.http.map(|tcp| serve(tcp, folder, &handle, interval)).transpose()?,
             handle,
         })
     }
@@ -416,12 +422,18 @@ fn voter(text: &str) -> Result<(NodeId, Option<SocketAddr>), StartError> {
 
 #[cfg(feature = "http")]
 fn serve(
-    listener: std::net::TcpListener,
+    tcp: std::net::TcpListener,
+    state_folder: Option<&std::path::Path>,
     handle: &Handle,
     standby_interval: Duration,
 ) -> Result<crate::shell::http::ServerThread, StartError> {
+    use crate::shell::control_socket::{ControlSocket, places::Places};
+    let id = handle.snapshot().process.id;
+    let control = ControlSocket::open(state_folder, id, &Places::of_process());
+    let control = control.inspect_err(|error| tracing::warn!("{error}")).ok();
+    let listeners = crate::shell::http::Listeners { tcp, control };
     let options = crate::shell::http::Options::new(standby_interval);
-    let served = crate::shell::http::spawn_thread(listener, handle.clone(), options);
+    let served = crate::shell::http::spawn_thread(listeners, handle.clone(), options);
     served.map_err(|error| {
         // Nobody will hold this node.
         handle.dismiss();

@@ -8,6 +8,8 @@ pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
 mod alarm;
 pub mod clock;
+#[cfg(feature = "http")]
+pub mod control_socket;
 mod descriptor;
 mod driver;
 pub mod handle;

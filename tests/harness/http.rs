@@ -3,6 +3,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long an answer is waited for. A stopped process still accepts connections (its kernel
@@ -31,10 +33,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, patience: PATIENCE, stream: None }
+        Self::patient(address, PATIENCE)
     }
 
-    /// For orders, which are answered when they have been carried out.
+    /// One that waits for so long.
     pub(crate) fn patient(address: SocketAddr, patience: Duration) -> Self {
         Self { address, patience, stream: None }
     }
@@ -42,13 +44,6 @@ impl Client {
     /// Asks for `path`. Nothing if nobody answers in time; the next call connects anew.
     pub(crate) fn get(&mut self, path: &str) -> Option<Answer> {
         self.ask("GET", path, "\r\n")
-    }
-
-    /// Gives an order, as an operator on the same machine.
-    pub(crate) fn post(&mut self, path: &str, body: &str) -> Option<Answer> {
-        let length = body.len();
-        let rest = format!("Gaggle-Admin: 1\r\nContent-Length: {length}\r\n\r\n{body}");
-        self.ask("POST", path, &rest)
     }
 
     /// `rest` is what follows on the Host header.
@@ -66,16 +61,11 @@ impl Client {
             None => self.connect()?,
         };
         let request = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{rest}", self.address);
-        let sent = Instant::now();
-        stream.write_all(request.as_bytes())?;
-        let (head, body) = read_answer(&mut stream)?;
-        let received = Instant::now();
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let code = code.ok_or_else(|| malformed("no status code"))?;
-        if header(&head, "connection").is_none_or(|value| value != "close") {
+        let (answer, last) = exchange(&mut stream, &request)?;
+        if !last {
             self.stream = Some(stream);
         }
-        Ok(Answer { code, body, sent, received })
+        Ok(answer)
     }
 
     fn connect(&self) -> std::io::Result<TcpStream> {
@@ -87,8 +77,31 @@ impl Client {
     }
 }
 
+/// Gives an order over a node's control socket, and waits for it to be carried out.
+pub(crate) fn order(socket: &Path, path: &str, body: &str, patience: Duration) -> Option<Answer> {
+    let length = body.len();
+    let request =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
+    stream.set_write_timeout(Some(patience)).ok()?;
+    exchange(&mut stream, &request).ok().map(|(answer, _)| answer)
+}
+
+/// One request and its answer, and whether it is the last on this connection.
+fn exchange<S: Read + Write>(stream: &mut S, request: &str) -> std::io::Result<(Answer, bool)> {
+    let sent = Instant::now();
+    stream.write_all(request.as_bytes())?;
+    let (head, body) = read_answer(stream)?;
+    let received = Instant::now();
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    let code = code.ok_or_else(|| malformed("no status code"))?;
+    let last = header(&head, "connection").is_some_and(|value| value == "close");
+    Ok((Answer { code, body, sent, received }, last))
+}
+
 /// Reads one answer with a Content-Length: its head in lower case, and its body.
-fn read_answer(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
+fn read_answer(stream: &mut impl Read) -> std::io::Result<(String, Vec<u8>)> {
     let mut bytes = Vec::with_capacity(1024);
     let head_end = loop {
         if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -105,7 +118,7 @@ fn read_answer(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     Ok((head, bytes.split_off(head_end)))
 }
 
-fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+fn read_more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     let mut chunk = [0; 2048];
     match stream.read(&mut chunk)? {
         0 => Err(ErrorKind::UnexpectedEof.into()),

@@ -296,7 +296,7 @@ impl Cluster {
 
     /// The same, with a body.
     pub(crate) fn order_with(&self, id: u64, path: &str, body: &str) -> Option<Answer> {
-        Client::patient(self.node(id).settings.http, PATIENCE).post(path, body)
+        http::order(&self.node(id).socket(), path, body, PATIENCE)
     }
 
     /// Waits for `condition`, and fails with the logs of all nodes if it takes too long.

@@ -86,6 +86,11 @@ impl NodeProcess {
         self.child = Some(child);
     }
 
+    /// Its control socket, over which it takes orders.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("state").join("gaggle.sock")
+    }
+
     pub(crate) fn is_running(&self) -> bool {
         self.child.is_some()
     }

@@ -1,11 +1,13 @@
-//! Who may give orders to a running node: asked over real sockets, as web pages, proxies and
-//! operators ask. And what `leave` does, over HTTP and by command.
+//! Who may give orders to a running node: asked over real sockets, as web pages, proxies, other
+//! users and operators ask. And what `leave` does, over HTTP and by command.
 
-use std::process::{Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
-use super::harness::Cluster;
 use super::harness::process::GAGGLE;
-use super::{assert_undisturbed, cluster, code, exchanged};
+use super::harness::{Cluster, http};
+use super::{PATIENCE, assert_undisturbed, cluster, code, exchanged};
 
 const TOKEN: &str = "honk-honk-honk-honk-honk";
 
@@ -19,34 +21,43 @@ fn order(cluster: &Cluster, id: u64, headers: &str) -> String {
     exchanged(host, request.as_bytes())
 }
 
+fn gaggle(words: &[&str]) -> Output {
+    Command::new(GAGGLE).args(words).env_clear().stdin(Stdio::null()).output().unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
 #[test]
-fn web_pages_proxies_and_forged_hosts_are_no_operators() {
+fn nothing_over_tcp_but_the_token_makes_an_operator() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     std::fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    let file = file.display().to_string();
     // Node 3 has a token, the others have none.
-    let (mut cluster, first) = cluster(&["--admin-token-file", &file.display().to_string()]);
+    let (mut cluster, first) = cluster(&["--admin-token-file", &file]);
     let refused = [
-        ("Host: @host", "\"Gaggle-Admin: 1\""),
-        ("Host: @host\nGaggle-Admin: yes", "\"Gaggle-Admin: 1\""),
-        ("Host: @host\nGaggle-Admin: 1\nOrigin: http://pond.example", "Origin"),
-        ("Host: @host\nGaggle-Admin: 1\nOrigin: null", "Origin"),
-        ("Host: @host\nGaggle-Admin: 1\nForwarded: for=10.0.0.9", "proxy"),
-        ("Host: @host\nGaggle-Admin: 1\nX-Forwarded-For: 10.0.0.9", "proxy"),
-        ("Host: pond.example\nGaggle-Admin: 1", "Host"),
-        ("Host: localhost.pond.example\nGaggle-Admin: 1", "Host"),
-        ("Host: @host\nAuthorization: Bearer honk-honk-honk-honk-nonk", ""),
+        ("Host: @host", "without the node's admin token"),
+        ("Host: @host\nGaggle-Admin: 1", "without the node's admin token"),
+        ("Host: @host\nX-Real-IP: 127.0.0.1", "without the node's admin token"),
+        ("Host: @host\nOrigin: http://pond.example", "Origin"),
+        ("Host: @host\nSec-Fetch-Site: same-origin", "Sec-Fetch-Site"),
+        ("Host: @host\nForwarded: for=10.0.0.9", "proxy"),
+        ("Host: @host\nX-Forwarded-For: 127.0.0.1", "proxy"),
+        ("Host: pond.example", "without the node's admin token"),
+        ("Host: @host\nAuthorization: Bearer honk-honk-honk-honk-nonk", "token"),
     ];
     for id in [1, 3] {
         for (headers, reason) in refused {
             let answer = order(&cluster, id, headers);
             assert_eq!(code(&answer), 403, "{headers}: {answer}");
             assert!(answer.contains("application/problem+json"), "{answer}");
-            let said = answer.replace("\\\"", "\"");
-            assert!(said.contains(reason), "{headers}: {answer}");
+            assert!(answer.contains(reason), "{headers}: {answer}");
+            assert!(answer.contains("gaggle step-down"), "the way: {answer}");
         }
     }
-    // The token does not turn a web page or a proxy into an operator.
+    // The token does not turn a web page or a proxy that says so into an operator.
     let bearer = format!("Host: @host\nAuthorization: Bearer {TOKEN}");
     for stranger in ["Origin: http://pond.example", "X-Forwarded-For: 10.0.0.9"] {
         assert_eq!(code(&order(&cluster, 3, &format!("{bearer}\n{stranger}"))), 403);
@@ -54,21 +65,61 @@ fn web_pages_proxies_and_forged_hosts_are_no_operators() {
     assert_eq!(code(&order(&cluster, 1, &bearer)), 403, "it has no token");
     assert_undisturbed(&cluster, first);
 
-    // Those who may: over HTTP, and by command. The last one is alone by then.
-    let done = order(&cluster, 1, "Host: @host\nGaggle-Admin: 1");
-    assert!((200..300).contains(&code(&done)), "{done}");
+    // Those who may: over the socket, with the token, and by command. The last one is alone.
+    let done = http::order(&cluster.node(1).socket(), "/v1/leave", "", PATIENCE).unwrap();
+    assert_eq!(done.code, 200, "{}", String::from_utf8_lossy(&done.body));
     assert_eq!(cluster.wait_for_end(1).code(), Some(0), "{}", cluster.logs());
     let done = order(&cluster, 3, &bearer);
     assert!((200..300).contains(&code(&done)), "{done}");
     assert_eq!(cluster.wait_for_end(3).code(), Some(0), "{}", cluster.logs());
-    let node = format!("http://{}", cluster.node(2).settings.http);
-    let left = Command::new(GAGGLE)
-        .args(["leave", "--node", &node])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    assert_eq!(left.code(), Some(0));
+    // The address leads to the socket of the node that answers there.
+    let left = gaggle(&["leave", "--node", &cluster.node(2).settings.http.to_string()]);
+    assert_eq!(left.status.code(), Some(0), "{}", said(&left));
     assert_eq!(cluster.wait_for_end(2).code(), Some(0), "{}", cluster.logs());
     cluster.assert_one_goose_at_a_time();
+    for id in [1, 2, 3] {
+        assert!(!cluster.node(id).socket().exists(), "node {id} took its socket along");
+    }
+}
+
+#[test]
+fn another_user_cannot_open_the_socket_and_gives_no_orders_if_it_can() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: only root can be another user");
+    }
+    let (cluster, first) = cluster(&[]);
+    let socket = cluster.node(1).socket();
+    let mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(cluster.folder(), 0o755);
+    let socket = socket.display().to_string();
+    // Where that user may read it.
+    let program = cluster.folder().join("gaggle");
+    std::fs::copy(GAGGLE, &program).unwrap();
+    let as_nobody = || {
+        Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+            .arg(&program)
+            .args(["step-down", "--node", &socket])
+            .env_clear()
+            .output()
+    };
+    let Ok(refused) = as_nobody() else {
+        return println!("skipped: setpriv cannot be started");
+    };
+    if said(&refused).starts_with("setpriv: ") {
+        return println!("skipped: {}", said(&refused));
+    }
+    let words = format!(
+        "gaggle: {socket} is another user's: type the command as the user as whom the node runs, \
+         or as root\n"
+    );
+    assert_eq!((said(&refused), refused.status.code()), (words, Some(1)));
+    // Somebody opens the file to all: they can ask, but not order.
+    mode(Path::new(&socket), 0o666);
+    let refused = as_nobody().unwrap();
+    assert!(said(&refused).contains("user 65534 opened the node's socket"), "{}", said(&refused));
+    assert_eq!(refused.status.code(), Some(1));
+    assert_undisturbed(&cluster, first);
 }

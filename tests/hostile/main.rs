@@ -15,8 +15,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use harness::Cluster;
 use harness::watch::{Leadership, Watch};
+use harness::{Cluster, PATIENCE};
 
 /// Often enough to see a lease that is claimed twice, seldom enough for a busy machine.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(10);
@@ -40,9 +40,9 @@ fn assert_undisturbed(cluster: &Cluster, first: Leadership) {
 
 /// A connection to a node's HTTP port.
 fn connected(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect_timeout(&address, harness::PATIENCE).expect("it listens");
-    stream.set_read_timeout(Some(harness::PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(harness::PATIENCE)).unwrap();
+    let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 

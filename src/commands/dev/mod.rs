@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::arguments::DevArguments;
+use super::find_node::socket_of;
 use super::{Audience, CommandError, Exit, print, runtime};
 use crate::shell::http::client::{NodeUrl, Question, ask};
 use crate::shell::http::views::StatusView;
@@ -104,7 +105,9 @@ async fn watched(plan: &Plan, children: &mut Children) -> Result<(), CommandErro
     for node in view.brought_back() {
         let question = Question::Post { path: "/v1/leave", body: String::new(), token: None };
         // Whoever started it sees how it ends.
-        let _ = ask(&node.http.into(), question, LEAVE_LIMIT).await;
+        if let Some(socket) = socket_of(&node.http.into(), LEAVE_LIMIT).await {
+            let _ = ask(&socket, question, LEAVE_LIMIT).await;
+        }
     }
     outcome
 }

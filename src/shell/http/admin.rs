@@ -1,19 +1,27 @@
 //! Who may give orders.
 //!
-//! An operator is whoever holds the admin token, or a person at the node's own machine. A
-//! request from loopback is *not* proof of the latter: a web page in a browser on the same
-//! machine, a rebound DNS name or a reverse proxy come from there too. Each of them gives
-//! itself away by a header that a command line does not send, and none can add
-//! `Gaggle-Admin: 1` to a cross-site request without asking first.
+//! An operator is whoever the file system lets open the node's control socket, or whoever holds
+//! the admin token. Coming from loopback proves nothing: a reverse proxy on the machine, a
+//! browser, and a port that a container hands on come from there too, on behalf of anybody.
+//!
+//! The token counts over loopback only. From elsewhere it came in the clear, and whoever could
+//! read along has it now; so it is refused without being looked at.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use hyper::header::{AUTHORIZATION, FORWARDED, HOST, HeaderMap, ORIGIN};
-use hyper::http::uri::Authority;
+use hyper::header::{AUTHORIZATION, FORWARDED, HeaderMap, ORIGIN};
 
-/// The header of an operator on the same machine.
-pub const ADMIN_HEADER: &str = "gaggle-admin";
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// From this address, over TCP.
+    Tcp(IpAddr),
+    /// Over the control socket, from the node's own user or from root.
+    Operator,
+    /// Over the control socket, from the user of this number.
+    OtherUser(u32),
+}
 
 /// The admin token: a secret, never shown.
 #[derive(Clone)]
@@ -54,91 +62,80 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Why an order was not taken.
+/// Why an order was not taken, and how it would be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A web page asks.
-    #[error("the request has an Origin header: orders are not taken from web pages")]
-    CrossSite,
-    /// A proxy asks.
-    #[error("the request was forwarded by a proxy: orders from this machine must come directly")]
+    #[error(
+        "the request comes from a browser (it has an Origin or a Sec-Fetch-Site header): orders \
+         are not taken from web pages. {WAY}"
+    )]
+    Browser,
+    /// A proxy asks, and says so.
+    #[error(
+        "the request was handed on by a proxy (it has a Forwarded or an X-Forwarded-For header): \
+         orders are not taken from one. {WAY}"
+    )]
     Proxied,
-    /// A name that somebody pointed at this machine.
-    #[error("the Host header must be an IP address or localhost for an order from this machine")]
-    Host,
+    /// Over TCP from another address than loopback, with a token.
+    #[error(
+        "a token came in the clear from {0}, which is not loopback: it was not looked at, and if \
+         it is this node's, replace it, for others may have read it. {WAY}"
+    )]
+    Exposed(IpAddr),
+    /// Over TCP without a token.
+    #[error("orders are not taken over TCP without the node's admin token. {WAY}")]
+    NoToken,
+    /// The node has no token that could be the right one.
+    #[error(
+        "this node was started without --admin-token-file, so no token is the right one. {WAY}"
+    )]
+    NoneSet,
     /// The bearer token is not the admin token.
-    #[error("the bearer token is not this node's admin token")]
-    Token,
-    /// From this machine, without the header.
-    #[error("send the header \"Gaggle-Admin: 1\" with an order from this machine")]
-    Header,
-    /// From elsewhere, without a token.
-    #[error("orders are taken from the node's own machine, or with the admin token")]
-    Remote,
+    #[error("the bearer token is not this node's admin token. {WAY}")]
+    WrongToken,
+    /// Over the socket, from a user who should not have been able to open it.
+    #[error(
+        "user {0} opened the node's socket, but only the node's own user and root give orders \
+         there: type the command as one of them"
+    )]
+    OtherUser(u32),
 }
 
-/// Whether `peer`, sending `headers` to `authority` (of an absolute request target), is an
-/// operator.
+/// How orders are given.
+const WAY: &str = "Type the command on the node's own machine, as the node's user or as root \
+                   (`gaggle step-down`: it finds the node's socket), or send \"Authorization: \
+                   Bearer TOKEN\" from loopback";
+
+/// Whether `peer`, sending `headers`, is an operator.
 ///
 /// # Errors
 /// The first reason why not.
-pub fn check(
-    peer: IpAddr,
-    authority: Option<&Authority>,
-    headers: &HeaderMap,
-    token: Option<&Token>,
-) -> Result<(), Refusal> {
-    let local = peer.to_canonical().is_loopback();
-    if local {
-        refuse_strangers(authority, headers)?;
-    }
-    if let (Some(token), Some(given)) = (token, bearer(headers)) {
-        return if token.matches(given) { Ok(()) } else { Err(Refusal::Token) };
-    }
-    if !local {
-        return Err(Refusal::Remote);
-    }
-    let mut values = headers.get_all(ADMIN_HEADER).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) if value == "1" => Ok(()),
-        _ => Err(Refusal::Header),
-    }
-}
-
-/// What comes from loopback and is still no operator.
-fn refuse_strangers(authority: Option<&Authority>, headers: &HeaderMap) -> Result<(), Refusal> {
-    if headers.contains_key(ORIGIN) {
-        return Err(Refusal::CrossSite);
+pub fn check(peer: Peer, headers: &HeaderMap, token: Option<&Token>) -> Result<(), Refusal> {
+    if headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site") {
+        return Err(Refusal::Browser);
     }
     if headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for") {
         return Err(Refusal::Proxied);
     }
-    let mut hosts = headers.get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
-        (Some(host), None) => host.to_str().map_err(|_| Refusal::Host)?,
-        _ => return Err(Refusal::Host),
+    let address = match peer {
+        Peer::Operator => return Ok(()),
+        Peer::OtherUser(user) => return Err(Refusal::OtherUser(user)),
+        Peer::Tcp(address) => address.to_canonical(),
     };
-    if !is_plain_host(host) || !authority.is_none_or(|name| is_plain_host(name.as_str())) {
-        return Err(Refusal::Host);
+    match (headers.contains_key(AUTHORIZATION), token) {
+        (false, _) => Err(Refusal::NoToken),
+        (true, _) if !address.is_loopback() => Err(Refusal::Exposed(address)),
+        (true, None) => Err(Refusal::NoneSet),
+        (true, Some(token)) if bearer(headers).is_some_and(|given| token.matches(given)) => Ok(()),
+        (true, Some(_)) => Err(Refusal::WrongToken),
     }
-    Ok(())
-}
-
-/// An IP address or `localhost`, with or without a port.
-fn is_plain_host(host: &str) -> bool {
-    if host.parse::<SocketAddr>().is_ok() || host.parse::<std::net::Ipv4Addr>().is_ok() {
-        return true;
-    }
-    if let Some(six) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return six.parse::<std::net::Ipv6Addr>().is_ok();
-    }
-    let (name, port) = host.split_once(':').unwrap_or((host, "1"));
-    name.eq_ignore_ascii_case("localhost") && port.parse::<u16>().is_ok()
 }
 
 /// The credentials of a single `Authorization: Bearer` header.
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let value = headers.get(AUTHORIZATION)?.as_bytes();
-    let (scheme, rest) = value.split_at_checked(7)?;
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, rest) = value.as_bytes().split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| rest.trim_ascii())
 }

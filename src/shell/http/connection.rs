@@ -7,7 +7,6 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -24,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::admin::Peer;
 use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
 use super::recent::RecentStatus;
@@ -52,7 +52,7 @@ pub(super) struct Connection<V> {
     pub(super) options: Arc<Options>,
     /// Of all connections.
     pub(super) status: Arc<RecentStatus>,
-    pub(super) peer: IpAddr,
+    pub(super) peer: Peer,
     /// Whether a request is being answered.
     pub(super) busy: Arc<AtomicBool>,
     /// Whether a request was refused before all of it was read.

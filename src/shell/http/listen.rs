@@ -48,8 +48,7 @@ impl Listener {
             node: node.clone(),
             reason: error.to_string(),
         };
-        let stream = connect(node).await?;
-        let peer = stream.peer_addr().map_err(|error| garbled(&error))?;
+        let (stream, peer) = connect(node).await?;
         let mut request = Request::builder().uri(path).header(HOST, peer.to_string());
         if let Some(last) = last {
             request = request.header("last-event-id", last);

@@ -1,8 +1,8 @@
 //! What a node answers over HTTP, and the small client that asks it.
 //!
 //! ```text
-//! listener -> server (limits, time) -> routes (pure) -> views / problem
-//!                 |                        ^
+//! listeners -> server (limits, time) -> routes (pure) -> views / problem
+//!  TCP, socket    |                        ^
 //!                 +-- orders ------------> NodeView (the node's handle, or a test's double)
 //! ```
 //!
@@ -12,7 +12,6 @@
 //! the answer, by the lease deadline and the holder clock: nothing is cached by others
 //! (`Cache-Control: no-store`), and here only what would come out the same ([`recent`]).
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -30,6 +29,7 @@ use crate::vocabulary::time::HolderTime;
 pub mod admin;
 pub mod client;
 mod connection;
+mod control;
 pub mod listen;
 mod metrics;
 mod page;
@@ -47,7 +47,7 @@ pub mod views;
 
 #[cfg(feature = "simulation")]
 pub use server::serve_connection;
-pub use server::{ServerThread, serve, spawn_thread};
+pub use server::{Listeners, ServerThread, serve, spawn_thread};
 
 /// What the server needs of a node: to look at it, and to pass orders on.
 pub trait NodeView: Clone + Send + Sync + 'static {
@@ -69,6 +69,10 @@ pub trait NodeView: Clone + Send + Sync + 'static {
     fn forget(&self, id: NodeId) -> impl Future<Output = Result<(), OrderError>> + Send;
     /// See [`Handle::leave`].
     fn leave(&self) -> impl Future<Output = Result<(), OrderError>> + Send;
+    /// Done when the node has ended and takes no more orders. A double never ends.
+    fn ended(&self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
 }
 
 impl NodeView for Handle {
@@ -97,6 +101,10 @@ impl NodeView for Handle {
     async fn leave(&self) -> Result<(), OrderError> {
         // Whoever asked is told what is left of it: nothing.
         Handle::leave(self).await.map(|_| ()).map_err(|_| OrderError::Unavailable)
+    }
+    async fn ended(&self) {
+        // However it ended.
+        let _ = Handle::ended(self).await;
     }
 }
 
@@ -127,7 +135,7 @@ pub struct Options {
     pub farewell: Duration,
     /// A voter counts as reachable if its last answer is no older than this.
     pub reachable_within: Duration,
-    /// The secret that makes a request from anywhere an operator's.
+    /// The secret that makes a request over TCP from loopback an operator's.
     pub admin_token: Option<admin::Token>,
     /// Lines of the process's log that were dropped, as whoever writes it counts them.
     pub log_lines_dropped: Arc<AtomicU64>,
@@ -170,13 +178,4 @@ pub enum ServeError {
     /// No thread or runtime could be made.
     #[error("cannot start the HTTP thread: {0}")]
     Thread(#[source] std::io::Error),
-}
-
-impl ServeError {
-    fn listener(listener: &std::net::TcpListener, source: std::io::Error) -> Self {
-        let address = listener
-            .local_addr()
-            .map_or_else(|_| "its address".to_owned(), |address: SocketAddr| address.to_string());
-        Self::Listener { address, source }
-    }
 }

@@ -5,7 +5,6 @@
 //! server reads the body, [`Order::parse`] understands it, and [`carried_out`] words the
 //! outcome.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -14,7 +13,7 @@ use hyper::{Method, Response, StatusCode, Uri};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::admin::{self, Token};
+use super::admin::{self, Peer, Token};
 use super::metrics;
 use super::page;
 use super::past;
@@ -46,7 +45,7 @@ pub struct Request<'a> {
     /// The headers.
     pub headers: &'a HeaderMap,
     /// Who asks.
-    pub peer: IpAddr,
+    pub peer: Peer,
 }
 
 /// What to do with a request.
@@ -204,7 +203,7 @@ fn order(request: Request<'_>, token: Option<&Token>, kind: OrderKind) -> Outcom
             return Outcome::Answer(Problem::method_not_allowed(method, ORDER_METHODS));
         }
     }
-    match admin::check(request.peer, request.uri.authority(), request.headers, token) {
+    match admin::check(request.peer, request.headers, token) {
         Ok(()) => Outcome::Order(kind),
         Err(refusal) => Outcome::Answer(Kind::Forbidden.with(refusal.to_string()).response()),
     }

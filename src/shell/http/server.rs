@@ -5,87 +5,169 @@
 //! cannot lock out a health check.
 
 use std::collections::BTreeMap;
-#[cfg(feature = "simulation")]
-use std::net::IpAddr;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-#[cfg(feature = "simulation")]
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::admin::Peer;
 use super::connection::Connection;
+use super::control::ControlListener;
+use super::recent::RecentStatus;
 use super::{NodeView, Options, ServeError};
+use crate::shell::control_socket::ControlSocket;
 use crate::shell::history::History;
 
+/// At most so many connections over the control socket, and of them so many that wait or read
+/// events: more than a person and a few scripts need.
+const OPERATORS_MAX: usize = 64;
+const OPERATORS_WAITING_MAX: usize = 48;
 /// After a failed accept (too many open files, mostly) the loop rests for so long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves HTTP on `listener` until `stop` is done, then lets answers under way be written.
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everybody.
+    pub tcp: TcpListener,
+    /// For operators, if there is such a socket.
+    pub control: Option<ControlSocket>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, control: None }
+    }
+}
+
+/// Serves HTTP on `listeners` until `stop` is done, then lets answers under way be written. The
+/// control socket is gone as soon as the node has ended.
 ///
 /// # Errors
-/// If the listener cannot be taken over by the runtime; nothing was accepted then.
+/// If a listener cannot be taken over by the runtime; nothing was accepted then.
 pub async fn serve<V: NodeView>(
-    listener: TcpListener,
+    listeners: Listeners,
     view: V,
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    if let Err(source) = listener.set_nonblocking(true) {
-        return Err(ServeError::listener(&listener, source));
-    }
+    let Listeners { tcp: listener, control } = listeners;
     let address = listener.local_addr();
-    let listener = tokio::net::TcpListener::from_std(listener).map_err(|source| {
+    let taken = listener.set_nonblocking(true);
+    let listener = taken.and_then(|()| tokio::net::TcpListener::from_std(listener));
+    let listener = listener.map_err(|source| {
         let address = address.map_or_else(|_| "its address".to_owned(), |a| a.to_string());
         ServeError::Listener { address, source }
     })?;
+    let mut control = ControlListener::new(control)?;
     let (closing, closed) = watch::channel(false);
-    let (history, readers) = (relay(view.history()), Arc::default());
-    let status = Arc::default();
-    let mut table = Table::default();
-    let options = Arc::new(options);
-    tokio::pin!(stop);
+    let farewell = options.farewell;
+    let strangers = Surroundings::new(&view, options, closed);
+    // Places of their own: no crowd of strangers keeps an operator out.
+    let operators = strangers.with_limits(OPERATORS_MAX, OPERATORS_WAITING_MAX);
+    let (mut table, mut operator_table) = (Table::default(), Table::default());
+    let ended = view.ended();
+    tokio::pin!(stop, ended);
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
+            () = &mut ended, if control.is_open() => control.close(),
             Some(ended) = table.tasks.join_next_with_id() => table.forget(ended),
+            Some(ended) = operator_table.tasks.join_next_with_id() => operator_table.forget(ended),
+            accepted = control.accept() => match accepted {
+                Ok((stream, peer)) => operator_table.add(stream, &operators, &view, peer),
+                Err(error) => {
+                    // Strangers make room first, whatever they are doing.
+                    let made = table.drop_oldest_idle() || table.drop_oldest();
+                    let _ = made || operator_table.drop_oldest_idle();
+                    pause(&error).await;
+                }
+            },
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    if table.make_room(options.connections_max) {
-                        table.add(stream, Connection {
-                            view: view.clone(),
-                            options: Arc::clone(&options),
-                            status: Arc::clone(&status),
-                            peer: peer.ip(),
-                            busy: Arc::default(),
-                            unread: AtomicBool::new(false),
-                            history: history.clone(),
-                            readers: Arc::clone(&readers),
-                            closing: closed.clone(),
-                            activity: Arc::default(),
-                            aged: watch::Sender::new(false),
-                        });
-                    }
+                    // Answers are small and complete: waiting to send them together gains nothing.
+                    let _ = stream.set_nodelay(true);
+                    table.add(stream, &strangers, &view, Peer::Tcp(peer.ip()));
                 }
                 Err(error) => {
-                    tracing::debug!(%error, "an HTTP connection could not be accepted");
                     table.drop_oldest_idle();
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    pause(&error).await;
                 }
             },
         }
     }
     drop(listener);
+    control.close();
     // Idle connections end at once; whoever holds the receiver is only waiting for this.
     let _ = closing.send(true);
-    let farewell = async { while table.tasks.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(options.farewell, farewell).await;
+    let goodbye = async {
+        while table.tasks.join_next().await.is_some() {}
+        while operator_table.tasks.join_next().await.is_some() {}
+    };
+    let _ = tokio::time::timeout(farewell, goodbye).await;
+    control.removed();
     Ok(())
+}
+
+/// After a failed accept, most likely for want of open files.
+async fn pause(error: &std::io::Error) {
+    tracing::debug!(%error, "an HTTP connection could not be accepted");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// What all connections of one listener have in common.
+struct Surroundings {
+    options: Arc<Options>,
+    status: Arc<RecentStatus>,
+    history: watch::Receiver<Arc<History>>,
+    readers: Arc<AtomicUsize>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Surroundings {
+    fn new<V: NodeView>(view: &V, options: Options, closing: watch::Receiver<bool>) -> Self {
+        let history = relay(view.history());
+        Self {
+            options: Arc::new(options),
+            status: Arc::default(),
+            history,
+            readers: Arc::default(),
+            closing,
+        }
+    }
+
+    /// The same for another listener, with limits of its own.
+    fn with_limits(&self, connections_max: usize, readers_max: usize) -> Self {
+        let options = Options { connections_max, readers_max, ..Options::clone(&self.options) };
+        Self {
+            options: Arc::new(options),
+            status: Arc::clone(&self.status),
+            history: self.history.clone(),
+            readers: Arc::default(),
+            closing: self.closing.clone(),
+        }
+    }
+
+    fn connection<V: NodeView>(&self, view: &V, peer: Peer) -> Connection<V> {
+        Connection {
+            view: view.clone(),
+            options: Arc::clone(&self.options),
+            status: Arc::clone(&self.status),
+            peer,
+            busy: Arc::default(),
+            unread: AtomicBool::new(false),
+            history: self.history.clone(),
+            readers: Arc::clone(&self.readers),
+            closing: self.closing.clone(),
+            activity: Arc::default(),
+            aged: watch::Sender::new(false),
+        }
+    }
 }
 
 /// A copy of the node's history that readers wait on. The node wakes this task alone, however
@@ -104,28 +186,21 @@ fn relay(mut source: watch::Receiver<Arc<History>>) -> watch::Receiver<Arc<Histo
 
 /// Serves one connection that was accepted elsewhere, to its end: a fuzzer's.
 #[cfg(feature = "simulation")]
-pub async fn serve_connection<S, V>(stream: S, peer: IpAddr, view: V, options: Arc<Options>)
+pub async fn serve_connection<S, V>(stream: S, peer: Peer, view: V, options: Options)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     V: NodeView,
 {
     // Nobody closes it from here: the limits in `options` do.
     let (_open, closing) = watch::channel(false);
-    let history = view.history();
-    let connection = Connection {
-        view,
-        options,
+    let surroundings = Surroundings {
+        options: Arc::new(options),
         status: Arc::default(),
-        peer,
-        busy: Arc::default(),
-        unread: AtomicBool::new(false),
-        history,
+        history: view.history(),
         readers: Arc::default(),
         closing,
-        activity: Arc::default(),
-        aged: watch::Sender::new(false),
     };
-    connection.run(stream).await;
+    surroundings.connection(&view, peer).run(stream).await;
 }
 
 /// The connections there are, oldest first.
@@ -143,12 +218,19 @@ struct Entry {
 }
 
 impl Table {
-    fn add<V: NodeView>(&mut self, stream: TcpStream, connection: Connection<V>) {
+    /// Serves `stream`, if there is room for it.
+    fn add<S, V>(&mut self, stream: S, around: &Surroundings, view: &V, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        V: NodeView,
+    {
+        if !self.make_room(around.options.connections_max) {
+            return;
+        }
+        let connection = around.connection(view, peer);
         let number = self.next;
         self.next += 1;
         let busy = Arc::clone(&connection.busy);
-        // Answers are small and complete: waiting to send them together gains nothing.
-        let _ = stream.set_nodelay(true);
         let abort = self.tasks.spawn(async move {
             connection.run(stream).await;
             number
@@ -164,13 +246,21 @@ impl Table {
 
     fn drop_oldest_idle(&mut self) -> bool {
         let idle = self.entries.iter().find(|(_, entry)| !entry.busy.load(Ordering::Relaxed));
-        let Some(number) = idle.map(|(number, _)| *number) else {
-            return false;
-        };
-        if let Some(entry) = self.entries.remove(&number) {
+        let number = idle.map(|(number, _)| *number);
+        number.is_some_and(|number| self.drop_one(number))
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let number = self.entries.keys().next().copied();
+        number.is_some_and(|number| self.drop_one(number))
+    }
+
+    fn drop_one(&mut self, number: u64) -> bool {
+        let entry = self.entries.remove(&number);
+        entry.is_some_and(|entry| {
             entry.abort.abort();
-        }
-        true
+            true
+        })
     }
 
     fn forget(&mut self, ended: Result<(tokio::task::Id, u64), tokio::task::JoinError>) {
@@ -233,12 +323,13 @@ impl Drop for ServerThread {
 /// # Errors
 /// If the thread or its runtime cannot be made; nothing was accepted then.
 pub fn spawn_thread<V: NodeView>(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     view: V,
     options: Options,
 ) -> Result<ServerThread, ServeError> {
-    let address = listener
-        .local_addr()
+    let listeners = listeners.into();
+    let address = listeners.tcp.local_addr();
+    let address = address
         .map_err(|source| ServeError::Listener { address: "its address".to_owned(), source })?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -249,7 +340,7 @@ pub fn spawn_thread<V: NodeView>(
         let stopped = async move {
             let _ = stopped.await;
         };
-        if let Err(error) = runtime.block_on(serve(listener, view, options, stopped)) {
+        if let Err(error) = runtime.block_on(serve(listeners, view, options, stopped)) {
             tracing::error!(%error, "the HTTP server has ended");
         }
     };

@@ -106,7 +106,7 @@ fn an_unfinished_head_is_timed_out() {
 fn an_unfinished_body_is_timed_out() {
     let timeout = Duration::from_millis(100);
     let server = duck_server(Options { body_timeout: timeout, ..options() });
-    let head = "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\nGaggle-Admin: 1\r\n";
+    let head = format!("POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}");
     let answer = exchanged(&server, format!("{head}Content-Length: 10\r\n\r\n{{").as_bytes());
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     still_answers(&server);
@@ -132,7 +132,7 @@ fn huge_heads_are_refused_and_the_reason_arrives() {
 fn huge_bodies_are_refused_and_the_reason_arrives() {
     let double = Double::new(duck(), 5_000);
     let server = served(&double, options());
-    let head = "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\nGaggle-Admin: 1\r\n";
+    let head = format!("POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}");
     let body = "x".repeat(100_000);
     let declared = format!("{head}Content-Length: 100000\r\n\r\n{body}");
     let answer = exchanged(&server, declared.as_bytes());

@@ -43,7 +43,7 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
     let bare = (path.to_owned(), String::new());
     let with = |query: &str| (format!("{path}{query}"), String::new());
     let order = |body: &str| {
-        let head = format!("Gaggle-Admin: 1\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let head = format!("{BEARER}Content-Length: {}\r\n\r\n{body}", body.len());
         (path.to_owned(), head)
     };
     match (path, method) {
@@ -62,14 +62,14 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             order(""),
             order("{\"to\":99}"),
             order("nonsense"),
-            (path.to_owned(), "Gaggle-Admin: 1\r\nContent-Length: 99999\r\n".to_owned()),
+            (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
         ("/v1/forget", "post") => vec![
             bare,
             order("{\"id\":4}"),
             order("{\"id\":99}"),
             order("{}"),
-            (path.to_owned(), "Gaggle-Admin: 1\r\nContent-Length: 99999\r\n".to_owned()),
+            (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
         ("/v1/leave", "post") => vec![bare, order("")],
         _ => vec![bare],
@@ -161,7 +161,7 @@ fn what_the_document_does_not_know_is_refused() {
             if methods.get(method).is_some() {
                 continue;
             }
-            let answer = asked(&server, method, path, "Gaggle-Admin: 1\r\n");
+            let answer = asked(&server, method, path, BEARER);
             assert_eq!(answer.status, "405", "{method} {path}");
             let named: Vec<String> = answer.allow.split(", ").map(str::to_lowercase).collect();
             let known: Vec<&String> = methods.as_object().unwrap().keys().collect();

@@ -1,23 +1,25 @@
 //! Who may give orders: a matrix of where a request comes from and what it carries.
 
-use std::net::IpAddr;
-
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::admin::{Refusal, Token, check};
+use super::super::admin::{Peer, Refusal, Token, check};
+use super::SECRET;
 
-const HERE: &str = "127.0.0.1";
-const ELSEWHERE: &str = "192.0.2.7";
-const SECRET: &str = "correct-horse-battery";
+const LOOPBACKS: [&str; 4] = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"];
+const ELSEWHERE: [&str; 4] = ["192.0.2.7", "2001:db8::7", "172.17.0.1", "::ffff:192.0.2.7"];
 
-fn judged(peer: &str, fields: &[(&str, &str)], token: bool) -> Result<(), Refusal> {
+fn tcp(address: &str) -> Peer {
+    Peer::Tcp(address.parse().unwrap())
+}
+
+fn judged(peer: Peer, fields: &[(&str, &str)], token: bool) -> Result<(), Refusal> {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
         let name: HeaderName = name.parse().unwrap();
         headers.append(name, HeaderValue::from_str(value).unwrap());
     }
     let token = token.then(|| Token::new(SECRET).unwrap());
-    check(peer.parse::<IpAddr>().unwrap(), None, &headers, token.as_ref())
+    check(peer, &headers, token.as_ref())
 }
 
 const HOST: (&str, &str) = ("host", "127.0.0.1:9000");
@@ -25,68 +27,92 @@ const ADMIN: (&str, &str) = ("gaggle-admin", "1");
 const BEARER: (&str, &str) = ("authorization", "Bearer correct-horse-battery");
 
 #[test]
-fn from_the_same_machine_the_header_is_enough_and_needed() {
-    assert_eq!(judged(HERE, &[HOST, ADMIN], false), Ok(()));
-    assert_eq!(judged("::1", &[HOST, ADMIN], false), Ok(()));
-    assert_eq!(judged("::ffff:127.0.0.1", &[HOST, ADMIN], false), Ok(()));
-    assert_eq!(judged(HERE, &[HOST, ADMIN], true), Ok(()), "a token does not take it away");
-    assert_eq!(judged(HERE, &[HOST], false), Err(Refusal::Header));
-    assert_eq!(judged(HERE, &[HOST, ("gaggle-admin", "0")], false), Err(Refusal::Header));
-    assert_eq!(judged(HERE, &[HOST, ADMIN, ADMIN], false), Err(Refusal::Header));
-}
-
-#[test]
-fn web_pages_and_proxies_on_the_same_machine_are_refused() {
+fn over_the_socket_its_owner_and_root_need_nothing_else() {
     for token in [false, true] {
-        for admin in [ADMIN, BEARER] {
-            let with = |name, value| judged(HERE, &[HOST, admin, (name, value)], token);
-            assert_eq!(with("origin", "https://evil.example"), Err(Refusal::CrossSite));
-            assert_eq!(with("origin", "null"), Err(Refusal::CrossSite));
-            assert_eq!(with("forwarded", "for=192.0.2.7"), Err(Refusal::Proxied));
-            assert_eq!(with("x-forwarded-for", "192.0.2.7"), Err(Refusal::Proxied));
+        assert_eq!(judged(Peer::Operator, &[], token), Ok(()));
+        assert_eq!(judged(Peer::Operator, &[("host", "evil.example")], token), Ok(()));
+        assert_eq!(judged(Peer::OtherUser(7), &[BEARER], token), Err(Refusal::OtherUser(7)));
+    }
+}
+
+#[test]
+fn over_tcp_nothing_but_the_token_counts_wherever_it_comes_from() {
+    for address in LOOPBACKS.iter().chain(&ELSEWHERE) {
+        for fields in [&[][..], &[HOST], &[HOST, ADMIN], &[("x-real-ip", "127.0.0.1")]] {
+            for token in [false, true] {
+                let verdict = judged(tcp(address), fields, token);
+                assert_eq!(verdict, Err(Refusal::NoToken), "{address}, {fields:?}");
+            }
+        }
+    }
+    for address in LOOPBACKS {
+        assert_eq!(judged(tcp(address), &[BEARER], true), Ok(()), "{address}");
+        assert_eq!(judged(tcp(address), &[BEARER], false), Err(Refusal::NoneSet), "{address}");
+        // By way of a proxy that does not say what it is.
+        assert_eq!(judged(tcp(address), &[("host", "goose.example"), BEARER], true), Ok(()));
+    }
+    let wrong = ["Bearer wrong-horse-battery", "Bearer ", "Bearer correct-horse-batter", "Bearer"];
+    for value in wrong.iter().chain(&["Basic Y29ycmVjdA==", "correct-horse-battery", ""]) {
+        let verdict = judged(tcp("127.0.0.1"), &[HOST, ADMIN, ("authorization", value)], true);
+        assert_eq!(verdict, Err(Refusal::WrongToken), "{value}");
+    }
+    let verdict = judged(tcp("127.0.0.1"), &[BEARER, BEARER], true);
+    assert_eq!(verdict, Err(Refusal::WrongToken), "two of them");
+}
+
+#[test]
+fn a_token_from_elsewhere_is_not_even_looked_at() {
+    for address in ELSEWHERE {
+        let shown = address.parse::<std::net::IpAddr>().unwrap().to_canonical();
+        for value in ["Bearer correct-horse-battery", "Bearer wrong-horse-battery", "Basic x"] {
+            for token in [false, true] {
+                let verdict = judged(tcp(address), &[HOST, ("authorization", value)], token);
+                assert_eq!(verdict, Err(Refusal::Exposed(shown)), "{value} from {address}");
+            }
+        }
+    }
+    let words = Refusal::Exposed("192.0.2.7".parse().unwrap()).to_string();
+    assert!(words.contains("replace it") && words.contains("192.0.2.7"), "{words}");
+}
+
+#[test]
+fn browsers_and_proxies_are_refused_even_with_the_token_and_over_the_socket() {
+    for peer in [tcp("127.0.0.1"), Peer::Operator, tcp("192.0.2.7")] {
+        for token in [false, true] {
+            for more in [ADMIN, BEARER] {
+                let with = |name, value| judged(peer, &[HOST, more, (name, value)], token);
+                for (name, value) in [
+                    ("origin", "https://evil.example"),
+                    ("origin", "null"),
+                    ("sec-fetch-site", "cross-site"),
+                    ("sec-fetch-site", "same-origin"),
+                ] {
+                    assert_eq!(with(name, value), Err(Refusal::Browser), "{name}: {value}");
+                }
+                for value in ["192.0.2.7", "127.0.0.1", ""] {
+                    assert_eq!(with("x-forwarded-for", value), Err(Refusal::Proxied));
+                }
+                assert_eq!(with("forwarded", "for=127.0.0.1"), Err(Refusal::Proxied));
+            }
         }
     }
 }
 
 #[test]
-fn on_the_same_machine_only_addresses_and_localhost_are_hosts() {
-    let sound = ["127.0.0.1", "127.0.0.1:9000", "[::1]", "[::1]:9000", "localhost"];
-    for host in sound.iter().chain(&["LOCALHOST:9000", "10.0.0.1:1"]) {
-        assert_eq!(judged(HERE, &[("host", host), ADMIN], false), Ok(()), "{host}");
+fn every_refusal_names_the_way() {
+    let address = "192.0.2.7".parse().unwrap();
+    for refusal in [
+        Refusal::Browser,
+        Refusal::Proxied,
+        Refusal::Exposed(address),
+        Refusal::NoToken,
+        Refusal::NoneSet,
+        Refusal::WrongToken,
+    ] {
+        let words = refusal.to_string();
+        assert!(words.contains("`gaggle step-down`"), "{words}");
+        assert!(words.contains("\"Authorization: Bearer TOKEN\" from loopback"), "{words}");
     }
-    let forged = ["evil.example", "evil.example:9000", "localhost.evil.example", "", "::1"];
-    for host in forged.iter().chain(&["127.0.0.1.evil.example", "localhost:x", "127.0.0.1@evil"]) {
-        let verdict = judged(HERE, &[("host", host), ADMIN], false);
-        assert_eq!(verdict, Err(Refusal::Host), "{host}");
-    }
-    assert_eq!(judged(HERE, &[ADMIN], false), Err(Refusal::Host), "none");
-    assert_eq!(judged(HERE, &[HOST, HOST, ADMIN], false), Err(Refusal::Host), "two");
-    let target = "evil.example:9000".parse().unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert("host", HeaderValue::from_static("127.0.0.1"));
-    headers.insert("gaggle-admin", HeaderValue::from_static("1"));
-    let verdict = check(HERE.parse().unwrap(), Some(&target), &headers, None);
-    assert_eq!(verdict, Err(Refusal::Host), "in the target");
-}
-
-#[test]
-fn from_elsewhere_only_the_token_counts() {
-    assert_eq!(judged(ELSEWHERE, &[HOST, ADMIN], false), Err(Refusal::Remote));
-    assert_eq!(judged(ELSEWHERE, &[HOST, ADMIN], true), Err(Refusal::Remote));
-    assert_eq!(judged(ELSEWHERE, &[HOST, BEARER], false), Err(Refusal::Remote));
-    assert_eq!(judged(ELSEWHERE, &[HOST, BEARER], true), Ok(()));
-    assert_eq!(judged(ELSEWHERE, &[("host", "goose.example"), BEARER], true), Ok(()));
-    assert_eq!(judged(HERE, &[HOST, BEARER], true), Ok(()));
-    for wrong in ["Bearer wrong-horse-battery", "Bearer ", "Bearer correct-horse-batter"] {
-        for peer in [HERE, ELSEWHERE] {
-            let fields = [HOST, ADMIN, ("authorization", wrong)];
-            assert_eq!(judged(peer, &fields, true), Err(Refusal::Token), "{wrong} from {peer}");
-        }
-    }
-    assert_eq!(
-        judged(ELSEWHERE, &[("authorization", "Basic Y29ycmVjdA==")], true),
-        Err(Refusal::Remote)
-    );
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::admin::Token;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
@@ -26,6 +27,7 @@ use crate::vocabulary::timing::{Profile, Timing};
 
 mod abuse;
 mod contract;
+mod control;
 mod guard;
 mod orders;
 mod recent;
@@ -237,8 +239,13 @@ fn beats(last: HolderTime) -> Pulse {
     Pulse { last, ended: false }
 }
 
+/// The admin token, and the header of whoever holds it.
+const SECRET: &str = "correct-horse-battery";
+const BEARER: &str = "Authorization: Bearer correct-horse-battery\r\n";
+
 fn options() -> Options {
-    Options::new(Duration::from_millis(200))
+    let admin_token = Some(Token::new(SECRET).unwrap());
+    Options { admin_token, ..Options::new(Duration::from_millis(200)) }
 }
 
 /// The server for `double` on a port of its own.

@@ -11,7 +11,8 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn post(server: &ServerThread, path: &str, body: &str) -> Answer {
     let node = NodeUrl::from(server.address());
-    let question = Question::Post { path, body: body.to_owned(), token: None };
+    let token = Token::new(SECRET).unwrap();
+    let question = Question::Post { path, body: body.to_owned(), token: Some(&token) };
     runtime().block_on(ask(&node, question, LIMIT)).unwrap()
 }
 
@@ -113,6 +114,16 @@ fn urls_are_understood_or_refused() {
     assert_eq!(shown("127.0.0.1:9001/").unwrap(), "http://127.0.0.1:9001");
     assert_eq!(shown("goose.example").unwrap(), "http://goose.example:9000");
     assert_eq!(shown("http://[::1]:9001").unwrap(), "http://[::1]:9001");
+    for path in ["/run/gaggle/gaggle-3.sock", "./gaggle.sock", "state/gaggle.sock", "../x"] {
+        assert_eq!(shown(path).unwrap(), path);
+        assert_eq!(shown(&format!("unix:{path}")).unwrap(), path);
+    }
+    assert_eq!(shown("unix:///a/b.sock").unwrap(), "/a/b.sock");
+    // A folder means the socket in it.
+    let folder = tempfile::tempdir().unwrap().keep();
+    let text = folder.display().to_string();
+    assert_eq!(shown(&text).unwrap(), format!("{text}/gaggle.sock"));
+    std::fs::remove_dir(folder).unwrap();
     for wrong in [
         "https://a:1",
         "http://a:1/v1",
@@ -121,6 +132,7 @@ fn urls_are_understood_or_refused() {
         "",
         "a:b",
         "http://a:1?x",
+        "unix:",
     ] {
         let error = shown(wrong).unwrap_err().to_string();
         assert!(error.contains("http://127.0.0.1:9000"), "{wrong}: {error}");

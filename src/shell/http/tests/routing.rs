@@ -1,12 +1,13 @@
 //! Every route by every method, the shapes of the documents, and the lease's last instant.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use hyper::body::Bytes;
 use hyper::header::HeaderMap;
 use hyper::{Method, Response, Uri};
 use serde_json::{Value, json};
 
+use super::super::admin::Peer;
 use super::super::routes::{Outcome, Request, TARGET_SIZE_MAX, respond};
 use super::super::views::Moment;
 use super::*;
@@ -26,7 +27,7 @@ fn asked_when(
     let uri: Uri = target.parse().unwrap();
     let history = History::new(snapshot.process, snapshot.address, snapshot.started);
     let moment = Moment::new(snapshot, &history, now, &options());
-    let peer = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let peer = Peer::Tcp(Ipv4Addr::LOCALHOST.into());
     let request = Request { method: &method, uri: &uri, headers, peer };
     match respond(request, &moment, None) {
         Outcome::Answer(response) => response,

@@ -190,8 +190,10 @@ fn a_stopping_server_gives_up_who_does_not_go_on() {
     let options = Options { farewell, linger: LONG, body_timeout: LONG, ..options() };
     let server = served(&Double::new(duck(), 5_000), options);
     let mut stream = TcpStream::connect(server.address()).unwrap();
-    let head = "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\nGaggle-Admin: 1\r\n\
-                Content-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let head = format!(
+        "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}\
+         Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).unwrap();
     // It is being answered, and waits for the body.
     let mut reader = BufReader::new(stream);
