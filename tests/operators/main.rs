@@ -11,6 +11,7 @@ mod harness;
 
 mod history;
 mod log;
+mod machine;
 mod refusals;
 mod terminal;
 

@@ -114,6 +114,56 @@ fn haproxy_follows_the_goose_through_a_kill() {
 }
 
 #[test]
+fn haproxy_as_it_comes_makes_no_operator_of_anybody() {
+    if !is_here("haproxy") {
+        return;
+    }
+    let token = "honk-honk-honk-honk-honk";
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, Watch::new(Duration::from_millis(20), false));
+    let file = cluster.folder().join("token");
+    std::fs::write(&file, token).unwrap();
+    cluster.give_all(&["--admin-token-file", &file.display().to_string()]);
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    // On the node's machine, in front of the Goose, and with nothing said of whom it speaks for.
+    let front: SocketAddr = ([127, 0, 0, 1], free_port()).into();
+    let node = cluster.node(first.goose).settings.http;
+    let path = cluster.folder().join("haproxy.cfg");
+    let limits = "timeout connect 5s\n timeout client 30s\n timeout server 30s";
+    let file = format!(
+        "defaults\n mode http\n {limits}\nfrontend all\n bind {front}\n default_backend goose\n\
+         backend goose\n server goose {node}\n"
+    );
+    std::fs::write(&path, file).unwrap();
+    let proxy = Command::new("haproxy").arg("-f").arg(&path).stdout(Stdio::null()).spawn().unwrap();
+    let _proxy = Running(proxy);
+    let ordered = |path: &str, headers: &str| {
+        let mut stream = poll_until(PATIENCE, || TcpStream::connect(front).ok()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let rest = format!("Content-Length: 0\r\nConnection: close\r\n{headers}\r\n");
+        write!(stream, "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{rest}").unwrap();
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    };
+    for path in ["/v1/step-down", "/v1/leave"] {
+        for headers in ["", "Gaggle-Admin: 1\r\n", "X-Forwarded-For: 127.0.0.1\r\n"] {
+            let answer = ordered(path, headers);
+            assert!(answer.starts_with("HTTP/1.1 403 "), "{path}, {headers}: {answer}");
+        }
+    }
+    assert_eq!(cluster.wait_for_agreement(&ids, 0), first);
+    // The token is what proves the right, whoever hands it on.
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    let moved = poll_until(PATIENCE, || {
+        ordered("/v1/step-down", &bearer).starts_with("HTTP/1.1 200 ").then_some(())
+    });
+    assert!(moved.is_some(), "{}", ordered("/v1/step-down", &bearer));
+    cluster.wait_for_agreement(&ids, first.term);
+}
+
+#[test]
 fn prometheus_understands_the_metrics_and_the_rules() {
     if !is_here("promtool") {
         return;
