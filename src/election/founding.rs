@@ -6,12 +6,16 @@
 //! founded is the map of all nonces. Whoever finds its own nonce in such a map knows that nothing
 //! of its own was lost since the founding.
 //!
+//! A voter that never comes must not keep the others from founding. After ten seconds, which is
+//! longer than any lease, a majority on empty disks founds without the rest. It cannot know
+//! whether the silent ones remember a cluster, so its terms begin above the clock.
+//!
 //! Whoever does not has lost the highest ballot and the configuration. All others together know
 //! both: any majority of before holds one of them or was only itself. So it asks each of them,
 //! after whatever it may have granted has run out, and takes what they name. One of them less
 //! would not do: that one may be the only other that remembers a term.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::identity::NodeId;
@@ -95,6 +99,43 @@ impl Roll {
         (fleeting <= fleeting_max(asker.voters)).then(|| map.into_iter().collect())
     }
 
+    /// The map by which a majority was founded without the rest, if `own` is named in one, and the
+    /// ballot above which it began.
+    pub(crate) fn partial_map(
+        &self,
+        asker: Asker<'_>,
+        own: &Founding,
+    ) -> Option<(Vec<(NodeId, u64)>, u64)> {
+        let nonce = own.blank_nonce()?;
+        self.heard.values().find_map(|heard| match &heard.report.founding {
+            Founding::Founded(map)
+                if map.contains(&(asker.me, nonce)) && is_of_majority(map, asker.voters) =>
+            {
+                Some((map.clone(), heard.max_ballot))
+            }
+            _ => None,
+        })
+    }
+
+    /// The map of all that were heard, once they and `own` are a majority and every one of them
+    /// is on an empty disk. None if anybody has a record, or has lost or never keeps one.
+    pub(crate) fn map_of_majority(
+        &self,
+        asker: Asker<'_>,
+        own: &Founding,
+    ) -> Option<Vec<(NodeId, u64)>> {
+        let empty = |word: &Founding| match word {
+            Founding::Virgin { nonce } => Some(*nonce),
+            _ => None,
+        };
+        let mut map = BTreeMap::from([(asker.me, empty(own)?)]);
+        for (id, heard) in &self.heard {
+            map.insert(*id, empty(&heard.report.founding)?);
+        }
+        let map: Vec<_> = map.into_iter().collect();
+        is_of_majority(&map, asker.voters).then_some(map)
+    }
+
     /// The highest ballot that the others know, once *all* of them have said, late enough, that
     /// they have a record and vote under exactly this configuration.
     pub(crate) fn highest_ballot(&self, asker: Asker<'_>) -> Option<u64> {
@@ -127,6 +168,14 @@ impl Roll {
     pub(crate) fn lacks(&self, asker: Asker<'_>) -> Vec<(NodeId, Lack)> {
         asker.others().filter_map(|id| Some((id, self.lack_of(asker, id)?))).collect()
     }
+}
+
+/// Whether `map` names a majority of the voters, and nobody else.
+fn is_of_majority(map: &[(NodeId, u64)], voters: &VoterSet) -> bool {
+    let ids: BTreeSet<NodeId> = map.iter().map(|(id, _)| *id).collect();
+    ids.len() == map.len()
+        && ids.len() >= voters.majority()
+        && ids.iter().all(|id| voters.contains(*id))
 }
 
 /// How many voters may keep no record in a cluster that keeps them.
@@ -193,6 +242,29 @@ mod tests {
         assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
         say(&mut roll, 2, Founding::Founded(vec![(id(1), 11), (id(2), 22), (id(4), 1)]), 0);
         assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
+    }
+
+    #[test]
+    fn a_majority_on_empty_disks_may_found_without_the_rest() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), None, "alone");
+        say(&mut roll, 2, virgin(22), 0);
+        let map = vec![(id(1), 11), (id(2), 22)];
+        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), Some(map.clone()));
+        let lost = Founding::Lost { nonce: 11 };
+        assert_eq!(roll.map_of_majority(asker(&voters), &lost), None, "it had a record");
+        say(&mut roll, 3, Founding::Waited, 4);
+        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), None, "a cluster exists");
+
+        say(&mut roll, 2, Founding::Founded(map.clone()), 9);
+        assert_eq!(roll.partial_map(asker(&voters), &virgin(11)), Some((map, 9)));
+        assert_eq!(roll.partial_map(asker(&voters), &virgin(12)), None, "another emptiness");
+        for map in
+            [vec![(id(1), 11)], vec![(id(1), 11), (id(1), 12)], vec![(id(1), 11), (id(9), 2)]]
+        {
+            say(&mut roll, 2, Founding::Founded(map), 9);
+            assert_eq!(roll.partial_map(asker(&voters), &virgin(11)), None);
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::snapshot::MemberState;
 use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::timing::FOUNDING_PATIENCE;
 use crate::vocabulary::work::EndReason;
 
 /// A warning of one kind is logged this often at most.
@@ -284,6 +285,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::AwaitsVoters { lacks } => {
             without_record(lacks.iter().map(|(id, lack)| (*id, lack.words())))
         }
+        Warning::FoundedWithout { silent } => founded_without(silent),
         Warning::EphemeralDiffers { cluster, follows } => ephemeral_differs(*cluster, *follows),
         Warning::LeaseAboveCluster { lease, granted } => format!(
             "--lease {lease:?}: this cluster was founded to grant {granted:?} at most, and leases are \
@@ -383,6 +385,16 @@ pub(crate) fn without_record<'a>(lacks: impl Iterator<Item = (NodeId, &'a str)>)
 }
 
 /// A node keeps records where its cluster does not, or the other way round.
+fn founded_without(silent: &[NodeId]) -> String {
+    let silent: Vec<String> = silent.iter().map(NodeId::to_string).collect();
+    let silent = silent.join(", ");
+    format!(
+        "founded by a majority of the voters: {FOUNDING_PATIENCE:?} have passed without a word from \
+         {silent}. Terms begin above what this machine's clock says. A voter that has not been \
+         started yet votes once it has heard all others"
+    )
+}
+
 fn ephemeral_differs(cluster: bool, follows: bool) -> String {
     match (cluster, follows) {
         (true, true) => "this voter keeps a record, but the cluster was founded with --ephemeral, \

@@ -449,6 +449,7 @@ fn event_name(event: &Event) -> Option<&'static str> {
         Event::RecordRegained => "record regained",
         Event::TookLaterStart { .. } => "later start taken",
         Event::Warning(Warning::AwaitsVoters { .. }) => "awaited voters told",
+        Event::Warning(Warning::FoundedWithout { .. }) => "founded without the rest",
         Event::Quarantined { .. } => "quarantine",
         Event::Warning(Warning::RecordDamaged) => "damaged record",
         Event::Warning(Warning::StoreFailed { .. }) => "store failure told",

@@ -152,6 +152,12 @@ pub enum Warning {
         /// Each with what is wrong with it.
         lacks: Vec<(NodeId, Lack)>,
     },
+    /// A majority of the voters, all on empty disks, has founded the cluster without the rest: its
+    /// terms begin above the clock, for the rest may remember a cluster.
+    FoundedWithout {
+        /// The voters that were not heard.
+        silent: Vec<NodeId>,
+    },
     /// The cluster keeps records and this node keeps none, or the other way round.
     EphemeralDiffers {
         /// Whether the cluster was founded to keep none.

@@ -36,6 +36,10 @@ pub const MARGIN: Duration = Duration::from_millis(20);
 /// The longest lease that any voter grants, whatever it is asked for.
 pub const LEASE_CEILING: Duration = Duration::from_secs(10);
 
+/// So long a voter on an empty disk waits for all others before a majority founds without the
+/// rest. People start nodes by hand; and nothing that anybody granted lasts longer.
+pub const FOUNDING_PATIENCE: Duration = LEASE_CEILING;
+
 /// A cluster allows for leases of at least this, whatever its founders asked for: a longer lease
 /// may be wished for later, and whoever has lost its record waits for so long.
 pub const LEASE_MAX_LEAST: Duration = Duration::from_secs(3);

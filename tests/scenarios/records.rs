@@ -265,3 +265,44 @@ fn too_many_voters_without_a_disk_found_nothing() {
     let waits = "itself without a record (--ephemeral)";
     assert!(story.transcript().contains(waits), "{}", story.transcript());
 }
+
+/// A voter that never comes does not keep the others from founding, and comes late as one that
+/// has everything to learn.
+#[test]
+fn a_majority_founds_without_a_voter_that_never_comes() {
+    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
+    story.start(&[1, 2]);
+    story.run(9500);
+    assert_eq!(story.goose(), None, "it is waited for");
+    assert_eq!(story.until_agreed(Duration::from_secs(2)), 2);
+    let (_, term) = story.goose().unwrap();
+    assert!(term > 1_000_000_000_000, "terms begin above the clock: {term}");
+    story.start(&[3]);
+    story.run(6000);
+    // Its vote is needed now.
+    story.crash(1);
+    story.run(2000);
+    assert_eq!(story.goose(), Some((2, term)), "{}", story.transcript());
+    story.start(&[1]);
+    story.run(2000);
+    assert!(story.leads(2), "{}", story.transcript());
+}
+
+/// One empty disk and a voter that has never been started are no founding while anybody who
+/// remembers answers.
+#[test]
+fn a_wiped_voter_and_a_new_one_found_nothing_beside_one_that_remembers() {
+    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
+    story.start(&[1, 2]);
+    assert_eq!(story.until_agreed(Duration::from_secs(15)), 2);
+    let (_, term) = story.goose().unwrap();
+    story.crash(1);
+    story.crash(2);
+    story.start_wiped(1);
+    story.start(&[2, 3]);
+    story.run(30_000);
+    // The new voter has never heard of a founding that names it, and the wiped one has forgotten
+    // it, so each waits for the word of the other.
+    assert_eq!(story.goose(), None, "{}", story.transcript());
+    assert!(term > 1_000_000_000_000);
+}

@@ -1,17 +1,19 @@
-//! A voter without its record: it grants nothing until it is founded with the others, or until all
-//! the others have told it what it may have forgotten.
+//! A voter without its record: it grants nothing until it is founded with the others (with all of
+//! them, or after some patience with a majority), or until all the others have told it what it may
+//! have forgotten.
 
 use std::time::Duration;
 
 use super::{Phase, Voter};
 use crate::election::founding::{Asker, Heard};
 use crate::election::outbox::Outbox;
-use crate::vocabulary::event::Event;
+use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, PollAck};
 use crate::vocabulary::plant::{self, Plant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
+use crate::vocabulary::timing::FOUNDING_PATIENCE;
 
 /// The only voter's newest record may have been a few claims above the one that is left of it.
 const SLOT_MARGIN: u64 = 1 << 16;
@@ -25,11 +27,21 @@ pub(super) struct Blank {
     pub(super) until: VoterTime,
     /// From then on it asks for a word that counts; none while it waits.
     pub(super) asks_since: Option<HolderTime>,
+    /// From then on a majority on empty disks founds without the rest.
+    pub(super) patience: VoterTime,
 }
 
 impl Blank {
-    pub(super) fn new(word: Founding, until: VoterTime) -> Self {
-        Self { word, until, asks_since: None }
+    pub(super) fn new(word: Founding, until: VoterTime, now: VoterTime) -> Self {
+        Self { word, until, asks_since: None, patience: now.plus(FOUNDING_PATIENCE).max(until) }
+    }
+
+    /// When time alone changes something next, as seen at `now`.
+    pub(super) fn next_event(&self, now: VoterTime) -> Option<VoterTime> {
+        let wait = self.asks_since.is_none().then_some(self.until);
+        // Once it is over, what is heard decides.
+        let patience = Some(self.patience).filter(|patience| *patience > now);
+        wait.into_iter().chain(patience).min()
     }
 }
 
@@ -94,14 +106,43 @@ impl Voter {
             self.phase = Phase::Founding { word, revision, map };
             outbox.persist();
         } else if may_regain && let Some(ballot) = self.roll.highest_ballot(self.asker()) {
-            self.resume_above(ballot.max(self.heard_ballot), outbox);
+            self.resume_above(ballot.max(self.heard_ballot), Founding::Waited, outbox);
             outbox.event(Event::RecordRegained);
+        } else if may_regain
+            && let Some((map, ballot)) = self.roll.partial_map(self.asker(), &blank.word)
+        {
+            // Named in it, so nothing was lost since.
+            self.found_with(map, ballot.max(self.heard_ballot), outbox);
         }
+    }
+
+    /// A voter that never comes must not keep a cluster from being founded: once the patience is
+    /// over, a majority on empty disks goes on without the rest. Whether the silent ones remember
+    /// a cluster cannot be known then, so terms begin above the clock.
+    pub(super) fn found_without_the_rest(&mut self, now: Now, outbox: &mut Outbox) {
+        let Phase::Blank(blank) = &self.phase else { return };
+        if now.voter < blank.patience || !self.ledger.is_durable(1) {
+            return;
+        }
+        let Some(map) = self.roll.map_of_majority(self.asker(), &blank.word) else { return };
+        self.found_with(map, self.floor_by_clock(now.wall), outbox);
+    }
+
+    fn found_with(&mut self, map: Vec<(NodeId, u64)>, ballot: u64, outbox: &mut Outbox) {
+        let named = |id: &NodeId| map.iter().any(|(voter, _)| voter == id);
+        let voters = self.mandate.voters.ids().iter().copied();
+        let silent: Vec<NodeId> = voters.filter(|id| !named(id)).collect();
+        self.resume_above(ballot, Founding::Founded(map), outbox);
+        outbox.event(Event::Warning(Warning::FoundedWithout { silent }));
     }
 
     /// Nobody else can say what was forgotten, so the clock has to do: it starts above every ballot
     /// that is known.
     pub(super) fn resume_by_clock(&mut self, wall: WallTime, outbox: &mut Outbox) {
+        self.resume_above(self.floor_by_clock(wall), Founding::Waited, outbox);
+    }
+
+    fn floor_by_clock(&self, wall: WallTime) -> u64 {
         // The clock may be insane. What was heard is below the largest ballot, and is never left
         // below.
         let last = crate::election::BALLOT_MAX - 1;
@@ -110,17 +151,17 @@ impl Voter {
             0 => 0,
             ballot => ballot.saturating_add(SLOT_MARGIN).min(last),
         };
-        self.resume_above(self.heard_ballot.max(wall).max(left), outbox);
+        self.heard_ballot.max(wall).max(left)
     }
 
     /// Its own promises are over, and from here on it votes above `ballot`: in one write.
-    fn resume_above(&mut self, ballot: u64, outbox: &mut Outbox) {
+    fn resume_above(&mut self, ballot: u64, founding: Founding, outbox: &mut Outbox) {
         let ballot = if plant::is(Plant::NoFloorAfterWipe) { 0 } else { ballot };
         let revision = self.ledger.change(|vote| {
             vote.max_ballot = vote.max_ballot.max(ballot);
             vote.max_holder = None;
             vote.max_lease_ever = Duration::ZERO;
-            vote.founding = Founding::Waited;
+            vote.founding = founding;
         });
         self.phase = Phase::Resuming { revision };
         outbox.persist();

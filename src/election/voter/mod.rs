@@ -5,6 +5,8 @@
 //!   start ──────────────▶ Blank ──────────────────────────▶ Founding ────▶ Ready
 //!     │                     │                                                ▲
 //!     │ record              │ waited, then heard all others: durable         │
+//!     │                     ├──────────────────────────────▶ Resuming ───────┤
+//!     │                     │ patience over, a majority has none: durable    │
 //!     │                     └──────────────────────────────▶ Resuming ───────┤
 //!     └──────────────▶ Waiting ──quarantine over─────────────────────────────┘
 //! ```
@@ -240,6 +242,7 @@ impl Voter {
             self.deference.remove(grant.holder);
         }
         let asks = self.end_blank_wait(now);
+        self.found_without_the_rest(now, outbox);
         match self.phase {
             Phase::Waiting { until, by_clock: true } if until <= now.voter => {
                 self.resume_by_clock(now.wall, outbox);
@@ -265,7 +268,7 @@ impl Voter {
     /// How long until [`Voter::expire`] or [`Voter::notices`] has something to do.
     pub(crate) fn timeout(&self, now: VoterTime) -> Option<Duration> {
         let phase = match self.phase {
-            Phase::Blank(Blank { until, asks_since: None, .. }) => Some(until),
+            Phase::Blank(ref blank) => blank.next_event(now),
             Phase::Waiting { until, .. } => Some(until),
             _ => None,
         };
@@ -444,7 +447,7 @@ fn begin(
         vote.founding = Founding::Fleeting { nonce };
     }
     let word = vote.founding.clone();
-    (vote, Phase::Blank(Blank::new(word, waits(whole_wait))))
+    (vote, Phase::Blank(Blank::new(word, waits(whole_wait), now.voter)))
 }
 
 #[cfg(test)]
