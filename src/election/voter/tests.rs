@@ -1,0 +1,177 @@
+//! A voter without its record, and what it remembers of leases.
+
+use super::*;
+use crate::election::outbox::Outgoing;
+use crate::vocabulary::identity::Boot;
+use crate::vocabulary::message::{
+    Acquire, AcquireKind, PollAck, RecordReport, Release, Standing, VoterStatus,
+};
+use crate::vocabulary::time::{HolderTime, WallTime};
+use crate::vocabulary::timing::{LEASE_MAX_LEAST, Profile};
+
+fn process(number: u64) -> Process {
+    Process { id: NodeId::new(number).unwrap(), boot: Boot { start: 1, nonce: number } }
+}
+
+fn mandate(count: u64, memory: Memory) -> Mandate {
+    let voters = VoterSet::new((1..=count).map(|id| process(id).id).collect()).unwrap();
+    let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
+    Mandate { voters, configuration, lease_max: LEASE_MAX_LEAST, memory }
+}
+
+fn voter(mandate: Mandate, past: VoterPast) -> (Voter, Outbox) {
+    let mut voter = Voter::new(process(1), mandate, &Timing::of(Profile::Lan), past, at(0));
+    let mut outbox = Outbox::new(process(1));
+    voter.stored(1, true, at(1), &mut outbox);
+    (voter, outbox)
+}
+
+fn lost(max_ballot: u64) -> VoterPast {
+    VoterPast::Lost { nonce: 4, max_ballot }
+}
+
+fn at(milliseconds: u64) -> Now {
+    let nanoseconds = milliseconds * 1_000_000;
+    Now {
+        holder: HolderTime(nanoseconds),
+        voter: VoterTime(nanoseconds),
+        wall: WallTime(1_700_000_000_000 + milliseconds),
+    }
+}
+
+fn answer(max_ballot: u64, founding: Founding) -> PollAck {
+    let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
+    let status = VoterStatus {
+        sequence: 1,
+        standing: Standing::Vacant,
+        max_ballot,
+        top_contender: None,
+        goose: None,
+    };
+    let record = Some(RecordReport { founding, configuration });
+    PollAck { sequence: 1, status, record }
+}
+
+#[test]
+fn a_grant_that_its_record_no_longer_names_is_refused() {
+    let map = (1..=3).map(|id| (process(id).id, id)).collect();
+    let vote = Vote {
+        max_ballot: 1,
+        max_holder: None,
+        max_lease_ever: Duration::ZERO,
+        founding: Founding::Founded(map),
+    };
+    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+    voter.expire(at(1), &mut outbox);
+    let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
+    let acquire = Acquire { kind, ballot: 5, sequence: 1, lease, certificate: None };
+    voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
+    // Before that is durable, somebody gives a higher ballot up.
+    let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
+    voter.release(process(3), 1, &release, at(3), &mut outbox);
+    voter.stored(voter.ledger().revision(), true, at(4), &mut outbox);
+    let mut said = Vec::new();
+    while let Some(outgoing) = outbox.pop() {
+        if let Outgoing::Send { to, message: Message::Nak(nak) } = outgoing {
+            said.push((to.id, nak.reason));
+        }
+    }
+    let stale = NakReason::Stale { max_ballot: 7 };
+    assert_eq!(said, [(Some(process(2).id), stale)]);
+    assert_eq!(voter.grant(), None);
+}
+
+#[test]
+fn a_lost_record_is_made_up_for_by_all_others_asked_after_the_wait() {
+    for memory in [Memory::Kept, Memory::Fleeting] {
+        let (mut voter, mut outbox) = voter(mandate(3, memory), lost(0));
+        let mut hear = |voter: &mut Voter, from, ballot, asked: u64| {
+            let answer = answer(ballot, Founding::Waited);
+            voter.learn(process(from), &answer, at(asked).holder, &mut outbox);
+            voter.expire(at(asked), &mut outbox)
+        };
+        assert!(!hear(&mut voter, 2, 7, 100) && !hear(&mut voter, 3, 9, 100));
+        assert!(voter.is_blank(), "they were asked too early");
+        assert!(hear(&mut voter, 2, 8, 3000), "the wait is over: ask at once");
+        assert!(!hear(&mut voter, 3, 11, 3001) && voter.is_blank());
+        assert!(!hear(&mut voter, 2, 10, 3002));
+        assert!(!voter.is_blank() && !voter.may_grant(), "not before it is durable");
+        let (vote, revision) = (voter.ledger().vote().clone(), voter.ledger().revision());
+        assert_eq!((vote.max_ballot, vote.founding), (11, Founding::Waited));
+        voter.stored(revision, true, at(3003), &mut Outbox::new(process(1)));
+        assert!(voter.may_grant());
+    }
+}
+
+#[test]
+fn a_crash_before_that_does_not_make_it_less() {
+    for past in [VoterPast::Virgin { nonce: 4 }, lost(5)] {
+        let (first, _) = voter(mandate(3, Memory::Kept), past);
+        let vote = first.ledger().vote().clone();
+        let (mut again, mut outbox) =
+            voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote.clone()));
+        again.expire(at(60_000), &mut outbox);
+        assert!(again.is_blank() && !again.may_grant());
+        assert_eq!(again.ledger().vote(), &vote, "the same emptiness");
+    }
+}
+
+#[test]
+fn two_voters_make_up_for_each_other() {
+    let (mut voter, mut outbox) = voter(mandate(2, Memory::Kept), lost(0));
+    voter.expire(at(3000), &mut outbox);
+    let answer = answer(6, Founding::Waited);
+    voter.learn(process(2), &answer, at(3000).holder, &mut outbox);
+    assert_eq!(voter.ledger().vote().max_ballot, 6);
+    assert!(!voter.is_blank());
+}
+
+#[test]
+fn where_nobody_else_remembers_the_clock_has_to_do() {
+    for (mandate, left) in [(mandate(1, Memory::Kept), 5), (mandate(3, Memory::Clock), 0)] {
+        let (mut voter, mut outbox) = voter(mandate, lost(left));
+        let heard = crate::election::BALLOT_MAX / 2 + 5;
+        voter.expire(at(2999), &mut outbox);
+        assert_eq!(voter.ledger().vote().max_ballot, left);
+        voter.hear_ballot(heard);
+        voter.expire(at(3000), &mut outbox);
+        assert_eq!(voter.ledger().vote().max_ballot, heard);
+    }
+    let mut insane = at(3000);
+    insane.wall = WallTime(0);
+    let (mut voter, mut outbox) = voter(mandate(1, Memory::Kept), lost(500));
+    voter.expire(insane, &mut outbox);
+    assert!(voter.ledger().vote().max_ballot > 60_000, "above what is left of its record");
+}
+
+#[test]
+fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_goes_by_the_clock() {
+    let (first, _) = voter(mandate(1, Memory::Kept), VoterPast::Virgin { nonce: 4 });
+    let past = VoterPast::Remembered(first.ledger().vote().clone());
+    let (mut again, mut outbox) = voter(mandate(1, Memory::Kept), past);
+    assert!(again.quarantine_until() >= Some(VoterTime(3_000_000_000)));
+    again.expire(at(10_000), &mut outbox);
+    assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
+}
+
+#[test]
+fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
+    use crate::vocabulary::message::{Acquire, AcquireKind};
+    let vote = Vote {
+        max_ballot: 3,
+        max_holder: None,
+        max_lease_ever: Duration::from_secs(2),
+        founding: Founding::Waited,
+    };
+    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+    let mut ask = |voter: &mut Voter, from, ballot, now: u64| {
+        voter.expire(at(now), &mut outbox);
+        let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
+        let acquire = Acquire { kind, ballot, sequence: now, lease, certificate: None };
+        voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
+        voter.stored(voter.ledger().revision(), true, at(now), &mut outbox);
+        voter.ledger().vote().max_lease_ever
+    };
+    assert_eq!(ask(&mut voter, 2, 4, 2001), Duration::from_millis(600));
+    assert!(voter.grant().is_some());
+}
