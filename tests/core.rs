@@ -12,6 +12,7 @@ use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::message::Founding;
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
@@ -345,8 +346,15 @@ fn a_lost_vote_is_still_lost_after_a_crash_during_the_wait() {
         world.start(2, voters);
         world.nodes.remove(&2);
         world.start(2, voters);
-        world.run_for(Duration::from_secs(2));
-        let vote = world.records[&2].vote.clone().unwrap();
-        assert!(vote.max_ballot > 1_700_000_000_000, "{vote:?}\n{}", world.log.join("\n"));
+        let vote_after = |world: &mut World, seconds| {
+            world.run_for(Duration::from_secs(seconds));
+            world.records[&2].vote.clone().unwrap()
+        };
+        let vote = vote_after(&mut world, 2);
+        let is_lost = matches!(vote.founding, Founding::Lost { .. });
+        assert!(is_lost, "{vote:?}\n{}", world.log.join("\n"));
+        let vote = vote_after(&mut world, 4);
+        let is_regained = vote.founding == Founding::Waited && vote.max_ballot >= 1;
+        assert!(is_regained, "{vote:?}\n{}", world.log.join("\n"));
     }
 }

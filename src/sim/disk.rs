@@ -188,7 +188,8 @@ impl SimulatedDisk {
     /// Damages the newest slot, or the older one, as a bad sector does.
     pub fn damage(&mut self, newest: bool, dice: &mut Dice) {
         let slot = usize::from((self.generation % 2 == 1) == newest);
-        let place = 24 + dice.below(64);
+        // Within what the checksum is over, however short the record is.
+        let place = 8 + dice.below(16);
         for slots in [&mut self.slots, &mut self.cached] {
             slots[slot][place] ^= 0x5a;
         }

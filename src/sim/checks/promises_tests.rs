@@ -175,6 +175,6 @@ fn a_deaf_goose_that_renews_is_found() {
     };
     at(&mut promises, 100, 1).unwrap();
     promises.answer_arrives(HolderTime(110_000_000), me, voter.id, &grant(1, 1));
-    at(&mut promises, 580, 2).unwrap();
-    assert_eq!(broken(at(&mut promises, 600, 3)), Invariant::DeafStops);
+    at(&mut promises, 340, 2).unwrap();
+    assert_eq!(broken(at(&mut promises, 360, 3)), Invariant::DeafStops);
 }
