@@ -236,7 +236,7 @@ fn leads(node: u64) -> impl Fn(&Scenario) -> bool {
 fn a_higher_node_that_has_come_to_stay_is_handed_the_lease_once() {
     let mut story = preempting();
     story.start(&[1, 2]);
-    assert_eq!(story.until_agreed(Duration::from_secs(4)), 2);
+    assert_eq!(story.until_agreed(Duration::from_secs(15)), 2);
     story.start(&[3]);
     story.run(4_000);
     assert!(leads(2)(&story), "not before it has stayed for 5 s\n{}", story.transcript());

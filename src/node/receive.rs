@@ -92,10 +92,13 @@ impl NodeCore {
                     // Whoever asks knows more than this node does.
                     self.ask_back(now, from);
                 }
-                self.tell_later_start(now, from, sender);
                 // Whoever was told otherwise of this cluster learns from the answer in what.
                 let verdict = self.check_genesis(&header, true);
-                return self.welcome(now, from, sender, join).and(verdict);
+                let answered = self.welcome(now, from, sender, join);
+                if answered != Err(Reject::Malformed) {
+                    self.tell_later_start(now, from, sender);
+                }
+                return answered.and(verdict);
             }
             Message::Welcome(welcome) => {
                 self.check_addressee(&header, &message)?;
