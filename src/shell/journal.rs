@@ -273,9 +273,9 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
              nothing any more. Restart the node, and please report the lines above"
             .to_owned(),
         Warning::RecordDamaged => {
-            "the record on disk is damaged: going on as if it had been lost. \
-             As a voter, this node votes again once all other voters have told it what it may have \
-             forgotten. Nothing has to be done, unless it happens again: then look to the disk"
+            "the record on disk is damaged: going on as if it had been lost. Where there are other \
+             voters, this one votes again once all of them have told it what it may have forgotten. \
+             Nothing has to be done, unless it happens again: then look to the disk"
                 .to_owned()
         }
         Warning::ResumesByClock => "the record of the only voter is lost, and nobody else knows \
@@ -320,8 +320,8 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         ),
         Warning::Foreign { reason: Reject::ForeignVoters, address } => format!(
             "refused what came from {address}: a cluster of the same name that was founded with \
-             other --voters, another --preempt, longer leases, or with or without --ephemeral. Give every node the same, or each cluster its \
-             own --cluster name"
+             other --voters, another --preempt, longer leases, or with or without --ephemeral. Give \
+             every node the same, or each cluster its own --cluster name"
         ),
         Warning::Foreign { reason: Reject::ForeignCluster, address } => format!(
             "refused what came from {address}: it belongs to another --cluster than this node. \
@@ -384,7 +384,7 @@ pub(crate) fn without_record<'a>(lacks: impl Iterator<Item = (NodeId, &'a str)>)
     )
 }
 
-/// A node keeps records where its cluster does not, or the other way round.
+/// A majority founded the cluster, and whom it did not hear.
 fn founded_without(silent: &[NodeId]) -> String {
     let silent: Vec<String> = silent.iter().map(NodeId::to_string).collect();
     let silent = silent.join(", ");
@@ -395,6 +395,7 @@ fn founded_without(silent: &[NodeId]) -> String {
     )
 }
 
+/// A node keeps records where its cluster does not, or the other way round.
 fn ephemeral_differs(cluster: bool, follows: bool) -> String {
     match (cluster, follows) {
         (true, true) => "this voter keeps a record, but the cluster was founded with --ephemeral, \

@@ -235,9 +235,9 @@ fn a_torn_record() {
     await_line(
         &torn,
         "WARN",
-        "the record on disk is damaged: waiting as if it had been lost, and starting above every \
-         ballot that can be learned. Nothing has to be done, unless it happens again: then look to \
-         the disk",
+        "the record on disk is damaged: going on as if it had been lost. Where there are other \
+         voters, this one votes again once all of them have told it what it may have forgotten. \
+         Nothing has to be done, unless it happens again: then look to the disk",
     );
     // And goes on.
     let leads = |log: String| {

@@ -124,8 +124,8 @@ fn voters_that_differ() {
     let address = other.settings.address;
     let expected = format!(
         "refused what came from {address}: a cluster of the same name that was founded with other \
-         --voters or another --preempt. Give every node the same, or each cluster its own \
-         --cluster name"
+         --voters, another --preempt, longer leases, or with or without --ephemeral. Give every \
+         node the same, or each cluster its own --cluster name"
     );
     await_line(&founder, "WARN", &expected);
     // The other one hears nothing, and says what that may mean.
@@ -151,8 +151,8 @@ fn preemption_that_differs() {
     let address = other.settings.address;
     let expected = format!(
         "refused what came from {address}: a cluster of the same name that was founded with other \
-         --voters or another --preempt. Give every node the same, or each cluster its own \
-         --cluster name"
+         --voters, another --preempt, longer leases, or with or without --ephemeral. Give every \
+         node the same, or each cluster its own --cluster name"
     );
     await_line(&founder, "WARN", &expected);
 }
