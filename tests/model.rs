@@ -116,7 +116,7 @@ fn a_certificate_that_ends_anothers_grant_is_found() {
 #[test]
 fn a_goose_that_acts_after_its_certificate_is_found() {
     for play in ["releases", "certificates"] {
-        let broken = planted(play, Plant::CertificateWhileActing, |_| {});
+        let broken = planted(play, Plant::CertificateWhileActing, |bounds| bounds.waits = 1);
         assert_eq!(broken, ["a counted grant is outlasted by the voter's"], "{play}");
     }
 }

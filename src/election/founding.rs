@@ -63,25 +63,16 @@ impl Roll {
         self.heard.insert(id, heard);
     }
 
-    /// The founding map, once the cluster is founded or can be, and `own` is part of it: somebody
-    /// was founded with this very nonce, or every other voter has no record either. None while
-    /// anyone is missing, or has a record in which this nonce is not named.
+    /// The founding map, once every other voter is known to be as new as `own`: each has no record
+    /// either, or is founded with a map that names exactly these nonces. None while anyone is
+    /// missing, has another record, or contradicts: what one voter has heard of another may be old,
+    /// so a map alone does not show that nobody has led since.
     pub(crate) fn map(&self, asker: Asker<'_>, own: &Founding) -> Option<Vec<(NodeId, u64)>> {
         let nonce = own.blank_nonce()?;
-        let names_me = |map: &&Vec<(NodeId, u64)>| {
-            map.contains(&(asker.me, nonce)) || plant::is(Plant::MapWithoutNonces)
-        };
-        let maps = self.heard.values().filter_map(|heard| match &heard.report.founding {
-            Founding::Founded(map) => Some(map),
-            _ => None,
-        });
-        let is_complete = |map: &&Vec<(NodeId, u64)>| {
-            map.len() == asker.voters.len() && map.iter().all(|(id, _)| asker.voters.contains(*id))
-        };
-        if let Some(map) = maps.filter(is_complete).find(names_me) {
-            return Some(map.clone());
-        }
         let mut map = BTreeMap::from([(asker.me, nonce)]);
+        let mut agrees = |id: NodeId, nonce: u64| {
+            *map.entry(id).or_insert(nonce) == nonce || plant::is(Plant::MapWithoutNonces)
+        };
         let mut fleeting = usize::from(matches!(own, Founding::Fleeting { .. }));
         for id in asker.others() {
             let Some(heard) = self.heard.get(&id) else {
@@ -91,27 +82,43 @@ impl Roll {
                 }
                 return None;
             };
-            map.insert(id, heard.report.founding.blank_nonce()?);
-            fleeting += usize::from(matches!(heard.report.founding, Founding::Fleeting { .. }));
+            let founding = &heard.report.founding;
+            let is_consistent = match founding {
+                Founding::Founded(theirs) => {
+                    is_complete(theirs, asker.voters)
+                        && theirs.iter().all(|(id, nonce)| agrees(*id, *nonce))
+                }
+                blank => agrees(id, blank.blank_nonce()?),
+            };
+            if !is_consistent {
+                return None;
+            }
+            fleeting += usize::from(matches!(founding, Founding::Fleeting { .. }));
         }
         // Every majority must have a voter that still knows of the founding after all have
         // restarted.
         (fleeting <= fleeting_max(asker.voters)).then(|| map.into_iter().collect())
     }
 
-    /// The map by which a majority was founded without the rest, if `own` is named in one, and the
-    /// ballot above which it began.
-    pub(crate) fn partial_map(
+    /// A map in which `own` is named, and the ballot above which it may vote by it once its own
+    /// wait is over. Nothing of its own was lost since that founding. What went on without it is
+    /// known once all others were heard after the wait; but where a majority founded without the
+    /// rest, whoever did so began above the clock.
+    pub(crate) fn map_with(
         &self,
         asker: Asker<'_>,
         own: &Founding,
     ) -> Option<(Vec<(NodeId, u64)>, u64)> {
         let nonce = own.blank_nonce()?;
+        let late = |id: NodeId| self.heard.get(&id).is_some_and(|heard| heard.is_late_enough);
+        let all_heard = asker.others().all(late);
+        let ballot = self.heard.values().map(|heard| heard.max_ballot).max()?;
         self.heard.values().find_map(|heard| match &heard.report.founding {
-            Founding::Founded(map)
-                if map.contains(&(asker.me, nonce)) && is_of_majority(map, asker.voters) =>
-            {
-                Some((map.clone(), heard.max_ballot))
+            Founding::Founded(map) => {
+                let names_me = map.contains(&(asker.me, nonce));
+                let counts = all_heard || !is_complete(map, asker.voters);
+                let may_join = names_me && counts && is_of_majority(map, asker.voters);
+                may_join.then(|| (map.clone(), ballot))
             }
             _ => None,
         })
@@ -178,6 +185,11 @@ fn is_of_majority(map: &[(NodeId, u64)], voters: &VoterSet) -> bool {
         && ids.iter().all(|id| voters.contains(*id))
 }
 
+/// Whether `map` names every voter, and nobody else.
+fn is_complete(map: &[(NodeId, u64)], voters: &VoterSet) -> bool {
+    map.len() == voters.len() && is_of_majority(map, voters)
+}
+
 /// How many voters may keep no record in a cluster that keeps them.
 fn fleeting_max(voters: &VoterSet) -> usize {
     voters.majority() - 1
@@ -224,15 +236,19 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_named_in_a_map_is_founded_with_it_whatever_became_of_the_others() {
+    fn whoever_is_named_in_a_map_is_founded_with_it_at_once_only_if_all_agree() {
         let (mut roll, voters) = (Roll::default(), voters());
         let map = vec![(id(1), 11), (id(2), 22), (id(3), 33)];
         say(&mut roll, 2, Founding::Founded(map.clone()), 7);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map));
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "what 2 heard of 3 may be old");
+        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), None);
+        say(&mut roll, 3, virgin(33), 0);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map.clone()));
         assert_eq!(roll.map(asker(&voters), &virgin(99)), None, "another emptiness");
-        say(&mut roll, 3, virgin(34), 0);
-        assert_eq!(roll.map(asker(&voters), &virgin(99)), None);
-        assert!(roll.map(asker(&voters), &virgin(11)).is_some());
+        say(&mut roll, 3, virgin(34), 9);
+        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "3 has lost its record since");
+        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), Some((map, 9)));
+        assert_eq!(roll.map_with(asker(&voters), &virgin(99)), None);
     }
 
     #[test]
@@ -257,13 +273,13 @@ mod tests {
         assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), None, "a cluster exists");
 
         say(&mut roll, 2, Founding::Founded(map.clone()), 9);
-        assert_eq!(roll.partial_map(asker(&voters), &virgin(11)), Some((map, 9)));
-        assert_eq!(roll.partial_map(asker(&voters), &virgin(12)), None, "another emptiness");
+        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), Some((map, 9)));
+        assert_eq!(roll.map_with(asker(&voters), &virgin(12)), None, "another emptiness");
         for map in
             [vec![(id(1), 11)], vec![(id(1), 11), (id(1), 12)], vec![(id(1), 11), (id(9), 2)]]
         {
             say(&mut roll, 2, Founding::Founded(map), 9);
-            assert_eq!(roll.partial_map(asker(&voters), &virgin(11)), None);
+            assert_eq!(roll.map_with(asker(&voters), &virgin(11)), None);
         }
     }
 

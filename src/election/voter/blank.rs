@@ -109,7 +109,7 @@ impl Voter {
             self.resume_above(ballot.max(self.heard_ballot), Founding::Waited, outbox);
             outbox.event(Event::RecordRegained);
         } else if may_regain
-            && let Some((map, ballot)) = self.roll.partial_map(self.asker(), &blank.word)
+            && let Some((map, ballot)) = self.roll.map_with(self.asker(), &blank.word)
         {
             // Named in it, so nothing was lost since.
             self.found_with(map, ballot.max(self.heard_ballot), outbox);
@@ -133,7 +133,11 @@ impl Voter {
         let voters = self.mandate.voters.ids().iter().copied();
         let silent: Vec<NodeId> = voters.filter(|id| !named(id)).collect();
         self.resume_above(ballot, Founding::Founded(map), outbox);
-        outbox.event(Event::Warning(Warning::FoundedWithout { silent }));
+        outbox.event(if silent.is_empty() {
+            Event::Founded
+        } else {
+            Event::Warning(Warning::FoundedWithout { silent })
+        });
     }
 
     /// Nobody else can say what was forgotten, so the clock has to do: it starts above every ballot
