@@ -14,9 +14,9 @@ impl Election {
         self.voter.is_some()
     }
 
-    /// Whether this node votes, and stands by what was promised in this cluster.
-    pub fn has_record(&self) -> bool {
-        self.voter.as_ref().is_some_and(Voter::has_record)
+    /// Whether this node votes, and something was promised in this cluster as far as it knows.
+    pub fn vouches(&self) -> bool {
+        self.voter.as_ref().is_some_and(Voter::vouches)
     }
 
     /// Whether this node votes and has no record to stand by.
@@ -37,10 +37,15 @@ impl Election {
         is_free && self.contender.is_idle()
     }
 
+    /// The highest ballot that this node knows as a voter; 0 if it is none.
+    pub fn known_ballot(&self) -> u64 {
+        self.voter.as_ref().map_or(0, |voter| voter.ledger().vote().max_ballot)
+    }
+
     /// What the next process of this node would find of its past as a voter; none if it has no
     /// record to find.
     pub fn past(&self) -> Option<VoterPast> {
-        self.voter.as_ref().filter(|voter| voter.has_record()).map(Voter::past)
+        self.voter.as_ref().filter(|voter| voter.vouches()).map(Voter::past)
     }
 
     /// Another founding voter has just shown that it is there: ask it at once, so that the

@@ -76,6 +76,19 @@ impl Keeping {
         self.past = Some((past, damaged, first_sequence));
     }
 
+    /// What was told to others, by the clock or by hearsay, is not told lower later.
+    pub(super) fn raise_past(&mut self, ballot: u64) {
+        let Some((past, ..)) = &mut self.past else { return };
+        let (nonce, left) = match past {
+            VoterPast::Virgin { nonce } => (*nonce, 0),
+            VoterPast::Lost { nonce, max_ballot } => (*nonce, *max_ballot),
+            VoterPast::Remembered(_) => return,
+        };
+        if ballot > left {
+            *past = VoterPast::Lost { nonce, max_ballot: ballot };
+        }
+    }
+
     pub(super) fn past(&self) -> (VoterPast, bool, u32) {
         let unknown = (VoterPast::Lost { nonce: 0, max_ballot: 0 }, false, 0);
         self.past.clone().unwrap_or(unknown)

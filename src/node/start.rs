@@ -181,6 +181,8 @@ impl NodeCore {
         if let Some(past) = election.past() {
             let (_, _, first_sequence) = self.keeping.past();
             self.keeping.remember_past(past, false, first_sequence);
+        } else {
+            self.keeping.raise_past(election.known_ballot());
         }
         self.keeping.disown_write();
         if let Some(genesis) = self.genesis.clone() {
@@ -191,7 +193,7 @@ impl NodeCore {
     /// How sure this node is of what its cluster was founded with.
     pub(super) fn assurance(&self) -> Assurance {
         match &self.election {
-            Some(election) if election.has_record() => Assurance::Founded,
+            Some(election) if election.vouches() => Assurance::Founded,
             Some(election) if election.votes() => Assurance::Told,
             _ => self.assurance,
         }

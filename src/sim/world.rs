@@ -436,17 +436,18 @@ impl World {
                 } else if packet.number.is_multiple_of(8) {
                     self.network.capture(Captured { to: index, from, packet: Rc::clone(&packet) });
                 }
-                // The window of a sealed process takes nothing in twice.
-                let refused = repeat && running.keys.is_some();
-                if let Some((header, message)) = packet.content.as_ref().filter(|_| !refused) {
+                self.trace.mix_bytes(&packet.datagram);
+                self.trace
+                    .note(true_now, || Happened::Handled { by: index, packet: Rc::clone(&packet) });
+                let rejected = running.core.counters().rejected;
+                running.core.handle_datagram(now, from, &packet.datagram);
+                // What the door refuses has told the process nothing.
+                let taken = running.core.counters().rejected == rejected;
+                if let Some((header, message)) = packet.content.as_ref().filter(|_| taken) {
                     let (process, voter) = (running.process, header.sender.id);
                     self.promises.answer_arrives(now.holder, process, voter, message);
                     self.courtesy.hears(process, header.sender, now.voter, message);
                 }
-                self.trace.mix_bytes(&packet.datagram);
-                self.trace
-                    .note(true_now, || Happened::Handled { by: index, packet: Rc::clone(&packet) });
-                running.core.handle_datagram(now, from, &packet.datagram);
                 repeated = repeat.then_some(packet);
             }
             Input::Stored { ticket, outcome } => running.core.handle_stored(now, ticket, outcome),

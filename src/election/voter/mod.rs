@@ -209,6 +209,14 @@ impl Voter {
         matches!(self.phase, Phase::Ready | Phase::Waiting { by_clock: false, .. })
     }
 
+    /// Whether that speaks for its cluster. A voter that resumed by the clock is ready without
+    /// having heard anybody: until it has granted something, it may be alone in taking the cluster
+    /// to keep no records.
+    pub(crate) fn vouches(&self) -> bool {
+        let by_clock = self.mandate.memory == Memory::Clock;
+        self.has_record() && !(by_clock && self.ledger.vote().max_holder.is_none())
+    }
+
     /// Whether nothing is in force or under way that this voter has granted.
     pub(crate) fn is_free(&self) -> bool {
         self.grant.is_none() && self.reservation.is_none()

@@ -56,7 +56,7 @@ pub struct Courtesy {
 }
 
 impl Courtesy {
-    /// `message` of `from` reaches `voter`, before it is handled.
+    /// `voter` has taken in `message` of `from`; nothing that follows was judged yet.
     pub fn hears(&mut self, voter: Process, from: Process, now: VoterTime, message: &Message) {
         let voter = self.voters.entry(voter).or_default();
         match message {

@@ -76,7 +76,7 @@ impl Promises {
         }
     }
 
-    /// A message of `voter` reaches `process` at `now`, before it is handled.
+    /// `process` has taken in a message of `voter` at `now`; nothing that follows was judged yet.
     pub fn answer_arrives(
         &mut self,
         now: HolderTime,
