@@ -168,7 +168,9 @@ impl Host {
     pub fn is_fragile(&self, now: u64) -> bool {
         let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
         let ready = voter.is_some_and(|voter| voter.may_grant);
-        self.fragile_until > now || self.forgot && !ready
+        // One that keeps none may have come from a cluster that its fellows gave up.
+        let forgets = self.forgot || self.disk.is_ephemeral();
+        self.fragile_until > now || forgets && !ready
     }
 
     /// Whether nothing is to be started here any more once there is peace.
