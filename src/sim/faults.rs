@@ -370,7 +370,15 @@ impl World {
     /// Whether voter `index` may lose its record now without leaving the promise: so many
     /// others may be without theirs at a time that a majority always remembers.
     pub fn may_forget(&self, index: usize, voters: &[usize]) -> bool {
-        let fragile = |other: &&usize| **other != index && self.hosts[**other].is_fragile(self.now);
+        let keeps_none = |voter: &usize| self.hosts[*voter].disk.is_ephemeral();
+        // Where records are kept, one that keeps none may vote by the clock until it learns so, and
+        // is one without its record from then on.
+        let mixed = voters.iter().any(|voter| !keeps_none(voter));
+        let unsettled = mixed && self.terms() == 0;
+        let fragile = |other: &&usize| {
+            let host = &self.hosts[**other];
+            **other != index && (host.is_fragile(self.now) || unsettled && keeps_none(other))
+        };
         let forgetful = voters.iter().filter(fragile).count();
         !voters.contains(&index) || forgetful < (voters.len() - 1) / 2
     }

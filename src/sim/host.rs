@@ -156,7 +156,9 @@ impl Host {
     /// Its record is lost; the process that starts at `start` finds nothing sound.
     pub fn forget(&mut self, start: u64) {
         self.forgot = true;
-        self.fragile_until = start + 3 * nanoseconds(self.setup.timing.lease_max);
+        // An earlier loss may be still to come: something else has started the host meanwhile.
+        let until = start + 3 * nanoseconds(self.setup.timing.lease_max);
+        self.fragile_until = self.fragile_until.max(until);
     }
 
     /// Whether a process that ends now leaves no sound record.
@@ -168,9 +170,7 @@ impl Host {
     pub fn is_fragile(&self, now: u64) -> bool {
         let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
         let ready = voter.is_some_and(|voter| voter.may_grant);
-        // One that keeps none may have come from a cluster that its fellows gave up.
-        let forgets = self.forgot || self.disk.is_ephemeral();
-        self.fragile_until > now || forgets && !ready
+        self.fragile_until > now || self.forgot && !ready
     }
 
     /// Whether nothing is to be started here any more once there is peace.
