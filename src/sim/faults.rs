@@ -374,10 +374,11 @@ impl World {
         // Where records are kept, one that keeps none may vote by the clock until it learns so, and
         // is one without its record from then on.
         let mixed = voters.iter().any(|voter| !keeps_none(voter));
-        let unsettled = mixed && self.terms() == 0;
         let fragile = |other: &&usize| {
             let host = &self.hosts[**other];
-            **other != index && (host.is_fragile(self.now) || unsettled && keeps_none(other))
+            let unsettled = self.terms() == 0 || !host.may_grant();
+            let is_blank = mixed && keeps_none(other) && unsettled;
+            **other != index && (host.is_fragile(self.now) || is_blank)
         };
         let forgetful = voters.iter().filter(fragile).count();
         !voters.contains(&index) || forgetful < (voters.len() - 1) / 2

@@ -143,6 +143,8 @@ pub struct Host {
     pub idle_until: u64,
     /// Whether it has ever lost its record.
     pub forgot: bool,
+    /// Whether others have founded the cluster without it.
+    pub left_out: bool,
     /// True time until which another voter must not lose its record as well.
     pub fragile_until: u64,
 }
@@ -168,9 +170,13 @@ impl Host {
 
     /// Whether it may not yet have made up for a loss of its record.
     pub fn is_fragile(&self, now: u64) -> bool {
+        self.fragile_until > now || self.forgot && !self.may_grant()
+    }
+
+    /// Whether a process runs here that may grant to anybody.
+    pub fn may_grant(&self) -> bool {
         let voter = self.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
-        let ready = voter.is_some_and(|voter| voter.may_grant);
-        self.fragile_until > now || self.forgot && !ready
+        voter.is_some_and(|voter| voter.may_grant)
     }
 
     /// Whether nothing is to be started here any more once there is peace.

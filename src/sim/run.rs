@@ -12,6 +12,7 @@ use super::trace::TraceDepth;
 use super::world::World;
 use crate::election::preemption::PATIENCE_MAX;
 use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::nanoseconds;
 
 const MILLI: u64 = 1_000_000;
@@ -158,6 +159,10 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
             return world.violation.is_none().then_some(world.now - healed);
         }
     }
+    if world.violation.is_none() && needs_a_person(world) {
+        world.coverage.count("rescue needed");
+        return None;
+    }
     if world.violation.is_none() {
         let views: Vec<String> = world
             .hosts
@@ -178,6 +183,24 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
         world.broken(Invariant::Live, sentence);
     }
     None
+}
+
+/// Whether so many voters are without a record, each through a fault, that nobody may lead until a
+/// person helps: those that are left are no majority, and each of the others waits for one that has
+/// nothing to say.
+fn needs_a_person(world: &World) -> bool {
+    let views = world.hosts.iter().filter_map(|host| {
+        let view = host.running.as_ref()?.core.snapshot().voters?;
+        view.configuration.voters.contains(host.id).then_some((host, view))
+    });
+    let (blank, sound): (Vec<_>, Vec<_>) = views.partition(|(_, view)| !view.awaited.is_empty());
+    let is_excused = |host: &Host| host.forgot || host.left_out || host.disk.is_ephemeral();
+    let is_stuck = |lack: &Lack| matches!(lack, Lack::NoRecord | Lack::KeepsNone);
+    let stuck = blank.iter().all(|(host, view)| {
+        is_excused(host) && view.awaited.iter().all(|(_, lack)| is_stuck(lack))
+    });
+    let majority = sound.first().map(|(_, view)| view.configuration.voters.majority());
+    stuck && majority.is_some_and(|majority| sound.len() < majority)
 }
 
 /// Whether somebody leads, and whether nothing keeps them from electing somebody.

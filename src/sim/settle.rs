@@ -212,6 +212,11 @@ impl World {
         if let Some(name) = event_name(&event) {
             self.coverage.count(name);
         }
+        if let Event::Warning(Warning::FoundedWithout { silent }) = &event {
+            for host in self.hosts.iter_mut().filter(|host| silent.contains(&host.id)) {
+                host.left_out = true;
+            }
+        }
         if event == Event::Founded
             && let Some(process) = self.hosts[index].process()
         {

@@ -226,6 +226,7 @@ impl World {
                 labours: Vec::new(),
                 idle_until: 0,
                 forgot: false,
+                left_out: false,
                 fragile_until: 0,
             }
         };
