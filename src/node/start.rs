@@ -193,7 +193,8 @@ impl NodeCore {
     /// How sure this node is of what its cluster was founded with.
     pub(super) fn assurance(&self) -> Assurance {
         match &self.election {
-            Some(election) if election.vouches() => Assurance::Founded,
+            // Whoever knows a term knows that somebody has led in it.
+            Some(election) if election.vouches() || self.term() > 0 => Assurance::Founded,
             Some(election) if election.votes() => Assurance::Told,
             _ => self.assurance,
         }

@@ -29,9 +29,27 @@ impl World {
     /// datagram it handled, if it had handled the same before.
     pub(super) fn settle(&mut self, index: usize, repeated: Option<&Packet>) {
         self.observe(index, repeated);
+        self.drain(index);
+        if self.hosts[index].running.is_none() {
+            return;
+        }
+        self.confide(index);
+        self.tend(index);
+        let host = &self.hosts[index];
+        let clock = host.clocks.now(self.now);
+        if host.running.as_ref().is_some_and(|running| running.core.has_left(clock)) {
+            self.coverage.count("left");
+            self.lay_to_rest(index);
+            return;
+        }
+        self.set_alarm(index);
+    }
+
+    /// Does what a process wants done.
+    pub(super) fn drain(&mut self, index: usize) {
         while self.violation.is_none() {
             let Some(running) = &mut self.hosts[index].running else { return };
-            let Some(output) = running.core.poll_output() else { break };
+            let Some(output) = running.core.poll_output() else { return };
             match output {
                 Output::Transmit { to, datagram } => self.transmit(index, to, datagram),
                 Output::Store { ticket, record } => self.store(index, ticket, &record),
@@ -45,16 +63,6 @@ impl World {
                 }
             }
         }
-        self.confide(index);
-        self.tend(index);
-        let host = &self.hosts[index];
-        let clock = host.clocks.now(self.now);
-        if host.running.as_ref().is_some_and(|running| running.core.has_left(clock)) {
-            self.coverage.count("left");
-            self.lay_to_rest(index);
-            return;
-        }
-        self.set_alarm(index);
     }
 
     /// The process on a host is dead; its keeper, if it has one, sees to the rest.

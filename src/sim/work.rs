@@ -31,7 +31,11 @@ impl World {
         let Some(running) = &mut host.running else { return Ok(None) };
         let Some(lease) = running.core.lease() else { return Ok(None) };
         let ending = running.core.ending();
-        running.core.begin_work(now, lease.term)?;
+        if let Err(refused) = running.core.begin_work(now, lease.term) {
+            // Whatever was due meanwhile is done all the same.
+            self.drain(index);
+            return Err(refused);
+        }
         running.work.term = lease.term;
         running.work.alive += 1;
         if let Some(ending) = ending {

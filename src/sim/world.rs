@@ -424,6 +424,9 @@ impl World {
     }
 
     fn handle(&mut self, index: usize, input: Input) {
+        // What was decided before is done before.
+        let epoch = self.hosts[index].epoch;
+        self.catch_up(index, epoch);
         let true_now = self.now;
         let host = &mut self.hosts[index];
         let Some(running) = &mut host.running else { return };
@@ -499,6 +502,8 @@ impl World {
             self.schedule(at, Happening::Wake { host: index, epoch });
             return;
         }
+        self.catch_up(index, epoch);
+        let Some(running) = &mut self.hosts[index].running else { return };
         running.wake_at = u64::MAX;
         if running.core.poll_timeout(clock).is_none_or(|left| !left.is_zero()) {
             self.set_alarm(index);
