@@ -68,3 +68,150 @@ fn highest_ballot_in(message: &Message) -> u64 {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::election::outbox::Outgoing;
+    use crate::election::voter::{Memory, VoterPast};
+    use crate::election::{BALLOT_LAST, BALLOT_MAX, ElectionSetup};
+    use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
+    use crate::vocabulary::identity::{Boot, NodeId};
+    use crate::vocabulary::message::{Founding, PollAck, Standing, VoterStatus};
+    use crate::vocabulary::record::Vote;
+    use crate::vocabulary::time::{HolderTime, VoterTime, WallTime};
+    use crate::vocabulary::timing::{Profile, Timing};
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    const WALL: u64 = 1000;
+
+    fn id(number: u64) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    fn process(id: NodeId, nonce: u64) -> Process {
+        Process { id, boot: Boot { start: 1, nonce } }
+    }
+
+    fn clocks(nanoseconds: u64, wall: u64) -> Now {
+        let (holder, voter) = (HolderTime(nanoseconds), VoterTime(nanoseconds));
+        Now { holder, voter, wall: WallTime(wall) }
+    }
+
+    fn remembered(max_ballot: u64) -> VoterPast {
+        VoterPast::Remembered(Vote {
+            max_ballot,
+            max_holder: None,
+            max_lease_ever: Duration::ZERO,
+            founding: Founding::Waited,
+        })
+    }
+
+    /// Voter 1 of so many, whose record names `ballot`.
+    fn voter_one(voters: u64, ballot: u64) -> Election {
+        let set = VoterSet::new((1..=voters).map(id).collect()).unwrap();
+        let timing = Timing::of(Profile::Lan);
+        let genesis = Genesis::new(set, false, &timing, false);
+        let setup = ElectionSetup {
+            me: process(id(1), 1),
+            address: SocketAddr::from(([127, 0, 0, 1], 8000)),
+            http: None,
+            lease_max: genesis.lease_max,
+            configuration: Configuration::genesis(genesis),
+            memory: Memory::Kept,
+            timing,
+            eligible: true,
+            past: remembered(ballot),
+            damaged: false,
+            first_sequence: 0,
+        };
+        Election::new(setup, clocks(0, WALL))
+    }
+
+    /// An answer of voter `from` that names `ballot`.
+    fn names(election: &mut Election, from: u64, ballot: u64) -> bool {
+        let status = VoterStatus {
+            sequence: 1,
+            standing: Standing::Vacant,
+            max_ballot: ballot,
+            top_contender: None,
+            goose: None,
+        };
+        let answer = Message::PollAck(PollAck { sequence: 1, status, record: None });
+        election.believes_ballot(clocks(0, WALL), process(id(from), 1), &answer)
+    }
+
+    fn warnings(election: &mut Election) -> Vec<Warning> {
+        std::iter::from_fn(|| election.poll_outgoing())
+            .filter_map(|outgoing| match outgoing {
+                Outgoing::Event(Event::Warning(warning)) => Some(warning),
+                _ => None,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn one_voter_raises_a_ballot_by_so_much_and_no_more() {
+        let mut election = voter_one(3, 5000);
+        assert!(names(&mut election, 2, 5000 + BALLOT_JUMP_MAX));
+        assert!(!names(&mut election, 2, 5001 + BALLOT_JUMP_MAX));
+        let ballot = 5001 + BALLOT_JUMP_MAX;
+        assert_eq!(warnings(&mut election), [Warning::BallotRefused { by: id(2), ballot }]);
+        // Nor by saying it again, nor by way of somebody who does not vote.
+        assert!(!names(&mut election, 2, ballot) && !names(&mut election, 9, ballot));
+    }
+
+    #[test]
+    fn what_a_majority_names_is_believed_however_far_it_is() {
+        let mut election = voter_one(3, 5);
+        let far = BALLOT_MAX / 2;
+        assert!(!names(&mut election, 2, far));
+        assert!(names(&mut election, 3, far + 1), "both others say so");
+        // Nobody makes anybody believe in the last one of all.
+        for from in [2, 3, 2, 3] {
+            assert!(!names(&mut election, from, BALLOT_MAX));
+        }
+        assert!(names(&mut election, 2, far), "and what was believed before still is");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_counts_as_known_and_an_insane_one_only_so_far() {
+        let mut election = voter_one(3, 5);
+        let sane = clocks(0, 1_800_000_000_000);
+        let status = |ballot| Message::Announce(goose(ballot));
+        let from = process(id(2), 1);
+        assert!(election.believes_ballot(sane, from, &status(1_800_000_000_000 + BALLOT_JUMP_MAX)));
+        let insane = clocks(0, u64::MAX / 2);
+        assert!(!election.believes_ballot(insane, from, &status(BALLOT_MAX - 1)));
+    }
+
+    fn goose(term: u64) -> crate::vocabulary::message::Goose {
+        let address = SocketAddr::from(([127, 0, 0, 1], 8000));
+        crate::vocabulary::message::Goose { term, process: process(id(2), 1), address, http: None }
+    }
+
+    /// The only voter, which could elect itself at any time.
+    #[test]
+    fn after_the_last_ballot_nobody_is_elected_and_it_is_said() {
+        for (ballot, leads) in [(BALLOT_LAST - 1, true), (BALLOT_LAST, false)] {
+            let mut election = voter_one(1, ballot);
+            let mut said = Vec::new();
+            for milliseconds in 0..3000 {
+                let now = clocks(milliseconds * 1_000_000, WALL);
+                election.handle_timeout(now);
+                while let Some(outgoing) = election.poll_outgoing() {
+                    if let Outgoing::Event(Event::Warning(warning)) = outgoing {
+                        said.push(warning);
+                    }
+                }
+                if let Some((_, revision)) = election.vote() {
+                    election.handle_stored(now, revision, true);
+                }
+            }
+            assert_eq!(election.lease().is_some(), leads, "{ballot}: {said:?}");
+            let exhausted = said.iter().filter(|it| **it == Warning::BallotsExhausted).count();
+            assert_eq!(exhausted, usize::from(!leads), "{said:?}");
+        }
+    }
+}

@@ -229,3 +229,82 @@ mod older {
         Some(Record { cluster, id, last_start, genesis, configuration, addresses, vote })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::timing::{LEASE_CEILING, Profile, Timing};
+
+    fn voters() -> VoterSet {
+        VoterSet::new([1, 2, 3].map(|id| NodeId::new(id).unwrap()).to_vec()).unwrap()
+    }
+
+    fn vote(max_ballot: u64, founding: Founding) -> Vote {
+        Vote { max_ballot, max_holder: None, max_lease_ever: Duration::from_millis(600), founding }
+    }
+
+    /// A slot as the version before wrote it: the same frame, another magic, and a genesis of
+    /// voters and preference alone.
+    fn older_slot(generation: u64, vote: Vote) -> Vec<u8> {
+        let genesis = Genesis::new(voters(), true, &Timing::of(Profile::Lan), false);
+        let record = (
+            ClusterName::new("gaggle").unwrap(),
+            NodeId::new(2).unwrap(),
+            77_u64,
+            Some((voters(), true)),
+            Some(Configuration::genesis(genesis)),
+            vec![(NodeId::new(1).unwrap(), SocketAddr::from(([10, 0, 0, 1], 8000)))],
+            Some(vote),
+        );
+        let mut payload = Vec::new();
+        codec::encode_into(&record, &mut payload).unwrap();
+        let mut slot = MAGIC_BEFORE.to_vec();
+        slot.extend(generation.to_le_bytes());
+        slot.extend((payload.len() as u64).to_le_bytes());
+        slot.extend(payload);
+        let checksum = codec::stable_hash(b"record slot", &slot);
+        slot.extend(checksum.to_le_bytes());
+        slot.resize(SLOT_SIZE, 0);
+        slot
+    }
+
+    fn sound(slots: [&[u8]; 2]) -> (Record, u64) {
+        match Disk::of_slots(slots) {
+            (Disk::Sound(record), generation) => (record, generation),
+            (other, _) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_of_the_version_before_is_a_record() {
+        let old = older_slot(1, vote(9, Founding::Waited));
+        let (record, generation) = sound([&old, &vec![0; SLOT_SIZE]]);
+        assert_eq!((generation, record.id.number(), record.last_start), (1, 2, 77));
+        assert_eq!(record.vote, Some(vote(9, Founding::Waited)), "a promise outlives an update");
+        let genesis = record.genesis.clone().unwrap();
+        assert_eq!((genesis.voters, genesis.preempt), (voters(), true));
+        assert_eq!((genesis.lease_max, genesis.ephemeral), (LEASE_CEILING, false));
+        // The first write after the update goes beside it, and counts from then on.
+        let mut newer = record;
+        newer.last_start = 78;
+        let written = seal(&newer, next_generation(generation).unwrap()).unwrap();
+        assert_eq!(sound([&old, &written]), (newer, 2));
+    }
+
+    /// It said so by a vote that had waited and knew no ballot.
+    #[test]
+    fn a_loss_that_the_version_before_noted_is_still_a_loss() {
+        let old = older_slot(1, vote(0, Founding::Waited));
+        let (record, _) = sound([&vec![0; SLOT_SIZE], &old]);
+        assert_eq!(record.vote.map(|vote| vote.founding), Some(Founding::Lost { nonce: 77 }));
+    }
+
+    #[test]
+    fn a_version_that_is_not_known_is_no_record() {
+        let mut old = older_slot(1, vote(9, Founding::Waited));
+        old[7] = b'1';
+        let empty = vec![0; SLOT_SIZE];
+        assert!(matches!(Disk::of_slots([&old, &empty]).0, Disk::Damaged(None)));
+    }
+}

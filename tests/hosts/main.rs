@@ -36,6 +36,7 @@ mod network;
 mod node;
 mod sandbox;
 
+mod balancers;
 mod clocks;
 mod crowd;
 mod cuts;

@@ -83,6 +83,20 @@ impl Network {
         );
     }
 
+    /// Whatever a host sends to elsewhere goes by way of `router`.
+    pub(crate) fn route(&self, host: u8, router: Ipv4Addr) {
+        let router = router.to_string();
+        tool(&["ip", "-n", &name(host), "route", "add", "default", "via", &router]);
+    }
+
+    /// A host passes on what is not meant for it.
+    pub(crate) fn forward(&self, host: u8) {
+        let place = within(host);
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        let switch = "echo 1 >/proc/sys/net/ipv4/ip_forward";
+        tool(&[&place[..], &["sh", "-c", switch]].concat());
+    }
+
     /// Runs `nft` in a host.
     pub(crate) fn filter(&self, host: u8, rules: &str) {
         let place = within(host);

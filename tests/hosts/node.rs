@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::harness::process::GAGGLE;
 use crate::harness::watch::{Leadership, Status, Watch};
 use crate::harness::work::lives;
 use crate::judge::{Reign, Verdict};
-use crate::network::{Network, gossip, http, within};
+use crate::network::{GOSSIP, HTTP, Network, address, gossip, http, within};
 
 /// How long a condition may take before a test fails: far longer than it ever should.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     /// What it runs while it is the Goose.
     pub(crate) command: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
+    /// Where it gossips and serves HTTP, if not on the bridge.
+    pub(crate) address: Option<Ipv4Addr>,
     /// Its folder for state, if not the usual one.
     pub(crate) state: PathBuf,
     /// Where its log goes, if not into a file. Taken at the start.
@@ -59,6 +62,7 @@ impl Node {
             arguments: Vec::new(),
             command: Vec::new(),
             environment: Vec::new(),
+            address: None,
             state: folder.join("state"),
             stderr: None,
             stdin: None,
@@ -69,9 +73,10 @@ impl Node {
     /// Everything that the node is told, after the path of the program.
     pub(crate) fn words(&self) -> Vec<String> {
         let verb = if self.command.is_empty() { "run" } else { "exec" };
-        let mut words = vec![verb.to_owned(), gossip(self.host).to_string()];
+        let address = self.address.unwrap_or_else(|| address(self.host));
+        let mut words = vec![verb.to_owned(), format!("{address}:{GOSSIP}")];
         words.extend(["--id".to_owned(), self.host.to_string()]);
-        words.extend(["--http".to_owned(), http(self.host).to_string()]);
+        words.extend(["--http".to_owned(), format!("{address}:{HTTP}")]);
         words.extend(["--state-dir".to_owned(), self.state.display().to_string()]);
         words.extend(self.arguments.iter().cloned());
         if !self.command.is_empty() {
