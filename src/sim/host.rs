@@ -17,7 +17,7 @@ use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Lease;
-use crate::vocabulary::time::nanoseconds;
+use crate::vocabulary::time::{Now, nanoseconds};
 
 /// So many datagrams wait in the socket of a process that does not read.
 pub const SOCKET_BUFFER: usize = 256;
@@ -83,8 +83,8 @@ pub struct Running {
     pub inspection: Inspection,
     /// The last will that its keeper has, if it has a keeper and that was given one.
     pub will: Option<Rc<Vec<Testament>>>,
-    /// When it decided what it does only now, or has not done yet.
-    pub decided: Option<u64>,
+    /// What its clocks showed when it decided what it does only now, or has not done yet.
+    pub decided: Option<Now>,
     /// The keys that it seals with.
     pub keys: Option<KeyRing>,
     /// What is done under its lease.

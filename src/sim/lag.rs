@@ -20,7 +20,7 @@ impl World {
         }
         let at = self.now + self.streams.process.between(1, most);
         if let Some(running) = &mut host.running {
-            running.decided = Some(self.now);
+            running.decided = Some(host.clocks.now(self.now));
             running.busy_until = running.busy_until.max(at);
         }
         let epoch = host.epoch;

@@ -170,7 +170,7 @@ impl World {
         // As it was published last: whoever asks the node is told that.
         let shown = host.clocks.now(now).holder;
         let acts = running.lease.filter(|lease| shown < lease.deadline);
-        let clock = host.clocks.now(running.decided.unwrap_or(now));
+        let clock = running.decided.unwrap_or_else(|| host.clocks.now(now));
         let holder_now = clock.holder;
         let acting_term = acts.map(|lease| lease.term);
         let sender = Sender {
@@ -383,7 +383,9 @@ impl World {
         let host = &self.hosts[index];
         let Some(running) = &host.running else { return };
         let (process, inspection) = (running.process, &running.inspection);
-        let deadline = host.lease_at(now).map(|lease| lease.deadline);
+        // Both as they were shown last: what was decided since may not have been done yet.
+        let shown = host.clocks.now(now).holder;
+        let deadline = running.lease.map(|lease| lease.deadline).filter(|end| shown < *end);
         let acts = deadline.is_some() || inspection.is_claiming.is_some();
         let counted = if acts { inspection.counted.as_slice() } else { &[] };
         let honest = self.promises.counts(now, process, counted, deadline);

@@ -59,13 +59,14 @@ impl Leadership {
         if began {
             self.ended(process);
         }
-        self.check_overlap(at, process, term)?;
+        let mut verdict = self.check_overlap(at, process, term);
         if began {
-            self.check_term(at, process, term)?;
+            verdict = verdict.and(self.check_term(at, process, term));
             self.terms.insert(term, Tenure { holder: process, over: false });
         }
+        // Noted even if it is wrong: where that is excused, it is so once and for all.
         self.reigns.insert(process, Reign { term, end });
-        Ok(())
+        verdict
     }
 
     /// The process is no longer Goose, or is no more.
