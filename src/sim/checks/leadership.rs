@@ -51,7 +51,10 @@ impl Leadership {
         late: bool,
     ) -> Verdict {
         let Some((term, end)) = lease.filter(|(_, end)| *end > at) else {
-            self.ended(process);
+            // Whether it renewed the lease in time, it has yet to show.
+            if lease.is_none() || !late {
+                self.ended(process);
+            }
             return Ok(());
         };
         let goes_on = |last: &Reign| (last.end > at || late) && last.term == term;
