@@ -18,6 +18,7 @@ use crate::shell::http::client::{self, NodeUrl, Question};
 use crate::shell::http::views::{StatusView, VoterView, VotersView};
 use crate::shell::socket::BUFFER_SIZE;
 use crate::vocabulary::datagram::Reject;
+use crate::vocabulary::identity::NodeId;
 
 /// Writes that are timed.
 const WRITES: u32 = 10;
@@ -358,6 +359,15 @@ fn both_ways(
             ],
         );
     }
+    same_cluster(findings, own, &status, id);
+    let term = |status: &StatusView| status.goose.as_ref().map(|goose| (goose.id, goose.term));
+    if term(own) != term(&status) {
+        let words = format!("voter {id} names another Goose: an election, or a cut network");
+        findings.add(Verdict::Odd, "goose", words);
+    }
+}
+
+fn same_cluster(findings: &mut Findings, own: &StatusView, there: &StatusView, id: NodeId) {
     let set = |status: &StatusView| {
         let voters = status.voters.as_ref().map(|voters| {
             let ids: Vec<String> = voters.ids.iter().map(ToString::to_string).collect();
@@ -366,23 +376,18 @@ fn both_ways(
         format!("cluster {} with {}", status.cluster, voters.as_deref().unwrap_or("no voters yet"))
     };
     findings.ok_if(
-        set(own) == set(&status),
+        set(own) == set(there),
         Verdict::Wrong,
         "configuration",
         [
             format!("voter {id} has the same cluster and voters"),
             format!(
                 "voter {id} has other voters or another cluster name: {} there, {} here",
-                set(&status),
+                set(there),
                 set(own)
             ),
         ],
     );
-    let term = |status: &StatusView| status.goose.as_ref().map(|goose| (goose.id, goose.term));
-    if term(own) != term(&status) {
-        let words = format!("voter {id} names another Goose: an election, or a cut network");
-        findings.add(Verdict::Odd, "goose", words);
-    }
 }
 
 /// What the node refused since its start and people can mend, from its metrics.

@@ -311,6 +311,20 @@ mod tests {
     }
 
     #[test]
+    fn a_ballot_without_its_configuration_is_found() {
+        let (mut roll, voters) = (Roll::default(), voters());
+        say(&mut roll, 2, Founding::Waited, 7);
+        let report = RecordReport { founding: Founding::Waited, configuration: stamp(2) };
+        roll.hear(id(3), Heard { report, max_ballot: 3, is_late_enough: true });
+        let ballot = || roll.highest_ballot(asker(&voters));
+        assert_eq!(ballot(), None);
+        plant::set(Some(Plant::BallotWithoutConfiguration));
+        let planted = ballot();
+        plant::set(None);
+        assert_eq!(planted, Some(7));
+    }
+
+    #[test]
     fn what_was_asked_too_early_founds_but_makes_up_for_nothing() {
         let (mut roll, voters) = (Roll::default(), voters());
         for from in [2, 3] {

@@ -14,7 +14,8 @@ impl Election {
         self.voter.is_some()
     }
 
-    /// Whether this node votes, and something was promised in this cluster as far as it knows.
+    /// Whether what this node promised as a voter shows that its cluster was founded as it
+    /// believes.
     pub fn vouches(&self) -> bool {
         self.voter.as_ref().is_some_and(Voter::vouches)
     }
@@ -42,8 +43,8 @@ impl Election {
         self.voter.as_ref().map_or(0, |voter| voter.ledger().vote().max_ballot)
     }
 
-    /// What the next process of this node would find of its past as a voter; none if it has no
-    /// record to find.
+    /// What the next process of this node would find of its past as a voter; none if it vouches for
+    /// nothing.
     pub fn past(&self) -> Option<VoterPast> {
         self.voter.as_ref().filter(|voter| voter.vouches()).map(Voter::past)
     }

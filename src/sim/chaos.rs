@@ -87,18 +87,8 @@ impl Chaos {
                 world.act(&Action::JumpWall(target, hours));
             }
             FaultKind::Drift => self.drift(world, target),
-            FaultKind::DiskFault => {
-                // A write that fails half-way is a lost record for whoever starts on it.
-                let healths = [DiskHealth::Full, DiskHealth::Doubtful, DiskHealth::Short];
-                let possible = if self.damages { &healths[..] } else { &healths[..2] };
-                let health = world.streams.chaos.pick(possible);
-                let mended = Action::SetDisk(target, DiskHealth::Sound);
-                pair(world, length, Action::SetDisk(target, health), mended);
-            }
-            FaultKind::SlowDisk => {
-                let slow = Delay::Uniform(20 * MILLI, self.lease);
-                let slow = Action::SlowDisk(target, Some(slow));
-                pair(world, length, slow, Action::SlowDisk(target, None));
+            FaultKind::DiskFault | FaultKind::SlowDisk | FaultKind::HungDisk => {
+                self.trouble_disk(world, kind, target, length);
             }
             FaultKind::Slew => {
                 let rate = world.streams.chaos.pick(&[TRUE_RATE - SLEW_MAX, TRUE_RATE + SLEW_MAX]);
@@ -107,10 +97,6 @@ impl Chaos {
             FaultKind::FailingSends => {
                 let share = world.streams.chaos.pick(&[100, 500, 1000]);
                 pair(world, length, Action::FailSends(target, share), Action::FailSends(target, 0));
-            }
-            FaultKind::HungDisk => {
-                let mended = Action::SetDisk(target, DiskHealth::Sound);
-                pair(world, 2 * length, Action::SetDisk(target, DiskHealth::Hung), mended);
             }
             FaultKind::Lag => {
                 let most = world.streams.chaos.pick(&[2 * MILLI, 30 * MILLI, self.lease]);
@@ -140,6 +126,25 @@ impl Chaos {
                 pair(world, 4 * length, start, Action::Crash(stranger, Tear::Kept));
             }
             _ => self.disconnect(world, kind, target, length),
+        }
+    }
+
+    fn trouble_disk(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
+        let mended = Action::SetDisk(target, DiskHealth::Sound);
+        match kind {
+            FaultKind::DiskFault => {
+                // A write that fails half-way is a lost record for whoever starts on it.
+                let healths = [DiskHealth::Full, DiskHealth::Doubtful, DiskHealth::Short];
+                let possible = if self.damages { &healths[..] } else { &healths[..2] };
+                let health = world.streams.chaos.pick(possible);
+                pair(world, length, Action::SetDisk(target, health), mended);
+            }
+            FaultKind::SlowDisk => {
+                let slow = Delay::Uniform(20 * MILLI, self.lease);
+                let slow = Action::SlowDisk(target, Some(slow));
+                pair(world, length, slow, Action::SlowDisk(target, None));
+            }
+            _ => pair(world, 2 * length, Action::SetDisk(target, DiskHealth::Hung), mended),
         }
     }
 

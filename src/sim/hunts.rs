@@ -65,7 +65,8 @@ pub const HUNTS: [Hunt; Plant::ALL.len() + Plant::OF_WORK.len() - UNHUNTED.len()
 ];
 
 /// Bugs for which no theme is known that shows them within a thousand seeds. They are found by
-/// the model checker (`tests/model.rs`), and the last by a story (`tests/scenarios/work.rs`).
+/// the model checker (`tests/model.rs`), by stories (`tests/scenarios/records.rs` and `work.rs`),
+/// and what takes voters that change by the tests of founding.
 pub const UNHUNTED: [Plant; 10] = [
     Plant::EarlyAnswersCounted,
     Plant::OneVoterLessThanAll,

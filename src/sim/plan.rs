@@ -201,22 +201,7 @@ impl Plan {
         }
         // In such a cluster the wall clocks stand in for the records, and must not run behind.
         let stable_walls = voters.len() > 1 && dice.chance(60);
-        // Where records are kept, one of the voters may keep none all the same.
-        let fleeting = (voters.len() > 2 && dice.chance(60)).then(|| dice.pick(&voters));
-        let ephemeral: Vec<bool> = (0..size)
-            .map(|index| {
-                if voters.contains(&index) {
-                    stable_walls || fleeting == Some(index)
-                } else {
-                    dice.chance(150)
-                }
-            })
-            .collect();
-        let kinds: Vec<FaultKind> = kinds
-            .into_iter()
-            .filter(|kind| !(stable_walls && *kind == FaultKind::WallJump))
-            .collect();
-        let damages = voters.len() > 1;
+        let ephemeral = draw_ephemeral(stable_walls, size, &voters, &mut dice);
         let wall_offset = |dice: &mut Dice| {
             let span = if stable_walls { 20 } else { 600_000 };
             i64::try_from(dice.between(0, 2 * span)).unwrap_or(0) - span.cast_signed()
@@ -232,11 +217,13 @@ impl Plan {
         // Whoever stopped voting for a twin is restarted; it and one that lost its record would wait
         // for each other until a person helps.
         let twins = strangers.iter().any(|stranger| stranger.is_twin());
-        let forgets =
-            |kind: &FaultKind| matches!(kind, FaultKind::LostRecord | FaultKind::TornWrite);
-        let kinds: Vec<FaultKind> =
-            kinds.into_iter().filter(|kind| !(twins && forgets(kind))).collect();
-        let damages = damages && !twins;
+        let excluded = |kind: &FaultKind| match kind {
+            FaultKind::WallJump => stable_walls,
+            FaultKind::LostRecord | FaultKind::TornWrite => twins,
+            _ => false,
+        };
+        let kinds: Vec<FaultKind> = kinds.into_iter().filter(|kind| !excluded(kind)).collect();
+        let damages = voters.len() > 1 && !twins;
         setups.extend(theirs);
         let employment = draw_employment(lease, &mut dice);
         let drain_timeout = dice.pick(&[lease / 2, 3 * lease, 30 * SECOND]);
@@ -282,6 +269,16 @@ impl Plan {
             strangers,
         }
     }
+}
+
+/// Which nodes keep no record. `all`: the cluster is one that keeps none.
+fn draw_ephemeral(all: bool, size: usize, voters: &[usize], dice: &mut Dice) -> Vec<bool> {
+    // Where records are kept, one of the voters may keep none all the same.
+    let fleeting = (voters.len() > 2 && dice.chance(60)).then(|| dice.pick(voters));
+    let keeps_none = |index| {
+        if voters.contains(&index) { all || fleeting == Some(index) } else { dice.chance(150) }
+    };
+    (0..size).map(keeps_none).collect()
 }
 
 fn draw_theme(seed: u64) -> Theme {

@@ -80,7 +80,7 @@ pub(crate) fn plays() -> Vec<Play> {
         play(
             "lost record",
             Bounds { opening: Opening::Reign, crashes: 1, wipes: 1, waits: 5, ..bursts() },
-            1,
+            2,
         ),
         // Exchanges: the same with two voters, who make up for each other.
         play(

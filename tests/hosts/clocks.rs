@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::node::Cluster;
+use crate::node::{Cluster, without};
 use crate::sandbox;
 
 /// Where Debian puts the library that lies about the time.
@@ -60,7 +60,7 @@ fn an_hour_behind_and_an_hour_ahead_lead_like_others() {
             let term = cluster.crown(goose);
             assert_wrong(&mut cluster, if goose == 2 { 1 } else { goose });
             cluster.network.isolate(goose);
-            let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+            let others = without(goose);
             cluster.lead(&others, term);
             cluster.network.heal();
             cluster.agree(&[1, 2, 3], term);
@@ -91,7 +91,7 @@ fn a_voter_without_record_an_hour_behind_votes_again() {
         let mut cluster = Cluster::workers(3);
         cluster.start_all();
         let (goose, term) = cluster.lead(&[1, 2, 3], 0);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         let (lost, third) = (others[0], others[1]);
         cluster.kill(lost);
         std::fs::remove_dir_all(&cluster.node(lost).state).unwrap();

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 
-use crate::node::{Cluster, worker};
+use crate::node::{Cluster, without, worker};
 use crate::{long, sandbox};
 
 /// So many processes that do nothing, all children of one shell.
@@ -62,7 +62,7 @@ fn no_two_work_at_once_among_thousands_of_processes() {
 fn at_work(cluster: &mut Cluster, term: u64) -> (u8, u64, Vec<u8>) {
     let (goose, term) = cluster.lead(&[1, 2, 3], term);
     cluster.wait_until("the Goose works", |cluster| cluster.works(goose));
-    (goose, term, [1, 2, 3].into_iter().filter(|host| *host != goose).collect())
+    (goose, term, without(goose))
 }
 
 fn next_works(cluster: &mut Cluster, others: &[u8], term: u64) -> u64 {

@@ -2,7 +2,7 @@
 //! firewall; whichever of the voters it is. Then all is well again.
 
 use crate::network::Network;
-use crate::node::Cluster;
+use crate::node::{Cluster, without};
 use crate::sandbox;
 
 /// Cuts off the Goose by `cut`, for each of three voters.
@@ -11,7 +11,7 @@ fn survive(cut: fn(&Network, u8)) {
     cluster.start_all();
     for goose in [1, 2, 3] {
         let term = cluster.crown(goose);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         cut(&cluster.network, goose);
         let (_, next) = cluster.lead(&others, term);
         cluster.wait_until("the node that was cut off gives up", |cluster| {
@@ -59,7 +59,7 @@ fn a_foul_network_makes_no_second_goose() {
             }
         }
         cluster.kill(goose);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         cluster.lead(&others, term);
         cluster.start(goose);
         let (_, term) = cluster.lead(&[1, 2, 3], term);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::long;
-use crate::node::Cluster;
+use crate::node::{Cluster, without};
 use crate::sandbox::{self, disk, try_tool};
 
 /// For how long disks stand still.
@@ -71,10 +71,6 @@ fn prepared() -> Option<(Vec<Disk>, Cluster, u8, u64)> {
     cluster.start_all();
     let (goose, term) = cluster.lead(&[1, 2, 3], 0);
     Some((disks, cluster, goose, term))
-}
-
-fn without(host: u8) -> Vec<u8> {
-    [1, 2, 3].into_iter().filter(|other| *other != host).collect()
 }
 
 fn of(host: u8) -> usize {
@@ -156,7 +152,7 @@ fn a_disk_that_turns_read_only_takes_one_vote_and_says_so() {
             cluster.node(others[0]).log().contains("Read-only").then_some(())
         });
         cluster.start(goose);
-        let healthy: Vec<u8> = without(others[0]);
+        let healthy = without(others[0]);
         cluster.lead(&healthy, term);
         cluster.judge();
     });

@@ -7,7 +7,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::harness::poll_until;
 use crate::network::Network;
-use crate::node::{Cluster, PATIENCE, find, worker};
+use crate::node::{Cluster, PATIENCE, find, without, worker};
 use crate::sandbox;
 
 /// What makes the node the first process of a container.
@@ -47,7 +47,7 @@ fn nodes_without_work_are_led_and_end_on_sigterm() {
         cluster.start_all();
         let (goose, term) = cluster.lead(&[1, 2, 3], 0);
         assert_eq!(terminate(&mut cluster, goose), Some(0));
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         cluster.lead(&others, term);
         for host in others {
             assert_eq!(terminate(&mut cluster, host), Some(0), "{}", cluster.logs());
@@ -77,7 +77,7 @@ fn work_that_daemonises_leaves_no_zombies() {
         let reaped = poll_until(Duration::from_secs(5), || zombies().is_empty().then_some(()));
         assert!(reaped.is_some(), "{:#?}", zombies());
         assert_eq!(terminate(&mut cluster, goose), Some(0), "{}", cluster.logs());
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         let (next, _) = cluster.lead(&others, term);
         cluster.wait_until("the next works", |cluster| cluster.works(next));
         for host in others {

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::network::http;
-use crate::node::{Cluster, PATIENCE};
+use crate::node::{Cluster, PATIENCE, without};
 use crate::sandbox;
 
 fn wrap(cluster: &mut Cluster, host: u8, words: &[&str]) {
@@ -31,7 +31,7 @@ fn strangers_use_up_all_descriptors_and_the_term_stays() {
             (0..100).filter_map(|_| TcpStream::connect(http(goose)).ok()).collect();
         println!("{} connections", crowd.len());
         let began = Instant::now();
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         while began.elapsed() < Duration::from_secs(3) {
             assert_eq!(cluster.agree_on(&others), (goose, term), "{}", cluster.logs());
         }
@@ -66,7 +66,7 @@ fn a_user_who_may_start_no_process_is_told_in_one_line() {
         let line = log.lines().last().unwrap_or_default();
         assert!(line.contains("Resource temporarily unavailable"), "{log}");
         assert!(!log.contains("panicked"), "{log}");
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != limited).collect();
+        let others = without(limited);
         assert_eq!(cluster.lead(&others, 0), (goose, term), "{}", cluster.logs());
         cluster.judge();
     });
@@ -84,7 +84,7 @@ fn a_node_with_little_memory_leads() {
         let (goose, term) = cluster.lead(&[1, 2, 3], 0);
         cluster.wait_until("it works", |cluster| cluster.works(goose));
         cluster.kill(goose);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         let (next, _) = cluster.lead(&others, term);
         cluster.wait_until("the next works", |cluster| cluster.works(next));
         println!("{}", cluster.judge().summary());

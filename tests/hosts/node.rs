@@ -157,6 +157,11 @@ pub(crate) fn find(host: u8) -> Option<Pid> {
     Pid::from_raw(found.file_name().to_str()?.parse().ok()?)
 }
 
+/// The others of three hosts.
+pub(crate) fn without(host: u8) -> Vec<u8> {
+    [1, 2, 3].into_iter().filter(|other| *other != host).collect()
+}
+
 /// The binary under test.
 pub(crate) fn program() -> PathBuf {
     std::env::var_os("GAGGLE_BINARY").map_or_else(|| GAGGLE.into(), PathBuf::from)

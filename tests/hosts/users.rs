@@ -4,7 +4,7 @@
 use rustix::process::Signal;
 
 use crate::limits::own;
-use crate::node::Cluster;
+use crate::node::{Cluster, without};
 use crate::sandbox;
 
 /// No user of the machine's.
@@ -34,7 +34,7 @@ fn work_of_unprivileged_users_moves_and_is_never_alive_twice() {
         }
         cluster.start_all();
         let (goose, term) = cluster.lead(&[1, 2, 3], 0);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != goose).collect();
+        let others = without(goose);
         cluster.wait_until("it works", |cluster| cluster.works(goose));
         cluster.node(goose).signal(Signal::STOP);
         let (next, term) = cluster.lead(&others, term);
@@ -42,7 +42,7 @@ fn work_of_unprivileged_users_moves_and_is_never_alive_twice() {
         cluster.node(goose).signal(Signal::CONT);
         cluster.agree(&[1, 2, 3], term - 1);
         cluster.kill(next);
-        let others: Vec<u8> = [1, 2, 3].into_iter().filter(|host| *host != next).collect();
+        let others = without(next);
         let (last, _) = cluster.lead(&others, term);
         cluster.wait_until("the last works", |cluster| cluster.works(last));
         println!("{}", cluster.judge().summary());

@@ -194,6 +194,23 @@ fn a_witness_whose_clock_is_behind(ephemeral: bool) -> (Scenario, bool) {
     (story, led)
 }
 
+/// A voter that keeps no record starts cut off from the two others, which do keep theirs. It goes
+/// by its clock and the two found without it; then all hear each other.
+#[test]
+fn a_voter_that_waited_alone_follows_those_that_were_founded_without_it() {
+    let mut story = Scenario::with_setups(1, setups(3, 3));
+    story.world.hosts[0].disk = SimulatedDisk::new(true);
+    story.partition(&[&[1], &[2, 3]]).start(&[1, 2, 3]).run(15_000);
+    assert!(story.goose().is_some_and(|(goose, _)| goose == 3), "{}", story.transcript());
+    let (_, term) = story.goose().unwrap();
+    story.heal();
+    assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
+    assert_eq!(story.goose(), Some((3, term)), "{}", story.transcript());
+    // It makes up for what it never had, and one of the two can be spared.
+    story.run(5000).crash(3);
+    story.until(ms(2000), "node 2 leads with the vote of node 1", &|story| story.leads(2));
+}
+
 #[test]
 fn starts_are_ordered_by_proof_and_not_by_the_clock() {
     for ephemeral in [false, true] {

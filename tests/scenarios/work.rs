@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gaggle::sim::postman::Kind;
 use gaggle::sim::scenario::Scenario;
+use gaggle::vocabulary::plant::{self, Plant};
 use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 
@@ -83,6 +84,22 @@ fn a_lapse_releases_nothing_while_work_is_alive_and_nobody_leads_twice() {
     story.end_work(3).run(500).step_down(1);
     story.until(PATIENCE, "return", &|story| story.leads(3));
     assert!(story.begin_work(3).unwrap() > term);
+}
+
+#[test]
+fn a_node_that_contends_under_old_work_is_found() {
+    plant::set(Some(Plant::ContendsUnderOldWork));
+    let mut story = Scenario::new(1, 2, &[1, 2]);
+    story.start(&[1, 2]);
+    assert_eq!(story.until_agreed(PATIENCE), 2);
+    story.begin_work(2).unwrap();
+    story.separate(&[1], &[2]).run(2000).heal();
+    story.until(PATIENCE, "other Goose", &|story| story.leads(1));
+    story.step_down(1);
+    story.world.run_until(story.world.now + 5_000_000_000);
+    plant::set(None);
+    let found = story.world.violation.take().expect("a violation").to_string();
+    assert!(found.contains("claims while work of term 1 is alive"), "{found}");
 }
 
 #[test]

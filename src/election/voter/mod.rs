@@ -209,9 +209,9 @@ impl Voter {
         matches!(self.phase, Phase::Ready | Phase::Waiting { by_clock: false, .. })
     }
 
-    /// Whether that speaks for its cluster. A voter that resumed by the clock is ready without
-    /// having heard anybody: until it has granted something, it may be alone in taking the cluster
-    /// to keep no records.
+    /// Whether what it promised shows that its cluster was founded as it believes. A voter that
+    /// resumed by the clock has not heard anybody, and may be alone in taking the cluster to keep
+    /// no records; it vouches for that while its newest ballot has a holder.
     pub(crate) fn vouches(&self) -> bool {
         let by_clock = self.mandate.memory == Memory::Clock;
         self.has_record() && !(by_clock && self.ledger.vote().max_holder.is_none())

@@ -177,4 +177,29 @@ mod tests {
         let verdict = leadership.observe(101, process(2, 1), Some((7, 300)));
         assert_eq!(broken(verdict), Invariant::RisingTerms);
     }
+
+    #[test]
+    fn whoever_is_late_has_not_lost_its_term_by_that() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+        leadership.observe_late(150, process(1, 1), Some((7, 100)), true).unwrap();
+        leadership.observe_late(160, process(1, 1), Some((7, 300)), true).unwrap();
+        // It showed that it gave up, and it was not late.
+        for (lease, late) in [(None, true), (Some((7, 300)), false)] {
+            let mut leadership = Leadership::default();
+            leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+            leadership.observe_late(310, process(1, 1), lease, late).unwrap();
+            let verdict = leadership.observe_late(320, process(1, 1), Some((7, 900)), true);
+            assert_eq!(broken(verdict), Invariant::RisingTerms);
+        }
+    }
+
+    #[test]
+    fn a_broken_promise_is_told_once() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((7, 100))).unwrap();
+        let verdict = leadership.observe(101, process(2, 1), Some((7, 300)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
+        leadership.observe(110, process(2, 1), Some((7, 310))).unwrap();
+    }
 }
