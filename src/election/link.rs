@@ -39,6 +39,8 @@ pub(crate) struct Link {
     answered_request: Option<HolderTime>,
     /// When the newest answer came.
     answered: Option<HolderTime>,
+    /// When it was last asked because it had shown itself.
+    greeted: Option<HolderTime>,
     /// The grant's end, by the rule of [`counted`].
     counted_until: HolderTime,
     /// The lease of the newest grant.
@@ -59,6 +61,7 @@ impl Link {
             open_poll: None,
             answered_request: None,
             answered: None,
+            greeted: None,
             counted_until: HolderTime(0),
             granted: None,
             standby: None,
@@ -72,6 +75,17 @@ impl Link {
 
     pub(crate) fn answered(&self) -> Option<HolderTime> {
         self.answered
+    }
+
+    /// Whether it is to be asked at once, for it has shown itself. Once in `pause` at most, and
+    /// whether it answers or not: two that greet each other for every greeting would never stop.
+    pub(crate) fn greet(&mut self, now: HolderTime, pause: Duration) -> bool {
+        let lately = |at: Option<HolderTime>| at.is_some_and(|at| now.since(at) < pause);
+        let due = !lately(self.answered) && !lately(self.greeted);
+        if due {
+            self.greeted = Some(now);
+        }
+        due
     }
 
     pub(crate) fn answered_request(&self) -> Option<HolderTime> {

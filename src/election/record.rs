@@ -1,7 +1,7 @@
 //! What concerns a voter's record: what others say of theirs, and what is shown of one's own.
 
+use super::Election;
 use super::voter::{Voter, VoterPast};
-use super::{Election, link};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::PollAck;
 use crate::vocabulary::plant::{self, Plant};
@@ -53,9 +53,8 @@ impl Election {
     /// founding does not wait for the next round.
     pub(super) fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
         let Self { contender, outbox, timing, .. } = self;
-        let recently =
-            |link: &link::Link| link.answered().is_some_and(|at| now.since(at) < timing.retransmit);
-        if contender.links.get(&voter).is_some_and(|link| !recently(link)) {
+        let link = contender.links.get_mut(&voter);
+        if link.is_some_and(|link| link.greet(now, timing.retransmit)) {
             contender.poll(voter, now, true, outbox);
         }
     }

@@ -143,7 +143,9 @@ impl Contender {
             return;
         }
         let Role::Goose(tenure) = &mut self.role else { return };
-        let pause = if tenure.established { renew_interval } else { retransmit };
+        // Who grants less than was asked for wants to hear of it sooner than the settings say.
+        let pause =
+            if tenure.established { renew_interval } else { retransmit.min(renew_interval) };
         tenure.next_renewal = now.plus(pause);
         let voters: Vec<NodeId> = self.links.keys().copied().collect();
         for voter in voters {

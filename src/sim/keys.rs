@@ -36,7 +36,10 @@ impl World {
 
     /// A node is told the next keys while it runs.
     pub(super) fn rotate_keys(&mut self, index: usize) {
-        if !self.advance_keys(index) {
+        // A process that sleeps is told nothing.
+        let host = &self.hosts[index];
+        let sleeps = host.running.is_some() && !host.is_attentive(self.now);
+        if sleeps || !self.advance_keys(index) {
             return;
         }
         let host = &mut self.hosts[index];

@@ -90,6 +90,24 @@ fn s35_suspended_voters() {
     check(&story, "35-suspended-voters", "Suspended voters let go of nothing early.");
 }
 
+/// A Goose that would send again only after the voters' leases are over sends as early as their
+/// leases want it, from its first moment on.
+#[test]
+fn s36_a_goose_with_a_slower_profile_than_its_voters_stays() {
+    let mut setups = setups(3, 3);
+    for (index, setup) in setups.iter_mut().enumerate() {
+        setup.eligible = index == 2;
+        setup.timing = Timing::of(if setup.eligible { Profile::Wan } else { Profile::Fast });
+    }
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
+    let first = story.goose();
+    story.run(20_000);
+    assert_eq!(story.goose(), first, "{}", story.transcript());
+    assert_eq!(story.terms(), 1, "{}", story.transcript());
+}
+
 #[test]
 fn s36_mixed_leases() {
     // The Goose asks for 3 s, and the voters grant 600 ms at most.

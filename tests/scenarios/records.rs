@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gaggle::sim::action::{Action, Restart};
 use gaggle::sim::disk::{SimulatedDisk, Tear};
+use gaggle::sim::network::Weather;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::plant::{self, Plant};
 use gaggle::vocabulary::timing::{Profile, Timing};
@@ -192,6 +193,21 @@ fn a_witness_whose_clock_is_behind(ephemeral: bool) -> (Scenario, bool) {
     story.run(5000).crash(3).run(5000);
     let led = story.goose().is_some();
     (story, led)
+}
+
+/// Two voters on empty disks wait for a third, over a line that is slow and delivers some twice:
+/// each asks at once when the other shows itself, and that question is not answered with another
+/// each time.
+#[test]
+fn voters_that_wait_for_a_third_do_not_ask_each_other_ever_more() {
+    let mut story = Scenario::with_setups(1, setups(3, 3));
+    let weather = Weather { duplicates: 100, ..Weather::fair(400_000_000) };
+    story.set_weather(weather).start(&[1, 2]).run(10_000);
+    let before = story.world.events;
+    story.run(10_000);
+    // Each asks the other fifty times a second at most, besides its rounds.
+    let events = story.world.events - before;
+    assert!(events < 10_000, "{events} events in ten seconds");
 }
 
 /// A voter that keeps no record starts cut off from the two others, which do keep theirs. It goes
