@@ -18,11 +18,11 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// A ledger of which nothing new is durable yet. `durable_ballot` is what a sound record
-    /// already said.
-    pub(crate) fn new(vote: Vote, durable_ballot: u64) -> Self {
+    /// A ledger of which nothing is known to be durable: what was read may be in the memory of
+    /// the machine only, if the process before this one saw its write fail.
+    pub(crate) fn new(vote: Vote) -> Self {
         let under_way = VecDeque::from([(1, vote.max_ballot)]);
-        Self { vote, revision: 1, durable_revision: 0, durable_ballot, under_way }
+        Self { vote, revision: 1, durable_revision: 0, durable_ballot: 0, under_way }
     }
 
     pub(crate) fn vote(&self) -> &Vote {

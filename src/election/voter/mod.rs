@@ -160,13 +160,12 @@ impl Voter {
     /// nothing.
     pub fn new(me: Process, mandate: Mandate, timing: &Timing, past: VoterPast, now: Now) -> Self {
         let (vote, phase) = begin(me, &mandate, timing.lease_max, past, now);
-        let durable_ballot = vote.max_ballot;
         Self {
             me,
             lease: timing.lease,
             lease_max: timing.lease_max.min(mandate.lease_max),
             mandate,
-            ledger: Ledger::new(vote, durable_ballot),
+            ledger: Ledger::new(vote),
             phase,
             roll: Roll::default(),
             grant: None,
