@@ -19,7 +19,7 @@
 
 // The other example uses the rest.
 #[allow(dead_code)]
-mod troop;
+mod processes;
 
 use std::error::Error;
 use std::path::Path;
@@ -27,9 +27,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gaggle::{Config, Node};
+use processes::Processes;
 use rusqlite::{Connection, TransactionBehavior, params};
 use rustix::process::Signal;
-use troop::Troop;
 
 /// Between the question to the guard and the write. In a real program this is where the garbage
 /// collector, the disk or the scheduler strikes.
@@ -38,28 +38,28 @@ const THOUGHT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    if let Some((number, config, folder)) = troop::child() {
+    if let Some((number, config, folder)) = processes::child() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(serve(number, config, &folder.join("store.sqlite")))?;
         return Ok(ExitCode::SUCCESS);
     }
     let freezes = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
-    let troop = Troop::start()?;
-    let (mut writer, mut term) = written(&troop, 0).ok_or("nobody writes")?;
+    let processes = Processes::start()?;
+    let (mut writer, mut term) = written(&processes, 0).ok_or("nobody writes")?;
     println!("node {writer} writes under term {term}");
     let mut refused = 0;
     for _ in 0..freezes {
-        thinking(&troop, writer).ok_or("the writer is silent")?;
-        troop.signal(writer, Signal::STOP)?;
-        let (next, next_term) = written(&troop, term).ok_or("nobody takes over")?;
+        thinking(&processes, writer).ok_or("the writer is silent")?;
+        processes.signal(writer, Signal::STOP)?;
+        let (next, next_term) = written(&processes, term).ok_or("nobody takes over")?;
         println!("froze node {writer}, term {term}: node {next} writes under term {next_term}");
-        troop.signal(writer, Signal::CONT)?;
-        let seen = refusal(&troop, writer).ok_or("the stale writer was not refused")?;
+        processes.signal(writer, Signal::CONT)?;
+        let seen = refusal(&processes, writer).ok_or("the stale writer was not refused")?;
         println!("  node {writer} wakes, and its write is refused: the store has seen term {seen}");
         refused += 1;
         (writer, term) = (next, next_term);
     }
-    let store = Connection::open(troop.folder().join("store.sqlite"))?;
+    let store = Connection::open(processes.folder().join("store.sqlite"))?;
     // In the order of writing, no term may follow a higher one.
     let stale: i64 = store.query_row(
         "SELECT count(*) FROM entry a JOIN entry b ON b.id = a.id + 1 WHERE b.term < a.term",
@@ -127,30 +127,32 @@ fn write(
 }
 
 /// Waits until `writer` thinks: its guard has said yes, and it has not written yet.
-fn thinking(troop: &Troop, writer: usize) -> Option<()> {
+fn thinking(processes: &Processes, writer: usize) -> Option<()> {
     // What it said earlier is over.
-    while troop.next(Duration::ZERO).is_some() {}
-    said(troop, |node, line| (node == writer && line.starts_with("thinking ")).then_some(()))
+    while processes.next(Duration::ZERO).is_some() {}
+    said(processes, |node, line| (node == writer && line.starts_with("thinking ")).then_some(()))
 }
 
 /// The next node that says it wrote under a term above `above`.
-fn written(troop: &Troop, above: u64) -> Option<(usize, u64)> {
-    said(troop, |node, line| {
+fn written(processes: &Processes, above: u64) -> Option<(usize, u64)> {
+    said(processes, |node, line| {
         let term = line.strip_prefix("wrote ")?.parse().ok()?;
         (term > above).then_some((node, term))
     })
 }
 
 /// The term that the store had seen when it refused `writer`.
-fn refusal(troop: &Troop, writer: usize) -> Option<u64> {
-    said(troop, |node, line| line.strip_prefix("refused ").filter(|_| node == writer)?.parse().ok())
+fn refusal(processes: &Processes, writer: usize) -> Option<u64> {
+    said(processes, |node, line| {
+        line.strip_prefix("refused ").filter(|_| node == writer)?.parse().ok()
+    })
 }
 
 /// Listens until `wanted` gives something.
-fn said<T>(troop: &Troop, wanted: impl Fn(usize, &str) -> Option<T>) -> Option<T> {
+fn said<T>(processes: &Processes, wanted: impl Fn(usize, &str) -> Option<T>) -> Option<T> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {
-        let (node, line) = troop.next(PATIENCE)?;
+        let (node, line) = processes.next(PATIENCE)?;
         if let Some(found) = wanted(node, &line) {
             return Some(found);
         }

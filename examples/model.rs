@@ -6,11 +6,11 @@
 //! cargo run --release --example model -- --small                     those of the tests
 //! cargo run --release --example model -- --seconds 60                at most a minute each
 //! cargo run --release --example model -- --play wipe --bound waits=5 --bound crashes=2
-//! cargo run --release --example model -- --play wipe --plant NoFloorAfterWipe
+//! cargo run --release --example model -- --play wipe --mutant NoFloorAfterWipe
 //! cargo run --release --example model -- --play founding --walk 60   random walks, seconds
 //! ```
 //!
-//! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, letters. Without a limit
+//! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, messages. Without a limit
 //! of time or states, everything within them is gone through. Progress goes to stderr.
 //!
 //! A play is a beginning and the faults that may happen (`tests/checker/plays.rs`). Exits with
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gaggle::sim::model::Break;
-use gaggle::vocabulary::plant::Plant;
+use gaggle::vocabulary::mutant::Mutant;
 use stateright::report::{ReportData, ReportDiscovery, Reporter};
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
@@ -30,7 +30,7 @@ mod checker;
 use checker::Electing;
 use checker::plays::{Play, plays};
 
-const USAGE: &str = "model [--small] [--play NAME] [--bound NAME=NUMBER]... [--plant BUG] \
+const USAGE: &str = "model [--small] [--play NAME] [--bound NAME=NUMBER]... [--mutant BUG] \
                      [--states MOST] [--seconds MOST] [--walk SECONDS [--seed SEED]]";
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ struct Arguments {
     bounds: Vec<(String, u32)>,
     small: bool,
     seconds: Option<u64>,
-    plant: Option<String>,
+    mutant: Option<String>,
     seed: u64,
 }
 
@@ -63,7 +63,7 @@ fn arguments() -> Option<Arguments> {
                 arguments.bounds.push((name.to_owned(), number.parse().ok()?));
             }
             "--seconds" => arguments.seconds = Some(value.parse().ok()?),
-            "--plant" => arguments.plant = Some(value),
+            "--mutant" => arguments.mutant = Some(value),
             "--seed" => arguments.seed = value.parse().ok()?,
             _ => return None,
         }
@@ -196,14 +196,14 @@ fn main() -> ExitCode {
             }
         }
     }
-    if let Some(name) = &arguments.plant {
-        let plant = Plant::ALL.into_iter().find(|plant| format!("{plant:?}") == *name);
-        let Some(plant) = plant else {
-            eprintln!("no such plant; there are {:?}", Plant::ALL);
+    if let Some(name) = &arguments.mutant {
+        let mutant = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == *name);
+        let Some(mutant) = mutant else {
+            eprintln!("no such mutant; there are {:?}", Mutant::ALL);
             return ExitCode::from(2);
         };
         // After the bounds are chosen, or the small ones would be sound.
-        plays.iter_mut().for_each(|play| play.bounds.broken = Break::Planted(plant));
+        plays.iter_mut().for_each(|play| play.bounds.broken = Break::Mutant(mutant));
     }
     let kept: Vec<bool> = plays.iter().map(|play| check(play, &arguments)).collect();
     if kept.iter().all(|kept| *kept) { ExitCode::SUCCESS } else { ExitCode::from(1) }

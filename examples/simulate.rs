@@ -3,14 +3,14 @@
 //! ```text
 //! cargo run --release --example simulate -- --seeds 30000 --minutes 1   a minute of faults each
 //! cargo run --release --example simulate -- --seeds 9 --start 5 --nodes 5 --seconds 20
-//! cargo run --release --example simulate -- --theme founding            runs about one thing
+//! cargo run --release --example simulate -- --swarm founding            runs about one thing
 //! cargo run --release --example simulate -- --seed 123 [--trace full]   one seed and its trace
-//! cargo run --release --example simulate -- --plants [--plant NAME]     what finds planted bugs
+//! cargo run --release --example simulate -- --mutants [--mutant NAME]     what finds mutants
 //! ```
 //!
 //! The table counts the runs that met each fault and each change of state, and how often in all.
 //!
-//! Exits with 1 if any seed breaks a promise, or if a planted bug is not found.
+//! Exits with 1 if any seed breaks a promise, or if a mutant is not found.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -20,22 +20,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use gaggle::sim::coverage::Coverage;
-use gaggle::sim::hunts::{HUNTS, UNHUNTED};
+use gaggle::sim::mutants::{MUTANTS, UNHUNTED};
 use gaggle::sim::run::{Options, Report, run};
-use gaggle::sim::theme::Theme;
+use gaggle::sim::swarm::Swarm;
 use gaggle::sim::trace::TraceDepth;
-use gaggle::vocabulary::plant::Plant;
+use gaggle::vocabulary::mutant::Mutant;
 
 const USAGE: &str = "simulate [--seeds N] [--start S] [--nodes N] [--minutes M | --seconds S] \
-                     [--theme T] [--plant P] [--seed S [--trace full]] [--plants]";
+                     [--swarm T] [--mutant P] [--seed S [--trace full]] [--mutants]";
 
 #[derive(Default)]
 struct Arguments {
     numbers: BTreeMap<String, u64>,
     full_trace: bool,
-    plants: bool,
-    theme: Option<Theme>,
-    plant: Option<Plant>,
+    mutants: bool,
+    swarm: Option<Swarm>,
+    mutant: Option<Mutant>,
 }
 
 impl Arguments {
@@ -51,18 +51,18 @@ impl Arguments {
                     arguments.numbers.insert(word, number);
                 }
                 "--trace" => arguments.full_trace = value()? == "full",
-                "--theme" => {
+                "--swarm" => {
                     let text = value()?;
-                    let theme = Theme::ALL.into_iter().find(|theme| theme.name() == text);
-                    arguments.theme = Some(theme.ok_or(format!("{text} is no theme"))?);
+                    let swarm = Swarm::ALL.into_iter().find(|swarm| swarm.name() == text);
+                    arguments.swarm = Some(swarm.ok_or(format!("{text} is no swarm"))?);
                 }
-                "--plant" => {
+                "--mutant" => {
                     let text = value()?;
-                    let mut all = Plant::ALL.into_iter().chain(Plant::OF_WORK);
-                    let plant = all.find(|plant| format!("{plant:?}") == text);
-                    arguments.plant = Some(plant.ok_or(format!("{text} is no plant"))?);
+                    let mut all = Mutant::ALL.into_iter().chain(Mutant::OF_WORK);
+                    let mutant = all.find(|mutant| format!("{mutant:?}") == text);
+                    arguments.mutant = Some(mutant.ok_or(format!("{text} is no mutant"))?);
                 }
-                "--plants" => arguments.plants = true,
+                "--mutants" => arguments.mutants = true,
                 _ => return Err(format!("unknown argument {word}\nusage: {USAGE}")),
             }
         }
@@ -79,8 +79,8 @@ impl Arguments {
         Options {
             nodes,
             seconds: self.number("--seconds").or(seconds),
-            theme: self.theme,
-            plant: self.plant,
+            swarm: self.swarm,
+            mutant: self.mutant,
             ..Options::default()
         }
     }
@@ -135,23 +135,23 @@ fn show_one(seed: u64, arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Goes through the kill-list: what each planted bug takes to be found, and by which promise.
-fn hunt_plants(options: Options) -> ExitCode {
-    println!("{:<32} {:<10} {:>6} {:>6}  found by", "planted bug", "theme", "seeds", "limit");
+/// Goes through the kill-list: what each mutant takes to be found, and by which promise.
+fn try_mutants(options: Options) -> ExitCode {
+    println!("{:<32} {:<10} {:>6} {:>6}  found by", "mutant", "swarm", "seeds", "limit");
     let mut missed = 0;
-    let wanted = |plant: Plant| options.plant.is_none_or(|only| only == plant);
-    for hunt in HUNTS.iter().filter(|hunt| wanted(hunt.plant)) {
+    let wanted = |mutant: Mutant| options.mutant.is_none_or(|only| only == mutant);
+    for hunt in MUTANTS.iter().filter(|hunt| wanted(hunt.mutant)) {
         let found = hunt.go().and_then(|report| Some((report.seed + 1, report.violation?)));
-        let plant = format!("{:?}", hunt.plant);
+        let mutant = format!("{:?}", hunt.mutant);
         let (seeds, invariant) = match found {
             Some((seeds, violation)) => (seeds.to_string(), violation.invariant.to_string()),
             None => ("-".to_owned(), "NOT FOUND".to_owned()),
         };
         missed += usize::from(seeds == "-");
-        let (theme, limit) = (hunt.theme.name(), hunt.seeds);
-        println!("{plant:<32} {theme:<10} {seeds:>6} {limit:>6}  {invariant}");
+        let (swarm, limit) = (hunt.swarm.name(), hunt.seeds);
+        println!("{mutant:<32} {swarm:<10} {seeds:>6} {limit:>6}  {invariant}");
     }
-    println!("{missed} of {} not found; not hunted: {UNHUNTED:?}", HUNTS.len());
+    println!("{missed} of {} not found; not hunted: {UNHUNTED:?}", MUTANTS.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -179,8 +179,8 @@ fn replay(seed: u64, options: Options) -> String {
     };
     add("--nodes", options.nodes.map(|nodes| nodes.to_string()));
     add("--seconds", options.seconds.map(|seconds| seconds.to_string()));
-    add("--theme", options.theme.map(|theme| theme.name().to_owned()));
-    add("--plant", options.plant.map(|plant| format!("{plant:?}")));
+    add("--swarm", options.swarm.map(|swarm| swarm.name().to_owned()));
+    add("--mutant", options.mutant.map(|mutant| format!("{mutant:?}")));
     command
 }
 
@@ -251,7 +251,7 @@ fn main() -> ExitCode {
     let count = arguments.number("--seeds").unwrap_or(1000);
     match arguments.number("--seed") {
         Some(seed) => show_one(seed, &arguments),
-        None if arguments.plants => hunt_plants(arguments.options()),
+        None if arguments.mutants => try_mutants(arguments.options()),
         None => sweep_all(start, count, arguments.options()),
     }
 }

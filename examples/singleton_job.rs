@@ -15,7 +15,7 @@
 
 // The other example uses the rest.
 #[allow(dead_code)]
-mod troop;
+mod processes;
 
 use std::error::Error;
 use std::fs::OpenOptions;
@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use gaggle::{Config, Node};
+use processes::Processes;
 use rustix::time::{ClockId, clock_gettime};
-use troop::Troop;
 
 /// The job is run so often.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -36,16 +36,16 @@ const RUN: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    if let Some((_, config, folder)) = troop::child() {
+    if let Some((_, config, folder)) = processes::child() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(serve(config, &folder.join("log")))?;
         return Ok(ExitCode::SUCCESS);
     }
     let kills = std::env::args().nth(1).map_or(Ok(5), |text| text.parse())?;
-    let mut troop = Troop::start()?;
+    let mut processes = Processes::start()?;
     let mut killed = None;
     for round in 0..=kills {
-        let (goose, term) = next_goose(&troop).ok_or("nobody runs the job")?;
+        let (goose, term) = next_goose(&processes).ok_or("nobody runs the job")?;
         match killed.take() {
             None => println!("the job runs on node {goose}, term {term}"),
             Some((node, at, before)) => {
@@ -55,16 +55,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                     "killed node {node} in term {before}: \
                      the job runs on node {goose}, term {term}, after {gap} ms"
                 );
-                troop.spawn(node)?;
+                processes.spawn(node)?;
             }
         }
         if round < kills {
             std::thread::sleep(PERIOD * 8);
-            troop.kill(goose)?;
+            processes.kill(goose)?;
             killed = Some((goose, Instant::now(), term));
         }
     }
-    let log = std::fs::read_to_string(troop.folder().join("log"))?;
+    let log = std::fs::read_to_string(processes.folder().join("log"))?;
     let runs = judge(&log)?;
     println!("{runs} runs, and never two at once");
     Ok(ExitCode::SUCCESS)
@@ -99,8 +99,8 @@ fn now() -> i128 {
     i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
-fn next_goose(troop: &Troop) -> Option<(usize, u64)> {
-    let (node, line) = troop.next(PATIENCE)?;
+fn next_goose(processes: &Processes) -> Option<(usize, u64)> {
+    let (node, line) = processes.next(PATIENCE)?;
     Some((node, line.strip_prefix("goose ")?.parse().ok()?))
 }
 

@@ -186,7 +186,7 @@ fn single(store: &Sick) -> Handle {
         entropy: [1; 32],
     };
     let store = Box::new(store.clone());
-    start(StartOptions { setup, socket, disk: Disk::Empty, store, confidant: None }).unwrap()
+    start(StartOptions { setup, socket, disk: Disk::Empty, store, last_will_sender: None }).unwrap()
 }
 
 /// Waits for an event, or fails after a time that is far too long for it.

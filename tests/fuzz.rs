@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gaggle::fuzz::{Campaign, Pond, Subject, TARGETS, unhexed};
+use gaggle::fuzz::{Campaign, Cluster, Subject, TARGETS, unhexed};
 
 /// What is tried in each test, besides the corpus; a constant, so that a red run is red again.
 fn iterations(target: &str) -> u64 {
@@ -118,12 +118,14 @@ fn the_committed_corpora_stay_small() {
 }
 
 #[test]
-fn a_live_pond_is_quiet_when_nobody_disturbs_it() {
+fn a_live_cluster_is_quiet_when_nobody_disturbs_it() {
     for sealed in [false, true] {
-        let mut pond = Pond::new(Subject::Goose, sealed).unwrap();
-        let term = pond.subject().term();
-        pond.advance(Duration::from_secs(5)).unwrap();
-        assert!(pond.subject().lease().is_some_and(|lease| pond.now().holder < lease.deadline));
-        assert_eq!(pond.subject().term(), term);
+        let mut cluster = Cluster::new(Subject::Goose, sealed).unwrap();
+        let term = cluster.subject().term();
+        cluster.advance(Duration::from_secs(5)).unwrap();
+        assert!(
+            cluster.subject().lease().is_some_and(|lease| cluster.now().holder < lease.deadline)
+        );
+        assert_eq!(cluster.subject().term(), term);
     }
 }

@@ -7,38 +7,38 @@ use std::time::Duration;
 
 use gaggle::node::ForgetError;
 use gaggle::sim::action::Action;
+use gaggle::sim::interceptor::{Interception, Kind};
 use gaggle::sim::network::{Blackout, Weather};
-use gaggle::sim::postman::{Deed, Kind};
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::details::{Details, Tags};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::plant::{self, Plant};
+use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::timing::Profile;
 
 /// What is to hold, or whose absence is to be seen.
-type Story = fn(u64, Option<Plant>) -> Result<(), String>;
+type Story = fn(u64, Option<Mutant>) -> Result<(), String>;
 
 /// Tells the story as it is and without the mend.
-fn hold_and_break(plant: Plant, seeds: u64, story: Story) {
+fn hold_and_break(mutant: Mutant, seeds: u64, story: Story) {
     for seed in 1..=seeds {
         story(seed, None).unwrap_or_else(|problem| panic!("seed {seed}: {problem}"));
     }
-    let broken = (1..=seeds).any(|seed| story(seed, Some(plant)).is_err());
-    plant::set(None);
-    assert!(broken, "all is well without the mend too: {plant:?} proves nothing");
+    let broken = (1..=seeds).any(|seed| story(seed, Some(mutant)).is_err());
+    mutant::set(None);
+    assert!(broken, "all is well without the mend too: {mutant:?} proves nothing");
 }
 
 /// So many nodes, of which the first three vote, and which all know each other. From then on the
-/// mend is missing that `plant` takes away.
-fn gathered(seed: u64, nodes: u64, plant: Option<Plant>) -> Scenario {
-    plant::set(None);
+/// mend is missing that `mutant` takes away.
+fn gathered(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
+    mutant::set(None);
     let mut story = Scenario::new(seed, nodes, &[1, 2, 3]);
     story.start(&(1..=nodes).collect::<Vec<_>>());
     story.until(Duration::from_secs(10), "all known to all", &is_whole);
     story.run(2000);
     story.world.tally.opinions = Some(Vec::new());
-    plant::set(plant);
+    mutant::set(mutant);
     story
 }
 
@@ -66,8 +66,8 @@ fn alone(nodes: usize, lonely: usize) -> Action {
 
 #[test]
 fn loss_renames_nobody_and_refuted_suspicions_are_dropped() {
-    hold_and_break(Plant::RefutedStillAccused, 2, |seed, plant| {
-        let mut story = gathered(seed, 12, plant);
+    hold_and_break(Mutant::RefutedStillAccused, 2, |seed, mutant| {
+        let mut story = gathered(seed, 12, mutant);
         let fair = story.world.network.weather;
         story.act(Action::SetWeather(Weather { loss: 200, ..fair }));
         story.run(10_000);
@@ -80,8 +80,8 @@ fn loss_renames_nobody_and_refuted_suspicions_are_dropped() {
 
 #[test]
 fn a_suspect_that_missed_the_gossip_is_told_and_defends_itself() {
-    hold_and_break(Plant::NoBuddyNotice, 4, |seed, plant| {
-        let mut story = gathered(seed, 10, plant);
+    hold_and_break(Mutant::NoBuddyNotice, 4, |seed, mutant| {
+        let mut story = gathered(seed, 10, mutant);
         story.act(alone(10, 6));
         story.run(750);
         story.heal();
@@ -96,8 +96,8 @@ fn a_suspect_that_missed_the_gossip_is_told_and_defends_itself() {
 
 #[test]
 fn whoever_was_cut_off_makes_nobody_doubt_others() {
-    hold_and_break(Plant::IsolatedAccuses, 2, |seed, plant| {
-        let mut story = gathered(seed, 10, plant);
+    hold_and_break(Mutant::IsolatedAccuses, 2, |seed, mutant| {
+        let mut story = gathered(seed, 10, mutant);
         story.act(alone(10, 6));
         story.run(45_000);
         story.heal();
@@ -117,8 +117,8 @@ fn whoever_was_cut_off_makes_nobody_doubt_others() {
 
 #[test]
 fn whoever_has_lost_everybody_finds_them_again() {
-    hold_and_break(Plant::NoWatchdog, 1, |seed, plant| {
-        let mut story = gathered(seed, 3, plant);
+    hold_and_break(Mutant::NoWatchdog, 1, |seed, mutant| {
+        let mut story = gathered(seed, 3, mutant);
         story.act(Action::SetBlackout(Blackout::Gossip));
         story.run(60_000);
         story.act(Action::SetBlackout(Blackout::None));
@@ -131,8 +131,8 @@ fn whoever_has_lost_everybody_finds_them_again() {
 /// moved. Nobody on that one has a seed on the other, and what it remembers is out of date.
 #[test]
 fn islands_unite_if_one_has_a_seed_on_the_other() {
-    hold_and_break(Plant::SeedsForsaken, 1, |seed, plant| {
-        plant::set(None);
+    hold_and_break(Mutant::SeedsForsaken, 1, |seed, mutant| {
+        mutant::set(None);
         let mut setups = Scenario::setups(4, &[1], Profile::Lan);
         for (setup, name) in setups.iter_mut().zip([3, 4, 1, 2]) {
             setup.seeds = vec![format!("node-{name}:7000")];
@@ -141,7 +141,7 @@ fn islands_unite_if_one_has_a_seed_on_the_other() {
         let mut story = Scenario::with_setups(seed, setups);
         story.start(&[1, 2, 3, 4]);
         story.until(Duration::from_secs(10), "all known to all", &is_whole);
-        plant::set(plant);
+        mutant::set(mutant);
         story.partition(&[&[1, 3], &[2, 4]]).run(60_000);
         (0..4).for_each(|host| _ = story.act(Action::Move(host)));
         story.run(5000);
@@ -153,13 +153,13 @@ fn islands_unite_if_one_has_a_seed_on_the_other() {
 
 #[test]
 fn a_newcomer_knows_everybody_within_a_second() {
-    hold_and_break(Plant::NoReconciliation, 1, |seed, plant| {
-        plant::set(None);
+    hold_and_break(Mutant::NoReconciliation, 1, |seed, mutant| {
+        mutant::set(None);
         let mut story = Scenario::new(seed, 200, &[1, 2, 3]);
         story.start(&(1..200).collect::<Vec<_>>());
         story.until(Duration::from_secs(10), "all known to all", &is_whole);
         story.run(3000);
-        plant::set(plant);
+        mutant::set(mutant);
         story.world.hosts[199].setup.seeds = vec!["node-1:7000".to_owned()];
         story.start(&[200]);
         story.run(1000);
@@ -170,8 +170,8 @@ fn a_newcomer_knows_everybody_within_a_second() {
 
 #[test]
 fn two_that_leave_at_once_stay_gone_and_are_shown_as_having_left() {
-    hold_and_break(Plant::LeaverListens, 12, |seed, plant| {
-        let mut story = gathered(seed, 6, plant);
+    hold_and_break(Mutant::LeaverListens, 12, |seed, mutant| {
+        let mut story = gathered(seed, 6, mutant);
         story.leave(4).leave(5);
         for _ in 0..40 {
             story.run(50);
@@ -220,8 +220,8 @@ fn one_of_two_leaves(delay: u64) -> Result<(), String> {
 
 #[test]
 fn one_of_two_may_leave_at_any_moment_and_is_seen_to() {
-    hold_and_break(Plant::LeaverIsSilent, 1, |_, plant| {
-        plant::set(plant);
+    hold_and_break(Mutant::LeaverIsSilent, 1, |_, mutant| {
+        mutant::set(mutant);
         (0..100).map(|step| step * 50).try_for_each(one_of_two_leaves)
     });
 }
@@ -253,8 +253,8 @@ fn until_down(story: &mut Scenario, by: &[u64], about: u64) {
 
 #[test]
 fn a_forgotten_member_stays_forgotten_though_others_still_name_it() {
-    hold_and_break(Plant::ForgottenReturn, 4, |seed, plant| {
-        let mut story = gathered(seed, 5, plant);
+    hold_and_break(Mutant::ForgottenReturn, 4, |seed, mutant| {
+        let mut story = gathered(seed, 5, mutant);
         story.crash(5);
         until_down(&mut story, &[1, 2, 3, 4], 5);
         // It has news of the death yet to tell, and misses the order.
@@ -341,8 +341,8 @@ fn tags_of(number: u64) -> Tags {
 }
 
 /// So many nodes with tags and HTTP addresses. Nothing runs yet.
-fn tagged(seed: u64, nodes: u64, plant: Option<Plant>) -> Scenario {
-    plant::set(plant);
+fn tagged(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
+    mutant::set(mutant);
     let mut setups = Scenario::setups(nodes, &[1, 2, 3], Profile::Lan);
     for setup in &mut setups {
         setup.tags = tags_of(setup.id.number());
@@ -374,8 +374,8 @@ fn asked(story: &Scenario) -> u64 {
 
 #[test]
 fn whoever_comes_late_learns_everything_and_everybody_learns_of_it() {
-    hold_and_break(Plant::DetailsUnasked, 2, |seed, plant| {
-        let mut story = tagged(seed, 8, plant);
+    hold_and_break(Mutant::DetailsUnasked, 2, |seed, mutant| {
+        let mut story = tagged(seed, 8, mutant);
         let weather = story.world.network.weather;
         story.set_weather(Weather { loss: 200, ..weather });
         story.start(&[1, 2, 3, 4, 5, 6, 7]).run(8000);
@@ -428,7 +428,7 @@ fn nothing_is_asked_while_nothing_is_lacking() {
 #[test]
 fn whoever_never_answers_is_asked_ever_more_seldom() {
     let mut story = tagged(4, 3, None);
-    story.rule(Deed::Lose, Kind::Details, None, None);
+    story.rule(Interception::Lose, Kind::Details, None, None);
     story.start(&[1, 2, 3]).run(60_000);
     let before = asked(&story);
     assert!(before < 3 * 24, "{before} questions in a minute");
@@ -511,9 +511,9 @@ fn naming(story: &Scenario, goose: u64) -> usize {
 /// In a crowd too large to be told by the Goose itself.
 #[test]
 fn everybody_in_a_crowd_knows_the_goose_at_every_moment_and_no_dead_one_for_long() {
-    hold_and_break(Plant::SightingsUnheard, 1, |seed, plant| {
+    hold_and_break(Mutant::LeaderFreshnessUnheard, 1, |seed, mutant| {
         const NODES: usize = 80;
-        let mut story = gathered(seed, 80, plant);
+        let mut story = gathered(seed, 80, mutant);
         for _ in 0..100 {
             story.run(200);
             let naming = naming(&story, 80);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use gaggle::sim::model::{Bounds, Break};
-use gaggle::vocabulary::plant::Plant;
+use gaggle::vocabulary::mutant::Mutant;
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 mod checker;
@@ -45,65 +45,65 @@ fn every_promise_is_kept_in_every_small_play() {
     }
 }
 
-/// A planted bug, and where the checker meets it.
-fn planted(name: &str, plant: Plant, change: impl FnOnce(&mut Bounds)) -> Vec<&'static str> {
+/// A mutant, and where the checker meets it.
+fn mutated(name: &str, mutant: Mutant, change: impl FnOnce(&mut Bounds)) -> Vec<&'static str> {
     let mut bounds = of(name).small;
-    bounds.broken = Break::Planted(plant);
+    bounds.broken = Break::Mutant(mutant);
     change(&mut bounds);
     broken_promises(bounds)
 }
 
 #[test]
 fn founding_on_a_majority_is_found() {
-    let broken = planted("wipe", Plant::FoundedOnMajority, |bounds| bounds.waits = 2);
+    let broken = mutated("wipe", Mutant::FoundedOnMajority, |bounds| bounds.waits = 2);
     assert!(!broken.is_empty());
 }
 
 #[test]
 fn a_lost_record_that_counts_early_answers_is_found() {
-    let broken = planted("lost record", Plant::EarlyAnswersCounted, |_| {});
+    let broken = mutated("lost record", Mutant::EarlyAnswersCounted, |_| {});
     assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
 }
 
 #[test]
 fn a_longer_renewal_that_is_not_recorded_is_found() {
-    let broken = planted("mixed leases", Plant::LongerRenewalNotRecorded, |_| {});
+    let broken = mutated("mixed leases", Mutant::LongerRenewalNotRecorded, |_| {});
     assert_eq!(broken, ["a grant that is sent is durable"]);
 }
 
 #[test]
 fn a_restarted_voter_that_does_not_wait_is_found() {
-    let broken = planted("restarts", Plant::NoQuarantine, |bounds| bounds.waits = 2);
+    let broken = mutated("restarts", Mutant::NoQuarantine, |bounds| bounds.waits = 2);
     assert!(!broken.is_empty());
 }
 
 #[test]
 fn a_grant_before_the_write_is_found() {
-    let broken = planted("disks", Plant::BallotNotPersisted, |bounds| bounds.waits = 1);
+    let broken = mutated("disks", Mutant::BallotNotPersisted, |bounds| bounds.waits = 1);
     assert!(!broken.is_empty());
 }
 
 /// Where a certificate meets a grant that it does not speak of: the claim that carries it is late.
-fn late_certificate(plant: Plant) -> Vec<&'static str> {
-    planted("certificates", plant, |bounds| (bounds.waits, bounds.crashes) = (2, 0))
+fn late_certificate(mutant: Mutant) -> Vec<&'static str> {
+    mutated("certificates", mutant, |bounds| (bounds.waits, bounds.crashes) = (2, 0))
 }
 
 #[test]
 fn a_certificate_that_ends_a_newer_grant_is_found() {
-    let broken = late_certificate(Plant::ReleaseIgnoresBallot);
+    let broken = late_certificate(Mutant::ReleaseIgnoresBallot);
     assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
 }
 
 #[test]
 fn a_certificate_that_ends_anothers_grant_is_found() {
-    let broken = late_certificate(Plant::CertificateOfAnother);
+    let broken = late_certificate(Mutant::CertificateOfAnother);
     assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
 }
 
 #[test]
 fn a_goose_that_acts_after_its_certificate_is_found() {
     for play in ["releases", "certificates"] {
-        let broken = planted(play, Plant::CertificateWhileActing, |bounds| bounds.waits = 1);
+        let broken = mutated(play, Mutant::CertificateWhileActing, |bounds| bounds.waits = 1);
         assert_eq!(broken, ["a counted grant is outlasted by the voter's"], "{play}");
     }
 }
@@ -112,7 +112,7 @@ fn a_goose_that_acts_after_its_certificate_is_found() {
 /// Two voters are enough.
 #[test]
 fn answers_to_an_earlier_process_are_found() {
-    let broken = planted("wipe", Plant::EarlierBootsAnswersAccepted, |bounds| {
+    let broken = mutated("wipe", Mutant::EarlierBootsAnswersAccepted, |bounds| {
         (bounds.voters, bounds.holds, bounds.waits) = (2, 1, 4);
     });
     assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
@@ -122,11 +122,11 @@ fn answers_to_an_earlier_process_are_found() {
 #[test]
 fn a_waiting_voter_that_lets_anybody_renew_is_found() {
     let bounds = Bounds {
-        broken: Break::Planted(Plant::QuarantinedVoterRenewsAnybody),
+        broken: Break::Mutant(Mutant::QuarantinedVoterRenewsAnybody),
         waits: 15,
         crashes: 2,
         holds: 2,
-        letters: 3,
+        envelopes: 3,
         ..of("restarts").small
     };
     let checker = Electing(bounds).checker().finish_when(HasDiscoveries::AnyFailures);

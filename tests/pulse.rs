@@ -11,10 +11,10 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use gaggle::node::Testament;
+use gaggle::node::LastWillDatagram;
 use gaggle::shell::handle::{Handle, NodeFailed};
 use gaggle::shell::http::{Options, ServerThread, spawn_thread};
-use gaggle::shell::start::{Confidant, StartOptions, start};
+use gaggle::shell::start::{LastWillSender, StartOptions, start};
 use gaggle::shell::store::NoStore;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::details::Tags;
@@ -29,7 +29,7 @@ use http::Client;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A node that is its whole cluster, and the server that answers for it.
-fn served(confidant: Option<Box<dyn Confidant>>) -> (Handle, ServerThread) {
+fn served(last_will_sender: Option<Box<dyn LastWillSender>>) -> (Handle, ServerThread) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let id = NodeId::new(1).unwrap();
     let setup = Setup {
@@ -50,7 +50,7 @@ fn served(confidant: Option<Box<dyn Confidant>>) -> (Handle, ServerThread) {
     };
     let store = Box::new(NoStore);
     let handle =
-        start(StartOptions { setup, socket, disk: Disk::Empty, store, confidant }).unwrap();
+        start(StartOptions { setup, socket, disk: Disk::Empty, store, last_will_sender }).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let options = Options::new(Duration::from_millis(200));
     let server = spawn_thread(listener, handle.clone(), options).unwrap();
@@ -111,10 +111,10 @@ fn a_blocked_runtime_is_told_from_a_node_that_lives() {
 /// A part of the driver's that dies, and the driver with it.
 struct Dies;
 
-impl Confidant for Dies {
-    fn feed(&mut self, _: &[Testament]) {}
+impl LastWillSender for Dies {
+    fn feed(&mut self, _: &[LastWillDatagram]) {}
     fn renewed(&mut self, _: u64, _: HolderTime) {
-        panic!("this confidant dies, as it was told to");
+        panic!("this last_will_sender dies, as it was told to");
     }
     fn flush(&mut self) {}
 }

@@ -590,7 +590,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         configuration: stamp,
                         token: 9,
                         echo: 0,
-                        sighting: None,
+                        leader_freshness: None,
                     };
                     let plain = datagram::encode(&header, &message).unwrap();
                     let letter = keys.as_ref().map_or(plain.clone(), |keys| {
@@ -618,7 +618,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
     }
 }
 
-/// The sizes of what a node sends to `victim` when it gets this letter from there.
+/// The sizes of what a node sends to `victim` when it gets this message from there.
 fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, letter: Vec<u8>) -> Vec<usize> {
     let (now, posted) = (world.now(), world.sequence);
     world.deliver(now, (victim, to, letter));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gaggle::sim::action::Action;
 use gaggle::sim::coverage::Coverage;
-use gaggle::sim::hunts::HUNTS;
+use gaggle::sim::mutants::MUTANTS;
 use gaggle::sim::run::{Options, Report, run};
 use gaggle::sim::scenario::Scenario;
 use gaggle::sim::trace::TraceDepth;
@@ -130,7 +130,7 @@ fn every_seed_keeps_every_promise() {
             "duels",
             "leases",
             "amnesia",
-            "strangers",
+            "foreign nodes",
             "repeated datagram",
             "elected",
             "handed over",
@@ -160,11 +160,11 @@ fn time_that_stands_still_is_found() {
 
 /// The kill-list: a checker that was never seen to fail proves nothing.
 #[test]
-fn every_planted_bug_is_found() {
+fn every_mutant_is_found() {
     let next = AtomicUsize::new(0);
     let missed = Mutex::new(Vec::new());
     let work = || {
-        while let Some(hunt) = HUNTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(hunt) = MUTANTS.get(next.fetch_add(1, Ordering::Relaxed)) {
             if hunt.go().is_none() {
                 missed.lock().expect("no thread has panicked").push(*hunt);
             }

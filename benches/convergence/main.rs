@@ -36,7 +36,7 @@ use std::time::Duration;
 use figures::Report;
 use idle::IdleTimes;
 
-/// Of the progress bar, in letters.
+/// Of the progress bar, in characters.
 const BAR_WIDTH: usize = 30;
 
 const USAGE: &str = "usage: convergence [--runs N] [--nodes N]... [--profile lan|fast] [--quick]";

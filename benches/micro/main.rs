@@ -9,12 +9,13 @@
 //! one that the cluster's own course brought about, never the same one twice, for a repeated
 //! one is refused. `record_write` goes to the disk of the build's folder.
 
-mod pond;
+mod cluster;
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cluster::Cluster;
 use divan::{Bencher, black_box};
 use gaggle::node::Output;
 use gaggle::shell::handle::Handle;
@@ -30,7 +31,6 @@ use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::seal::{self, KeyRing, NONCE_SIZE};
 use gaggle::vocabulary::setup::Setup;
 use hyper::{HeaderMap, Method, Uri};
-use pond::Pond;
 
 fn main() {
     divan::main();
@@ -41,13 +41,13 @@ fn main() {
 fn leading_node() -> Handle {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a socket");
     let address = socket.local_addr().expect("an address");
-    let setup = Setup { seeds: Vec::new(), voters: None, address, ..pond::setup(1, false) };
+    let setup = Setup { seeds: Vec::new(), voters: None, address, ..cluster::setup(1, false) };
     let options = StartOptions {
         setup,
         socket,
         disk: Disk::Empty,
         store: Box::new(NoStore),
-        confidant: None,
+        last_will_sender: None,
     };
     let (ready, started) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -113,14 +113,14 @@ fn handle_gossip(bencher: Bencher<'_, '_>, sealed: bool) {
 
 /// One input to the first node, to the last output that it leads to.
 fn handle(bencher: Bencher<'_, '_>, sealed: bool, wanted: fn(&Message) -> bool) {
-    let pond = std::cell::RefCell::new(Pond::settled(sealed));
-    bencher.with_inputs(|| pond.borrow_mut().next_for_first(wanted)).bench_local_values(
+    let cluster = std::cell::RefCell::new(Cluster::settled(sealed));
+    bencher.with_inputs(|| cluster.borrow_mut().next_for_first(wanted)).bench_local_values(
         |(now, from, datagram)| {
-            let mut pond = pond.borrow_mut();
-            let node = pond.first();
+            let mut cluster = cluster.borrow_mut();
+            let node = cluster.first();
             node.handle_datagram(now, from, black_box(&datagram));
             let outputs: Vec<Output> = std::iter::from_fn(|| node.poll_output()).collect();
-            pond.keep(outputs);
+            cluster.keep(outputs);
         },
     );
 }
@@ -129,7 +129,7 @@ fn handle(bencher: Bencher<'_, '_>, sealed: bool, wanted: fn(&Message) -> bool) 
 const SIZES: [usize; 3] = [100, 400, 1200];
 
 fn keys() -> KeyRing {
-    KeyRing::new(vec![pond::SECRET]).expect("one key")
+    KeyRing::new(vec![cluster::SECRET]).expect("one key")
 }
 
 /// One datagram, sealed.

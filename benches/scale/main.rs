@@ -23,9 +23,9 @@ mod harness;
 #[path = "../svg/mod.rs"]
 mod svg;
 
+mod cluster;
 mod figures;
 mod plot;
-mod pond;
 mod real;
 mod trials;
 

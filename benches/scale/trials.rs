@@ -1,15 +1,15 @@
 //! What is done to a simulated cluster, and what is seen.
 
 use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::dice::Dice;
 use gaggle::sim::disk::Tear;
 use gaggle::sim::network::Weather;
+use gaggle::sim::prng::Prng;
 use gaggle::sim::tally::{Opinion, Traffic};
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::time::nanoseconds;
 
+use super::cluster::{Cluster, MILLI, SECOND};
 use super::figures::{Measure, Report};
-use super::pond::{MILLI, Pond, SECOND};
 
 /// A trial by name, its measures, and whether it is worth its time in a quick round.
 pub(crate) struct Trial {
@@ -34,12 +34,13 @@ pub(crate) const ALL: [Trial; 11] = [
 
 /// All start at once and know one seed.
 fn boot(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
-    let mut pond = Pond::new(nodes, seed);
-    pond.start_all();
-    let half =
-        |pond: &Pond| pond.known_counts().filter(|known| *known == nodes).count() * 2 >= nodes;
-    let first = pond.until(120 * SECOND, "half that know all", half)?;
-    let rest = pond.until(120 * SECOND, "all that know all", Pond::is_whole)?;
+    let mut cluster = Cluster::new(nodes, seed);
+    cluster.start_all();
+    let half = |cluster: &Cluster| {
+        cluster.known_counts().filter(|known| *known == nodes).count() * 2 >= nodes
+    };
+    let first = cluster.until(120 * SECOND, "half that know all", half)?;
+    let rest = cluster.until(120 * SECOND, "all that know all", Cluster::is_whole)?;
     report.add(Measure::BootHalf, nodes, first);
     report.add(Measure::BootAll, nodes, first + rest);
     Ok(())
@@ -49,12 +50,12 @@ fn boot(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
 /// datagrams, which is what an unprivileged process gets for small ones.
 fn burst(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const EFFORT: u64 = MILLI / 5;
-    let mut pond = Pond::new(nodes, seed);
-    pond.start_all();
-    pond.world.act(&Action::Starve(0, EFFORT));
-    let took = pond.until(120 * SECOND, "all that know all", Pond::is_whole)?;
+    let mut cluster = Cluster::new(nodes, seed);
+    cluster.start_all();
+    cluster.world.act(&Action::Starve(0, EFFORT));
+    let took = cluster.until(120 * SECOND, "all that know all", Cluster::is_whole)?;
     report.add(Measure::BurstAll, nodes, took);
-    let lost = pond.world.coverage.of("socket overflow");
+    let lost = cluster.world.coverage.of("socket overflow");
     report.add(Measure::BurstOverflow, nodes, lost as f64);
     Ok(())
 }
@@ -62,20 +63,20 @@ fn burst(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
 /// Nothing happens for a minute.
 fn steady(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const SECONDS: u64 = 60;
-    let mut pond = Pond::grown(nodes, seed)?;
-    report.add(Measure::DetailsAll, nodes, pond.until_described()?);
-    let before = pond.traffic();
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    report.add(Measure::DetailsAll, nodes, cluster.until_described()?);
+    let before = cluster.traffic();
     let start = processor_seconds();
-    pond.run(SECONDS * SECOND)?;
+    cluster.run(SECONDS * SECOND)?;
     report.add(Measure::SimulatorSeconds, nodes, processor_seconds() - start);
-    let after = pond.traffic();
+    let after = cluster.traffic();
     let per_node = |count: fn(&Traffic) -> u64| {
         let sum: u64 = after.iter().zip(&before).map(|(now, then)| count(now) - count(then)).sum();
         sum as f64 / (nodes as u64 * SECONDS) as f64
     };
     report.add(Measure::GossipBytes, nodes, per_node(|traffic| traffic.gossip_bytes));
     report.add(Measure::GossipPackets, nodes, per_node(|traffic| traffic.gossip_packets));
-    report.add(Measure::VoterLoad(false), nodes, voter_load(&pond, &before, SECONDS));
+    report.add(Measure::VoterLoad(false), nodes, voter_load(&cluster, &before, SECONDS));
     Ok(())
 }
 
@@ -88,35 +89,35 @@ fn processor_seconds() -> f64 {
 /// A node restarts, and another one, at a pace that is 30 % of them in a minute.
 fn churn(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const SECONDS: u64 = 20;
-    let mut pond = Pond::grown(nodes, seed)?;
-    let mut churn = Churn::new(&pond, true, seed);
-    churn.pass(&mut pond, 10 * SECOND)?;
-    let before = pond.traffic();
-    churn.pass(&mut pond, SECONDS * SECOND)?;
-    report.add(Measure::VoterLoad(true), nodes, voter_load(&pond, &before, SECONDS));
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    let mut churn = Churn::new(&cluster, true, seed);
+    churn.pass(&mut cluster, 10 * SECOND)?;
+    let before = cluster.traffic();
+    churn.pass(&mut cluster, SECONDS * SECOND)?;
+    report.add(Measure::VoterLoad(true), nodes, voter_load(&cluster, &before, SECONDS));
     Ok(())
 }
 
 /// What the busiest voter received of the election in a second, since then.
-fn voter_load(pond: &Pond, before: &[Traffic], seconds: u64) -> f64 {
+fn voter_load(cluster: &Cluster, before: &[Traffic], seconds: u64) -> f64 {
     let received = |(now, then): (&Traffic, &Traffic)| {
         now.election_packets_received - then.election_packets_received
     };
-    let busiest = pond.traffic().iter().zip(before).take(pond.voters).map(received).max();
+    let busiest = cluster.traffic().iter().zip(before).take(cluster.voters).map(received).max();
     busiest.unwrap_or(0) as f64 / seconds as f64
 }
 
 /// One node is killed that leads nobody.
 fn crash(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
-    let mut pond = Pond::grown(nodes, seed)?;
-    let victim = (nodes / 2..nodes).find(|index| pond.goose() != Some(*index));
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    let victim = (nodes / 2..nodes).find(|index| cluster.goose() != Some(*index));
     let victim = victim.ok_or("nobody to kill")?;
-    pond.crash(victim);
-    let half = |pond: &Pond| {
-        pond.known_counts().filter(|known| *known == nodes - 1).count() * 2 >= nodes - 1
+    cluster.crash(victim);
+    let half = |cluster: &Cluster| {
+        cluster.known_counts().filter(|known| *known == nodes - 1).count() * 2 >= nodes - 1
     };
-    let first = pond.until(60 * SECOND, "half that hold it for dead", half)?;
-    let rest = pond.until(60 * SECOND, "all that hold it for dead", Pond::is_whole)?;
+    let first = cluster.until(60 * SECOND, "half that hold it for dead", half)?;
+    let rest = cluster.until(60 * SECOND, "all that hold it for dead", Cluster::is_whole)?;
     report.add(Measure::CrashHalf, nodes, first);
     report.add(Measure::CrashAll, nodes, first + rest);
     Ok(())
@@ -124,50 +125,50 @@ fn crash(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
 
 /// One node is cut off for two and a half minutes.
 fn isolation(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
-    let mut pond = Pond::grown(nodes, seed)?;
-    let lonely = (nodes / 2..nodes).find(|index| pond.goose() != Some(*index));
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    let lonely = (nodes / 2..nodes).find(|index| cluster.goose() != Some(*index));
     let lonely = lonely.ok_or("nobody to cut off")?;
     let sides = (0..nodes).map(|index| usize::from(index == lonely)).collect();
-    pond.listen();
-    pond.world.act(&Action::Partition(sides));
-    pond.run(150 * SECOND)?;
-    pond.world.act(&Action::MendAll);
-    let healed = pond.until(120 * SECOND, "reunion", Pond::is_whole)?;
-    pond.run(20 * SECOND)?;
-    let others = |opinion: &&Opinion| opinion.by != lonely && opinion.about != Pond::id(lonely);
-    let doubted = pond.heard().iter().filter(others).count();
-    let own = &pond.world.hosts[lonely].running;
+    cluster.listen();
+    cluster.world.act(&Action::Partition(sides));
+    cluster.run(150 * SECOND)?;
+    cluster.world.act(&Action::MendAll);
+    let healed = cluster.until(120 * SECOND, "reunion", Cluster::is_whole)?;
+    cluster.run(20 * SECOND)?;
+    let others = |opinion: &&Opinion| opinion.by != lonely && opinion.about != Cluster::id(lonely);
+    let doubted = cluster.heard().iter().filter(others).count();
+    let own = &cluster.world.hosts[lonely].running;
     let own = own.as_ref().map_or(0, |running| u64::from(running.core.renewals()));
     report.add(Measure::IsolationHeal, nodes, healed);
     report.add(Measure::IsolationDoubts, nodes, doubted as f64);
-    report.add(Measure::IsolationRenames, nodes, (pond.renames() - own) as f64);
+    report.add(Measure::IsolationRenames, nodes, (cluster.renames() - own) as f64);
     Ok(())
 }
 
 /// Two halves do not reach each other for five minutes.
 fn split(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
-    let mut pond = Pond::grown(nodes, seed)?;
+    let mut cluster = Cluster::grown(nodes, seed)?;
     let sides = (0..nodes).map(|index| index % 2).collect();
-    pond.world.act(&Action::Partition(sides));
-    pond.run(300 * SECOND)?;
-    pond.world.act(&Action::MendAll);
-    let healed = pond.until(300 * SECOND, "reunion", Pond::is_whole)?;
+    cluster.world.act(&Action::Partition(sides));
+    cluster.run(300 * SECOND)?;
+    cluster.world.act(&Action::MendAll);
+    let healed = cluster.until(300 * SECOND, "reunion", Cluster::is_whole)?;
     report.add(Measure::SplitHeal, nodes, healed);
     Ok(())
 }
 
 /// So many datagrams in a thousand are lost, for ten minutes.
 fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<(), String> {
-    let mut pond = Pond::grown(nodes, seed)?;
-    let renames = pond.renames();
-    let fair = pond.world.network.weather;
-    pond.listen();
-    pond.world.act(&Action::SetWeather(Weather { loss: per_mille, ..fair }));
-    pond.run(600 * SECOND)?;
-    let heard = pond.heard();
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    let renames = cluster.renames();
+    let fair = cluster.world.network.weather;
+    cluster.listen();
+    cluster.world.act(&Action::SetWeather(Weather { loss: per_mille, ..fair }));
+    cluster.run(600 * SECOND)?;
+    let heard = cluster.heard();
     let downs = heard.iter().filter(|opinion| opinion.state == MemberState::Down).count();
     report.add(Measure::FalseDowns(per_mille), nodes, downs as f64);
-    report.add(Measure::Renames(per_mille), nodes, (pond.renames() - renames) as f64);
+    report.add(Measure::Renames(per_mille), nodes, (cluster.renames() - renames) as f64);
     Ok(())
 }
 
@@ -176,22 +177,22 @@ fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<
 /// into the same ones: how far the last one is back decides how long the lease still binds.
 fn fail_over(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const STRIKES: u32 = 10;
-    let mut pond = Pond::grown(nodes, seed)?;
-    let renewal = pond.world.hosts[0].setup.timing.renew_interval;
+    let mut cluster = Cluster::grown(nodes, seed)?;
+    let renewal = cluster.world.hosts[0].setup.timing.renew_interval;
     // As in production: a keeper releases what a killed process held.
-    pond.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    cluster.world.hosts.iter_mut().for_each(|host| host.keeper = true);
     for churns in [false, true] {
-        let mut churn = Churn::new(&pond, churns, seed);
+        let mut churn = Churn::new(&cluster, churns, seed);
         for strike in 0..STRIKES {
             let phase = nanoseconds(renewal * (2 * strike + 1) / (2 * STRIKES));
-            churn.until_renewed(&mut pond, 3 * SECOND)?;
-            churn.pass(&mut pond, phase)?;
-            let killed = succeed(&mut pond, &mut churn, |pond, goose| pond.crash(goose))?;
+            churn.until_renewed(&mut cluster, 3 * SECOND)?;
+            churn.pass(&mut cluster, phase)?;
+            let killed = succeed(&mut cluster, &mut churn, |cluster, goose| cluster.crash(goose))?;
             report.add(Measure::Killed(churns), nodes, killed);
-            churn.until_renewed(&mut pond, 3 * SECOND)?;
-            churn.pass(&mut pond, phase)?;
-            let frozen = succeed(&mut pond, &mut churn, |pond, goose| {
-                pond.world.act(&Action::Freeze(goose));
+            churn.until_renewed(&mut cluster, 3 * SECOND)?;
+            churn.pass(&mut cluster, phase)?;
+            let frozen = succeed(&mut cluster, &mut churn, |cluster, goose| {
+                cluster.world.act(&Action::Freeze(goose));
             })?;
             report.add(Measure::Frozen(churns), nodes, frozen);
         }
@@ -203,48 +204,48 @@ fn fail_over(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String>
 struct Churn {
     next: u64,
     interval: u64,
-    dice: Dice,
+    prng: Prng,
 }
 
 impl Churn {
-    fn new(pond: &Pond, happens: bool, seed: u64) -> Self {
-        let interval = 60 * SECOND * 10 / (3 * pond.size() as u64);
-        let next = if happens { pond.world.now + interval } else { u64::MAX };
-        Self { next, interval, dice: Dice::new(seed, "churn") }
+    fn new(cluster: &Cluster, happens: bool, seed: u64) -> Self {
+        let interval = 60 * SECOND * 10 / (3 * cluster.size() as u64);
+        let next = if happens { cluster.world.now + interval } else { u64::MAX };
+        Self { next, interval, prng: Prng::new(seed, "churn") }
     }
 
     /// Lets time pass.
-    fn pass(&mut self, pond: &mut Pond, span: u64) -> Result<(), String> {
-        let end = pond.world.now + span;
+    fn pass(&mut self, cluster: &mut Cluster, span: u64) -> Result<(), String> {
+        let end = cluster.world.now + span;
         while self.next <= end {
-            pond.run(self.next.saturating_sub(pond.world.now))?;
-            self.restart_somebody(pond);
+            cluster.run(self.next.saturating_sub(cluster.world.now))?;
+            self.restart_somebody(cluster);
             self.next += self.interval;
         }
-        pond.run(end - pond.world.now)
+        cluster.run(end - cluster.world.now)
     }
 
-    fn restart_somebody(&mut self, pond: &mut Pond) {
-        if pond.size() == pond.voters {
+    fn restart_somebody(&mut self, cluster: &mut Cluster) {
+        if cluster.size() == cluster.voters {
             return;
         }
-        let place = pond.voters + self.dice.below(pond.size() - pond.voters);
-        if pond.goose() != Some(place) {
-            pond.world.act(&Action::Crash(place, Tear::Lost));
-            pond.world.act(&Action::Start(place, Restart::WithDisk));
+        let place = cluster.voters + self.prng.below(cluster.size() - cluster.voters);
+        if cluster.goose() != Some(place) {
+            cluster.world.act(&Action::Crash(place, Tear::Lost));
+            cluster.world.act(&Action::Start(place, Restart::WithDisk));
         }
     }
 
     /// Lets time pass, and then until somebody leads and has just renewed its lease.
-    fn until_renewed(&mut self, pond: &mut Pond, span: u64) -> Result<(), String> {
-        self.pass(pond, span)?;
-        let limit = pond.world.now + 30 * SECOND;
-        let before = pond.deadline();
-        while pond.deadline().is_none() || pond.deadline() == before {
-            if pond.world.now > limit {
+    fn until_renewed(&mut self, cluster: &mut Cluster, span: u64) -> Result<(), String> {
+        self.pass(cluster, span)?;
+        let limit = cluster.world.now + 30 * SECOND;
+        let before = cluster.deadline();
+        while cluster.deadline().is_none() || cluster.deadline() == before {
+            if cluster.world.now > limit {
                 return Err("no Goose to strike".to_owned());
             }
-            self.pass(pond, MILLI)?;
+            self.pass(cluster, MILLI)?;
         }
         Ok(())
     }
@@ -252,22 +253,22 @@ impl Churn {
 
 /// Strikes the Goose and says after how many milliseconds there is another.
 fn succeed(
-    pond: &mut Pond,
+    cluster: &mut Cluster,
     churn: &mut Churn,
-    strike: impl Fn(&mut Pond, usize),
+    strike: impl Fn(&mut Cluster, usize),
 ) -> Result<f64, String> {
-    let goose = pond.goose().ok_or("no Goose to strike")?;
-    let start = pond.world.now;
-    strike(pond, goose);
+    let goose = cluster.goose().ok_or("no Goose to strike")?;
+    let start = cluster.world.now;
+    strike(cluster, goose);
     // A frozen Goose counts on its lease until it lapses, as is its right.
-    while pond.goose().is_none_or(|now| now == goose) {
-        if pond.world.now - start > 30 * SECOND {
+    while cluster.goose().is_none_or(|now| now == goose) {
+        if cluster.world.now - start > 30 * SECOND {
             return Err("no other Goose within 30 s".to_owned());
         }
-        churn.pass(pond, MILLI / 10)?;
+        churn.pass(cluster, MILLI / 10)?;
     }
-    let took = (pond.world.now - start) as f64 / MILLI as f64;
-    pond.world.act(&Action::Thaw(goose));
-    pond.start(goose);
+    let took = (cluster.world.now - start) as f64 / MILLI as f64;
+    cluster.world.act(&Action::Thaw(goose));
+    cluster.start(goose);
     Ok(took)
 }

@@ -1,6 +1,6 @@
 //! The script: named acts, each with a sentence that says what must be seen.
 
-use super::links::{Dice, Link, NODES, VOTERS, others};
+use super::links::{Link, NODES, Prng, VOTERS, others};
 use super::stage::Stage;
 use super::world::Failure;
 
@@ -135,10 +135,10 @@ fn flap(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
     let end = stage.now() + std::time::Duration::from_secs(3);
     while stage.now() < end {
         stage.disturb(&label, "", |links| links.separate(&[goose], &others(&[goose])));
-        let down = stage.dice.milliseconds(60, 500);
+        let down = stage.prng.milliseconds(60, 500);
         stage.pass(down)?;
         stage.mend_network();
-        let up = stage.dice.milliseconds(40, 250);
+        let up = stage.prng.milliseconds(40, 250);
         stage.pass(up)?;
     }
     Ok(())
@@ -169,32 +169,32 @@ fn minority(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
 fn random(stage: &mut Stage<'_>, _goose: usize) -> Result<(), Failure> {
     let mut budget = 6000_u64;
     while budget > 0 {
-        match stage.dice.below(10) {
+        match stage.prng.below(10) {
             0..=2 => cut_something(stage),
             3 => stage.mend_network(),
             4 => {
                 let label = "bad weather";
-                let (loss, delay) = (stage.dice.below(40), stage.dice.draw() % 150);
+                let (loss, delay) = (stage.prng.below(40), stage.prng.draw() % 150);
                 let link = Link { cut: false, loss, duplicates: 10, delay };
                 stage.mend_network();
                 let text = format!("every link loses {loss} % and delays by up to {delay} ms");
                 stage.disturb(label, &text, |links| links.everywhere(link));
             }
             5 | 6 if stage.running() > 3 => {
-                let node = stage.dice.node();
+                let node = stage.prng.node();
                 stage.kill(node)?;
             }
             7 if stage.running() > 3 => {
-                let node = stage.dice.node();
+                let node = stage.prng.node();
                 stage.freeze(node);
             }
             _ => {
-                let node = stage.dice.node();
+                let node = stage.prng.node();
                 stage.thaw(node);
                 stage.restart(node)?;
             }
         }
-        let pause = 100 + stage.dice.draw() % 900;
+        let pause = 100 + stage.prng.draw() % 900;
         let pause = pause.min(budget);
         budget -= pause;
         stage.wait(pause)?;
@@ -203,12 +203,12 @@ fn random(stage: &mut Stage<'_>, _goose: usize) -> Result<(), Failure> {
 }
 
 fn cut_something(stage: &mut Stage<'_>) {
-    let (one, other) = (stage.dice.node(), stage.dice.node());
+    let (one, other) = (stage.prng.node(), stage.prng.node());
     if one == other {
         let label = format!("cut off {one}");
         let text = format!("every link of node {one} is cut");
         stage.disturb(&label, &text, |links| links.separate(&[one], &others(&[one])));
-    } else if stage.dice.percent(50) {
+    } else if stage.prng.percent(50) {
         let label = format!("{one}→{other}");
         let text = format!("nothing gets from node {one} to node {other}");
         stage.disturb(&label, &text, |links| links.silence(&[one], &[other]));
@@ -221,8 +221,8 @@ fn cut_something(stage: &mut Stage<'_>) {
 }
 
 /// The dice of act number `index` of a run: a run of one act alone plays it as the whole does.
-pub(crate) fn dice(seed: u64, index: u64) -> Dice {
-    Dice::new(seed.wrapping_mul(1_000_003).wrapping_add(index))
+pub(crate) fn prng(seed: u64, index: u64) -> Prng {
+    Prng::new(seed.wrapping_mul(1_000_003).wrapping_add(index))
 }
 
 #[cfg(test)]

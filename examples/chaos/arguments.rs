@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gaggle::vocabulary::plant::Plant;
+use gaggle::vocabulary::mutant::Mutant;
 
 use super::acts::SCRIPT;
 
@@ -47,8 +47,8 @@ pub(crate) struct Arguments {
     pub(crate) seed: Option<u64>,
     pub(crate) simulated: bool,
     pub(crate) svg: Option<PathBuf>,
-    /// Not in the help: a bug that is planted in the nodes, to see that it is noticed.
-    pub(crate) plant: Option<Plant>,
+    /// Not in the help: a mutant of the nodes, to see that it is noticed.
+    pub(crate) mutant: Option<Mutant>,
 }
 
 impl Arguments {
@@ -67,7 +67,7 @@ impl Arguments {
                 "--act" => arguments.acts.push(known_act(value()?)?),
                 "--minutes" => arguments.minutes = Some(number(&value()?)?.clamp(1, 24 * 60)),
                 "--seed" => arguments.seed = Some(number(&value()?)?),
-                "--plant" => arguments.plant = Some(known_plant(&value()?)?),
+                "--mutant" => arguments.mutant = Some(known_mutant(&value()?)?),
                 "--svg" => arguments.svg = Some(value()?.into()),
                 _ => return Err(format!("{word} is no option; --help names them")),
             }
@@ -75,8 +75,8 @@ impl Arguments {
         if arguments.random && !arguments.acts.is_empty() {
             return Err("--random and --act exclude each other".to_owned());
         }
-        if arguments.plant.is_some() && !arguments.simulated {
-            return Err("--plant goes with --simulated".to_owned());
+        if arguments.mutant.is_some() && !arguments.simulated {
+            return Err("--mutant goes with --simulated".to_owned());
         }
         if arguments.minutes.is_some() && !arguments.random {
             return Err("--minutes goes with --random; the script has its own length".to_owned());
@@ -97,9 +97,9 @@ fn known_act(name: String) -> Result<String, String> {
     Err(format!("there is no act \"{name}\"; there are {}", names.join(", ")))
 }
 
-fn known_plant(name: &str) -> Result<Plant, String> {
-    let known = Plant::ALL.into_iter().find(|plant| format!("{plant:?}") == name);
-    known.ok_or_else(|| format!("there is no bug \"{name}\"; there are {:?}", Plant::ALL))
+fn known_mutant(name: &str) -> Result<Mutant, String> {
+    let known = Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name);
+    known.ok_or_else(|| format!("there is no bug \"{name}\"; there are {:?}", Mutant::ALL))
 }
 
 #[cfg(test)]
@@ -121,8 +121,8 @@ mod tests {
             "--seed x",
             "--minutes 3",
             "--random --act kill",
-            "--plant QuorumOfOne",
-            "--simulated --plant QuorumOfTwo",
+            "--mutant QuorumOfOne",
+            "--simulated --mutant QuorumOfTwo",
             "now",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");

@@ -10,9 +10,9 @@ pub(crate) const VOTERS: usize = 3;
 
 /// A small seeded generator (splitmix64): the same seed plays the same game.
 #[derive(Clone, Debug)]
-pub(crate) struct Dice(u64);
+pub(crate) struct Prng(u64);
 
-impl Dice {
+impl Prng {
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -80,19 +80,19 @@ pub(crate) struct Traffic {
 
 impl Link {
     /// How long each copy of one datagram is held back; no entry if it is lost.
-    pub(crate) fn fate(self, dice: &mut Dice, traffic: &mut Traffic) -> Vec<Duration> {
+    pub(crate) fn fate(self, prng: &mut Prng, traffic: &mut Traffic) -> Vec<Duration> {
         if self.cut {
             traffic.cut += 1;
             return Vec::new();
         }
-        if dice.percent(self.loss) {
+        if prng.percent(self.loss) {
             traffic.lost += 1;
             return Vec::new();
         }
         traffic.delivered += 1;
-        let copies = if dice.percent(self.duplicates) { 2 } else { 1 };
+        let copies = if prng.percent(self.duplicates) { 2 } else { 1 };
         traffic.duplicated += copies - 1;
-        (0..copies).map(|_| dice.milliseconds(0, self.delay)).collect()
+        (0..copies).map(|_| prng.milliseconds(0, self.delay)).collect()
     }
 }
 
@@ -142,18 +142,18 @@ mod tests {
     fn a_cut_is_one_direction_only() {
         let mut links = Links::default();
         links.of_mut(1, 2).cut = true;
-        let (mut dice, mut traffic) = (Dice::new(1), Traffic::default());
-        assert!(links.of(1, 2).fate(&mut dice, &mut traffic).is_empty());
-        assert_eq!(links.of(2, 1).fate(&mut dice, &mut traffic), [Duration::ZERO]);
+        let (mut prng, mut traffic) = (Prng::new(1), Traffic::default());
+        assert!(links.of(1, 2).fate(&mut prng, &mut traffic).is_empty());
+        assert_eq!(links.of(2, 1).fate(&mut prng, &mut traffic), [Duration::ZERO]);
         assert_eq!((traffic.cut, traffic.delivered), (1, 1));
     }
 
     #[test]
     fn loss_and_duplicates_come_about_as_often_as_asked() {
         let link = Link { loss: 20, duplicates: 10, delay: 50, ..Link::default() };
-        let (mut dice, mut traffic) = (Dice::new(7), Traffic::default());
+        let (mut prng, mut traffic) = (Prng::new(7), Traffic::default());
         for _ in 0..10_000 {
-            for hold in link.fate(&mut dice, &mut traffic) {
+            for hold in link.fate(&mut prng, &mut traffic) {
                 assert!(hold < Duration::from_millis(50));
             }
         }

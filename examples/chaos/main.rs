@@ -34,7 +34,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acts::{RANDOM, SCRIPT};
 use arguments::{Arguments, HELP};
-use gaggle::vocabulary::plant;
+use gaggle::vocabulary::mutant;
 use real::RealWorld;
 use recording::{Recording, Shared, lock};
 use simulated::SimulatedWorld;
@@ -84,10 +84,10 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     print(&[introduction(arguments, seed)]);
     let recording = Shared::default();
     let end = if arguments.simulated {
-        plant::set(arguments.plant);
+        mutant::set(arguments.mutant);
         let mut world = SimulatedWorld::new(Shared::clone(&recording), seed)?;
         let end = perform(arguments, seed, &mut world, &recording);
-        plant::set(None);
+        mutant::set(None);
         let end = end?;
         print(&log_lines(&lock(&recording), 0, style));
         end
@@ -127,14 +127,14 @@ fn perform(
     recording: &Shared,
 ) -> Result<Duration, Failure> {
     let mut stage =
-        Stage::new(world, Shared::clone(recording), acts::dice(seed, 0), arguments.quick);
+        Stage::new(world, Shared::clone(recording), acts::prng(seed, 0), arguments.quick);
     // The founding is over when there is a Goose; an act without one says so.
     let _ = stage.goose()?;
     if arguments.random {
         let length = Duration::from_secs(60 * arguments.minutes.unwrap_or(1));
         let mut number = 1;
         while stage.now() < length {
-            stage.dice = acts::dice(seed, number);
+            stage.prng = acts::prng(seed, number);
             stage.play(RANDOM.name, RANDOM.sentence, RANDOM.leaves_dead, RANDOM.play)?;
             number += 1;
         }
@@ -142,7 +142,7 @@ fn perform(
         let mut acts = chosen(arguments).peekable();
         while let Some(act) = acts.next() {
             let position = SCRIPT.iter().position(|known| known.name == act.name).unwrap_or(0);
-            stage.dice = acts::dice(seed, u64::try_from(position).unwrap_or(0) + 1);
+            stage.prng = acts::prng(seed, u64::try_from(position).unwrap_or(0) + 1);
             // Whoever was killed stays dead only for the act that brings it back.
             let leaves_dead =
                 act.leaves_dead && acts.peek().is_some_and(|act| act.name == "rejoin");
@@ -184,10 +184,14 @@ mod tests {
     #[test]
     fn a_broken_promise_is_exit_status_1_and_a_kept_one_0() {
         assert_eq!(status_of("--simulated --seed 7"), 0);
-        for plant in ["QuorumOfOne", "StaleVoterClock", "DeadContenderDeferredTo"] {
-            assert_eq!(status_of(&format!("--simulated --seed 7 --plant {plant}")), 1, "{plant}");
+        for mutant in ["QuorumOfOne", "StaleVoterClock", "DeadContenderDeferredTo"] {
+            assert_eq!(
+                status_of(&format!("--simulated --seed 7 --mutant {mutant}")),
+                1,
+                "{mutant}"
+            );
         }
-        assert_eq!(status_of("--simulated --seed 7"), 0, "nothing stays planted");
+        assert_eq!(status_of("--simulated --seed 7"), 0, "no mutant stays");
         assert_eq!(status_of("--sed 7"), 2);
     }
 }

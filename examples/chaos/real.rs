@@ -16,7 +16,7 @@ use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::setup::Setup;
 use tokio::sync::{broadcast, mpsc};
 
-use super::links::{Dice, Links, NODES, Traffic};
+use super::links::{Links, NODES, Prng, Traffic};
 use super::recording::{Shared, lock};
 use super::relay::Relay;
 use super::world::{Failure, World, setup};
@@ -65,7 +65,7 @@ pub(crate) struct RealWorld {
     watch: Watch,
     sampler: Option<JoinHandle<()>>,
     end: Arc<AtomicBool>,
-    dice: Dice,
+    prng: Prng,
     folder: tempfile::TempDir,
 }
 
@@ -81,7 +81,7 @@ impl RealWorld {
             watch: Watch::default(),
             sampler: None,
             end: Arc::default(),
-            dice: Dice::new(entropy),
+            prng: Prng::new(entropy),
             folder: tempfile::Builder::new().prefix("gaggle-chaos-").tempdir()?,
         };
         for node in 1..=NODES {
@@ -121,7 +121,7 @@ impl World for RealWorld {
     }
 
     fn restart(&mut self, node: usize) -> Result<(), Failure> {
-        let setup = setup(node, self.relay.addresses(), self.dice.bytes())?;
+        let setup = setup(node, self.relay.addresses(), self.prng.bytes())?;
         let folder = self.folder.path().join(format!("node-{node}"));
         let (commands, orders) = mpsc::unbounded_channel();
         let (ready, started) = standard::channel();
@@ -221,7 +221,8 @@ fn begin(setup: Setup, folder: PathBuf) -> Result<(Handle, SocketAddr), Failure>
     };
     let socket = socket::bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let bound = socket.local_addr()?;
-    let options = StartOptions { setup, socket, disk, store: Box::new(store), confidant: None };
+    let options =
+        StartOptions { setup, socket, disk, store: Box::new(store), last_will_sender: None };
     Ok((start(options)?, bound))
 }
 

@@ -17,7 +17,7 @@ use std::thread::{self, JoinHandle};
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
 
-use super::links::{Dice, Links, NODES, Traffic};
+use super::links::{Links, NODES, Prng, Traffic};
 use super::world::Failure;
 
 /// More than any datagram.
@@ -25,7 +25,7 @@ const DATAGRAM_SIZE: usize = 4096;
 
 struct Wiring {
     links: Links,
-    dice: Dice,
+    prng: Prng,
     traffic: Traffic,
     /// Where each node is bound, while it lives.
     bound: [Option<SocketAddr>; NODES],
@@ -56,7 +56,7 @@ impl Relay {
         }
         let wiring = Arc::new(Mutex::new(Wiring {
             links: Links::default(),
-            dice: Dice::new(seed),
+            prng: Prng::new(seed),
             traffic: Traffic::default(),
             bound: [None; NODES],
         }));
@@ -120,8 +120,8 @@ async fn forward(sockets: Arc<Vec<UdpSocket>>, wiring: Arc<Mutex<Wiring>>, recei
             let mut wiring = lock(&wiring);
             let sender = wiring.bound.iter().position(|bound| *bound == Some(source));
             let (Some(index), Some(to)) = (sender, wiring.bound[receiver - 1]) else { continue };
-            let Wiring { links, dice, traffic, .. } = &mut *wiring;
-            (index, to, links.of(index + 1, receiver).fate(dice, traffic))
+            let Wiring { links, prng, traffic, .. } = &mut *wiring;
+            (index, to, links.of(index + 1, receiver).fate(prng, traffic))
         };
         for hold in holds {
             if hold.is_zero() {

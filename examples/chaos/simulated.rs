@@ -10,7 +10,7 @@ use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::snapshot::Lease;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 
-use super::links::{Dice, Links, NODES, Traffic};
+use super::links::{Links, NODES, Prng, Traffic};
 use super::recording::{Shared, lock};
 use super::world::{Failure, World, setup};
 
@@ -38,7 +38,7 @@ pub(crate) struct SimulatedWorld {
     waiting: Vec<Mail>,
     links: Links,
     traffic: Traffic,
-    dice: Dice,
+    prng: Prng,
 }
 
 fn addresses() -> Vec<SocketAddr> {
@@ -58,7 +58,7 @@ impl SimulatedWorld {
             waiting: Vec::new(),
             links: Links::default(),
             traffic: Traffic::default(),
-            dice: Dice::new(seed),
+            prng: Prng::new(seed),
         };
         for node in 1..=NODES {
             world.restart(node)?;
@@ -100,9 +100,9 @@ impl SimulatedWorld {
     fn send(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
         let Some(to) = addresses().iter().position(|address| *address == to) else { return };
         let to = to + 1;
-        for hold in self.links.of(from, to).fate(&mut self.dice, &mut self.traffic) {
+        for hold in self.links.of(from, to).fate(&mut self.prng, &mut self.traffic) {
             self.sequence += 1;
-            let jitter = self.dice.draw() % LATENCY;
+            let jitter = self.prng.draw() % LATENCY;
             let arrival = self.now + LATENCY + jitter + nanoseconds(hold);
             let mail = Mail { from, to, datagram: datagram.clone() };
             self.mail.insert((arrival, self.sequence), mail);
@@ -207,7 +207,7 @@ impl World for SimulatedWorld {
 
     fn restart(&mut self, node: usize) -> Result<(), Failure> {
         let disk = self.records.get(&node).cloned().map_or(Disk::Empty, Disk::Sound);
-        let setup = setup(node, &addresses(), self.dice.bytes())?;
+        let setup = setup(node, &addresses(), self.prng.bytes())?;
         self.nodes.insert(node, NodeCore::new(setup, disk, self.clocks())?);
         self.drain(node);
         Ok(())

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::links::{Dice, Link, Links, NODES, others};
+use super::links::{Link, Links, NODES, Prng, others};
 use super::recording::{Condition, Shared, Subject, lock, seconds};
 use super::world::{Failure, World};
 
@@ -20,18 +20,18 @@ pub(crate) struct Stage<'run> {
     dead: [bool; NODES],
     frozen: [bool; NODES],
     quick: bool,
-    pub(crate) dice: Dice,
+    pub(crate) prng: Prng,
 }
 
 impl<'run> Stage<'run> {
     pub(crate) fn new(
         world: &'run mut dyn World,
         recording: Shared,
-        dice: Dice,
+        prng: Prng,
         quick: bool,
     ) -> Self {
         let (links, dead, frozen) = (Links::default(), [false; NODES], [false; NODES]);
-        Self { world, recording, links, dead, frozen, quick, dice }
+        Self { world, recording, links, dead, frozen, quick, prng }
     }
 
     pub(crate) fn now(&self) -> Duration {

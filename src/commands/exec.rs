@@ -54,7 +54,7 @@ pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitC
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let (keeper, confidant) = CommandKeeper::start(&arguments.command, stop_timeout)?;
+    let (keeper, last_will_sender) = CommandKeeper::start(&arguments.command, stop_timeout)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         // Before the node starts, so that a signal never finds it without a handler.
@@ -63,7 +63,7 @@ pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitC
         let reports = keeper.reports().map_err(CommandError::Process)?;
         let greeting = greeting(&settings);
         let launched = tokio::select! {
-            launched = launch(settings, Some(Box::new(confidant))) => launched?,
+            launched = launch(settings, Some(Box::new(last_will_sender))) => launched?,
             (cause, _) = signals.next() => {
                 tracing::info!("{cause} before the node has started: ending");
                 return Ok(Exit::Done.into());

@@ -14,7 +14,7 @@ use crate::shell::handle::Handle;
 use crate::shell::hooks;
 use crate::shell::http::{self, Listeners, ServeError, ServerThread};
 use crate::shell::socket::{self, BindError, Purpose};
-use crate::shell::start::{Confidant, StartError, StartOptions, start};
+use crate::shell::start::{LastWillSender, StartError, StartOptions, start};
 use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::record::Disk;
@@ -61,7 +61,7 @@ impl LaunchError {
 /// meanwhile drops this, and nothing of the node is there then.
 pub(super) async fn launch(
     settings: RunSettings,
-    confidant: Option<Box<dyn Confidant>>,
+    last_will_sender: Option<Box<dyn LastWillSender>>,
 ) -> Result<Launched, LaunchError> {
     let RunSettings { setup, listen, http, storage, admin_token, hooks, warnings: _ } = settings;
     let (disk, store): (Disk, Box<dyn Store>) = match &storage {
@@ -83,7 +83,7 @@ pub(super) async fn launch(
     options.admin_token = admin_token;
     options.log_lines_dropped = log::dropped_lines();
     make_room(&mut options);
-    let handle = start(StartOptions { setup, socket, disk, store, confidant })?;
+    let handle = start(StartOptions { setup, socket, disk, store, last_will_sender })?;
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
         tokio::spawn(hooks::keep(hooks, handle.clone()));
     }

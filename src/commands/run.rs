@@ -26,7 +26,7 @@ use super::systemd::Systemd;
 use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::handle::Handle;
-use crate::shell::start::Confidant;
+use crate::shell::start::LastWillSender;
 
 /// Runs a node to its end.
 pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {
@@ -40,9 +40,9 @@ pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, C
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let confidant = if arguments.no_keeper { None } else { keeper() };
+    let last_will_sender = if arguments.no_keeper { None } else { keeper() };
     let runtime = runtime()?;
-    let lived = lived(settings, confidant, running, arguments.exit_with_stdin);
+    let lived = lived(settings, last_will_sender, running, arguments.exit_with_stdin);
     let outcome = runtime.block_on(lived);
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, C
 
 /// The helper that tells the voters when this process is dead.
 #[cfg(target_os = "linux")]
-fn keeper() -> Option<Box<dyn Confidant>> {
+fn keeper() -> Option<Box<dyn LastWillSender>> {
     match crate::shell::keeper::Keeper::start() {
         Ok(keeper) => Some(Box::new(keeper)),
         Err(error) => {
@@ -63,7 +63,7 @@ fn keeper() -> Option<Box<dyn Confidant>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn keeper() -> Option<Box<dyn Confidant>> {
+fn keeper() -> Option<Box<dyn LastWillSender>> {
     tracing::info!("no keeper on this platform: if this node is killed, that costs a lease");
     None
 }
@@ -82,7 +82,7 @@ fn wait_for_orphans() {}
 
 async fn lived(
     settings: RunSettings,
-    confidant: Option<Box<dyn Confidant>>,
+    last_will_sender: Option<Box<dyn LastWillSender>>,
     mut running: Running,
     exit_with_stdin: bool,
 ) -> Result<Exit, CommandError> {
@@ -90,7 +90,7 @@ async fn lived(
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&settings);
     let Launched { handle, http } = tokio::select! {
-        launched = launch(settings, confidant) => launched?,
+        launched = launch(settings, last_will_sender) => launched?,
         (cause, _) = signals.next() => {
             tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);

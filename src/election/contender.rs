@@ -14,11 +14,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::chance::Chance;
-use super::link::Link;
+use super::backoff::Backoff;
 use super::outbox::Outbox;
 use super::preemption::Preemption;
 use super::tenure::Tenure;
+use super::voter_progress::VoterProgress;
 use super::work::Work;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::event::{Event, Warning};
@@ -26,7 +26,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus,
 };
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
 
@@ -74,7 +74,7 @@ pub struct Contender {
     pub(crate) timing: Timing,
     pub(crate) eligible: bool,
     pub(crate) voters: VoterSet,
-    pub(crate) links: BTreeMap<NodeId, Link>,
+    pub(crate) progress: BTreeMap<NodeId, VoterProgress>,
     pub(crate) role: Role,
     pub(crate) highest_ballot: u64,
     sequence: u64,
@@ -90,7 +90,7 @@ pub struct Contender {
     /// if it does not, which the voters know by now.
     connected_until: Option<HolderTime>,
     was_held: bool,
-    chance: Chance,
+    backoff: Backoff,
     /// This boot has said goodbye: it never contends again.
     pub(crate) retired: bool,
     /// Whether it hands over to a higher node that has come to stay.
@@ -115,7 +115,7 @@ impl Contender {
             me,
             timing: timing.clone(),
             eligible,
-            links: voters.ids().iter().map(|id| (*id, Link::new(*id))).collect(),
+            progress: voters.ids().iter().map(|id| (*id, VoterProgress::new(*id))).collect(),
             voters,
             role: Role::Standby,
             highest_ballot: 0,
@@ -128,7 +128,7 @@ impl Contender {
             farewell: None,
             connected_until: None,
             was_held: false,
-            chance: Chance::new(me.boot.nonce),
+            backoff: Backoff::new(me.boot.nonce),
             retired: false,
             preempts: false,
             preemption: Preemption::default(),
@@ -148,15 +148,15 @@ impl Contender {
     }
 
     pub(crate) fn majority(&self) -> usize {
-        if plant::is(Plant::QuorumOfOne) {
+        if mutant::is(Mutant::QuorumOfOne) {
             return 1;
         }
         self.voters.majority()
     }
 
     /// The `majority`-th largest of one time per voter: what a majority of them reaches.
-    pub(crate) fn majority_of(&self, time: impl Fn(&Link) -> HolderTime) -> HolderTime {
-        let mut times: Vec<HolderTime> = self.links.values().map(time).collect();
+    pub(crate) fn majority_of(&self, time: impl Fn(&VoterProgress) -> HolderTime) -> HolderTime {
+        let mut times: Vec<HolderTime> = self.progress.values().map(time).collect();
         times.sort_unstable_by(|left, right| right.cmp(left));
         times.get(self.majority() - 1).copied().unwrap_or(HolderTime(0))
     }
@@ -167,7 +167,8 @@ impl Contender {
     }
 
     fn quorum_connected_until(&self, now: HolderTime) -> Option<HolderTime> {
-        let newest = self.majority_of(|link| link.answered_request().unwrap_or(HolderTime(0)));
+        let newest =
+            self.majority_of(|progress| progress.answered_request().unwrap_or(HolderTime(0)));
         let until = newest.plus(self.timing.contender_freshness());
         (newest > self.barrier && now <= until).then_some(until)
     }
@@ -181,7 +182,7 @@ impl Contender {
     /// Whether it could lead, as far as it is concerned. While work of an earlier term is alive
     /// it could not: it would act under two terms at once.
     fn may_contend(&self, now: HolderTime) -> bool {
-        let works = self.work.is_alive() && !plant::is(Plant::ContendsUnderOldWork);
+        let works = self.work.is_alive() && !mutant::is(Mutant::ContendsUnderOldWork);
         self.eligible && !self.retired && !works && now >= self.hold_until
     }
 
@@ -212,7 +213,7 @@ impl Contender {
     /// whether it is one of those who ask at all. Or the voters' load would grow with the number
     /// of nodes that come and go.
     pub(crate) fn let_first_round_pass(&mut self, now: HolderTime) {
-        if self.next_poll <= now && self.links.values().all(Link::is_unasked) {
+        if self.next_poll <= now && self.progress.values().all(VoterProgress::is_unasked) {
             // By then even thousands of members are known.
             let told = self.timing.probe_round_trip * 3;
             self.next_poll = now.plus(told.min(self.timing.standby_interval));
@@ -276,7 +277,8 @@ impl Contender {
 
     fn next_poll_event(&self, now: HolderTime, founding: bool) -> HolderTime {
         let repeat = if self.polls_quickly(now, founding) {
-            let unanswered = self.links.values().filter_map(Link::unanswered_poll).min();
+            let unanswered =
+                self.progress.values().filter_map(VoterProgress::unanswered_poll).min();
             unanswered.map(|sent| sent.plus(self.timing.retransmit))
         } else {
             None
@@ -298,10 +300,10 @@ impl Contender {
         let since = HolderTime(now.0.saturating_sub(crate::vocabulary::time::nanoseconds(
             self.timing.contender_freshness(),
         )));
-        let held = |link: &&Link| {
-            link.standing(since).is_some_and(|status| status.standing != Standing::Vacant)
+        let held = |progress: &&VoterProgress| {
+            progress.standing(since).is_some_and(|status| status.standing != Standing::Vacant)
         };
-        self.links.values().filter(held).count() >= self.majority()
+        self.progress.values().filter(held).count() >= self.majority()
     }
 
     fn advance_polls(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
@@ -315,11 +317,17 @@ impl Contender {
         if now >= self.next_poll {
             self.poll_everybody(now, founding, outbox);
         } else if self.polls_quickly(now, founding) {
-            let overdue = |link: &&Link| {
-                link.unanswered_poll().is_some_and(|sent| now.since(sent) >= self.timing.retransmit)
+            let overdue = |progress: &&VoterProgress| {
+                progress
+                    .unanswered_poll()
+                    .is_some_and(|sent| now.since(sent) >= self.timing.retransmit)
             };
-            let silent: Vec<NodeId> =
-                self.links.iter().filter(|(_, link)| overdue(link)).map(|(id, _)| *id).collect();
+            let silent: Vec<NodeId> = self
+                .progress
+                .iter()
+                .filter(|(_, progress)| overdue(progress))
+                .map(|(id, _)| *id)
+                .collect();
             if !silent.is_empty() {
                 self.quick_polls += 1;
             }
@@ -331,7 +339,7 @@ impl Contender {
 
     fn poll_everybody(&mut self, now: HolderTime, founding: bool, outbox: &mut Outbox) {
         self.next_poll = now.plus(self.timing.standby_interval);
-        let everybody: Vec<NodeId> = self.links.keys().copied().collect();
+        let everybody: Vec<NodeId> = self.progress.keys().copied().collect();
         for voter in everybody {
             self.poll(voter, now, founding, outbox);
         }
@@ -353,8 +361,8 @@ impl Contender {
             eligible: may_contend,
             founding,
         };
-        if let Some(link) = self.links.get_mut(&voter) {
-            link.sent_poll(sequence, now);
+        if let Some(progress) = self.progress.get_mut(&voter) {
+            progress.sent_poll(sequence, now);
             outbox.send_to_node(voter, Message::Poll(poll));
         }
     }
@@ -399,7 +407,7 @@ impl Contender {
         match status.standing {
             Standing::Vacant => true,
             Standing::Held { holder, ballot, .. } => released(holder, ballot),
-            Standing::Virgin => plant::is(Plant::VirginCountedAsVacant),
+            Standing::Blank => mutant::is(Mutant::BlankCountedAsVacant),
             _ => false,
         }
     }
@@ -427,13 +435,13 @@ impl Contender {
         let lately = HolderTime(now.0.saturating_sub(deference));
         let mut free = 0;
         let mut preferred = None;
-        for link in self.links.values() {
-            let Some(status) = link.standing(since) else { continue };
+        for progress in self.progress.values() {
+            let Some(status) = progress.standing(since) else { continue };
             if Self::is_free(status, certificate) {
                 free += 1;
                 // A voter waits for anybody for one W_d. A word that is older says nothing
                 // of now; it may come from a voter that is heard and does not hear.
-                let still = link.standing(lately).and_then(|status| status.top_contender);
+                let still = progress.standing(lately).and_then(|status| status.top_contender);
                 preferred = preferred.or(still);
             }
         }
@@ -458,8 +466,8 @@ impl Contender {
         }
         self.highest_ballot += 1;
         self.farewell = None;
-        for link in self.links.values_mut() {
-            link.forget_grants();
+        for progress in self.progress.values_mut() {
+            progress.forget_grants();
         }
         self.role = Role::Claiming(Claim {
             ballot: self.highest_ballot,
@@ -486,9 +494,9 @@ impl Contender {
         let refused = claim.refused.clone();
         let lease = self.timing.claim_lease;
         let pending: Vec<NodeId> = self
-            .links
+            .progress
             .iter()
-            .filter(|(id, link)| !refused.contains(id) && link.counted_until() <= now)
+            .filter(|(id, progress)| !refused.contains(id) && progress.counted_until() <= now)
             .map(|(id, _)| *id)
             .collect();
         for voter in pending {
@@ -516,9 +524,9 @@ impl Contender {
         outbox: &mut Outbox,
     ) {
         let sequence = self.next_sequence();
-        let Some(link) = self.links.get_mut(&voter) else { return };
-        let Some(process) = link.process() else { return };
-        link.sent(sequence, now, Some(ballot));
+        let Some(progress) = self.progress.get_mut(&voter) else { return };
+        let Some(process) = progress.process() else { return };
+        progress.sent(sequence, now, Some(ballot));
         let acquire = Acquire { kind, ballot, sequence, lease, certificate };
         outbox.send(process, Message::Acquire(acquire));
     }
@@ -535,8 +543,8 @@ impl Contender {
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
         // Random, so that contenders which split a vote once do not split it again and again.
-        let backoff = backoff.mul_f64(self.chance.factor());
-        let backoff = if plant::is(Plant::BackoffTooLong) { backoff * 200 } else { backoff };
+        let backoff = backoff.mul_f64(self.backoff.factor());
+        let backoff = if mutant::is(Mutant::BackoffTooLong) { backoff * 200 } else { backoff };
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;
         self.take_heart();
@@ -549,8 +557,8 @@ impl Contender {
     pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
         let counter = super::fingerprint::Counter::Requests(self.me);
         visit(counter, &mut self.sequence);
-        for link in self.links.values_mut() {
-            link.numbers(self.me, visit);
+        for progress in self.progress.values_mut() {
+            progress.numbers(self.me, visit);
         }
         for sequence in self.farewell.iter_mut().flat_map(|last| last.unacknowledged.values_mut()) {
             visit(counter, sequence);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::VoterTime;
 
 /// The most contenders that a voter keeps in mind.
@@ -87,7 +87,7 @@ impl Deference {
     /// Takes a process out: its grant ran out, or it gave up.
     pub(crate) fn remove(&mut self, process: Process) {
         let known = self.contenders.get(&process.id).is_some_and(|entry| entry.process == process);
-        if known && !plant::is(Plant::DeadContenderDeferredTo) {
+        if known && !mutant::is(Mutant::DeadContenderDeferredTo) {
             self.contenders.remove(&process.id);
         }
     }
@@ -134,7 +134,7 @@ impl Deference {
     }
 
     fn is_fresh(&self, entry: &Entry, now: VoterTime) -> bool {
-        now.since(entry.heard) <= self.freshness || plant::is(Plant::DeadContenderDeferredTo)
+        now.since(entry.heard) <= self.freshness || mutant::is(Mutant::DeadContenderDeferredTo)
     }
 
     /// Whom a claim of `claimant` in a vacancy would have to wait for at this moment. Asking
@@ -176,7 +176,7 @@ impl Deference {
     fn connected_ahead_of(&mut self, claimant: NodeId, now: VoterTime) -> Option<NodeId> {
         let best = self.contenders.values().rev().find(|entry| {
             let over = self.turns.get(&entry.process).is_some_and(|until| now >= *until);
-            let waits = !over || plant::is(Plant::DeadContenderDeferredTo);
+            let waits = !over || mutant::is(Mutant::DeadContenderDeferredTo);
             waits && entry.connected_since.is_some() && self.is_fresh(entry, now)
         });
         let best = best.map(|entry| entry.process).filter(|best| best.id > claimant)?;

@@ -1,11 +1,11 @@
 //! Giving up what the voters granted: a release to each, until it is acknowledged.
 
 use super::contender::{Contender, Farewell, RELEASES_MAX, Role};
-use super::link::Link;
 use super::outbox::Outbox;
+use super::voter_progress::VoterProgress;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::{Message, Release};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 impl Contender {
@@ -13,12 +13,12 @@ impl Contender {
     /// been given up before.
     pub(crate) fn release(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
         assert!(!matches!(self.role, Role::Goose(_)), "I8: released while still acting");
-        let planted = Plant::OF_WORK.iter().any(|plant| plant::is(*plant));
-        assert!(!self.work.is_alive() || planted, "I8: released while work is alive");
-        for link in self.links.values_mut() {
-            link.forget_grants();
+        let mutated = Mutant::OF_WORK.iter().any(|mutant| mutant::is(*mutant));
+        assert!(!self.work.is_alive() || mutated, "I8: released while work is alive");
+        for progress in self.progress.values_mut() {
+            progress.forget_grants();
         }
-        let everybody: Vec<NodeId> = self.links.keys().copied().collect();
+        let everybody: Vec<NodeId> = self.progress.keys().copied().collect();
         let unacknowledged =
             everybody.into_iter().map(|voter| (voter, self.next_sequence())).collect();
         self.farewell = Some(Farewell { release, unacknowledged, sent: 0, next_send: now });
@@ -34,7 +34,7 @@ impl Contender {
         farewell.sent += 1;
         farewell.next_send = now.plus(retransmit);
         for (voter, sequence) in &farewell.unacknowledged {
-            let process = self.links.get(voter).and_then(Link::process);
+            let process = self.progress.get(voter).and_then(VoterProgress::process);
             let Some(process) = process else { continue };
             let release = farewell.release.clone();
             outbox.send(process, Message::Release { sequence: *sequence, release });

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::{Founding, RecordReport};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 
 /// What a voter without a record has heard of the others, in answers to polls of its own boot.
@@ -71,13 +71,13 @@ impl Roll {
         let nonce = own.blank_nonce()?;
         let mut map = BTreeMap::from([(asker.me, nonce)]);
         let mut agrees = |id: NodeId, nonce: u64| {
-            *map.entry(id).or_insert(nonce) == nonce || plant::is(Plant::MapWithoutNonces)
+            *map.entry(id).or_insert(nonce) == nonce || mutant::is(Mutant::MapWithoutNonces)
         };
         let mut fleeting = usize::from(matches!(own, Founding::Fleeting { .. }));
         for id in asker.others() {
             let Some(heard) = self.heard.get(&id) else {
                 let enough = self.heard.len() + 1 >= asker.voters.majority();
-                if enough && plant::is(Plant::FoundedOnMajority) {
+                if enough && mutant::is(Mutant::FoundedOnMajority) {
                     continue;
                 }
                 return None;
@@ -132,7 +132,7 @@ impl Roll {
         own: &Founding,
     ) -> Option<Vec<(NodeId, u64)>> {
         let empty = |word: &Founding| match word {
-            Founding::Virgin { nonce } => Some(*nonce),
+            Founding::Blank { nonce } => Some(*nonce),
             _ => None,
         };
         let mut map = BTreeMap::from([(asker.me, empty(own)?)]);
@@ -147,7 +147,7 @@ impl Roll {
     /// they have a record and vote under exactly this configuration.
     pub(crate) fn highest_ballot(&self, asker: Asker<'_>) -> Option<u64> {
         let missing = asker.others().filter(|id| self.lack_of(asker, *id).is_some()).count();
-        let allowed = usize::from(plant::is(Plant::OneVoterLessThanAll));
+        let allowed = usize::from(mutant::is(Mutant::OneVoterLessThanAll));
         let highest = self.heard.values().map(|heard| heard.max_ballot).max();
         (missing <= allowed).then(|| highest.unwrap_or(0))
     }
@@ -157,17 +157,17 @@ impl Roll {
         let heard = self
             .heard
             .get(&id)
-            .filter(|heard| heard.is_late_enough || plant::is(Plant::EarlyAnswersCounted));
+            .filter(|heard| heard.is_late_enough || mutant::is(Mutant::EarlyAnswersCounted));
         let Some(heard) = heard else { return Some(Lack::Silent) };
         let RecordReport { founding, configuration } = &heard.report;
-        if !founding.is_sound() && !plant::is(Plant::BlankCountedAsSound) {
+        if !founding.is_sound() && !mutant::is(Mutant::BlankCountedAsSound) {
             return Some(match founding {
                 Founding::Fleeting { .. } => Lack::KeepsNone,
                 _ => Lack::NoRecord,
             });
         }
-        let differs =
-            *configuration != asker.configuration && !plant::is(Plant::BallotWithoutConfiguration);
+        let differs = *configuration != asker.configuration
+            && !mutant::is(Mutant::BallotWithoutConfiguration);
         differs.then_some(Lack::OtherConfiguration)
     }
 
@@ -215,8 +215,8 @@ mod tests {
         Asker { me: id(1), voters, configuration: stamp(1) }
     }
 
-    fn virgin(nonce: u64) -> Founding {
-        Founding::Virgin { nonce }
+    fn blank(nonce: u64) -> Founding {
+        Founding::Blank { nonce }
     }
 
     fn say(roll: &mut Roll, from: u64, founding: Founding, max_ballot: u64) {
@@ -227,11 +227,11 @@ mod tests {
     #[test]
     fn everybody_without_a_record_founds() {
         let (mut roll, voters) = (Roll::default(), voters());
-        say(&mut roll, 2, virgin(22), 0);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "one is missing");
+        say(&mut roll, 2, blank(22), 0);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), None, "one is missing");
         say(&mut roll, 3, Founding::Lost { nonce: 33 }, 0);
         let map = vec![(id(1), 11), (id(2), 22), (id(3), 33)];
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map));
+        assert_eq!(roll.map(asker(&voters), &blank(11)), Some(map));
         assert_eq!(roll.highest_ballot(asker(&voters)), None);
     }
 
@@ -240,55 +240,55 @@ mod tests {
         let (mut roll, voters) = (Roll::default(), voters());
         let map = vec![(id(1), 11), (id(2), 22), (id(3), 33)];
         say(&mut roll, 2, Founding::Founded(map.clone()), 7);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "what 2 heard of 3 may be old");
-        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), None);
-        say(&mut roll, 3, virgin(33), 0);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), Some(map.clone()));
-        assert_eq!(roll.map(asker(&voters), &virgin(99)), None, "another emptiness");
-        say(&mut roll, 3, virgin(34), 9);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), None, "3 has lost its record since");
-        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), Some((map, 9)));
-        assert_eq!(roll.map_with(asker(&voters), &virgin(99)), None);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), None, "what 2 heard of 3 may be old");
+        assert_eq!(roll.map_with(asker(&voters), &blank(11)), None);
+        say(&mut roll, 3, blank(33), 0);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), Some(map.clone()));
+        assert_eq!(roll.map(asker(&voters), &blank(99)), None, "another emptiness");
+        say(&mut roll, 3, blank(34), 9);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), None, "3 has lost its record since");
+        assert_eq!(roll.map_with(asker(&voters), &blank(11)), Some((map, 9)));
+        assert_eq!(roll.map_with(asker(&voters), &blank(99)), None);
     }
 
     #[test]
     fn a_map_of_other_voters_founds_nobody() {
         let (mut roll, voters) = (Roll::default(), voters());
         say(&mut roll, 2, Founding::Founded(vec![(id(1), 11), (id(2), 22)]), 0);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), None);
         say(&mut roll, 2, Founding::Founded(vec![(id(1), 11), (id(2), 22), (id(4), 1)]), 0);
-        assert_eq!(roll.map(asker(&voters), &virgin(11)), None);
+        assert_eq!(roll.map(asker(&voters), &blank(11)), None);
     }
 
     #[test]
     fn a_majority_on_empty_disks_may_found_without_the_rest() {
         let (mut roll, voters) = (Roll::default(), voters());
-        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), None, "alone");
-        say(&mut roll, 2, virgin(22), 0);
+        assert_eq!(roll.map_of_majority(asker(&voters), &blank(11)), None, "alone");
+        say(&mut roll, 2, blank(22), 0);
         let map = vec![(id(1), 11), (id(2), 22)];
-        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), Some(map.clone()));
+        assert_eq!(roll.map_of_majority(asker(&voters), &blank(11)), Some(map.clone()));
         let lost = Founding::Lost { nonce: 11 };
         assert_eq!(roll.map_of_majority(asker(&voters), &lost), None, "it had a record");
         say(&mut roll, 3, Founding::Waited, 4);
-        assert_eq!(roll.map_of_majority(asker(&voters), &virgin(11)), None, "a cluster exists");
+        assert_eq!(roll.map_of_majority(asker(&voters), &blank(11)), None, "a cluster exists");
 
         say(&mut roll, 2, Founding::Founded(map.clone()), 9);
-        assert_eq!(roll.map_with(asker(&voters), &virgin(11)), Some((map, 9)));
-        assert_eq!(roll.map_with(asker(&voters), &virgin(12)), None, "another emptiness");
+        assert_eq!(roll.map_with(asker(&voters), &blank(11)), Some((map, 9)));
+        assert_eq!(roll.map_with(asker(&voters), &blank(12)), None, "another emptiness");
         for map in
             [vec![(id(1), 11)], vec![(id(1), 11), (id(1), 12)], vec![(id(1), 11), (id(9), 2)]]
         {
             say(&mut roll, 2, Founding::Founded(map), 9);
-            assert_eq!(roll.map_with(asker(&voters), &virgin(11)), None);
+            assert_eq!(roll.map_with(asker(&voters), &blank(11)), None);
         }
     }
 
     #[test]
     fn of_three_one_may_keep_no_record() {
         let (mut roll, voters) = (Roll::default(), voters());
-        say(&mut roll, 2, virgin(22), 0);
+        say(&mut roll, 2, blank(22), 0);
         say(&mut roll, 3, Founding::Fleeting { nonce: 33 }, 0);
-        assert!(roll.map(asker(&voters), &virgin(11)).is_some());
+        assert!(roll.map(asker(&voters), &blank(11)).is_some());
         assert_eq!(roll.map(asker(&voters), &Founding::Fleeting { nonce: 11 }), None);
     }
 
@@ -318,10 +318,10 @@ mod tests {
         roll.hear(id(3), Heard { report, max_ballot: 3, is_late_enough: true });
         let ballot = || roll.highest_ballot(asker(&voters));
         assert_eq!(ballot(), None);
-        plant::set(Some(Plant::BallotWithoutConfiguration));
-        let planted = ballot();
-        plant::set(None);
-        assert_eq!(planted, Some(7));
+        mutant::set(Some(Mutant::BallotWithoutConfiguration));
+        let mutated = ballot();
+        mutant::set(None);
+        assert_eq!(mutated, Some(7));
     }
 
     #[test]
@@ -333,9 +333,9 @@ mod tests {
         }
         assert_eq!(roll.highest_ballot(asker(&voters)), None);
         for from in [2, 3] {
-            let report = RecordReport { founding: virgin(from), configuration: stamp(1) };
+            let report = RecordReport { founding: blank(from), configuration: stamp(1) };
             roll.hear(id(from), Heard { report, max_ballot: 0, is_late_enough: false });
         }
-        assert!(roll.map(asker(&voters), &virgin(1)).is_some());
+        assert!(roll.map(asker(&voters), &blank(1)).is_some());
     }
 }

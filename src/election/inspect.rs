@@ -1,6 +1,6 @@
 //! What an election shows of its insides: to people, and to checkers.
 
-use super::{Election, contender, link};
+use super::{Election, contender, voter_progress};
 use crate::election::voter::Voter;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
@@ -15,13 +15,14 @@ impl Election {
 
     /// Each voter as this node sees it; addresses are for the caller to fill in.
     pub fn voter_views(&self) -> Vec<VoterView> {
-        let view = |(id, link): (&NodeId, &link::Link)| VoterView {
+        let view = |(id, progress): (&NodeId, &voter_progress::VoterProgress)| VoterView {
             id: *id,
             address: None,
-            answered: link.answered(),
-            granted_until: (link.counted_until() > HolderTime(0)).then(|| link.counted_until()),
+            answered: progress.answered(),
+            granted_until: (progress.counted_until() > HolderTime(0))
+                .then(|| progress.counted_until()),
         };
-        self.contender.links.iter().map(view).collect()
+        self.contender.progress.iter().map(view).collect()
     }
 
     /// The insides, for checkers.
@@ -29,16 +30,16 @@ impl Election {
         let voter = self.voter.as_ref().map(|voter| VoterInspection {
             grant: voter.grant().map(|grant| (grant.holder, grant.ballot, grant.expiry)),
             quarantine_until: voter.quarantine_until(),
-            max_ballot: voter.ledger().vote().max_ballot,
-            durable_ballot: voter.ledger().durable_ballot(),
+            max_ballot: voter.stable_vote().vote().max_ballot,
+            durable_ballot: voter.stable_vote().durable_ballot(),
             may_grant: voter.may_grant(),
         });
         let claiming = match &self.contender.role {
             contender::Role::Claiming(claim) => Some(claim.ballot),
             _ => None,
         };
-        let links = self.contender.links.iter();
-        let counted = links.map(|(id, link)| (*id, link.counted_until())).collect();
+        let progress = self.contender.progress.iter();
+        let counted = progress.map(|(id, progress)| (*id, progress.counted_until())).collect();
         Inspection { voter, counted, is_claiming: claiming }
     }
 }

@@ -12,8 +12,8 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
+mod backoff;
 mod ballots;
-mod chance;
 pub mod contender;
 mod deference;
 mod farewell;
@@ -21,15 +21,15 @@ mod farewell;
 pub mod fingerprint;
 mod founding;
 mod inspect;
-mod ledger;
-mod link;
+mod leader_freshness;
 pub mod outbox;
 pub(crate) mod preemption;
 mod record;
-mod sighting;
+mod stable_vote;
 mod tenure;
 mod view;
 pub mod voter;
+mod voter_progress;
 pub mod work;
 
 use std::net::SocketAddr;
@@ -173,8 +173,8 @@ impl Election {
 
     /// What this node must store as a voter, and its revision.
     pub fn vote(&self) -> Option<(&Vote, u64)> {
-        let ledger = self.voter.as_ref()?.ledger();
-        Some((ledger.vote(), ledger.revision()))
+        let stable_vote = self.voter.as_ref()?.stable_vote();
+        Some((stable_vote.vote(), stable_vote.revision()))
     }
 
     /// Everything up to `revision` of the vote is durable, or could not be made so.
@@ -368,7 +368,7 @@ impl Election {
 
     /// The voters' processes, as far as they are known.
     pub fn voter_processes(&self) -> impl Iterator<Item = Process> {
-        self.contender.links.values().filter_map(link::Link::process)
+        self.contender.progress.values().filter_map(voter_progress::VoterProgress::process)
     }
 
     /// Expiries come before anything else an input may do: a lapse is final.
@@ -441,7 +441,8 @@ impl Election {
         if self.view.learn(&goose, now, self.contender.lease_deadline()) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
         }
-        let voters = self.contender.links.values().filter_map(link::Link::process);
+        let voters =
+            self.contender.progress.values().filter_map(voter_progress::VoterProgress::process);
         let mut told: Vec<Process> = voters.collect();
         told.extend(self.sight.eligible.iter().take(STANDBYS + 1));
         if audience == Audience::Everybody {
@@ -473,10 +474,10 @@ impl Election {
         let Some(known) = self.view.known() else { return false };
         let fresh = now.0.saturating_sub(nanoseconds(self.timing.contender_freshness()));
         let since = HolderTime(fresh.max(known.confirmed.0.saturating_add(1)));
-        let vacant = |link: &&link::Link| {
-            link.standing(since).is_some_and(|status| status.standing == Standing::Vacant)
+        let vacant = |progress: &&voter_progress::VoterProgress| {
+            progress.standing(since).is_some_and(|status| status.standing == Standing::Vacant)
         };
-        self.contender.links.values().filter(vacant).count() >= self.contender.majority()
+        self.contender.progress.values().filter(vacant).count() >= self.contender.majority()
     }
 
     /// Takes note of a Goose that somebody named.
@@ -527,8 +528,8 @@ impl Election {
             }
             (Message::PollAck(answer), _) => return self.informed(now, from, answer),
             (Message::Vacant(status), _) => {
-                if let Some(link) = contender.links.get_mut(&from.id)
-                    && link.stands(from.boot, status, None, holder_now)
+                if let Some(progress) = contender.progress.get_mut(&from.id)
+                    && progress.stands(from.boot, status, None, holder_now)
                 {
                     self.heard_vacancy(now, status);
                 }

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 /// A higher node must have reached a majority for so long.
@@ -63,7 +63,7 @@ impl Preemption {
         now: HolderTime,
     ) -> Option<Process> {
         let best = said.iter().map(|(process, _)| *process).filter(|it| it.id > me).max()?;
-        let hasty = plant::is(Plant::PreemptionWithoutPatience);
+        let hasty = mutant::is(Mutant::PreemptionWithoutPatience);
         let patience = if hasty { Duration::ZERO } else { self.patience(best.id, now) };
         let agree = said.iter().filter(|(process, span)| *process == best && *span >= patience);
         (agree.count() >= majority).then_some(best)

@@ -4,7 +4,7 @@ use super::Election;
 use super::voter::{Voter, VoterPast};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::PollAck;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -40,7 +40,7 @@ impl Election {
 
     /// The highest ballot that this node knows as a voter; 0 if it is none.
     pub fn known_ballot(&self) -> u64 {
-        self.voter.as_ref().map_or(0, |voter| voter.ledger().vote().max_ballot)
+        self.voter.as_ref().map_or(0, |voter| voter.stable_vote().vote().max_ballot)
     }
 
     /// What the next process of this node would find of its past as a voter; none if it vouches for
@@ -53,21 +53,21 @@ impl Election {
     /// founding does not wait for the next round.
     pub(super) fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
         let Self { contender, outbox, timing, .. } = self;
-        let link = contender.links.get_mut(&voter);
-        if link.is_some_and(|link| link.greet(now, timing.retransmit)) {
+        let progress = contender.progress.get_mut(&voter);
+        if progress.is_some_and(|progress| progress.greet(now, timing.retransmit)) {
             contender.poll(voter, now, true, outbox);
         }
     }
 
     /// An answer to a poll: to one of this process, or it is ignored whole.
     pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
-        let Some(link) = self.contender.links.get_mut(&from.id) else { return false };
-        let asked = link.heard(answer.sequence, None, now.holder);
-        let gullible = plant::is(Plant::EarlierBootsAnswersAccepted);
+        let Some(progress) = self.contender.progress.get_mut(&from.id) else { return false };
+        let asked = progress.heard(answer.sequence, None, now.holder);
+        let gullible = mutant::is(Mutant::EarlierBootsAnswersAccepted);
         if asked.is_none() && !gullible {
             return false;
         }
-        let is_news = link.stands(from.boot, &answer.status, asked, now.holder);
+        let is_news = progress.stands(from.boot, &answer.status, asked, now.holder);
         if is_news {
             self.heard_status(now, &answer.status);
         }

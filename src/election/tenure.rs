@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use super::contender::{Contender, Farewell, Role};
-use super::link::Link;
 use super::outbox::Outbox;
+use super::voter_progress::VoterProgress;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
     AcquireKind, Goose, Grant, Message, Nak, NakReason, PROBE_BALLOT, Release,
 };
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
 
@@ -62,11 +62,12 @@ impl Contender {
     /// its role says so too.
     pub fn lease_deadline(&self) -> HolderTime {
         match &self.role {
-            Role::Goose(_) if plant::is(Plant::VisibleMajorityWithoutGrants) => {
-                let heard = |link: &Link| link.answered_request().unwrap_or(HolderTime(0));
+            Role::Goose(_) if mutant::is(Mutant::VisibleMajorityWithoutGrants) => {
+                let heard =
+                    |progress: &VoterProgress| progress.answered_request().unwrap_or(HolderTime(0));
                 self.majority_of(heard).plus(counted(self.timing.lease))
             }
-            Role::Goose(_) => self.majority_of(Link::counted_until),
+            Role::Goose(_) => self.majority_of(VoterProgress::counted_until),
             _ => HolderTime(0),
         }
     }
@@ -83,7 +84,8 @@ impl Contender {
     /// Applies a lapse, which is final. Called before any other input is.
     pub(crate) fn expire(&mut self, now: HolderTime, outbox: &mut Outbox) {
         if matches!(self.role, Role::Goose(_)) && self.lease_deadline() <= now {
-            let silent = self.links.iter().filter(|(_, link)| link.counted_until() <= now);
+            let silent =
+                self.progress.iter().filter(|(_, progress)| progress.counted_until() <= now);
             let silent = silent.map(|(id, _)| *id).collect();
             self.demote(DemotionReason::LeaseLapsed { silent }, now, outbox);
         }
@@ -107,7 +109,7 @@ impl Contender {
         outbox.event(Event::BecameDuck { term, reason });
         // Work that is alive has to notice first. The grants run out at the voters by themselves,
         // which is the time that it has.
-        if !self.work.is_alive() || plant::is(Plant::LapseReleasesUnderWork) {
+        if !self.work.is_alive() || mutant::is(Mutant::LapseReleasesUnderWork) {
             let release = Release { holder: self.me, ballot, all: false, nominee: None };
             self.release(release, now, outbox);
         }
@@ -120,7 +122,7 @@ impl Contender {
     fn renew_interval(&self) -> Duration {
         let interval = self.timing.renew_interval;
         let mut granted: Vec<Duration> =
-            self.links.values().filter_map(Link::granted_lease).collect();
+            self.progress.values().filter_map(VoterProgress::granted_lease).collect();
         granted.sort_unstable_by(|one, other| other.cmp(one));
         let granted = granted.get(self.majority() - 1).copied().unwrap_or(self.timing.lease);
         if granted >= self.timing.lease {
@@ -135,7 +137,7 @@ impl Contender {
         if now < tenure.next_renewal {
             return;
         }
-        if plant::is(Plant::GooseResigns) && now.since(tenure.since) > self.timing.lease * 3 {
+        if mutant::is(Mutant::GooseResigns) && now.since(tenure.since) > self.timing.lease * 3 {
             self.demote(DemotionReason::SteppedDown, now, outbox);
             return;
         }
@@ -147,7 +149,7 @@ impl Contender {
         let pause =
             if tenure.established { renew_interval } else { retransmit.min(renew_interval) };
         tenure.next_renewal = now.plus(pause);
-        let voters: Vec<NodeId> = self.links.keys().copied().collect();
+        let voters: Vec<NodeId> = self.progress.keys().copied().collect();
         for voter in voters {
             self.renew_or_probe(voter, now, outbox);
         }
@@ -156,10 +158,10 @@ impl Contender {
     /// A Goose that is not heard back from must not go on locking the voters: it only asks
     /// whether they hear it, until a majority says so.
     fn renew_or_probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
-        let more = u32::from(plant::is(Plant::DeafGooseRenewsOnceMore));
+        let more = u32::from(mutant::is(Mutant::DeafGooseRenewsOnceMore));
         let patience = (2 + more) * self.renew_interval();
         let Role::Goose(tenure) = &self.role else { return };
-        if now.since(tenure.confirmed) > patience && !plant::is(Plant::DeafGooseRenews) {
+        if now.since(tenure.confirmed) > patience && !mutant::is(Mutant::DeafGooseRenews) {
             self.probe(voter, now, outbox);
         } else {
             self.renew(voter, now, outbox);
@@ -172,8 +174,8 @@ impl Contender {
         if !self.preempts || self.work.is_closed() {
             return false;
         }
-        let granting = self.links.values().filter(|link| link.counted_until() > now);
-        let said: Vec<(Process, Duration)> = granting.filter_map(Link::standby).collect();
+        let granting = self.progress.values().filter(|progress| progress.counted_until() > now);
+        let said: Vec<(Process, Duration)> = granting.filter_map(VoterProgress::standby).collect();
         let successor = self.preemption.successor(self.me.id, self.majority(), &said, now);
         let Some(nominee) = successor else { return false };
         self.preemption.note(nominee.id, now);
@@ -190,9 +192,9 @@ impl Contender {
 
     fn probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
         let sequence = self.next_sequence();
-        let Some(link) = self.links.get_mut(&voter) else { return };
-        if let Some(process) = link.process() {
-            link.sent(sequence, now, None);
+        let Some(progress) = self.progress.get_mut(&voter) else { return };
+        if let Some(process) = progress.process() {
+            progress.sent(sequence, now, None);
             outbox.send(process, Message::Probe { sequence });
         }
     }
@@ -201,7 +203,7 @@ impl Contender {
         let Role::Goose(tenure) = &self.role else { return };
         let ballot = tenure.ballot;
         let lease = self.timing.lease;
-        if self.links.get(&voter).is_some_and(|link| link.process().is_some()) {
+        if self.progress.get(&voter).is_some_and(|progress| progress.process().is_some()) {
             self.acquire(voter, AcquireKind::Renew, ballot, lease, None, now, outbox);
         } else {
             // Its process is not known yet; a poll tells.
@@ -245,13 +247,13 @@ impl Contender {
             Role::Goose(_) => self.timing.lease,
             _ => self.timing.claim_lease,
         };
-        let long = plant::is(Plant::ShortGrantCountedAsLong);
+        let long = mutant::is(Mutant::ShortGrantCountedAsLong);
         let granted = if long { asked } else { grant.granted };
-        let Some(link) = self.links.get_mut(&from.id).filter(|_| ours) else { return false };
-        if !link.granted(grant.sequence, grant.ballot, granted, grant.standby, now) {
+        let Some(progress) = self.progress.get_mut(&from.id).filter(|_| ours) else { return false };
+        if !progress.granted(grant.sequence, grant.ballot, granted, grant.standby, now) {
             return false;
         }
-        let asked_at = link.answered_request();
+        let asked_at = progress.answered_request();
         match &self.role {
             Role::Claiming(_) => self.consider_victory(now, outbox),
             Role::Goose(_) => {
@@ -266,8 +268,8 @@ impl Contender {
     }
 
     fn consider_victory(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        if self.majority_of(Link::counted_until) <= now
-            && !plant::is(Plant::VisibleMajorityWithoutGrants)
+        if self.majority_of(VoterProgress::counted_until) <= now
+            && !mutant::is(Mutant::VisibleMajorityWithoutGrants)
         {
             return;
         }
@@ -293,7 +295,7 @@ impl Contender {
 
     /// Notes that voters answer.
     fn confirm(&mut self, now: HolderTime) {
-        let heard = self.majority_of(|link| link.answered().unwrap_or(HolderTime(0)));
+        let heard = self.majority_of(|progress| progress.answered().unwrap_or(HolderTime(0)));
         let deadline = self.lease_deadline();
         let (renew_interval, claim_lease) = (self.renew_interval(), self.timing.claim_lease);
         let Role::Goose(tenure) = &mut self.role else { return };
@@ -318,9 +320,9 @@ impl Contender {
         now: HolderTime,
     ) -> bool {
         let expected = self
-            .links
+            .progress
             .get_mut(&from.id)
-            .is_some_and(|link| link.heard(sequence, None, now).is_some());
+            .is_some_and(|progress| progress.heard(sequence, None, now).is_some());
         if expected {
             self.confirm(now);
         }
@@ -335,14 +337,14 @@ impl Contender {
         now: HolderTime,
         outbox: &mut Outbox,
     ) -> bool {
-        let Some(link) = self.links.get_mut(&from.id) else { return false };
+        let Some(progress) = self.progress.get_mut(&from.id) else { return false };
         // No ballot is asked for by a probe.
         let ballot = Some(nak.ballot).filter(|ballot| *ballot != PROBE_BALLOT);
-        if link.heard(nak.sequence, ballot, now).is_none() {
+        if progress.heard(nak.sequence, ballot, now).is_none() {
             return false;
         }
         if let NakReason::NewBoot { boot } = nak.reason {
-            link.reboot(boot, now);
+            progress.reboot(boot, now);
         }
         if let NakReason::Stale { max_ballot } = nak.reason {
             self.hear_ballot(max_ballot);
@@ -422,7 +424,7 @@ impl Contender {
                 if *max_ballot >= tenure.ballot && highest < super::BALLOT_LAST =>
             {
                 tenure.ballot = highest + 1;
-                if plant::is(Plant::RaisedBallotPublishedAsTerm) {
+                if mutant::is(Mutant::RaisedBallotPublishedAsTerm) {
                     tenure.term = tenure.ballot;
                 }
                 self.highest_ballot = tenure.ballot;
@@ -443,7 +445,8 @@ impl Contender {
 
     /// The best successor that the voters know of.
     pub(crate) fn best_standby(&self) -> Option<Process> {
-        let named = self.links.values().filter_map(Link::standby).map(|(process, _)| process);
+        let named =
+            self.progress.values().filter_map(VoterProgress::standby).map(|(process, _)| process);
         named.filter(|process| process.id != self.me.id).max()
     }
 
@@ -465,11 +468,11 @@ impl Contender {
         };
         let (term, ballot) = ended.unwrap_or((0, 0));
         let was_goose = matches!(self.role, Role::Goose(_));
-        if plant::is(Plant::ReleaseBeforeSteppingDown) && was_goose {
+        if mutant::is(Mutant::ReleaseBeforeSteppingDown) && was_goose {
             self.release_while_acting(ballot, nominee, now, outbox);
             return Some(term);
         }
-        if plant::is(Plant::CertificateWhileActing)
+        if mutant::is(Mutant::CertificateWhileActing)
             && let (true, Some(nominee)) = (was_goose, nominee)
         {
             let (holder, nominated) = (self.me, Some(nominee.id));
@@ -511,7 +514,7 @@ impl Contender {
         }
     }
 
-    /// The planted bug of [`Plant::ReleaseBeforeSteppingDown`].
+    /// The mutant of [`Mutant::ReleaseBeforeSteppingDown`].
     fn release_while_acting(
         &mut self,
         ballot: u64,
@@ -521,7 +524,7 @@ impl Contender {
     ) {
         let nominee = nominee.map(|process| process.id);
         let release = Release { holder: self.me, ballot, all: false, nominee };
-        let unacknowledged: Vec<NodeId> = self.links.keys().copied().collect();
+        let unacknowledged: Vec<NodeId> = self.progress.keys().copied().collect();
         let unacknowledged =
             unacknowledged.into_iter().map(|voter| (voter, self.next_sequence())).collect();
         self.farewell = Some(Farewell { release, unacknowledged, sent: 0, next_send: now });

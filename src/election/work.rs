@@ -15,7 +15,7 @@
 //!
 //! Assumption: whoever works says so before it begins, and says truly when it has ended.
 
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::work::WorkRefused;
 
 /// See the module. All work that is alive is work under one term.
@@ -32,12 +32,12 @@ impl Work {
     /// # Errors
     /// [`WorkRefused`]; nothing has begun then.
     pub(crate) fn begin(&mut self, term: u64) -> Result<(), WorkRefused> {
-        if self.closed && !plant::is(Plant::WorkBegunWhileEnding) {
+        if self.closed && !mutant::is(Mutant::WorkBegunWhileEnding) {
             return Err(WorkRefused::Ending { term });
         }
         // No tenure begins while work of an older one is alive.
         assert!(
-            self.alive == 0 || self.term == term || plant::is(Plant::ContendsUnderOldWork),
+            self.alive == 0 || self.term == term || mutant::is(Mutant::ContendsUnderOldWork),
             "work under two terms: {} and {term}",
             self.term
         );

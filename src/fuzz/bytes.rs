@@ -1,6 +1,6 @@
 //! Bytes as a source of decisions, and bytes made slightly wrong.
 
-use crate::sim::dice::Dice;
+use crate::sim::prng::Prng;
 
 /// Reads an input as decisions. Past its end everything is zero.
 #[derive(Debug)]
@@ -141,46 +141,46 @@ pub(super) fn spoil(reader: &mut Reader<'_>, bytes: &mut Vec<u8>, start: usize, 
 
 /// Changes `bytes` in one to eight ways, for inputs that are no decisions.
 pub(super) fn mutate(
-    dice: &mut Dice,
+    prng: &mut Prng,
     bytes: &mut Vec<u8>,
     other: &[u8],
     dictionary: &[&[u8]],
     size_max: usize,
 ) {
-    let more = if dice.coin() { 0 } else { dice.below(7) };
+    let more = if prng.coin() { 0 } else { prng.below(7) };
     for _ in 0..=more {
-        let at = dice.below(bytes.len() + 1);
-        let length = 1 + dice.below(16.min(bytes.len().max(1)));
+        let at = prng.below(bytes.len() + 1);
+        let length = 1 + prng.below(16.min(bytes.len().max(1)));
         let end = (at + length).min(bytes.len());
-        match dice.below(12) {
-            0..=2 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-            3 if at < bytes.len() => bytes[at] = random(dice),
+        match prng.below(12) {
+            0..=2 if at < bytes.len() => bytes[at] ^= 1 << prng.below(8),
+            3 if at < bytes.len() => bytes[at] = random(prng),
             4 => drop(bytes.drain(at..end)),
             5 => {
-                let filling: Vec<u8> = (0..length).map(|_| random(dice)).collect();
+                let filling: Vec<u8> = (0..length).map(|_| random(prng)).collect();
                 drop(bytes.splice(at..at, filling));
             }
             6 => {
                 let copy = bytes[at..end].to_vec();
-                let to = dice.below(bytes.len() + 1);
+                let to = prng.below(bytes.len() + 1);
                 drop(bytes.splice(to..to, copy));
             }
             7 if !other.is_empty() => {
-                let from = dice.below(other.len());
-                let until = from + dice.below(other.len() - from) + 1;
+                let from = prng.below(other.len());
+                let until = from + prng.below(other.len() - from) + 1;
                 let until = until.min(other.len());
-                let end = if dice.coin() { end } else { at };
+                let end = if prng.coin() { end } else { at };
                 drop(bytes.splice(at..end, other[from..until].iter().copied()));
             }
             8 => bytes.truncate(at),
             9 | 10 if !dictionary.is_empty() => {
-                let word = dice.pick(dictionary);
-                let end = if dice.coin() { end } else { at };
+                let word = prng.pick(dictionary);
+                let end = if prng.coin() { end } else { at };
                 drop(bytes.splice(at..end, word.iter().copied()));
             }
             _ => {
-                let number = EDGES[dice.below(EDGES.len())].to_le_bytes();
-                let size = dice.pick(&[1, 2, 4, 8]);
+                let number = EDGES[prng.below(EDGES.len())].to_le_bytes();
+                let size = prng.pick(&[1, 2, 4, 8]);
                 let end = (at + size).min(bytes.len());
                 drop(bytes.splice(at..end, number[..size].iter().copied()));
             }
@@ -190,6 +190,6 @@ pub(super) fn mutate(
 }
 
 /// Any byte.
-pub(super) fn random(dice: &mut Dice) -> u8 {
-    u8::try_from(dice.below(256)).unwrap_or(0)
+pub(super) fn random(prng: &mut Prng) -> u8 {
+    u8::try_from(prng.below(256)).unwrap_or(0)
 }

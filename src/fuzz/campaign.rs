@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::bytes::{mutate, random};
 use super::{Tally, Target, target};
-use crate::sim::dice::Dice;
+use crate::sim::prng::Prng;
 
 /// The most inputs that one campaign keeps in memory.
 const CORPUS_MAX: usize = 4096;
@@ -47,7 +47,7 @@ pub fn unhexed(text: &str) -> Option<Vec<u8>> {
 pub struct Campaign {
     name: String,
     target: Box<dyn Target>,
-    dice: Dice,
+    prng: Prng,
     corpus: Vec<Vec<u8>>,
     seen: BTreeSet<u64>,
     /// What was counted.
@@ -66,7 +66,7 @@ impl Campaign {
         Some(Self {
             name: name.to_owned(),
             target,
-            dice: Dice::new(seed, name),
+            prng: Prng::new(seed, name),
             corpus: all,
             seen: BTreeSet::new(),
             tally: Tally::default(),
@@ -93,7 +93,7 @@ impl Campaign {
         let input = self.invent();
         if self.attempt(&input)? {
             if self.corpus.len() >= CORPUS_MAX {
-                let old = self.dice.below(self.corpus.len());
+                let old = self.prng.below(self.corpus.len());
                 self.corpus.swap_remove(old);
             }
             self.corpus.push(input.clone());
@@ -106,13 +106,13 @@ impl Campaign {
 
     fn invent(&mut self) -> Vec<u8> {
         let size_max = self.target.size_max();
-        if self.corpus.is_empty() || self.dice.chance(self.target.fresh()) {
-            let length = 1 + self.dice.below(size_max);
-            return (0..length).map(|_| random(&mut self.dice)).collect();
+        if self.corpus.is_empty() || self.prng.chance(self.target.fresh()) {
+            let length = 1 + self.prng.below(size_max);
+            return (0..length).map(|_| random(&mut self.prng)).collect();
         }
-        let mut input = self.corpus[self.dice.below(self.corpus.len())].clone();
-        let other = self.corpus[self.dice.below(self.corpus.len())].clone();
-        mutate(&mut self.dice, &mut input, &other, self.target.dictionary(), size_max);
+        let mut input = self.corpus[self.prng.below(self.corpus.len())].clone();
+        let other = self.corpus[self.prng.below(self.corpus.len())].clone();
+        mutate(&mut self.prng, &mut input, &other, self.target.dictionary(), size_max);
         input
     }
 

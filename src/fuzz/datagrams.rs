@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, spoil};
+use super::cluster::{Cluster, Done, Subject, address, strange_address};
 use super::forge::Forger;
-use super::pond::{Done, Pond, Subject, address, strange_address};
 use super::{Tally, Target, ensure};
 use crate::election::BALLOT_MAX;
 use crate::node::NodeCore;
@@ -46,20 +46,21 @@ impl Target for Datagrams {
             3 | 4 => Subject::Voter,
             5 => Subject::Duck,
             6 => Subject::Founder,
-            _ => Subject::Stranger,
+            _ => Subject::ForeignNode,
         };
-        let pond = Pond::new(subject, flags & 1 > 0).ok_or("the cluster does not start")?;
-        let mut session = Session { pond, count: 0 };
+        let cluster = Cluster::new(subject, flags & 1 > 0).ok_or("the cluster does not start")?;
+        let mut session = Session { cluster, count: 0 };
         while !reader.is_empty() {
             session.step(&mut reader, tally)?;
         }
-        *tally.layers.entry("0 sent by the cluster itself").or_default() += session.pond.mailed();
-        let sent = session.pond.subject().counters().datagrams_sent;
-        session.pond.done = Done::default();
-        session.pond.advance(Duration::from_millis(300))?;
-        let sent = session.pond.subject().counters().datagrams_sent - sent;
+        *tally.layers.entry("0 sent by the cluster itself").or_default() +=
+            session.cluster.mailed();
+        let sent = session.cluster.subject().counters().datagrams_sent;
+        session.cluster.done = Done::default();
+        session.cluster.advance(Duration::from_millis(300))?;
+        let sent = session.cluster.subject().counters().datagrams_sent - sent;
         tally.met("sent afterwards", u64::from(sent.max(1).ilog2()));
-        let kinds = &session.pond.done.kinds;
+        let kinds = &session.cluster.done.kinds;
         ensure(sent <= STORM, || format!("left alone, it sends {sent} in 300 ms: {kinds:?}"))
     }
 
@@ -83,7 +84,7 @@ impl Target for Datagrams {
 }
 
 struct Session {
-    pond: Pond,
+    cluster: Cluster,
     count: u64,
 }
 
@@ -134,7 +135,7 @@ impl Session {
             short => [0, 0, 20, 50, 100, 200, 500][usize::from(short)],
         };
         if pause > 0 {
-            self.pond.advance(Duration::from_micros(pause))?;
+            self.cluster.advance(Duration::from_micros(pause))?;
         }
 
         let source = self.source(who, reader);
@@ -145,7 +146,7 @@ impl Session {
         }
         let front = if what & 0x28 == 0x28 { 0 } else { message_start(&plain).unwrap_or(0) };
         for _ in 0..[0, 1, 1, 2][usize::from(how >> 3 & 3)] {
-            let other = self.pond.captured.back().map(|letter| letter.plain.clone());
+            let other = self.cluster.captured.back().map(|envelope| envelope.plain.clone());
             spoil(reader, &mut plain, front, &other.unwrap_or_default());
         }
         // Mostly whoever damages a datagram on purpose gives it a sound checksum.
@@ -166,15 +167,15 @@ impl Session {
         let stranger = |number: u8| {
             let id = NodeId::new(100 + u64::from(number)).ok();
             let boot = Boot { start: 1_780_000_000_000, nonce: u64::from(number) };
-            let id = id.unwrap_or(self.pond.subject().process().id);
+            let id = id.unwrap_or(self.cluster.subject().process().id);
             (strange_address(number), Process { id, boot })
         };
-        let peer = self.pond.peers().nth(usize::from(who & 3));
+        let peer = self.cluster.peers().nth(usize::from(who & 3));
         match peer {
             Some(peer) if who & 4 == 0 => (address(peer.process().id.number()), peer.process()),
             // Another process under the subject's own id.
             _ if who & 7 == 7 => {
-                let me = self.pond.subject().process();
+                let me = self.cluster.subject().process();
                 let boot = Boot { nonce: me.boot.nonce ^ u64::from(reader.byte()), ..me.boot };
                 (strange_address(1), Process { id: me.id, boot })
             }
@@ -193,17 +194,19 @@ impl Session {
         let number = 1 + u64::from(reader.byte());
         match what & 3 {
             0 | 1 => {
-                let letter = if what & 4 > 0 { self.pond.intercept() } else { None };
-                let choice = reader.place(self.pond.captured.len());
-                let letter = letter.or_else(|| self.pond.captured.get(choice).cloned());
-                match letter {
-                    Some(letter) if what & 16 > 0 => (from, letter.plain, letter.number),
-                    Some(letter) => (letter.from, letter.plain, letter.number + number / 64),
+                let envelope = if what & 4 > 0 { self.cluster.intercept() } else { None };
+                let choice = reader.place(self.cluster.captured.len());
+                let envelope = envelope.or_else(|| self.cluster.captured.get(choice).cloned());
+                match envelope {
+                    Some(envelope) if what & 16 > 0 => (from, envelope.plain, envelope.number),
+                    Some(envelope) => {
+                        (envelope.from, envelope.plain, envelope.number + number / 64)
+                    }
                     None => (from, reader.take(32).to_vec(), number),
                 }
             }
             2 => {
-                let forger = Forger { pond: &self.pond, sender, from };
+                let forger = Forger { cluster: &self.cluster, sender, from };
                 let message = forger.message(reader);
                 let header = self.header(from, sender, 1);
                 let plain = datagram::encode(&header, &message).unwrap_or_default();
@@ -222,9 +225,9 @@ impl Session {
 
     /// An envelope that the subject accepts from this source; the token is wrong if `mode` is 2.
     fn header(&self, from: SocketAddr, sender: Process, mode: u8) -> Header {
-        let subject = self.pond.subject().process();
-        let known = self.pond.said.get(&from).or_else(|| self.pond.said.values().next());
-        let echo = self.pond.said.get(&from).map_or(0, |(header, _)| header.token);
+        let subject = self.cluster.subject().process();
+        let known = self.cluster.said.get(&from).or_else(|| self.cluster.said.values().next());
+        let echo = self.cluster.said.get(&from).map_or(0, |(header, _)| header.token);
         let cluster = known.map_or(0, |(header, _)| header.cluster);
         Header {
             cluster,
@@ -235,7 +238,7 @@ impl Session {
             token: 77,
             echo: if mode == 2 { !echo } else { echo },
             // As old as it likes, of a term that may or may not be known.
-            sighting: known.and_then(|(header, _)| header.sighting),
+            leader_freshness: known.and_then(|(header, _)| header.leader_freshness),
         }
     }
 
@@ -267,7 +270,7 @@ impl Session {
             nonce[..8].copy_from_slice(&self.count.to_le_bytes());
             keys.seal(nonce, number, plain).unwrap_or_default()
         };
-        match (self.pond.keys(), sealing) {
+        match (self.cluster.keys(), sealing) {
             (None, Sealing::Right | Sealing::Damaged) => plain.to_vec(),
             (Some(keys), Sealing::Right) => seal(keys),
             (Some(keys), Sealing::Damaged) => {
@@ -295,22 +298,22 @@ impl Session {
     ) -> Result<(), String> {
         self.count += 1;
         tally.unit();
-        let before = Before::of(self.pond.subject());
+        let before = Before::of(self.cluster.subject());
         let state = self.state();
-        let opened = seal::open(self.pond.keys(), datagram).ok();
+        let opened = seal::open(self.cluster.keys(), datagram).ok();
         let content = opened.and_then(|opened| {
             datagram::decode(opened.as_ref().map_or(datagram, seal::Opened::plain)).ok()
         });
-        let token = self.pond.said.get(&from).map(|(header, _)| header.token);
+        let token = self.cluster.said.get(&from).map(|(header, _)| header.token);
         let proven = content
             .as_ref()
             .is_some_and(|(header, _)| Some(header.echo) == token && token.is_some());
-        self.pond.inject(from, datagram)?;
-        let after = Before::of(self.pond.subject());
+        self.cluster.inject(from, datagram)?;
+        let after = Before::of(self.cluster.subject());
         let reason = refusal(&before, &after);
         count(tally, reason, content.as_ref().map(|(_, message)| message), &before, &after);
         let kind = content.as_ref().map_or("none", |(_, message)| kind_of(message));
-        let kinds: Vec<&String> = self.pond.done.kinds.keys().collect();
+        let kinds: Vec<&String> = self.cluster.done.kinds.keys().collect();
         let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
         tally.met("way", codec::stable_hash(b"way", way.as_bytes()));
         self.judge_refusal(reason, &before, &after, sealing)?;
@@ -322,11 +325,11 @@ impl Session {
     /// went, and an input that went a new one is worth keeping. This takes the place of the
     /// coverage that an instrumented build would count.
     fn state(&self) -> [bool; 7] {
-        let node = self.pond.subject();
+        let node = self.cluster.subject();
         let inspection = node.inspect();
         let voter = inspection.voter.unwrap_or_default();
         [
-            node.lease().is_some_and(|lease| self.pond.now().holder < lease.deadline),
+            node.lease().is_some_and(|lease| self.cluster.now().holder < lease.deadline),
             inspection.is_claiming.is_some(),
             voter.grant.is_some(),
             voter.quarantine_until.is_some(),
@@ -343,7 +346,7 @@ impl Session {
         after: &Before,
         sealing: Sealing,
     ) -> Result<(), String> {
-        let foreign = self.pond.keys().is_some() && sealing != Sealing::Right;
+        let foreign = self.cluster.keys().is_some() && sealing != Sealing::Right;
         ensure(!foreign || reason.is_some(), || {
             format!("what was not sealed with the key was taken in: {sealing:?}")
         })?;
@@ -355,8 +358,8 @@ impl Session {
             && !matches!(reason, Reject::WrongBoot | Reject::Unexpected | Reject::NotReady);
         // Whoever has another key is asked something, so that it notices, too.
         let asked_back = matches!(reason, Reject::Unsealed | Reject::UnknownKey)
-            && self.pond.done.sent.len() <= 1;
-        ensure(!unread || asked_back || self.pond.done.sent.is_empty(), || {
+            && self.cluster.done.sent.len() <= 1;
+        ensure(!unread || asked_back || self.cluster.done.sent.is_empty(), || {
             format!("refused as {}, and yet answered", reason.name())
         })
     }
@@ -367,18 +370,18 @@ impl Session {
         size: usize,
         proven: bool,
     ) -> Result<(), String> {
-        let answers = self.pond.done.sent.iter().filter(|(to, _)| *to == from);
+        let answers = self.cluster.done.sent.iter().filter(|(to, _)| *to == from);
         let answered: usize = answers.map(|(_, size)| size).sum();
         ensure(proven || answered <= size * AMPLIFICATION_MAX, || {
             format!("{size} bytes from a source that has proven nothing got {answered} back")
         })?;
-        let outputs = self.pond.done.outputs;
+        let outputs = self.cluster.done.outputs;
         ensure(outputs <= OUTPUTS_MAX, || format!("one datagram led to {outputs} outputs"))
     }
 
     fn judge_state(&self, before: &Before, after: &Before) -> Result<(), String> {
-        let node = self.pond.subject();
-        let now = self.pond.now();
+        let node = self.cluster.subject();
+        let now = self.cluster.now();
         ensure(after.standing.term >= before.standing.term, || {
             format!("the term fell: {before:?}, {after:?}")
         })?;
@@ -400,7 +403,7 @@ impl Session {
             let longest: VoterTime = now.voter.plus(LEASE_CEILING);
             let bounded = voter.grant.is_none_or(|(_, _, expiry)| expiry <= longest);
             ensure(bounded, || format!("a grant without end: {:?}", voter.grant))?;
-            let durable = self.pond.durable().and_then(|record| record.vote.as_ref());
+            let durable = self.cluster.durable().and_then(|record| record.vote.as_ref());
             let durable = durable.map_or(0, |vote| vote.max_ballot);
             ensure(voter.durable_ballot <= durable, || {
                 format!("it takes ballot {} for durable, but {durable} is", voter.durable_ballot)

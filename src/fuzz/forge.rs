@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::Reader;
-use super::pond::{Pond, address};
+use super::cluster::{Cluster, address};
 use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
 use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
@@ -17,7 +17,7 @@ use crate::vocabulary::timing::{Profile, Timing};
 
 /// Whoever forges.
 pub(super) struct Forger<'a> {
-    pub(super) pond: &'a Pond,
+    pub(super) cluster: &'a Cluster,
     pub(super) sender: Process,
     pub(super) from: SocketAddr,
 }
@@ -88,7 +88,7 @@ impl Forger<'_> {
             13 => Message::ReleaseAck { sequence },
             14 => {
                 let mut release = self.release(reader);
-                release.nominee = Some(self.pond.subject().process().id);
+                release.nominee = Some(self.cluster.subject().process().id);
                 Message::Handover(release)
             }
             _ => match reader.byte() % 4 {
@@ -108,7 +108,7 @@ impl Forger<'_> {
             let nonce = reader.number(1);
             return Message::DetailsQuery(DetailsQuery { nonce, wanted, more: choice & 2 > 0 });
         }
-        let asked = self.pond.asked.filter(|(partner, _)| *partner == self.from);
+        let asked = self.cluster.asked.filter(|(partner, _)| *partner == self.from);
         let asked = asked.map_or(0, |(_, nonce)| nonce);
         let entry = |reader: &mut Reader<'_>| {
             let value = "v".repeat(usize::from(reader.byte() % 65));
@@ -121,13 +121,13 @@ impl Forger<'_> {
     }
 
     fn asked(&self) -> (u64, u64) {
-        self.pond.said.get(&self.from).map_or((0, 0), |(_, message)| asked(message))
+        self.cluster.said.get(&self.from).map_or((0, 0), |(_, message)| asked(message))
     }
 
     fn ballot(&self, reader: &mut Reader<'_>) -> u64 {
         let (_, asked) = self.asked();
-        let voter = self.pond.subject().inspect().voter;
-        let known = voter.map_or(self.pond.subject().term(), |voter| voter.max_ballot);
+        let voter = self.cluster.subject().inspect().voter;
+        let known = voter.map_or(self.cluster.subject().term(), |voter| voter.max_ballot);
         reader.number(if asked > 0 { asked } else { known })
     }
 
@@ -139,10 +139,10 @@ impl Forger<'_> {
 
     fn process(&self, reader: &mut Reader<'_>) -> Process {
         let choice = reader.byte();
-        let peer = self.pond.peers().nth(usize::from(choice % 4)).map(|peer| peer.process());
+        let peer = self.cluster.peers().nth(usize::from(choice % 4)).map(|peer| peer.process());
         match choice % 8 {
             0..=3 => peer.unwrap_or(self.sender),
-            4 => self.pond.subject().process(),
+            4 => self.cluster.subject().process(),
             5 => self.sender,
             _ => {
                 let id = NodeId::new(reader.number(9)).unwrap_or(self.sender.id);
@@ -166,7 +166,7 @@ impl Forger<'_> {
 
     fn status(&self, reader: &mut Reader<'_>) -> VoterStatus {
         let standing = match reader.byte() % 6 {
-            0 => Standing::Virgin,
+            0 => Standing::Blank,
             1 => {
                 let holder = (reader.byte() & 1 > 0).then(|| self.process(reader));
                 Standing::Quarantined { remaining: self.span(reader), holder }
@@ -190,7 +190,7 @@ impl Forger<'_> {
 
     fn founding(&self, reader: &mut Reader<'_>) -> Founding {
         match reader.byte() % 5 {
-            0 => Founding::Virgin { nonce: reader.number(1) },
+            0 => Founding::Blank { nonce: reader.number(1) },
             3 => Founding::Lost { nonce: reader.number(1) },
             4 => Founding::Fleeting { nonce: reader.number(1) },
             1 => {
@@ -208,7 +208,7 @@ impl Forger<'_> {
             1 => NakReason::Stale { max_ballot: self.ballot(reader) },
             2 => NakReason::Defer { to: self.process(reader).id },
             3 => NakReason::Quarantine { remaining: self.span(reader) },
-            4 => NakReason::Virgin,
+            4 => NakReason::Blank,
             5 => NakReason::Persisting,
             6 => NakReason::StoreFailed,
             7 => NakReason::Configuration,

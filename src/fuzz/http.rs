@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::pond::{Pond, Subject};
+use super::cluster::{Cluster, Subject};
 use super::{Tally, Target, ensure};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
@@ -95,13 +95,13 @@ impl NodeView for Double {
 impl Connections {
     /// A server around a Goose. None if the machine grants no runtime.
     pub(super) fn new() -> Option<Self> {
-        let pond = Pond::new(Subject::Goose, false)?;
-        let seen = pond.subject().snapshot();
+        let cluster = Cluster::new(Subject::Goose, false)?;
+        let seen = cluster.subject().snapshot();
         let mut history = History::new(seen.process, seen.address, seen.started);
         history.index = seen.index;
         let node = Double {
-            snapshot: Arc::new(pond.subject().snapshot()),
-            now: pond.now().holder,
+            snapshot: Arc::new(cluster.subject().snapshot()),
+            now: cluster.now().holder,
             orders: Arc::default(),
             history: Arc::new(watch::Sender::new(Arc::new(history))),
         };

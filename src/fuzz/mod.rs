@@ -15,11 +15,11 @@
 
 mod bytes;
 mod campaign;
+mod cluster;
 mod datagrams;
 mod forge;
 #[cfg(feature = "http")]
 mod http;
-mod pond;
 mod records;
 #[cfg(feature = "cli")]
 mod settings;
@@ -30,7 +30,7 @@ use std::hash::Hasher;
 use siphasher::sip::SipHasher13;
 
 pub use campaign::{Campaign, Failure, unhexed};
-pub use pond::{Pond, Subject};
+pub use cluster::{Cluster, Subject};
 
 /// Every target by name, with what it counts.
 pub const TARGETS: &[(&str, &str)] = &[

@@ -135,7 +135,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
     };
     let founding = match reader.byte() % 4 {
         3 => Founding::Lost { nonce: reader.number(1) },
-        0 => Founding::Virgin { nonce: reader.number(1) },
+        0 => Founding::Blank { nonce: reader.number(1) },
         1 => Founding::Founded(vec![(id(1), reader.number(1)), (id(2), 2)]),
         _ => Founding::Waited,
     };
@@ -153,7 +153,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
         last_start: reader.number(1_780_000_000_000),
         genesis,
         configuration,
-        addresses: vec![(id(2), super::pond::address(2)); usize::from(flags >> 5 & 3)],
+        addresses: vec![(id(2), super::cluster::address(2)); usize::from(flags >> 5 & 3)],
         vote: (flags & 128 == 0).then_some(vote),
     }
 }
@@ -192,7 +192,7 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
     let setup = Setup {
         cluster,
         id: id(1),
-        address: super::pond::address(1),
+        address: super::cluster::address(1),
         http: None,
         tags: Tags::default(),
         seeds,

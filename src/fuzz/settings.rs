@@ -148,7 +148,7 @@ fn one_line(refusal: &str) -> Result<(), String> {
 fn shape(refusal: &str) -> u64 {
     let words: Vec<&str> = refusal
         .split(' ')
-        .filter(|word| word.chars().all(|letter| letter.is_ascii_lowercase()))
+        .filter(|word| word.chars().all(|envelope| envelope.is_ascii_lowercase()))
         .collect();
     crate::vocabulary::codec::stable_hash(b"refusal", words.join(" ").as_bytes())
 }

@@ -303,7 +303,7 @@ impl Config {
         node::check_record(&setup, &disk)?;
         #[cfg(feature = "http")]
         let interval = setup.timing.standby_interval;
-        let handle = start(StartOptions { setup, socket, disk, store, confidant: None });
+        let handle = start(StartOptions { setup, socket, disk, store, last_will_sender: None });
         let handle = handle.map_err(|error| match error {
             crate::shell::start::StartError::Record(error) => StartError::Record(error),
             crate::shell::start::StartError::System(error) => StartError::System(error),

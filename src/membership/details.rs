@@ -27,7 +27,7 @@ use crate::vocabulary::codec;
 use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 /// From one round to the next.
@@ -103,7 +103,7 @@ impl Membership {
         }
         self.rounds.next = HolderTime::NEVER;
         self.rounds.asked = None;
-        if self.view.undescribed() == 0 || self.left || plant::is(Plant::DetailsUnasked) {
+        if self.view.undescribed() == 0 || self.left || mutant::is(Mutant::DetailsUnasked) {
             return;
         }
         let lacking: Vec<_> = self.view.lacking().collect();

@@ -27,7 +27,7 @@ use super::news::News;
 use super::parameters::REMOVE_DOWN_AFTER;
 use super::{Membership, MembershipOutput};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 /// So many tombstones are kept at most: the oldest makes way.
@@ -178,7 +178,7 @@ impl Membership {
         sender: Process,
         packet: &'packet [u8],
     ) -> Option<Cow<'packet, [u8]>> {
-        if self.graveyard.len() == 0 || plant::is(Plant::ForgottenReturn) {
+        if self.graveyard.len() == 0 || mutant::is(Mutant::ForgottenReturn) {
             return Some(Cow::Borrowed(packet));
         }
         // What cannot be read is for the library to refuse.

@@ -38,7 +38,7 @@ use super::roster::Roster;
 use super::timers::Timers;
 use super::{Membership, library};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 /// A node is told that it is held for dead this often at most.
@@ -90,7 +90,7 @@ impl BuddyNotices {
         now: HolderTime,
         wait: Duration,
     ) {
-        if plant::is(Plant::NoBuddyNotice) {
+        if mutant::is(Mutant::NoBuddyNotice) {
             return;
         }
         for thirds in 0..3 {
@@ -123,7 +123,7 @@ pub(super) struct Isolation {
 impl Isolation {
     /// Nothing was heard for a while; `members` is what is known.
     pub(super) fn begin<'a>(&mut self, members: impl Iterator<Item = &'a Member<MemberIdentity>>) {
-        if plant::is(Plant::IsolatedAccuses) {
+        if mutant::is(Mutant::IsolatedAccuses) {
             return;
         }
         // Whoever was suspected in the last moments was so because of the isolation.
@@ -169,7 +169,7 @@ pub(super) fn is_isolated(
 /// Whether a timer may take effect.
 pub(super) fn permits(timer: &Timer<MemberIdentity>, roster: &Roster, isolated: bool) -> bool {
     match timer {
-        Timer::ChangeSuspectToDown { .. } if plant::is(Plant::RefutedStillAccused) => !isolated,
+        Timer::ChangeSuspectToDown { .. } if mutant::is(Mutant::RefutedStillAccused) => !isolated,
         Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
             !isolated && is_still_suspected(member_id, *incarnation, roster)
         }

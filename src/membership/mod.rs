@@ -39,7 +39,7 @@ use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Goose, Message};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
@@ -186,7 +186,7 @@ impl Membership {
     /// A gossip packet arrived from this process of another node.
     pub fn handle_gossip(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
         // Whoever has said goodbye is not to be woken by those who had not heard it yet.
-        if self.left && !plant::is(Plant::LeaverListens) {
+        if self.left && !mutant::is(Mutant::LeaverListens) {
             self.answer_with_goodbye(sender, packet);
             return;
         }
@@ -229,7 +229,7 @@ impl Membership {
     fn answer_with_goodbye(&mut self, sender: Process, packet: &[u8]) {
         let own = self.foca.identity();
         if let Some((asker, goodbye)) = codec::goodbye(own, sender, packet)
-            && !plant::is(Plant::LeaverIsSilent)
+            && !mutant::is(Mutant::LeaverIsSilent)
         {
             let (to, address) = (asker.process, asker.address);
             self.outputs.push_back(MembershipOutput::Send { to, address, packet: goodbye });

@@ -45,7 +45,7 @@ use super::roster::{self, Roster};
 use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
 /// How such a packet begins. No packet of the library does: it begins with a small number.
@@ -187,7 +187,7 @@ impl Reconciliation {
 
     /// When somebody is to be asked.
     pub(super) fn next_deadline(&self) -> HolderTime {
-        if plant::is(Plant::NoReconciliation) { HolderTime::NEVER } else { self.next }
+        if mutant::is(Mutant::NoReconciliation) { HolderTime::NEVER } else { self.next }
     }
 
     /// Whether a filter is worth its bytes in the next question.

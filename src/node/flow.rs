@@ -37,7 +37,8 @@ impl NodeCore {
     fn drain_membership(&mut self, now: Now) -> bool {
         let mut moved = false;
         let mut changed = false;
-        self.sighting = self.election.as_ref().and_then(|election| election.sighting(now.holder));
+        self.leader_freshness =
+            self.election.as_ref().and_then(|election| election.leader_freshness(now.holder));
         while let Some(output) = self.membership.poll_output() {
             moved = true;
             match output {
@@ -104,9 +105,9 @@ impl NodeCore {
         while let Some(outgoing) = self.election.as_mut().and_then(|it| it.poll_outgoing()) {
             moved = true;
             match outgoing {
-                Outgoing::Persist => self.keeping.mark(),
+                Outgoing::Persist => self.persistence.mark(),
                 Outgoing::Event(Event::Warning(warning)) => self.warn(now, warning),
-                Outgoing::PersistSoon => self.keeping.mark_soon(now.holder),
+                Outgoing::PersistSoon => self.persistence.mark_soon(now.holder),
                 Outgoing::Event(event) => {
                     self.index += 1;
                     if let Event::GooseChanged(Some(goose)) = &event {
@@ -182,8 +183,8 @@ impl NodeCore {
                 .unwrap_or_default(),
             token: self.proofs.token(address),
             echo: self.proofs.echo(to),
-            sighting: self
-                .sighting
+            leader_freshness: self
+                .leader_freshness
                 .filter(|_| matches!(message, Message::Gossip(_) | Message::Welcome(_))),
         };
         let mut datagram = datagram::encode(&header, message).ok()?;
@@ -200,7 +201,7 @@ impl NodeCore {
             Warning::BallotsExhausted => Some("ballots exhausted"),
             _ => None,
         };
-        if name.is_none_or(|name| self.doorkeeper.may_warn(name, now.holder)) {
+        if name.is_none_or(|name| self.admission.may_warn(name, now.holder)) {
             self.index += 1;
             self.event(Event::Warning(warning));
         }

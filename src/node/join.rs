@@ -14,7 +14,7 @@ use crate::vocabulary::datagram::{Addressee, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::message::{Assurance, Join, Message, Welcome};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -101,7 +101,7 @@ impl NodeCore {
     }
 
     fn is_out_of_touch(&self) -> bool {
-        !self.membership.is_connected() && !plant::is(Plant::NoWatchdog)
+        !self.membership.is_connected() && !mutant::is(Mutant::NoWatchdog)
     }
 
     /// Whether it is time to ask although gossip is in touch with somebody. Two islands that
@@ -146,7 +146,7 @@ impl NodeCore {
         }
         let is_member = |address| self.membership.is_present(address);
         let mut outputs = self.seeding.handle_timeout(now.holder, needed, &known, &is_member);
-        if doubt == Some(Doubt::Seeds) && !needed && !plant::is(Plant::SeedsForsaken) {
+        if doubt == Some(Doubt::Seeds) && !needed && !mutant::is(Mutant::SeedsForsaken) {
             let voters = self.setup.voter_addresses.iter().map(|(_, address)| *address);
             outputs.extend(self.seeding.look_after(voters, &is_member));
         }
@@ -262,7 +262,7 @@ impl NodeCore {
             voters,
             goose: election.goose().map(|known| known.goose),
         };
-        self.sighting = election.sighting(now.holder);
+        self.leader_freshness = election.leader_freshness(now.holder);
         self.transmit(Addressee::process(joiner), from, &Message::Welcome(Box::new(welcome)));
         Ok(())
     }
@@ -282,7 +282,7 @@ impl NodeCore {
             self.begin_election_anew(now);
             return Ok(());
         }
-        if self.doorkeeper.may_warn("settings", now.holder) && !both_told {
+        if self.admission.may_warn("settings", now.holder) && !both_told {
             let (cluster, follows) = (theirs.ephemeral, false);
             self.event(Event::Warning(if own.ephemeral == theirs.ephemeral {
                 Warning::LeaseMaxDiffers { cluster: theirs.lease_max, own: own.lease_max }
@@ -334,7 +334,7 @@ impl NodeCore {
         }
         self.addresses.prove(header.sender, from);
         if let (Some(election), Some(goose)) = (&mut self.election, &welcome.goose) {
-            election.hear_in_welcome(now, goose, header.sighting);
+            election.hear_in_welcome(now, goose, header.leader_freshness);
         }
         if let Err(error) = self.membership.announce_to(now.holder, &welcome.member) {
             self.event(Event::Warning(Warning::Membership(error.to_string())));

@@ -22,15 +22,15 @@ mod awaited;
 mod drain;
 mod flow;
 mod join;
-mod keep;
+mod last_will;
 mod orders;
+mod persistence;
 mod proof;
 mod receive;
 mod sealing;
 mod start;
 mod starts;
 mod tables;
-mod testament;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Genesis, VoterSet};
-use crate::vocabulary::datagram::Sighting;
+use crate::vocabulary::datagram::LeaderFreshness;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
@@ -55,16 +55,16 @@ use addresses::Addresses;
 use awaited::Awaited;
 use drain::Drain;
 use join::Joining;
-use keep::Keeping;
+use last_will::LastWill;
+pub use last_will::LastWillDatagram;
 use orders::Leaving;
 pub use orders::{StepDownError, SteppedDown};
+use persistence::Persistence;
 use proof::Proofs;
-use receive::Doorkeeper;
+use receive::Admission;
 use sealing::Sealing;
 pub use start::check_record;
 use starts::Starts;
-use testament::Heirs;
-pub use testament::Testament;
 
 /// A suspend is noticed when the holder clock gains this much on the voter clock.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
@@ -159,12 +159,12 @@ pub struct NodeCore {
     seeding: Seeding,
     joining: Joining,
     addresses: Addresses,
-    keeping: Keeping,
-    doorkeeper: Doorkeeper,
+    persistence: Persistence,
+    admission: Admission,
     sealing: Sealing,
     proofs: Proofs,
     /// What gossip is sent with.
-    sighting: Option<Sighting>,
+    leader_freshness: Option<LeaderFreshness>,
     outputs: VecDeque<Output>,
     counters: Counters,
     index: u64,
@@ -172,7 +172,7 @@ pub struct NodeCore {
     clock_offset: Option<u64>,
     drain: Drain,
     leaving: Option<Leaving>,
-    heirs: Heirs,
+    last_will: LastWill,
 }
 
 impl NodeCore {
@@ -228,7 +228,7 @@ impl NodeCore {
     /// The longest time until [`NodeCore::handle_timeout`] is to be called; zero if it is due.
     /// None: nothing is scheduled. The clock decides what is due, not the sleep.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let write = self.keeping.next_deadline().map(|at| at.since(now.holder));
+        let write = self.persistence.next_deadline().map(|at| at.since(now.holder));
         if !self.is_started() {
             return write;
         }
@@ -305,7 +305,7 @@ impl NodeCore {
             counters: self.counters.clone(),
             started: self.started,
             store_lost: self.has_lost_store(),
-            store_slow: self.keeping.slow_since(),
+            store_slow: self.persistence.slow_since(),
             ending: self.ending(),
         }
     }

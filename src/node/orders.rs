@@ -9,7 +9,7 @@ use super::{NodeCore, Output};
 use crate::election::Election;
 use crate::vocabulary::event::{DemotionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::{HolderTime, Now, milliseconds};
 use crate::vocabulary::work::{EndOfWork, EndReason, WorkRefused};
@@ -199,7 +199,7 @@ impl NodeCore {
     pub(super) fn drain_work(&mut self, now: Now) -> bool {
         let alive = self.election.as_ref().and_then(|it| it.work().alive_under());
         let leads = self.led(now);
-        let hasty = plant::is(Plant::HandoverUnderWork) && leads.is_some();
+        let hasty = mutant::is(Mutant::HandoverUnderWork) && leads.is_some();
         let step = self.drain.step(now.holder, alive.filter(|_| !hasty), leads);
         let outlived = self.drain.outlived(alive, leads);
         let moved = step.is_some() || outlived.is_some();
@@ -221,7 +221,7 @@ impl NodeCore {
                 let warning = Warning::WorkGoesOn { term: plan.term, leaves: true };
                 self.event(Event::Warning(warning));
                 self.answer(&plan, Err(StepDownError::WorkGoesOn));
-                self.depart(now, None, plant::is(Plant::LeaveReleasesUnderWork));
+                self.depart(now, None, mutant::is(Mutant::LeaveReleasesUnderWork));
             }
             None => {}
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::testament::TESTAMENT_SEQUENCE;
+use super::last_will::LAST_WILL_SEQUENCE;
 use super::{NodeCore, Output};
 use crate::election::Election;
 use crate::membership::Membership;
@@ -14,7 +14,7 @@ use crate::vocabulary::identity::{Process, normalised};
 use crate::vocabulary::message::{
     Message, Nak, NakReason, PROBE_BALLOT, Poll, PollAck, Standing, VoterStatus,
 };
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::seal::{self, Opened};
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -25,7 +25,7 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What the door remembers.
 #[derive(Debug, Default)]
-pub(super) struct Doorkeeper {
+pub(super) struct Admission {
     warned: BTreeMap<&'static str, HolderTime>,
     challenge: Option<Challenge>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Doorkeeper {
 /// What `message` says of the lease of the Goose that is known so far.
 fn released(election: &Election, from: Process, message: &Message) -> Option<Event> {
     let (release, died) = match message {
-        Message::Release { sequence, release } => (release, *sequence == TESTAMENT_SEQUENCE),
+        Message::Release { sequence, release } => (release, *sequence == LAST_WILL_SEQUENCE),
         Message::Handover(release) => (release, false),
         _ => return None,
     };
@@ -51,7 +51,7 @@ struct Challenge {
     asked: HolderTime,
 }
 
-impl Doorkeeper {
+impl Admission {
     /// Whether a warning under this name may be given again.
     pub(super) fn may_warn(&mut self, name: &'static str, now: HolderTime) -> bool {
         let due = self.warned.get(name).is_none_or(|at| now.since(*at) >= WARNING_INTERVAL);
@@ -145,8 +145,10 @@ impl NodeCore {
         message: &Message,
     ) -> Result<(), Reject> {
         if let Message::Gossip(packet) = message {
-            if let (Some(sighting), Some(election)) = (header.sighting, &mut self.election) {
-                election.hear_of_sighting(now.holder, sighting);
+            if let (Some(leader_freshness), Some(election)) =
+                (header.leader_freshness, &mut self.election)
+            {
+                election.hear_of_leader_freshness(now.holder, leader_freshness);
             }
             self.membership.handle_gossip(now.holder, header.sender, packet);
             return Ok(());
@@ -203,7 +205,7 @@ impl NodeCore {
         match header.addressee.boot {
             Some(boot) if boot == self.me.boot => Ok(()),
             Some(_)
-                if plant::is(Plant::EarlierBootsAnswersAccepted)
+                if mutant::is(Mutant::EarlierBootsAnswersAccepted)
                     && matches!(message, Message::PollAck(_)) =>
             {
                 Ok(())
@@ -224,18 +226,18 @@ impl NodeCore {
         namesake: Process,
         message: &Message,
     ) -> Result<(), Reject> {
-        match (message, self.doorkeeper.challenge) {
+        match (message, self.admission.challenge) {
             (Message::PollAck(answer), Some(challenge))
                 if challenge.process == namesake && challenge.sequence == answer.sequence =>
             {
-                self.doorkeeper.challenge = None;
+                self.admission.challenge = None;
                 self.unmask(now, from);
             }
             // The other one asks whether we live: we do.
             (Message::Poll(poll), _) => {
                 let status = VoterStatus {
                     sequence: 0,
-                    standing: Standing::Virgin,
+                    standing: Standing::Blank,
                     max_ballot: 0,
                     top_contender: None,
                     goose: None,
@@ -244,13 +246,13 @@ impl NodeCore {
                 self.transmit(Addressee::process(namesake), from, &Message::PollAck(answer));
             }
             _ => {
-                let recent = self.doorkeeper.challenge.is_some_and(|challenge| {
+                let recent = self.admission.challenge.is_some_and(|challenge| {
                     now.holder.since(challenge.asked) < CHALLENGE_INTERVAL
                 });
                 if !recent {
                     let sequence = self.joining.draw();
                     let asked = now.holder;
-                    self.doorkeeper.challenge =
+                    self.admission.challenge =
                         Some(Challenge { sequence, process: namesake, asked });
                     let poll = Poll {
                         sequence,
@@ -274,10 +276,10 @@ impl NodeCore {
             if let Some(election) = &mut self.election {
                 election.handle_twin(now);
             }
-            if self.doorkeeper.may_warn("twin", now.holder) {
+            if self.admission.may_warn("twin", now.holder) {
                 self.event(Event::Warning(Warning::TwinVoter { address }));
             }
-        } else if self.doorkeeper.may_warn("duplicate", now.holder) {
+        } else if self.admission.may_warn("duplicate", now.holder) {
             let address = Some(address);
             self.event(Event::Warning(Warning::DuplicateId { address }));
         }
@@ -291,7 +293,7 @@ impl NodeCore {
         let is_foreign = matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters);
         let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
-        if (mendable || sealing) && self.doorkeeper.may_warn(reason.name(), now.holder) {
+        if (mendable || sealing) && self.admission.may_warn(reason.name(), now.holder) {
             self.event(Event::Warning(if sealing {
                 Warning::Sealing { reason, address }
             } else {

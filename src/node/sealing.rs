@@ -64,7 +64,7 @@ impl NodeCore {
     /// forgotten. Nothing else changes: no term, no grant, no member.
     pub fn rotate_keys(&mut self, keys: KeyRing) {
         self.sealing.keys = Some(keys);
-        self.revoke_testament();
+        self.revoke_last_will();
     }
 
     /// Refuses what was taken in before. Only what is meant for this node uses up its number:
@@ -76,7 +76,7 @@ impl NodeCore {
         opened: Option<&Opened>,
     ) -> Result<(), Reject> {
         let Some(opened) = opened else { return Ok(()) };
-        // A testament was sealed long before it is sent. Applying it twice is applying it once.
+        // A last will was sealed long before it is sent. Applying it twice is applying it once.
         if matches!(message, Message::Release { release, .. } if release.all) {
             return Ok(());
         }

@@ -8,12 +8,12 @@ use super::addresses::Addresses;
 use super::awaited::Awaited;
 use super::drain::Drain;
 use super::join::Joining;
-use super::keep::Keeping;
+use super::last_will::LastWill;
+use super::persistence::Persistence;
 use super::proof::Proofs;
-use super::receive::Doorkeeper;
+use super::receive::Admission;
 use super::sealing::Sealing;
 use super::starts::Starts;
-use super::testament::Heirs;
 use super::{NodeCore, StartError};
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup};
@@ -88,11 +88,11 @@ impl NodeCore {
             seeding,
             joining: Joining::new(now.holder, &setup),
             addresses,
-            keeping: Keeping::new(stored, ephemeral),
-            doorkeeper: Doorkeeper::default(),
+            persistence: Persistence::new(stored, ephemeral),
+            admission: Admission::default(),
             sealing: Sealing::new(&setup),
             proofs: Proofs::new(&setup),
-            sighting: None,
+            leader_freshness: None,
             outputs: VecDeque::new(),
             counters: Counters::default(),
             index: 1,
@@ -100,7 +100,7 @@ impl NodeCore {
             clock_offset: None,
             drain: Drain::new(setup.drain_timeout),
             leaving: None,
-            heirs: Heirs::default(),
+            last_will: LastWill::default(),
             setup,
         };
         node.past_and_election(genesis, configuration, disk, (nonce, random.next_u32()), now);
@@ -119,16 +119,16 @@ impl NodeCore {
         (nonce, first_sequence): (u64, u32),
         now: Now,
     ) {
-        let virgin = VoterPast::Virgin { nonce };
+        let blank = VoterPast::Blank { nonce };
         let lost = VoterPast::Lost { nonce, max_ballot: left_ballot(&disk) };
         let damaged = matches!(disk, Disk::Damaged(_));
         let returns = recorded(&disk).is_some_and(|record| record.genesis.is_some());
         let past = match disk {
-            Disk::Empty => virgin,
-            Disk::Sound(record) => record.vote.map_or(virgin, VoterPast::Remembered),
+            Disk::Empty => blank,
+            Disk::Sound(record) => record.vote.map_or(blank, VoterPast::Remembered),
             Disk::Damaged(_) | Disk::Ephemeral => lost,
         };
-        self.keeping.remember_past(past, damaged, first_sequence);
+        self.persistence.remember_past(past, damaged, first_sequence);
         if let (Some(genesis), Some(configuration)) = (genesis, configuration) {
             self.begin_election(genesis, configuration, now);
         }
@@ -144,7 +144,7 @@ impl NodeCore {
         configuration: Configuration,
         now: Now,
     ) {
-        let (past, damaged, first_sequence) = self.keeping.past();
+        let (past, damaged, first_sequence) = self.persistence.past();
         let lease = self.setup.timing.lease;
         if lease > genesis.lease_max {
             let granted = genesis.lease_max;
@@ -168,7 +168,7 @@ impl NodeCore {
             first_sequence,
         };
         self.election = Some(Election::new(setup, now));
-        self.keeping.found(genesis.clone(), configuration);
+        self.persistence.found(genesis.clone(), configuration);
         self.genesis = Some(genesis);
         self.index += 1;
         self.report_memory();
@@ -179,12 +179,12 @@ impl NodeCore {
         let Some(election) = self.election.take() else { return };
         let configuration = election.configuration().clone();
         if let Some(past) = election.past() {
-            let (_, _, first_sequence) = self.keeping.past();
-            self.keeping.remember_past(past, false, first_sequence);
+            let (_, _, first_sequence) = self.persistence.past();
+            self.persistence.remember_past(past, false, first_sequence);
         } else {
-            self.keeping.raise_past(election.known_ballot());
+            self.persistence.raise_past(election.known_ballot());
         }
-        self.keeping.disown_write();
+        self.persistence.disown_write();
         if let Some(genesis) = self.genesis.clone() {
             self.begin_election(genesis, configuration, now);
         }

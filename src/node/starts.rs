@@ -23,7 +23,7 @@ use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Message;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now};
 
 /// A process is told of a later start this often at most.
@@ -64,7 +64,7 @@ impl NodeCore {
     pub(super) fn tell_later_start(&mut self, now: Now, from: SocketAddr, sender: Process) {
         let known = self.known_boot(sender.id);
         let Some(known) = known.filter(|known| *known != sender.boot) else { return };
-        if known.start < sender.boot.start || plant::is(Plant::StartsOrderedByClock) {
+        if known.start < sender.boot.start || mutant::is(Mutant::StartsOrderedByClock) {
             return;
         }
         if self.starts.may_tell(sender.id, now.holder) {
@@ -99,7 +99,7 @@ impl NodeCore {
         }
         self.starts.advances += 1;
         self.me.boot.start = start + 1;
-        self.keeping.note_start(self.me.boot.start);
+        self.persistence.note_start(self.me.boot.start);
         let identity = MemberIdentity::new(self.me, self.setup.address, self.setup.eligible);
         self.membership = Membership::new(identity, &self.setup.timing, self.joining.entropy());
         self.membership.describe(Details { http: self.setup.http, tags: self.setup.tags.clone() });

@@ -14,15 +14,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use super::alarm::Alarm;
 use super::clock::Clock;
 use super::handle::{Departure, Shared};
 use super::history::{self, History};
 use super::journal;
 use super::reload::Change;
 use super::socket::{Endpoint, RECEIVE_SIZE};
-use super::start::Confidant;
+use super::start::LastWillSender;
 use super::store::{Stored, Writer};
+use super::timer::Timer;
 use super::work::{Asked, Permit, Word};
 use crate::node::{ForgetError, NodeCore, Output, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
@@ -64,7 +64,7 @@ pub(super) enum Order {
 pub(super) struct Driver {
     pub(super) core: NodeCore,
     pub(super) socket: Endpoint,
-    pub(super) alarm: Alarm,
+    pub(super) timer: Timer,
     pub(super) writer: Writer,
     pub(super) stored: mpsc::UnboundedReceiver<Stored>,
     pub(super) orders: mpsc::Receiver<Order>,
@@ -81,7 +81,7 @@ pub(super) struct Driver {
     pub(super) resolved: (mpsc::Sender<LookedUp>, mpsc::Receiver<LookedUp>),
     pub(super) journal: journal::Journal,
     pub(super) published: Published,
-    pub(super) confidant: Option<Box<dyn Confidant>>,
+    pub(super) last_will_sender: Option<Box<dyn LastWillSender>>,
     /// The writing thread has died, and the core knows.
     pub(super) store_lost: bool,
 }
@@ -109,7 +109,7 @@ impl Driver {
                 break;
             }
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
-            self.alarm.set(now.holder, pause);
+            self.timer.set(now.holder, pause);
             self.wait(&mut buffer).await;
         }
         self.publish(true);
@@ -149,7 +149,7 @@ impl Driver {
             () = std::future::ready(()), if self.obeyed >= OBEYED_MAX => self.receive(buffer),
             Some(names) = self.resolved.1.recv() => self.take_names(&names),
             () = self.socket.readable() => self.receive(buffer),
-            () = self.alarm.rings() => self.core.handle_timeout(self.clock.now()),
+            () = self.timer.expired() => self.core.handle_timeout(self.clock.now()),
         }
     }
 
@@ -264,12 +264,12 @@ impl Driver {
         }
     }
 
-    /// Keeps the testament up to date, after everything more urgent.
+    /// Keeps the last will up to date, after everything more urgent.
     fn confide(&mut self) {
-        if let Some(confidant) = &mut self.confidant {
-            match self.core.poll_testament() {
-                Some(testament) => confidant.feed(&testament),
-                None => confidant.flush(),
+        if let Some(last_will_sender) = &mut self.last_will_sender {
+            match self.core.poll_last_will() {
+                Some(last_will) => last_will_sender.feed(&last_will),
+                None => last_will_sender.flush(),
             }
         }
     }
@@ -277,9 +277,9 @@ impl Driver {
     fn publish(&mut self, force: bool) {
         let lease = self.core.lease();
         let moved = self.shared.lease.publish(lease.map(|lease| (lease.term, lease.deadline.0)));
-        if moved && let Some(confidant) = &mut self.confidant {
+        if moved && let Some(last_will_sender) = &mut self.last_will_sender {
             let deadline = lease.map_or(HolderTime(0), |lease| lease.deadline);
-            confidant.renewed(self.shared.lease.led(), deadline);
+            last_will_sender.renewed(self.shared.lease.led(), deadline);
         }
         let deadline = lease.map_or(self.published.deadline, |lease| lease.deadline);
         let ending = self.core.ending();

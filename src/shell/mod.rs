@@ -6,7 +6,6 @@
 /// The commit that this was built from, or "unknown".
 pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
-mod alarm;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod control_socket;
@@ -28,4 +27,5 @@ pub mod socket;
 pub mod start;
 pub mod store;
 mod sync;
+mod timer;
 pub mod work;

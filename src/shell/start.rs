@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::alarm::Alarm;
 use super::clock::Clock;
 use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
@@ -16,8 +15,9 @@ use super::published_lease::PublishedLease;
 use super::pulse::Stamp;
 use super::socket::Endpoint;
 use super::store::{Store, Writer};
+use super::timer::Timer;
 use super::work::Asked;
-use crate::node::{NodeCore, Testament};
+use crate::node::{LastWillDatagram, NodeCore};
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::HolderTime;
@@ -37,14 +37,14 @@ pub struct StartOptions {
     pub disk: Disk,
     /// Where records go.
     pub store: Box<dyn Store>,
-    /// Who sends the testament when this process is dead, if anybody does.
-    pub confidant: Option<Box<dyn Confidant>>,
+    /// Who sends the last will when this process is dead, if anybody does.
+    pub last_will_sender: Option<Box<dyn LastWillSender>>,
 }
 
-/// Somebody outside this process who sends its testament once it is certainly dead.
-pub trait Confidant: Send {
-    /// A new testament, which replaces the one before. Never blocks.
-    fn feed(&mut self, testament: &[Testament]);
+/// Somebody outside this process who sends its last will once it is certainly dead.
+pub trait LastWillSender: Send {
+    /// A new last will, which replaces the one before. Never blocks.
+    fn feed(&mut self, last_will: &[LastWillDatagram]);
     /// The lease of `term` now lasts until `deadline`; 0: it is over. Never blocks.
     fn renewed(&mut self, _term: u64, _deadline: HolderTime) {}
     /// Tries again what could not be handed over at once. Never blocks.
@@ -68,8 +68,8 @@ pub enum StartError {
 /// # Errors
 /// As [`StartError`] says.
 pub fn start(options: StartOptions) -> Result<Handle, StartError> {
-    let StartOptions { setup, socket, disk, store, confidant } = options;
-    let (socket, alarm) = (Endpoint::new(socket)?, Alarm::new()?);
+    let StartOptions { setup, socket, disk, store, last_will_sender } = options;
+    let (socket, timer) = (Endpoint::new(socket)?, Timer::new()?);
     let clock = Clock;
     let core = NodeCore::new(setup, disk, clock.now())?;
     let (writer, stored) = Writer::start(store)?;
@@ -89,7 +89,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
     let driver = Driver {
         core,
         socket,
-        alarm,
+        timer,
         writer,
         stored,
         orders: order_queue,
@@ -102,7 +102,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         resolved: mpsc::channel(4),
         journal: Journal::default(),
         published: Published::default(),
-        confidant,
+        last_will_sender,
         store_lost: false,
     };
     tokio::spawn(async move {

@@ -6,7 +6,7 @@
 //! What a process reads is not always what is durable: if a sync fails, what was written can be
 //! read until the machine loses power, and may then be gone.
 
-use super::dice::Dice;
+use super::prng::Prng;
 use crate::vocabulary::record::{Disk, Record, SLOT_SIZE, seal};
 
 /// How the disk behaves at the moment.
@@ -120,7 +120,7 @@ impl SimulatedDisk {
 
     /// Completes the write of `ticket` and says what the node is to be told; none if no such
     /// write is under way (the process that started it is gone).
-    pub fn complete(&mut self, ticket: u64, dice: &mut Dice) -> Option<Result<(), String>> {
+    pub fn complete(&mut self, ticket: u64, prng: &mut Prng) -> Option<Result<(), String>> {
         if self.under_way.as_ref()?.ticket != ticket {
             return None;
         }
@@ -128,7 +128,7 @@ impl SimulatedDisk {
         match self.health {
             DiskHealth::Full => return Some(Err("no space left on device".to_owned())),
             DiskHealth::Short => {
-                let kept = 8 + dice.below(64);
+                let kept = 8 + prng.below(64);
                 for slots in [&mut self.slots, &mut self.cached] {
                     slots[write.slot][..kept].copy_from_slice(&write.bytes[..kept]);
                 }
@@ -137,7 +137,7 @@ impl SimulatedDisk {
             }
             DiskHealth::Doubtful => {
                 self.cached[write.slot].clone_from(&write.bytes);
-                if dice.coin() {
+                if prng.coin() {
                     self.slots[write.slot] = write.bytes;
                     self.refresh();
                 }
@@ -153,13 +153,13 @@ impl SimulatedDisk {
     }
 
     /// The machine loses power: what was not synced is gone, but for what `tear` leaves.
-    pub fn lose_power(&mut self, tear: Tear, dice: &mut Dice) {
-        self.crash(tear, dice);
+    pub fn lose_power(&mut self, tear: Tear, prng: &mut Prng) {
+        self.crash(tear, prng);
         self.cached.clone_from(&self.slots);
     }
 
     /// The process dies.
-    pub fn crash(&mut self, tear: Tear, dice: &mut Dice) {
+    pub fn crash(&mut self, tear: Tear, prng: &mut Prng) {
         let Some(write) = self.under_way.take() else { return };
         let kept = match tear {
             Tear::Lost => 0,
@@ -167,7 +167,7 @@ impl SimulatedDisk {
             // Records are much shorter than a slot: tear within what is not zeros.
             Tear::Torn => {
                 let used = write.bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-                dice.below(used.max(1)) + 1
+                prng.below(used.max(1)) + 1
             }
         };
         for slots in [&mut self.slots, &mut self.cached] {
@@ -186,10 +186,10 @@ impl SimulatedDisk {
     }
 
     /// Damages the newest slot, or the older one, as a bad sector does.
-    pub fn damage(&mut self, newest: bool, dice: &mut Dice) {
+    pub fn damage(&mut self, newest: bool, prng: &mut Prng) {
         let slot = usize::from((self.generation % 2 == 1) == newest);
         // Within what the checksum is over, however short the record is.
-        let place = 8 + dice.below(16);
+        let place = 8 + prng.below(16);
         for slots in [&mut self.slots, &mut self.cached] {
             slots[slot][place] ^= 0x5a;
         }
@@ -232,7 +232,7 @@ mod tests {
 
     fn store(disk: &mut SimulatedDisk, start: u64) -> Option<Result<(), String>> {
         disk.begin(start, &record(start)).unwrap();
-        disk.complete(start, &mut Dice::new(start, "disk"))
+        disk.complete(start, &mut Prng::new(start, "disk"))
     }
 
     #[test]
@@ -241,20 +241,20 @@ mod tests {
         disk.begin(1, &record(5)).unwrap();
         assert!(disk.durable().is_none());
         assert!(disk.begin(2, &record(6)).is_err());
-        assert_eq!(disk.complete(1, &mut Dice::new(0, "")), Some(Ok(())));
+        assert_eq!(disk.complete(1, &mut Prng::new(0, "")), Some(Ok(())));
         assert_eq!(disk.load(), Disk::Sound(record(5)));
-        assert_eq!(disk.complete(1, &mut Dice::new(0, "")), None);
+        assert_eq!(disk.complete(1, &mut Prng::new(0, "")), None);
     }
 
     #[test]
     fn a_crash_leaves_the_old_the_new_or_a_torn_slot() {
-        let mut dice = Dice::new(3, "crash");
+        let mut prng = Prng::new(3, "crash");
         let mut outcome = |tear| {
             let mut disk = SimulatedDisk::new(false);
             store(&mut disk, 1).unwrap().unwrap();
             store(&mut disk, 2).unwrap().unwrap();
             disk.begin(3, &record(3)).unwrap();
-            disk.crash(tear, &mut dice);
+            disk.crash(tear, &mut prng);
             disk.load()
         };
         assert_eq!(outcome(Tear::Lost), Disk::Sound(record(2)));
@@ -274,12 +274,12 @@ mod tests {
             let mut disk = SimulatedDisk::new(false);
             store(&mut disk, 1).unwrap().unwrap();
             disk.health = DiskHealth::Doubtful;
-            let mut dice = Dice::new(seed, "disk");
+            let mut prng = Prng::new(seed, "disk");
             disk.begin(2, &record(2)).unwrap();
-            assert!(disk.complete(2, &mut dice).unwrap().is_err());
-            disk.crash(Tear::Lost, &mut dice);
+            assert!(disk.complete(2, &mut prng).unwrap().is_err());
+            disk.crash(Tear::Lost, &mut prng);
             assert_eq!(disk.load(), Disk::Sound(record(2)));
-            disk.lose_power(Tear::Lost, &mut dice);
+            disk.lose_power(Tear::Lost, &mut prng);
             found.push(disk.load() == Disk::Sound(record(1)));
         }
         assert!(found.contains(&true) && found.contains(&false));
@@ -291,7 +291,7 @@ mod tests {
             let mut disk = SimulatedDisk::new(false);
             store(&mut disk, 1).unwrap().unwrap();
             store(&mut disk, 2).unwrap().unwrap();
-            disk.damage(newest, &mut Dice::new(1, "rot"));
+            disk.damage(newest, &mut Prng::new(1, "rot"));
             let left = if newest { 1 } else { 2 };
             assert_eq!(disk.load(), Disk::Damaged(Some(record(left))));
         }

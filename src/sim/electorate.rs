@@ -13,7 +13,7 @@ use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{Message, Nak, NakReason, PROBE_BALLOT};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
 
@@ -76,7 +76,7 @@ pub fn hand_over(
         Some(boot) if boot == me.boot => {}
         None if matches!(message, Message::Poll(_)) => {}
         Some(_)
-            if plant::is(Plant::EarlierBootsAnswersAccepted)
+            if mutant::is(Mutant::EarlierBootsAnswersAccepted)
                 && matches!(message, Message::PollAck(_)) => {}
         Some(_) => {
             let asked = match message {

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::action::{Action, Restart, Settings};
 use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
+use super::foreign_nodes::ForeignNode;
 use super::host::{Input, Running};
 use super::keeper::DEATH_NOTICED;
 use super::network::Network;
-use super::strangers::Stranger;
 use super::work::Working;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::timing::Timing;
 
@@ -105,7 +105,7 @@ impl World {
 
     /// Ends every fault, and starts whatever does not run.
     pub fn heal(&mut self) {
-        self.chaos = None;
+        self.nemesis = None;
         self.peaceful = true;
         self.forgotten = self.packet_number;
         self.act(&Action::MendAll);
@@ -152,7 +152,8 @@ impl World {
                 break;
             }
         }
-        let gone = |seed: &usize| self.hosts[*seed].gone && self.hosts[*seed].stranger.is_none();
+        let gone =
+            |seed: &usize| self.hosts[*seed].gone && self.hosts[*seed].foreign_node.is_none();
         let mut seeds = living.iter().flat_map(|host| self.seeds_of(*host));
         if reached.len() < living.len() { seeds.find(gone) } else { None }
     }
@@ -173,8 +174,9 @@ impl World {
             Restart::Damaged => host.disk.damage(true, &mut self.streams.disk),
             Restart::OlderDamaged => host.disk.damage(false, &mut self.streams.disk),
         }
-        if let Some(stranger) = host.stranger.filter(|stranger| stranger.is_twin()) {
-            self.prepare_twin(index, stranger);
+        if let Some(foreign_node) = host.foreign_node.filter(|foreign_node| foreign_node.is_twin())
+        {
+            self.prepare_twin(index, foreign_node);
         }
         let host = &mut self.hosts[index];
         let disk = host.disk.load();
@@ -196,8 +198,8 @@ impl World {
                 return self.broken(Invariant::Contract, sentence);
             }
         };
-        if let Some(stranger) = host.stranger {
-            self.coverage.count(stranger.name());
+        if let Some(foreign_node) = host.foreign_node {
+            self.coverage.count(foreign_node.name());
         }
         let (id, process) = (host.id, core.process());
         host.running = Some(Running {
@@ -218,7 +220,7 @@ impl World {
         });
         let verdict = match kept {
             // What a twin remembers is another's.
-            _ if self.hosts[index].stranger.is_some_and(Stranger::is_twin) => Ok(()),
+            _ if self.hosts[index].foreign_node.is_some_and(ForeignNode::is_twin) => Ok(()),
             Some(ballot) => self.voting.voter_starts(now, id, ballot),
             None => {
                 self.voting.voter_wiped(id);
@@ -226,17 +228,17 @@ impl World {
             }
         };
         self.judge(verdict);
-        self.settle(index, None);
+        self.take_effects(index, None);
     }
 
     /// A second process of a voter is about to start.
-    fn prepare_twin(&mut self, index: usize, stranger: Stranger) {
+    fn prepare_twin(&mut self, index: usize, foreign_node: ForeignNode) {
         self.twins_until = u64::MAX;
         let id = self.hosts[index].id;
         let Some(original) = self.hosts.iter().position(|host| host.id == id) else { return };
         let (before, after) = self.hosts.split_at_mut(index);
-        if let (Stranger::TwinOnCopy, Some(original), Some(twin)) =
-            (stranger, before.get(original), after.first_mut())
+        if let (ForeignNode::TwinOnCopy, Some(original), Some(twin)) =
+            (foreign_node, before.get(original), after.first_mut())
         {
             twin.disk.copy(&original.disk);
         } else {
@@ -303,7 +305,7 @@ impl World {
     /// The pipe between a node and its keeper ends, and the node lives: a descriptor was
     /// closed early. A keeper that takes that for a death would release a living Goose.
     fn end_pipe(&mut self, index: usize) {
-        if plant::is(Plant::PipeEndTakenForDeath)
+        if mutant::is(Mutant::PipeEndTakenForDeath)
             && let Some(will) = self.last_will(index)
         {
             self.execute(will, DEATH_NOTICED);

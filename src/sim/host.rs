@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::clocks::Clocks;
 use super::disk::SimulatedDisk;
+use super::foreign_nodes::ForeignNode;
 use super::labour::{Employment, Labour};
 use super::network::{Delay, Packet};
-use super::strangers::Stranger;
 use super::work::Working;
-use crate::node::{NodeCore, Testament};
+use crate::node::{LastWillDatagram, NodeCore};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::seal::KeyRing;
@@ -82,7 +82,7 @@ pub struct Running {
     /// Its insides when last looked at.
     pub inspection: Inspection,
     /// The last will that its keeper has, if it has a keeper and that was given one.
-    pub will: Option<Rc<Vec<Testament>>>,
+    pub will: Option<Rc<Vec<LastWillDatagram>>>,
     /// What its clocks showed when it decided what it does only now, or has not done yet.
     pub decided: Option<Now>,
     /// The keys that it seals with.
@@ -126,7 +126,7 @@ pub struct Host {
     /// Counts the addresses it has had.
     pub address_version: u16,
     /// What does not belong about the processes here, if they do not.
-    pub stranger: Option<Stranger>,
+    pub foreign_node: Option<ForeignNode>,
     /// Whether it has stopped voting because of another process of its id.
     pub silenced: bool,
     /// Whether the node has left for good.
@@ -181,7 +181,7 @@ impl Host {
 
     /// Whether nothing is to be started here any more once there is peace.
     pub fn is_away(&self) -> bool {
-        self.gone || self.stranger.is_some()
+        self.gone || self.foreign_node.is_some()
     }
 
     /// The process that runs here.

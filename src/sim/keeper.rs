@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::checks::Invariant;
+use super::effects::open;
 use super::network::Packet;
-use super::settle::open;
 use super::world::{Happening, World};
-use crate::node::Testament;
+use crate::node::LastWillDatagram;
 use crate::vocabulary::message::Message;
 
 /// A death is noticed after so many nanoseconds.
@@ -26,7 +26,7 @@ const KEEPER_PORT: u16 = 50_000;
 /// What a keeper was given by its node, for the time after its death.
 pub(super) struct LastWill {
     index: usize,
-    will: Rc<Vec<Testament>>,
+    will: Rc<Vec<LastWillDatagram>>,
 }
 
 impl World {
@@ -37,7 +37,7 @@ impl World {
             return;
         }
         let Some(running) = &mut host.running else { return };
-        if let Some(will) = running.core.poll_testament() {
+        if let Some(will) = running.core.poll_last_will() {
             running.will = Some(Rc::new(will));
         }
     }
@@ -61,20 +61,20 @@ impl World {
     pub(super) fn speak(
         &mut self,
         index: usize,
-        will: &Rc<Vec<Testament>>,
+        will: &Rc<Vec<LastWillDatagram>>,
         pauses: &'static [u64],
     ) {
-        for letter in will.iter() {
+        for envelope in will.iter() {
             self.packet_number += 1;
             // Keys may have been rotated since: somebody may be behind, but nobody far.
             let mut rings = self.hosts.iter().map(|host| host.setup.keys.as_ref());
-            let content = rings.find_map(|keys| open(keys, &letter.datagram));
-            let datagram = letter.datagram.clone();
+            let content = rings.find_map(|keys| open(keys, &envelope.datagram));
+            let datagram = envelope.datagram.clone();
             let packet = Packet { number: self.packet_number, datagram, content };
             self.judge_will(&packet);
             let address = self.hosts[index].setup.address;
             let source = SocketAddr::new(address.ip(), KEEPER_PORT);
-            self.send(index, source, letter.to, Rc::new(packet));
+            self.send(index, source, envelope.to, Rc::new(packet));
         }
         if let Some((pause, pauses)) = pauses.split_first() {
             let (at, will) = (self.now + pause, Rc::clone(will));

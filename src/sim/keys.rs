@@ -46,7 +46,7 @@ impl World {
         if let (Some(running), Some(keys)) = (&mut host.running, host.setup.keys.clone()) {
             running.core.rotate_keys(keys);
             running.keys.clone_from(&host.setup.keys);
-            self.settle(index, None);
+            self.take_effects(index, None);
         }
     }
 }

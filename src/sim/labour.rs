@@ -22,7 +22,7 @@ use super::host::{Host, Input};
 use super::keeper::{DEATH_NOTICED, LastWill};
 use super::world::{Happening, World};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, nanoseconds};
 use crate::vocabulary::timing::{Timing, counted};
 
@@ -278,7 +278,7 @@ impl World {
         let due = labour.next_look(timing) <= now;
         match labour.stage {
             _ if !due => self.schedule_look(index, number),
-            Stage::Alive if plant::is(Plant::KeeperForgetsDeadline) => {}
+            Stage::Alive if mutant::is(Mutant::KeeperForgetsDeadline) => {}
             Stage::Alive => {
                 self.coverage.count("work ended at its deadline");
                 self.end_labour(index, number, None);
@@ -331,7 +331,7 @@ impl World {
             return will.map_or((), |will| self.execute(will, DEATH_NOTICED));
         };
         let number = labour.number;
-        if plant::is(Plant::KeeperReleasesBeforeWorkEnds) {
+        if mutant::is(Mutant::KeeperReleasesBeforeWorkEnds) {
             if let Some(will) = will {
                 self.execute(will, DEATH_NOTICED);
             }

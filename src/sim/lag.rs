@@ -16,7 +16,7 @@ impl World {
         let host = &mut self.hosts[index];
         let most = host.lag;
         if most == 0 || repeated.is_some() || !self.streams.process.chance(OFTEN) {
-            return self.settle(index, repeated);
+            return self.take_effects(index, repeated);
         }
         let at = self.now + self.streams.process.between(1, most);
         if let Some(running) = &mut host.running {
@@ -35,7 +35,7 @@ impl World {
             return;
         }
         if host.running.as_ref().is_some_and(|running| running.decided.is_some()) {
-            self.settle(index, None);
+            self.take_effects(index, None);
             if let Some(running) = &mut self.hosts[index].running {
                 running.decided = None;
             }

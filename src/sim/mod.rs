@@ -17,30 +17,30 @@
 //! order depends on a hash.
 
 pub mod action;
-pub mod chaos;
 pub mod checks;
 pub mod clocks;
 pub mod coverage;
-pub mod dice;
 pub mod disk;
+pub mod effects;
 pub mod electorate;
 pub mod faults;
+pub mod foreign_nodes;
 pub mod host;
-pub mod hunts;
+pub mod interceptor;
 mod keeper;
 mod keys;
 pub mod labour;
 mod lag;
 pub mod model;
+pub mod mutants;
+pub mod nemesis;
 pub mod network;
 pub mod plan;
-pub mod postman;
+pub mod prng;
 pub mod run;
 pub mod scenario;
-pub mod settle;
-pub mod strangers;
+pub mod swarm;
 pub mod tally;
-pub mod theme;
 pub mod topology;
 pub mod trace;
 mod transcript;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use super::dice::Dice;
+use super::prng::Prng;
 use crate::vocabulary::datagram::Header;
 use crate::vocabulary::message::Message;
 
@@ -24,11 +24,11 @@ pub enum Delay {
 
 impl Delay {
     /// Draws one.
-    pub fn draw(self, dice: &mut Dice) -> u64 {
+    pub fn draw(self, prng: &mut Prng) -> u64 {
         match self {
             Self::Constant(delay) => delay,
-            Self::Uniform(low, high) => dice.between(low, high),
-            Self::LongTailed(mean) => dice.long_tailed(mean),
+            Self::Uniform(low, high) => prng.between(low, high),
+            Self::LongTailed(mean) => prng.long_tailed(mean),
         }
     }
 }
@@ -199,7 +199,7 @@ impl Network {
     }
 
     /// What becomes of one datagram.
-    pub fn fate(&self, from: usize, to: usize, packet: &Packet, dice: &mut Dice) -> Fate {
+    pub fn fate(&self, from: usize, to: usize, packet: &Packet, prng: &mut Prng) -> Fate {
         let dark = match self.blackout {
             Blackout::None => false,
             Blackout::Gossip => packet.is_gossip(),
@@ -207,36 +207,36 @@ impl Network {
             Blackout::Total => true,
         };
         let wide = packet.datagram.len() > self.widths[from * self.size + to];
-        if dark || wide || self.is_cut(from, to) || dice.chance(self.weather.loss) {
+        if dark || wide || self.is_cut(from, to) || prng.chance(self.weather.loss) {
             return Fate::Lost;
         }
-        let first = self.delay(dice);
-        if dice.chance(self.weather.duplicates) {
-            return Fate::Twice(first, self.delay(dice));
+        let first = self.delay(prng);
+        if prng.chance(self.weather.duplicates) {
+            return Fate::Twice(first, self.delay(prng));
         }
         Fate::Arrives(first)
     }
 
-    fn delay(&self, dice: &mut Dice) -> u64 {
-        let straggle = if dice.chance(self.weather.stragglers) {
-            dice.between(0, self.weather.straggle)
+    fn delay(&self, prng: &mut Prng) -> u64 {
+        let straggle = if prng.chance(self.weather.stragglers) {
+            prng.between(0, self.weather.straggle)
         } else {
             0
         };
-        self.weather.delay.draw(dice) + straggle
+        self.weather.delay.draw(prng) + straggle
     }
 
     /// What arrives in place of these bytes, if they are damaged on their way.
-    pub fn damage(&self, datagram: &[u8], dice: &mut Dice) -> Option<Vec<u8>> {
-        if datagram.is_empty() || !dice.chance(self.weather.flips) {
+    pub fn damage(&self, datagram: &[u8], prng: &mut Prng) -> Option<Vec<u8>> {
+        if datagram.is_empty() || !prng.chance(self.weather.flips) {
             return None;
         }
         let mut damaged = datagram.to_vec();
-        for _ in 0..1 + dice.below(3) {
+        for _ in 0..1 + prng.below(3) {
             // Mostly in what is said, little of which is in the padding.
             let used = damaged.iter().rposition(|byte| *byte != 0).unwrap_or(0);
-            let at = dice.below(used + 1);
-            damaged[at] ^= 1 << dice.below(8);
+            let at = prng.below(used + 1);
+            damaged[at] ^= 1 << prng.below(8);
         }
         (damaged != datagram).then_some(damaged)
     }
@@ -250,8 +250,8 @@ impl Network {
     }
 
     /// One of the recorded datagrams.
-    pub fn recall(&self, dice: &mut Dice) -> Option<Captured> {
-        let place = dice.below(self.captured.len());
+    pub fn recall(&self, prng: &mut Prng) -> Option<Captured> {
+        let place = prng.below(self.captured.len());
         self.captured.get(place).cloned()
     }
 }
@@ -273,7 +273,7 @@ mod tests {
             configuration: ConfigurationStamp::default(),
             token: 0,
             echo: 0,
-            sighting: None,
+            leader_freshness: None,
         };
         let message = if gossip { Message::Gossip(vec![]) } else { Message::Probe { sequence: 1 } };
         Packet { number: 1, datagram: vec![], content: Some((header, message)) }
@@ -282,25 +282,25 @@ mod tests {
     #[test]
     fn a_cut_is_one_way() {
         let mut network = Network::new(3, Weather::fair(10));
-        let mut dice = Dice::new(1, "network");
+        let mut prng = Prng::new(1, "network");
         network.cut(0, 1);
-        assert_eq!(network.fate(0, 1, &packet(false), &mut dice), Fate::Lost);
-        assert_eq!(network.fate(1, 0, &packet(false), &mut dice), Fate::Arrives(10));
+        assert_eq!(network.fate(0, 1, &packet(false), &mut prng), Fate::Lost);
+        assert_eq!(network.fate(1, 0, &packet(false), &mut prng), Fate::Arrives(10));
         network.partition(&[0, 0, 1]);
-        assert_eq!(network.fate(0, 1, &packet(false), &mut dice), Fate::Arrives(10));
-        assert_eq!(network.fate(2, 1, &packet(false), &mut dice), Fate::Lost);
+        assert_eq!(network.fate(0, 1, &packet(false), &mut prng), Fate::Arrives(10));
+        assert_eq!(network.fate(2, 1, &packet(false), &mut prng), Fate::Lost);
     }
 
     #[test]
     fn a_gossip_blackout_lets_the_election_pass() {
         let mut network = Network::new(2, Weather::fair(10));
-        let mut dice = Dice::new(1, "network");
+        let mut prng = Prng::new(1, "network");
         network.blackout = Blackout::Gossip;
-        assert_eq!(network.fate(0, 1, &packet(true), &mut dice), Fate::Lost);
-        assert_eq!(network.fate(0, 1, &packet(false), &mut dice), Fate::Arrives(10));
+        assert_eq!(network.fate(0, 1, &packet(true), &mut prng), Fate::Lost);
+        assert_eq!(network.fate(0, 1, &packet(false), &mut prng), Fate::Arrives(10));
         network.blackout = Blackout::Election;
-        assert_eq!(network.fate(0, 1, &packet(true), &mut dice), Fate::Arrives(10));
-        assert_eq!(network.fate(0, 1, &packet(false), &mut dice), Fate::Lost);
+        assert_eq!(network.fate(0, 1, &packet(true), &mut prng), Fate::Arrives(10));
+        assert_eq!(network.fate(0, 1, &packet(false), &mut prng), Fate::Lost);
     }
 
     #[test]
@@ -308,9 +308,9 @@ mod tests {
         let mut network = Network::new(2, Weather::fair(10));
         network.weather.loss = 300;
         network.weather.duplicates = 300;
-        let mut dice = Dice::new(1, "network");
+        let mut prng = Prng::new(1, "network");
         let fates: Vec<Fate> =
-            (0..1000).map(|_| network.fate(0, 1, &packet(false), &mut dice)).collect();
+            (0..1000).map(|_| network.fate(0, 1, &packet(false), &mut prng)).collect();
         let lost = fates.iter().filter(|fate| **fate == Fate::Lost).count();
         let twice = fates.iter().filter(|fate| matches!(fate, Fate::Twice(..))).count();
         assert!((250..350).contains(&lost) && (160..260).contains(&twice), "{lost} {twice}");

@@ -3,12 +3,12 @@
 //! of them at once is always so broken that the rarer ones never matter.
 
 use super::clocks::{DRIFT_MAX, TRUE_RATE};
-use super::dice::Dice;
+use super::foreign_nodes::ForeignNode;
 use super::labour::Employment;
 use super::network::{Delay, Weather};
+use super::prng::Prng;
 use super::run::Options;
-use super::strangers::Stranger;
-use super::theme::Theme;
+use super::swarm::Swarm;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
@@ -67,7 +67,7 @@ pub enum FaultKind {
     /// A node that does not vote leaves and never comes back.
     LeaveForGood,
     /// A process runs for a while that does not belong.
-    Stranger,
+    ForeignNode,
     /// A few bits of a datagram are flipped on its way.
     FlippedBits,
     /// A link carries nothing longer than some size.
@@ -112,7 +112,7 @@ pub const FAULT_KINDS: [FaultKind; 32] = [
     FaultKind::Slew,
     FaultKind::PipeEnds,
     FaultKind::LeaveForGood,
-    FaultKind::Stranger,
+    FaultKind::ForeignNode,
     FaultKind::FlippedBits,
     FaultKind::LossBySize,
     FaultKind::FailingSends,
@@ -128,11 +128,11 @@ pub const FAULT_KINDS: [FaultKind; 32] = [
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What it is about.
-    pub theme: Theme,
-    /// What the nodes are started with, in the order of their indices; then the strangers.
+    pub swarm: Swarm,
+    /// What the nodes are started with, in the order of their indices; then the foreign nodes.
     pub setups: Vec<Setup>,
-    /// What the strangers are, which come after the nodes.
-    pub strangers: Vec<Stranger>,
+    /// What the foreign nodes are, which come after the nodes.
+    pub foreign_nodes: Vec<ForeignNode>,
     /// When each is started, in nanoseconds.
     pub starts: Vec<u64>,
     /// Which of them vote, by index.
@@ -180,43 +180,43 @@ pub struct Plan {
 impl Plan {
     /// The plan of `seed`. What `options` say replaces what the seed says.
     pub fn of(seed: u64, options: &Options) -> Self {
-        let theme = options.theme.unwrap_or_else(|| draw_theme(seed));
-        let mut dice = Dice::new(seed, "plan");
-        let size = draw_size(theme, &mut dice);
+        let swarm = options.swarm.unwrap_or_else(|| draw_theme(seed));
+        let mut prng = Prng::new(seed, "plan");
+        let size = draw_size(swarm, &mut prng);
         let size = options.nodes.unwrap_or(size).clamp(1, 64);
-        let profile = dice.pick(&[Profile::Lan, Profile::Lan, Profile::Fast, Profile::Wan]);
+        let profile = prng.pick(&[Profile::Lan, Profile::Lan, Profile::Fast, Profile::Wan]);
         let timing = Timing::of(profile);
         let lease = nanoseconds(timing.lease);
         let scale = if profile == Profile::Wan { 3 } else { 1 };
-        let kinds = draw_kinds(theme, &mut dice);
-        let fault_interval = match theme.pace(lease) {
-            Some((low, high)) => dice.between(low, high),
-            None => dice.pick(&[300, 800, 800, 2000]) * MILLI * scale,
+        let kinds = draw_kinds(swarm, &mut prng);
+        let fault_interval = match swarm.pace(lease) {
+            Some((low, high)) => prng.between(low, high),
+            None => prng.pick(&[300, 800, 800, 2000]) * MILLI * scale,
         };
-        let voters = draw_voters(theme, size, &mut dice);
-        let mut setups = draw_setups(theme, size, &voters, &timing, &mut dice);
-        let preempt = dice.chance(80);
+        let voters = draw_voters(swarm, size, &mut prng);
+        let mut setups = draw_setups(swarm, size, &voters, &timing, &mut prng);
+        let preempt = prng.chance(80);
         for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
             setup.preempt = Some(preempt);
         }
         // In such a cluster the wall clocks stand in for the records, and must not run behind.
-        let stable_walls = voters.len() > 1 && dice.chance(60);
-        let ephemeral = draw_ephemeral(stable_walls, size, &voters, &mut dice);
-        let wall_offset = |dice: &mut Dice| {
+        let stable_walls = voters.len() > 1 && prng.chance(60);
+        let ephemeral = draw_ephemeral(stable_walls, size, &voters, &mut prng);
+        let wall_offset = |prng: &mut Prng| {
             let span = if stable_walls { 20 } else { 600_000 };
-            i64::try_from(dice.between(0, 2 * span)).unwrap_or(0) - span.cast_signed()
+            i64::try_from(prng.between(0, 2 * span)).unwrap_or(0) - span.cast_signed()
         };
-        let (strangers, theirs) = if kinds.contains(&FaultKind::Stranger) {
-            if dice.coin() {
-                super::strangers::forewarn(&mut setups, &voters);
+        let (foreign_nodes, theirs) = if kinds.contains(&FaultKind::ForeignNode) {
+            if prng.coin() {
+                super::foreign_nodes::forewarn(&mut setups, &voters);
             }
-            super::strangers::draw(&setups, &voters, &mut dice)
+            super::foreign_nodes::draw(&setups, &voters, &mut prng)
         } else {
             (Vec::new(), Vec::new())
         };
         // Whoever stopped voting for a twin is restarted; it and one that lost its record would wait
         // for each other until a person helps.
-        let twins = strangers.iter().any(|stranger| stranger.is_twin());
+        let twins = foreign_nodes.iter().any(|foreign_node| foreign_node.is_twin());
         let excluded = |kind: &FaultKind| match kind {
             FaultKind::WallJump => stable_walls,
             FaultKind::LostRecord | FaultKind::TornWrite => twins,
@@ -225,135 +225,135 @@ impl Plan {
         let kinds: Vec<FaultKind> = kinds.into_iter().filter(|kind| !excluded(kind)).collect();
         let damages = voters.len() > 1 && !twins;
         setups.extend(theirs);
-        let employment = draw_employment(lease, &mut dice);
-        let drain_timeout = dice.pick(&[lease / 2, 3 * lease, 30 * SECOND]);
+        let employment = draw_employment(lease, &mut prng);
+        let drain_timeout = prng.pick(&[lease / 2, 3 * lease, 30 * SECOND]);
         for setup in &mut setups {
             setup.drain_timeout = std::time::Duration::from_nanos(drain_timeout);
         }
-        let sealed = dice.coin();
+        let sealed = prng.coin();
         if sealed {
             setups.iter_mut().for_each(|setup| setup.keys = super::keys::ring(0));
         }
         let hosts = setups.len();
         let turmoil = match options.seconds {
             Some(seconds) => seconds * SECOND,
-            None => theme.seconds() * SECOND * scale,
+            None => swarm.seconds() * SECOND * scale,
         };
         let leases = setups.iter().map(|setup| nanoseconds(setup.timing.lease_max));
         // Whoever has lost its record waits three seconds, and then asks.
         let patience = 10 * leases.max().unwrap_or(lease) + 15 * SECOND;
         Self {
-            theme,
-            starts: draw_starts(theme, &setups[..size], &voters, lease, turmoil, &mut dice),
+            swarm,
+            starts: draw_starts(swarm, &setups[..size], &voters, lease, turmoil, &mut prng),
             voters,
             ephemeral: (0..hosts).map(|host| ephemeral.get(host) == Some(&true)).collect(),
             preempt,
-            keepers: dice.coin() || employment.is_some(),
+            keepers: prng.coin() || employment.is_some(),
             employment,
-            rates: draw_rates(hosts, profile, &mut dice),
-            wall_offsets: (0..hosts).map(|_| wall_offset(&mut dice)).collect(),
+            rates: draw_rates(hosts, profile, &mut prng),
+            wall_offsets: (0..hosts).map(|_| wall_offset(&mut prng)).collect(),
             damages,
-            disk_delay: draw_disk_delay(theme, &mut dice),
-            timer_lateness: dice.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
-            weather: draw_weather(theme, lease, scale, &kinds, &mut dice),
+            disk_delay: draw_disk_delay(swarm, &mut prng),
+            timer_lateness: prng.pick(&[0, 1_200_000, 1_200_000, 4 * MILLI]),
+            weather: draw_weather(swarm, lease, scale, &kinds, &mut prng),
             sealed,
             fair: Weather::fair(300_000 * scale),
             kinds,
             fault_interval,
-            length_max: theme.length_max(lease),
-            broken_links: draw_broken_links(theme, size, lease, turmoil, &mut dice),
+            length_max: swarm.length_max(lease),
+            broken_links: draw_broken_links(swarm, size, lease, turmoil, &mut prng),
             turmoil,
             patience,
             calm: 4 * SECOND * scale,
             setups,
-            strangers,
+            foreign_nodes,
         }
     }
 }
 
 /// Which nodes keep no record. `all`: the cluster is one that keeps none.
-fn draw_ephemeral(all: bool, size: usize, voters: &[usize], dice: &mut Dice) -> Vec<bool> {
+fn draw_ephemeral(all: bool, size: usize, voters: &[usize], prng: &mut Prng) -> Vec<bool> {
     // Where records are kept, one of the voters may keep none all the same.
-    let fleeting = (voters.len() > 2 && dice.chance(60)).then(|| dice.pick(voters));
+    let fleeting = (voters.len() > 2 && prng.chance(60)).then(|| prng.pick(voters));
     let keeps_none = |index| {
-        if voters.contains(&index) { all || fleeting == Some(index) } else { dice.chance(150) }
+        if voters.contains(&index) { all || fleeting == Some(index) } else { prng.chance(150) }
     };
     (0..size).map(keeps_none).collect()
 }
 
-fn draw_theme(seed: u64) -> Theme {
-    let mut place = Dice::new(seed, "theme").between(0, 100);
-    for theme in Theme::ALL {
-        match place.checked_sub(u64::from(theme.share())) {
+fn draw_theme(seed: u64) -> Swarm {
+    let mut place = Prng::new(seed, "theme").between(0, 100);
+    for swarm in Swarm::ALL {
+        match place.checked_sub(u64::from(swarm.share())) {
             Some(left) => place = left,
-            None => return theme,
+            None => return swarm,
         }
     }
-    Theme::Mixed
+    Swarm::Mixed
 }
 
-fn draw_size(theme: Theme, dice: &mut Dice) -> usize {
-    match theme {
-        Theme::Mixed | Theme::Brittle => dice.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]),
-        Theme::Founding => dice.pick(&[3, 3, 4]),
-        Theme::Amnesia | Theme::Leases => dice.pick(&[3, 4, 5]),
-        Theme::Duels | Theme::Strangers => dice.pick(&[4, 5, 6, 7]),
+fn draw_size(swarm: Swarm, prng: &mut Prng) -> usize {
+    match swarm {
+        Swarm::Mixed | Swarm::Brittle => prng.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]),
+        Swarm::Founding => prng.pick(&[3, 3, 4]),
+        Swarm::Amnesia | Swarm::Leases => prng.pick(&[3, 4, 5]),
+        Swarm::Duels | Swarm::ForeignNodes => prng.pick(&[4, 5, 6, 7]),
     }
 }
 
-fn draw_kinds(theme: Theme, dice: &mut Dice) -> Vec<FaultKind> {
-    let (choices, often) = theme.kinds();
-    choices.iter().copied().filter(|_| dice.chance(often)).collect()
+fn draw_kinds(swarm: Swarm, prng: &mut Prng) -> Vec<FaultKind> {
+    let (choices, often) = swarm.kinds();
+    choices.iter().copied().filter(|_| prng.chance(often)).collect()
 }
 
-fn draw_voters(theme: Theme, size: usize, dice: &mut Dice) -> Vec<usize> {
-    let drawn = match dice.below(8) {
+fn draw_voters(swarm: Swarm, size: usize, prng: &mut Prng) -> Vec<usize> {
+    let drawn = match prng.below(8) {
         0 => 1,
         1..=4 => 3,
         _ => 5,
     };
-    let most = match theme {
-        Theme::Mixed | Theme::Brittle | Theme::Strangers => drawn,
-        Theme::Duels => drawn.max(3),
-        Theme::Founding | Theme::Leases | Theme::Amnesia => 3,
+    let most = match swarm {
+        Swarm::Mixed | Swarm::Brittle | Swarm::ForeignNodes => drawn,
+        Swarm::Duels => drawn.max(3),
+        Swarm::Founding | Swarm::Leases | Swarm::Amnesia => 3,
     };
     let count = if size >= most { most } else { size - (1 - size % 2) };
-    let mut voters: Vec<usize> = dice.shuffled(size).into_iter().take(count).collect();
+    let mut voters: Vec<usize> = prng.shuffled(size).into_iter().take(count).collect();
     voters.sort_unstable();
     voters
 }
 
 fn draw_setups(
-    theme: Theme,
+    swarm: Swarm,
     size: usize,
     voters: &[usize],
     timing: &Timing,
-    dice: &mut Dice,
+    prng: &mut Prng,
 ) -> Vec<Setup> {
     let id = |index: usize| NodeId::new(index as u64 + 1).unwrap_or_else(|_| unreachable!());
     let ids: Vec<NodeId> = voters.iter().map(|index| id(*index)).collect();
     let set = VoterSet::new(ids).unwrap_or_else(|_| unreachable!());
-    let mixed = theme == Theme::Leases || dice.chance(100);
+    let mixed = swarm == Swarm::Leases || prng.chance(100);
     // What a voter grants at most may exceed what it would ask for itself.
-    let generous = mixed && dice.coin();
-    let witnesses = dice.chance(200);
+    let generous = mixed && prng.coin();
+    let witnesses = prng.chance(200);
     (0..size)
         .map(|index| {
             let votes = voters.contains(&index);
-            let knows = votes || dice.coin();
+            let knows = votes || prng.coin();
             let address = super::network::Network::address(index, 0);
             // Names, which find a node wherever it has moved to. Nobody is its own seed.
             // Who does not know the cluster asks a voter, which does.
             let first = voters.iter().copied().filter(|_| !knows);
-            let others = first.chain(dice.shuffled(size)).filter(|other| *other != index);
+            let others = first.chain(prng.shuffled(size)).filter(|other| *other != index);
             let seeds = others.take(2).map(|other| format!("node-{}:7000", other + 1)).collect();
             let addresses = voters
                 .iter()
                 .map(|voter| (id(*voter), super::network::Network::address(*voter, 0)));
             let mut timing = timing.clone();
-            if mixed && dice.coin() {
+            if mixed && prng.coin() {
                 timing =
-                    timing.with_lease(std::time::Duration::from_millis(dice.between(300, 2000)));
+                    timing.with_lease(std::time::Duration::from_millis(prng.between(300, 2000)));
             }
             if generous {
                 timing.lease_max = timing.lease_max.max(std::time::Duration::from_secs(2));
@@ -369,7 +369,7 @@ fn draw_setups(
                 preempt: None,
                 voter_addresses: if knows { addresses.collect() } else { Vec::new() },
                 // Somebody must be able to lead.
-                eligible: index == voters[0] || !(witnesses && dice.chance(300)),
+                eligible: index == voters[0] || !(witnesses && prng.chance(300)),
                 timing,
                 drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
                 entropy: [0; 32],
@@ -380,21 +380,21 @@ fn draw_setups(
 }
 
 fn draw_starts(
-    theme: Theme,
+    swarm: Swarm,
     setups: &[Setup],
     voters: &[usize],
     lease: u64,
     turmoil: u64,
-    dice: &mut Dice,
+    prng: &mut Prng,
 ) -> Vec<u64> {
-    let spread = match theme {
-        Theme::Founding => dice.pick(&[1, lease / 8, lease / 2]),
-        _ => dice.pick(&[1, 100 * MILLI, 2 * lease, 5 * SECOND]),
+    let spread = match swarm {
+        Swarm::Founding => prng.pick(&[1, lease / 8, lease / 2]),
+        _ => prng.pick(&[1, 100 * MILLI, 2 * lease, 5 * SECOND]),
     };
     let mut start = |(index, setup): (usize, &Setup)| {
         // Some that know only a seed come long after the others.
-        let late = !voters.contains(&index) && setup.voters.is_none() && dice.chance(400);
-        dice.between(0, if late { turmoil } else { spread })
+        let late = !voters.contains(&index) && setup.voters.is_none() && prng.chance(400);
+        prng.between(0, if late { turmoil } else { spread })
     };
     setups.iter().enumerate().map(&mut start).collect()
 }
@@ -402,23 +402,23 @@ fn draw_starts(
 /// The links that are missing while a cluster is founded, and those between contenders that
 /// are not to know of each other.
 fn draw_broken_links(
-    theme: Theme,
+    swarm: Swarm,
     size: usize,
     lease: u64,
     turmoil: u64,
-    dice: &mut Dice,
+    prng: &mut Prng,
 ) -> Vec<(usize, usize, u64)> {
-    let (often, longest) = match theme {
-        Theme::Founding => (dice.pick(&[0, 0, 200, 400]), 2 * lease),
-        Theme::Duels => (dice.pick(&[0, 200, 300]), turmoil),
+    let (often, longest) = match swarm {
+        Swarm::Founding => (prng.pick(&[0, 0, 200, 400]), 2 * lease),
+        Swarm::Duels => (prng.pick(&[0, 200, 300]), turmoil),
         _ => return Vec::new(),
     };
-    let both_ways = dice.coin();
+    let both_ways = prng.coin();
     let mut broken = Vec::new();
     for (from, to) in (0..size).flat_map(|from| (from + 1..size).map(move |to| (from, to))) {
         for (from, to) in [(from, to), (to, from)] {
-            if dice.chance(often) {
-                let until = dice.between(longest / 8, longest);
+            if prng.chance(often) {
+                let until = prng.between(longest / 8, longest);
                 broken.push((from, to, until));
                 if both_ways {
                     broken.push((to, from, until));
@@ -429,9 +429,9 @@ fn draw_broken_links(
     broken
 }
 
-fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)> {
+fn draw_rates(size: usize, profile: Profile, prng: &mut Prng) -> Vec<(u64, u64)> {
     let (slow, fast) = (TRUE_RATE - DRIFT_MAX, TRUE_RATE + DRIFT_MAX);
-    let style = dice.below(4);
+    let style = prng.below(4);
     (0..size)
         .map(|index| match style {
             0 => (TRUE_RATE, TRUE_RATE),
@@ -445,31 +445,31 @@ fn draw_rates(size: usize, profile: Profile, dice: &mut Dice) -> Vec<(u64, u64)>
             }
             // Both clocks of a machine come from one crystal.
             2 => {
-                let rate = dice.between(slow, fast + 1);
+                let rate = prng.between(slow, fast + 1);
                 (rate, rate)
             }
-            // Not a crystal but the letter of the promise: each clock on its own. Where
+            // Not a crystal but what the promise says word by word: each clock on its own. Where
             // renewals are rare the node would take that for a suspend.
             _ if profile == Profile::Wan => (slow, slow),
-            _ => (dice.between(slow, fast + 1), dice.between(slow, fast + 1)),
+            _ => (prng.between(slow, fast + 1), prng.between(slow, fast + 1)),
         })
         .collect()
 }
 
-fn draw_employment(lease: u64, dice: &mut Dice) -> Option<Employment> {
-    dice.chance(600).then(|| Employment {
-        lasts: dice.pick(&[None, None, Some(lease), Some(5 * lease)]),
-        obeys_within: dice.pick(&[MILLI, 40 * MILLI, lease]),
-        stubborn: dice.pick(&[0, 200, 1000]),
-        abdicates: dice.pick(&[0, 0, 100]),
+fn draw_employment(lease: u64, prng: &mut Prng) -> Option<Employment> {
+    prng.chance(600).then(|| Employment {
+        lasts: prng.pick(&[None, None, Some(lease), Some(5 * lease)]),
+        obeys_within: prng.pick(&[MILLI, 40 * MILLI, lease]),
+        stubborn: prng.pick(&[0, 200, 1000]),
+        abdicates: prng.pick(&[0, 0, 100]),
     })
 }
 
-fn draw_disk_delay(theme: Theme, dice: &mut Dice) -> Delay {
-    if theme == Theme::Founding {
-        return dice.pick(&[Delay::Constant(80_000), Delay::Uniform(50_000, 2 * MILLI)]);
+fn draw_disk_delay(swarm: Swarm, prng: &mut Prng) -> Delay {
+    if swarm == Swarm::Founding {
+        return prng.pick(&[Delay::Constant(80_000), Delay::Uniform(50_000, 2 * MILLI)]);
     }
-    dice.pick(&[
+    prng.pick(&[
         Delay::Constant(80_000),
         Delay::Uniform(50_000, 2 * MILLI),
         Delay::LongTailed(MILLI),
@@ -478,31 +478,31 @@ fn draw_disk_delay(theme: Theme, dice: &mut Dice) -> Delay {
 }
 
 fn draw_weather(
-    theme: Theme,
+    swarm: Swarm,
     lease: u64,
     scale: u64,
     kinds: &[FaultKind],
-    dice: &mut Dice,
+    prng: &mut Prng,
 ) -> Weather {
-    let flips = if kinds.contains(&FaultKind::FlippedBits) { dice.pick(&[2, 20, 100]) } else { 0 };
-    let delay = dice.pick(&[
+    let flips = if kinds.contains(&FaultKind::FlippedBits) { prng.pick(&[2, 20, 100]) } else { 0 };
+    let delay = prng.pick(&[
         Delay::Constant(300_000 * scale),
         Delay::Uniform(100_000, 5 * MILLI * scale),
         Delay::LongTailed(MILLI * scale),
         Delay::LongTailed(10 * MILLI * scale),
     ]);
-    if theme == Theme::Founding {
+    if swarm == Swarm::Founding {
         // Answers to a process that is gone reach the next one.
-        let (stragglers, duplicates) = dice.pick(&[(0, 0), (500, 500)]);
-        let loss = if stragglers > 0 { 0 } else { dice.pick(&[0, 10, 200]) };
+        let (stragglers, duplicates) = prng.pick(&[(0, 0), (500, 500)]);
+        let loss = if stragglers > 0 { 0 } else { prng.pick(&[0, 10, 200]) };
         return Weather { delay, loss, duplicates, stragglers, straggle: lease / 2, flips };
     }
     Weather {
         delay,
-        loss: dice.pick(&[0, 0, 10, 50, 200, 400]),
-        duplicates: dice.pick(&[0, 0, 20, 300]),
-        stragglers: dice.pick(&[0, 0, 10, 100]),
-        straggle: dice.pick(&[lease / 2, 2 * lease, 8 * lease]),
+        loss: prng.pick(&[0, 0, 10, 50, 200, 400]),
+        duplicates: prng.pick(&[0, 0, 20, 300]),
+        stragglers: prng.pick(&[0, 0, 10, 100]),
+        straggle: prng.pick(&[lease / 2, 2 * lease, 8 * lease]),
         flips,
     }
 }

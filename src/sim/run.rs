@@ -1,17 +1,17 @@
 //! One seed, one run: turmoil, then peace, then judgement.
 
 use super::action::{Action, Restart};
-use super::chaos::Chaos;
 use super::checks::{Chances, Invariant, Prompt, Violation};
 use super::coverage::Coverage;
 use super::disk::SimulatedDisk;
 use super::host::Host;
+use super::nemesis::Nemesis;
 use super::plan::Plan;
-use super::theme::Theme;
+use super::swarm::Swarm;
 use super::trace::TraceDepth;
 use super::world::World;
 use crate::election::preemption::PATIENCE_MAX;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::nanoseconds;
 
@@ -31,16 +31,16 @@ pub struct Options {
     /// So many seconds of faults.
     pub seconds: Option<u64>,
     /// What it is to be about.
-    pub theme: Option<Theme>,
+    pub swarm: Option<Swarm>,
     /// How much of the trace is kept.
     pub trace: TraceDepth,
-    /// A bug that is planted for this run, to see whether the judges find it.
-    pub plant: Option<Plant>,
+    /// A mutant that is on for this run, to see whether the judges find it.
+    pub mutant: Option<Mutant>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, seconds: None, theme: None, trace: TraceDepth::Digest, plant: None }
+        Self { nodes: None, seconds: None, swarm: None, trace: TraceDepth::Digest, mutant: None }
     }
 }
 
@@ -71,13 +71,13 @@ pub struct Report {
 
 /// Runs `seed`.
 pub fn run(seed: u64, options: Options) -> Report {
-    plant::set(options.plant);
-    let report = run_planted(seed, options);
-    plant::set(None);
+    mutant::set(options.mutant);
+    let report = run_mutated(seed, options);
+    mutant::set(None);
     report
 }
 
-fn run_planted(seed: u64, options: Options) -> Report {
+fn run_mutated(seed: u64, options: Options) -> Report {
     let plan = Plan::of(seed, &options);
     let mut world = build(seed, &plan, options.trace);
     world.run_until(plan.turmoil);
@@ -122,9 +122,9 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         host.keeper = plan.keepers;
         host.employment = plan.employment;
     }
-    for (index, stranger) in plan.strangers.iter().enumerate() {
+    for (index, foreign_node) in plan.foreign_nodes.iter().enumerate() {
         let host = plan.starts.len() + index;
-        world.hosts[host].stranger = Some(*stranger);
+        world.hosts[host].foreign_node = Some(*foreign_node);
     }
     for (from, to, until) in &plan.broken_links {
         world.act(&Action::Cut(*from, *to));
@@ -134,11 +134,11 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         world.plan(*start, Action::Start(index, Restart::WithDisk));
     }
     let lease = nanoseconds(plan.setups[0].timing.lease);
-    world.coverage.count(plan.theme.name());
+    world.coverage.count(plan.swarm.name());
     if plan.sealed {
         world.coverage.count("sealed");
     }
-    world.unleash(Chaos::new(plan, lease));
+    world.unleash(Nemesis::new(plan, lease));
     world
 }
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::action::{Action, Restart};
 use super::disk::{DiskHealth, Tear};
+use super::interceptor::{Interception, Kind, Rule};
 use super::network::{Blackout, Network, Weather};
-use super::postman::{Deed, Kind, Rule};
 use super::run::agreed_term;
 use super::trace::TraceDepth;
 use super::transcript::line;
@@ -178,7 +178,7 @@ impl Scenario {
         let now = host.clocks.now(self.world.now);
         let Some(running) = &mut host.running else { panic!("node {node} does not run") };
         let outcome = running.core.forget(now, id(member));
-        self.world.settle(index, None);
+        self.world.take_effects(index, None);
         outcome
     }
 
@@ -247,9 +247,9 @@ impl Scenario {
     }
 
     /// Does one thing without a word in the transcript.
-    pub fn quietly(&mut self, deed: impl FnOnce(&mut Self)) -> &mut Self {
+    pub fn quietly(&mut self, interception: impl FnOnce(&mut Self)) -> &mut Self {
         let story = self.world.story.take();
-        deed(self);
+        interception(self);
         self.world.story = story;
         self
     }
@@ -260,48 +260,48 @@ impl Scenario {
         self
     }
 
-    /// Letters of these kinds are told from now on.
+    /// Messages of these kinds are told from now on.
     pub fn listen(&mut self, kinds: &[Kind]) -> &mut Self {
-        self.world.postman.told = kinds.to_vec();
+        self.world.interceptor.told = kinds.to_vec();
         self
     }
 
-    /// From now on this is done to letters of one kind from and to these nodes; none means any.
+    /// From now on this is done to messages of one kind from and to these nodes; none means any.
     pub fn rule(
         &mut self,
-        deed: Deed,
+        interception: Interception,
         kind: Kind,
         from: Option<u64>,
         to: Option<u64>,
     ) -> &mut Self {
         let (from, to) = (from.map(index), to.map(index));
-        self.world.postman.rules.push(Rule { kind, from, to, deed });
+        self.world.interceptor.rules.push(Rule { kind, from, to, interception });
         self
     }
 
     /// No rule holds any more. What is kept is kept.
     pub fn end_rules(&mut self) -> &mut Self {
-        self.world.postman.rules.clear();
+        self.world.interceptor.rules.clear();
         self
     }
 
-    /// All letters that were held back arrive now.
+    /// All messages that were held back arrive now.
     pub fn deliver_held(&mut self) -> &mut Self {
-        for letter in std::mem::take(&mut self.world.postman.kept) {
-            self.world.deliver_kept(&letter, 0);
+        for envelope in std::mem::take(&mut self.world.interceptor.kept) {
+            self.world.deliver_kept(&envelope, 0);
         }
         self.run(0)
     }
 
-    /// Everything that was copied is sent again and again, one letter every `pace` microseconds,
+    /// Everything that was copied is sent again and again, one message every `pace` microseconds,
     /// while so many milliseconds pass.
     pub fn replay(&mut self, milliseconds: u64, pace: u64) -> &mut Self {
-        let copies = std::mem::take(&mut self.world.postman.kept);
+        let copies = std::mem::take(&mut self.world.interceptor.kept);
         let count = milliseconds * 1000 / pace;
-        for (at, letter) in (0..count).zip(copies.iter().cycle()) {
-            self.world.deliver_kept(letter, at * pace * 1000);
+        for (at, envelope) in (0..count).zip(copies.iter().cycle()) {
+            self.world.deliver_kept(envelope, at * pace * 1000);
         }
-        self.world.postman.kept = copies;
+        self.world.interceptor.kept = copies;
         self.run(milliseconds)
     }
 

@@ -153,7 +153,7 @@ impl Field {
     fn start(&mut self, number: u64, voters: &VoterSet, timing: &Timing) {
         let me = electorate::process(id(number), 1);
         let now = self.clocks();
-        let past = VoterPast::Virgin { nonce: number };
+        let past = VoterPast::Blank { nonce: number };
         let eligible = !VOTERS.contains(&number);
         let election = electorate::election(me, voters, timing, eligible, past, now);
         let revision = election.vote().map(|(_, revision)| revision);

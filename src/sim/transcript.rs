@@ -1,10 +1,10 @@
-//! A story in words: one line for each change of roles, each fault, and each letter that the
+//! A story in words: one line for each change of roles, each fault, and each message that the
 //! script has an eye on.
 
 use super::action::{Action, Restart};
 use super::disk::{DiskHealth, Tear};
+use super::interceptor::Interception;
 use super::network::{Blackout, Packet};
-use super::postman::Deed;
 use super::world::{Tale, Told, World};
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::message::{Acquire, AcquireKind, Message, NakReason, Standing};
@@ -13,18 +13,18 @@ use crate::vocabulary::message::{Acquire, AcquireKind, Message, NakReason, Stand
 pub(super) fn line(world: &World, told: &Told) -> Option<String> {
     let name = |index: usize| name(world, index);
     let text = match (&told.what, told.by) {
-        (Tale::Action(action), _) => format!("*** {}", deed(action, &name)),
+        (Tale::Action(action), _) => format!("*** {}", interception(action, &name)),
         (Tale::Remark(text), _) => format!("*** {text}"),
         (Tale::Event(event), Some(by)) => format!("{} {}", name(by), words(event)?),
-        (Tale::Letter { to, packet, fate }, Some(by)) => {
+        (Tale::Sent { to, packet, fate }, Some(by)) => {
             let fate = match fate {
-                Some(Deed::Lose) => " (lost)",
-                Some(Deed::Hold) => " (held back)",
-                Some(Deed::Copy) | None => "",
+                Some(Interception::Lose) => " (lost)",
+                Some(Interception::Hold) => " (held back)",
+                Some(Interception::Copy) | None => "",
             };
-            format!("{} to {}: {}{fate}", name(by), name(*to), letter(packet)?)
+            format!("{} to {}: {}{fate}", name(by), name(*to), envelope(packet)?)
         }
-        (Tale::Event(_) | Tale::Letter { .. }, None) => return None,
+        (Tale::Event(_) | Tale::Sent { .. }, None) => return None,
     };
     Some(format!("{:>7} ms  {text}\n", told.at / 1_000_000))
 }
@@ -35,7 +35,7 @@ fn name(world: &World, index: usize) -> String {
     if is_taken { format!("the other node {id}") } else { format!("node {id}") }
 }
 
-fn deed(action: &Action, name: &dyn Fn(usize) -> String) -> String {
+fn interception(action: &Action, name: &dyn Fn(usize) -> String) -> String {
     match action {
         Action::Crash(node, Tear::Torn) => {
             format!("{} is killed in the midst of a write", name(*node))
@@ -182,7 +182,7 @@ fn complaint(warning: &Warning) -> String {
     }
 }
 
-fn letter(packet: &Packet) -> Option<String> {
+fn envelope(packet: &Packet) -> Option<String> {
     Some(match packet.message()? {
         Message::Poll(poll) => {
             let connected = if poll.quorum_connected { "reaches" } else { "does not reach" };
@@ -215,7 +215,7 @@ fn request(acquire: &Acquire) -> String {
 
 fn standing(standing: &Standing) -> String {
     match standing {
-        Standing::Virgin => "is not founded".to_owned(),
+        Standing::Blank => "is not founded".to_owned(),
         Standing::Quarantined { remaining, .. } => {
             format!("waits for {} ms", remaining.as_millis())
         }
@@ -235,7 +235,7 @@ fn refusal(reason: &NakReason) -> String {
         NakReason::Stale { max_ballot } => format!("it knows ballot {max_ballot}"),
         NakReason::Defer { to } => format!("node {to} comes first"),
         NakReason::Quarantine { remaining } => format!("it waits for {} ms", remaining.as_millis()),
-        NakReason::Virgin => "it is not founded".to_owned(),
+        NakReason::Blank => "it is not founded".to_owned(),
         NakReason::Persisting => "it is writing".to_owned(),
         NakReason::StoreFailed => "it cannot store".to_owned(),
         NakReason::Configuration => "another voter configuration".to_owned(),

@@ -42,7 +42,7 @@ impl World {
             let sentence = format!("work began under term {} after {ending:?}", lease.term);
             self.broken(Invariant::StopThenRelease, sentence);
         }
-        self.settle(index, None);
+        self.take_effects(index, None);
         Ok(Some(lease.term))
     }
 
@@ -56,7 +56,7 @@ impl World {
         }
         running.work.alive -= 1;
         running.core.end_work(now);
-        self.settle(index, None);
+        self.take_effects(index, None);
     }
 
     pub(super) fn asked_to_end(&mut self, index: usize, end: EndOfWork) {

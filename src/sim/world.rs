@@ -9,21 +9,21 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::action::Action;
-use super::chaos::Chaos;
 use super::checks::{
-    Courtesy, Invariant, Leadership, Promises, Reach, Verdict, Violation, Voting, Works,
+    DeferenceChecks, Invariant, Leadership, Promises, Reach, Verdict, Violation, Voting, Works,
 };
 use super::clocks::{Clocks, TRUE_RATE};
 use super::coverage::Coverage;
-use super::dice::Dice;
 use super::disk::{DiskHealth, SimulatedDisk};
 use super::host::{Host, Input, SOCKET_BUFFER};
+use super::interceptor::{Interception, Interceptor};
 use super::labour::Chore;
+use super::nemesis::Nemesis;
 use super::network::{Captured, Delay, Network, Packet, Weather};
-use super::postman::{Deed, Postman};
+use super::prng::Prng;
 use super::tally::Tally;
 use super::trace::{Happened, Trace, TraceDepth};
-use crate::node::Testament;
+use crate::node::LastWillDatagram;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::setup::Setup;
 
@@ -72,7 +72,7 @@ pub(super) enum Happening {
     /// Somebody speaks for the dead: what they left, and after which pauses still.
     Speak {
         index: usize,
-        will: Rc<Vec<Testament>>,
+        will: Rc<Vec<LastWillDatagram>>,
         pauses: &'static [u64],
     },
     Chore {
@@ -81,7 +81,7 @@ pub(super) enum Happening {
         chore: Chore,
     },
     Do(Action),
-    Chaos,
+    Nemesis,
 }
 
 struct Scheduled {
@@ -109,10 +109,10 @@ impl Ord for Scheduled {
 
 /// The streams of chance, kept apart so that one does not disturb the others.
 pub(super) struct Streams {
-    pub(super) network: Dice,
-    pub(super) disk: Dice,
-    pub(super) process: Dice,
-    pub(super) chaos: Dice,
+    pub(super) network: Prng,
+    pub(super) disk: Prng,
+    pub(super) process: Prng,
+    pub(super) nemesis: Prng,
 }
 
 /// What an event in a process was, for the story.
@@ -133,14 +133,14 @@ pub enum Tale {
     Event(Event),
     /// What the world did.
     Action(Action),
-    /// A letter left that the script has an eye on.
-    Letter {
+    /// A message left that the script has an eye on.
+    Sent {
         /// To which node.
         to: usize,
         /// What.
         packet: Rc<Packet>,
         /// What became of it, if it did not just arrive.
-        fate: Option<Deed>,
+        fate: Option<Interception>,
     },
     /// What the script itself says.
     Remark(String),
@@ -154,8 +154,8 @@ pub struct World {
     pub hosts: Vec<Host>,
     /// What is between them.
     pub network: Network,
-    /// What a script does to single letters.
-    pub postman: Postman,
+    /// What a script does to single messages.
+    pub interceptor: Interceptor,
     /// What has been met.
     pub coverage: Coverage,
     /// What happened, line by line.
@@ -173,7 +173,7 @@ pub struct World {
     pub(super) leadership: Leadership,
     pub(super) voting: Voting,
     pub(super) promises: Promises,
-    pub(super) courtesy: Courtesy,
+    pub(super) deference: DeferenceChecks,
     pub(super) reach: Reach,
     pub(super) works: Works,
     /// Until then a second process of a voter may have its effect.
@@ -181,7 +181,7 @@ pub struct World {
     /// Counts all work that ever began.
     pub(super) labours: u64,
     pub(super) streams: Streams,
-    pub(super) chaos: Option<Chaos>,
+    pub(super) nemesis: Option<Nemesis>,
     pub(super) peaceful: bool,
     /// Datagrams up to this number never arrive any more.
     pub(super) forgotten: u64,
@@ -200,7 +200,7 @@ impl World {
         let ids = setups.iter().map(|setup| setup.id.number()).collect();
         let network = Network::new(setups.len(), weather);
         let tally = Tally::new(setups.len());
-        let mut clock_dice = Dice::new(seed, "clocks");
+        let mut clock_dice = Prng::new(seed, "clocks");
         let host = |(index, mut setup): (usize, Setup)| {
             setup.address = Network::address(index, 0);
             let origin = clock_dice.between(1, 1 << 50);
@@ -221,7 +221,7 @@ impl World {
                 held_until: 0,
                 key_stage: 0,
                 address_version: 0,
-                stranger: None,
+                foreign_node: None,
                 silenced: false,
                 gone: false,
                 keeper: false,
@@ -238,7 +238,7 @@ impl World {
             now: 0,
             hosts: setups.into_iter().enumerate().map(host).collect(),
             network,
-            postman: Postman::default(),
+            interceptor: Interceptor::default(),
             coverage: Coverage::default(),
             trace: Trace::new(depth, ids),
             tally,
@@ -249,18 +249,18 @@ impl World {
             leadership: Leadership::default(),
             voting: Voting::default(),
             promises: Promises::default(),
-            courtesy: Courtesy::default(),
+            deference: DeferenceChecks::default(),
             reach: Reach::default(),
             works: Works::default(),
             twins_until: 0,
             labours: 0,
             streams: Streams {
-                network: Dice::new(seed, "network"),
-                disk: Dice::new(seed, "disk"),
-                process: Dice::new(seed, "process"),
-                chaos: Dice::new(seed, "chaos"),
+                network: Prng::new(seed, "network"),
+                disk: Prng::new(seed, "disk"),
+                process: Prng::new(seed, "process"),
+                nemesis: Prng::new(seed, "chaos"),
             },
-            chaos: None,
+            nemesis: None,
             peaceful: false,
             forgotten: 0,
             packet_number: 0,
@@ -277,10 +277,10 @@ impl World {
     }
 
     /// Gives the world over to chance.
-    pub fn unleash(&mut self, mut chaos: Chaos) {
-        let first = chaos.next_delay(&mut self.streams.chaos);
-        self.chaos = Some(chaos);
-        self.schedule(self.now + first, Happening::Chaos);
+    pub fn unleash(&mut self, mut nemesis: Nemesis) {
+        let first = nemesis.next_delay(&mut self.streams.nemesis);
+        self.nemesis = Some(nemesis);
+        self.schedule(self.now + first, Happening::Nemesis);
     }
 
     /// Lets events happen until true time `until` or a broken promise.
@@ -356,16 +356,16 @@ impl World {
             // Faults that were planned before the peace do not break it.
             Happening::Do(_) if self.peaceful => {}
             Happening::Do(action) => self.act(&action),
-            Happening::Chaos => self.let_loose(),
+            Happening::Nemesis => self.let_loose(),
         }
     }
 
     fn let_loose(&mut self) {
-        let Some(mut chaos) = self.chaos.take() else { return };
-        chaos.strike(self);
-        let delay = chaos.next_delay(&mut self.streams.chaos);
-        self.chaos = Some(chaos);
-        self.schedule(self.now + delay, Happening::Chaos);
+        let Some(mut nemesis) = self.nemesis.take() else { return };
+        nemesis.strike(self);
+        let delay = nemesis.next_delay(&mut self.streams.nemesis);
+        self.nemesis = Some(nemesis);
+        self.schedule(self.now + delay, Happening::Nemesis);
     }
 
     fn arrive(&mut self, to: usize, from: SocketAddr, packet: Rc<Packet>) {
@@ -461,7 +461,7 @@ impl World {
                 if let Some((header, message)) = packet.content.as_ref().filter(|_| taken) {
                     let (process, voter) = (running.process, header.sender.id);
                     self.promises.answer_arrives(now.holder, process, voter, message);
-                    self.courtesy.hears(process, header.sender, now.voter, message);
+                    self.deference.hears(process, header.sender, now.voter, message);
                 }
                 repeated = repeat.then_some(packet);
             }

@@ -27,7 +27,7 @@ use super::codec;
 use super::configuration::ConfigurationStamp;
 use super::identity::{Boot, NodeId, Process};
 use super::message::Message;
-use super::plant::{self, Plant};
+use super::mutant::{self, Mutant};
 
 /// The largest datagram sent or accepted, in bytes: fits every path that carries IPv6.
 pub const DATAGRAM_SIZE_MAX: usize = 1400;
@@ -77,14 +77,14 @@ pub struct Header {
     /// The last token that the addressee sent; 0 if none is known.
     pub echo: u32,
     /// Beside gossip and a welcome: how lately the Goose was seen.
-    pub sighting: Option<Sighting>,
+    pub leader_freshness: Option<LeaderFreshness>,
 }
 
 /// That a Goose was there, and how long ago. It rides on gossip, so that each of thousands of
 /// nodes knows the Goose from moment to moment and none has to ask the voters. Advice only, and
 /// it says nothing to whoever does not know that Goose already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct LeaderFreshness {
     /// Its term.
     pub term: u64,
     /// Since it was last confirmed, in milliseconds, with an allowance for every hand that this
@@ -244,7 +244,7 @@ pub fn decode(datagram: &[u8]) -> Result<(Header, Message), Reject> {
     }
     let (prefix, rest) = datagram.split_at_checked(PREFIX_SIZE).ok_or(Reject::Malformed)?;
     let sound = prefix[PREFIX_SIZE - CHECKSUM_SIZE..] == checksum(rest);
-    if !sound && !plant::is(Plant::ChecksumIgnored) {
+    if !sound && !mutant::is(Mutant::ChecksumIgnored) {
         return Err(Reject::Damaged);
     }
     let (header, used) = codec::decode_front::<Header>(rest).map_err(|_| Reject::Malformed)?;
@@ -275,7 +275,7 @@ mod tests {
             configuration: ConfigurationStamp::default(),
             token: 5,
             echo: 6,
-            sighting: None,
+            leader_freshness: None,
         };
         encode(&header, &Message::Probe { sequence: 256 }).unwrap()
     }

@@ -52,13 +52,13 @@ pub enum Event {
     /// This node knows another Goose than before, or none.
     GooseChanged(Option<Goose>),
     /// The Goose that this node knew holds the lease no longer: it said so itself, or its
-    /// testament does. Only voters and a nominee are told.
+    /// last will does. Only voters and a nominee are told.
     Released {
         /// Which process.
         by: Process,
         /// Whom it named to follow.
         nominee: Option<NodeId>,
-        /// Its process has died, and this is its testament.
+        /// Its process has died, and this is its last will.
         died: bool,
     },
     /// Gossip's opinion of a member changed.

@@ -166,7 +166,7 @@ pub struct VoterStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Standing {
     /// It has no record, or has never been founded, and grants nothing yet.
-    Virgin,
+    Blank,
     /// It restarted; a grant from before may still be counted. Only `holder` may renew.
     Quarantined {
         /// How long it lasts yet.
@@ -193,11 +193,11 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Founding {
     /// It started on an empty disk and has not heard every other voter yet.
-    Virgin {
+    Blank {
         /// Drawn for this empty disk and made durable before it is said.
         nonce: u64,
     },
-    /// It heard every voter virgin: this is the nonce of each.
+    /// It heard every voter blank: this is the nonce of each.
     Founded(Vec<(NodeId, u64)>),
     /// Its record was lost, and it has made up for that: by the word of all other voters, or by
     /// the clock where nothing better is to be had.
@@ -218,9 +218,7 @@ impl Founding {
     /// The nonce of a voter that has no record to stand by, and may be founded with the others.
     pub fn blank_nonce(&self) -> Option<u64> {
         match self {
-            Self::Virgin { nonce } | Self::Lost { nonce } | Self::Fleeting { nonce } => {
-                Some(*nonce)
-            }
+            Self::Blank { nonce } | Self::Lost { nonce } | Self::Fleeting { nonce } => Some(*nonce),
             Self::Founded(_) | Self::Waited => None,
         }
     }
@@ -306,7 +304,7 @@ pub enum NakReason {
         remaining: Duration,
     },
     /// The voter has no record, or has not been founded.
-    Virgin,
+    Blank,
     /// The voter is writing another grant to disk.
     Persisting,
     /// The voter could not make the grant durable.

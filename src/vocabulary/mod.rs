@@ -14,7 +14,7 @@ pub mod histogram;
 pub mod identity;
 pub mod inspection;
 pub mod message;
-pub mod plant;
+pub mod mutant;
 pub mod record;
 pub mod seal;
 pub mod setup;

@@ -26,8 +26,8 @@ impl Play {
             "failures" => &mut bounds.failures,
             "step-downs" => &mut bounds.step_downs,
             "holds" => &mut bounds.holds,
-            "letters" => {
-                bounds.letters = number as usize;
+            "messages" => {
+                bounds.envelopes = number as usize;
                 return true;
             }
             _ => return false,
@@ -44,20 +44,20 @@ pub(crate) fn plays() -> Vec<Play> {
         Play { name, bounds, small }
     };
     let some = Bounds::default;
-    let bursts = || Bounds { bursts: true, letters: 2, notices: true, ..some() };
+    let bursts = || Bounds { bursts: true, envelopes: 2, notices: true, ..some() };
     vec![
-        // Letter by letter: two contenders, one vacancy; who gets which voter, and what a late
+        // Message by message: two contenders, one vacancy; who gets which voter, and what a late
         // or repeated grant is worth.
-        play("rivalry", Bounds { letters: 4, repeats: 1, waits: 2, ..some() }, 1),
-        // Letter by letter: a Goose hands over, steps down or leaves; certificates and releases
+        play("rivalry", Bounds { envelopes: 4, repeats: 1, waits: 2, ..some() }, 1),
+        // Message by message: a Goose hands over, steps down or leaves; certificates and releases
         // go astray.
         play(
             "releases",
-            Bounds { letters: 2, opening: Opening::Reign, step_downs: 1, waits: 1, ..some() },
+            Bounds { envelopes: 2, opening: Opening::Reign, step_downs: 1, waits: 1, ..some() },
             0,
         ),
-        // Letter by letter: claims over slow and failing disks, and a crash meanwhile.
-        play("disks", Bounds { letters: 3, slow_disks: true, crashes: 1, waits: 1, ..some() }, 0),
+        // Message by message: claims over slow and failing disks, and a crash meanwhile.
+        play("disks", Bounds { envelopes: 3, slow_disks: true, crashes: 1, waits: 1, ..some() }, 0),
         // Exchanges: empty disks, writes that take their time, a restart in the midst of it.
         play(
             "founding",
@@ -117,7 +117,7 @@ pub(crate) fn plays() -> Vec<Play> {
             },
             0,
         ),
-        // Exchanges: a Goose is gone, the others would lead, disks are slow, letters late.
+        // Exchanges: a Goose is gone, the others would lead, disks are slow, messages late.
         play(
             "succession",
             Bounds {

@@ -126,7 +126,7 @@ fn envelope(cluster: &str, sender: Process, victim: &Victim, message: Message) -
         configuration,
         token: 7,
         echo: 0,
-        sighting: None,
+        leader_freshness: None,
     };
     datagram::encode(&header, &message).expect("it fits")
 }

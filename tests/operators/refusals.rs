@@ -38,7 +38,7 @@ fn letter(victim: &Victim, spoil: impl FnOnce(&mut Header)) -> Vec<u8> {
         configuration: Configuration::genesis(genesis).stamp(),
         token: 7,
         echo: 0,
-        sighting: None,
+        leader_freshness: None,
     };
     spoil(&mut header);
     let poll = Poll { sequence: 1, quorum_connected: true, eligible: true, founding: false };

@@ -1,8 +1,8 @@
 //! Scenarios 26, 27, 37, 38, 40, 42 and 47: who may claim, what a failed claim costs, and what
 //! does not matter.
 
+use gaggle::sim::interceptor::{Interception, Kind};
 use gaggle::sim::network::Blackout;
-use gaggle::sim::postman::{Deed, Kind};
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::VoterSet;
 use gaggle::vocabulary::setup::Setup;
@@ -65,8 +65,8 @@ fn s27_duplicate_node_id() {
 #[test]
 fn s37_claimant_dies_after_a_minority_of_grants() {
     let mut story = reigning(5, 3);
-    story.rule(Deed::Lose, Kind::Claim, Some(4), Some(2));
-    story.rule(Deed::Lose, Kind::Claim, Some(4), Some(3));
+    story.rule(Interception::Lose, Kind::Claim, Some(4), Some(2));
+    story.rule(Interception::Lose, Kind::Claim, Some(4), Some(3));
     story.crash(5);
     let is_claimants = |story: &Scenario| {
         story.grant_of(1).is_some_and(|(holder, ..)| Some(holder) == story.process(4))
@@ -93,7 +93,7 @@ fn s38_three_way_split_vote() {
         story.grant_of(1).is_none_or(|(.., left)| left <= ms(1))
     });
     for kind in [Kind::Claim, Kind::PollAck] {
-        story.rule(Deed::Lose, kind, None, None);
+        story.rule(Interception::Lose, kind, None, None);
     }
     story.listen(&[Kind::Claim, Kind::Grant, Kind::Refusal]);
     story.until(ms(LEASE), "three claims", &|story| {

@@ -63,7 +63,7 @@ fn every_transcript_belongs_to_a_story() {
         include_str!("claims.rs"),
         include_str!("clocks.rs"),
         include_str!("crowds.rs"),
-        include_str!("letters.rs"),
+        include_str!("messages.rs"),
         include_str!("partitions.rs"),
         include_str!("records.rs"),
         include_str!("restarts.rs"),

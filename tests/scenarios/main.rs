@@ -18,25 +18,25 @@
 //! | 18 | stopped for five seconds | `restarts.rs`; real processes: `tests/processes.rs` |
 //! | 21-24 | voters restart, lose their disks, or cannot write | `restarts.rs`, `records.rs`, `tests/disk.rs` |
 //! | 26, 27 | two processes of one id, voters or not | `claims.rs` |
-//! | 28, 30-32 | late and repeated letters | `letters.rs`; against sealed nodes: `tests/replay.rs` |
+//! | 28, 30-32 | late and repeated messages | `messages.rs`; against sealed nodes: `tests/replay.rs` |
 //! | 29 | a keeper's late release | `restarts.rs` |
 //! | 33-36 | wall clocks, slew, suspend, mixed leases | `clocks.rs` |
 //! | 37, 38 | a claim that fails, a split vote | `claims.rs` |
 //! | 39 | a dead Goose rejoins | `restarts.rs` |
 //! | 40 | preemption and a flapping higher node | `claims.rs` |
-//! | 41 | a hand-over loses any of its letters | `letters.rs`, and in every order in `tests/model.rs` |
+//! | 41 | a hand-over loses any of its messages | `messages.rs`, and in every order in `tests/model.rs` |
 //! | 42 | another genesis set | `claims.rs` |
 //! | 43 | reconfiguration with crashes | with reconfiguration, which is not built yet |
 //! | 44 | a crowd under churn | `crowds.rs` with 120 nodes; with 2,000: `cargo bench --bench scale -- --nodes 5 --nodes 2000 --trial failover` |
 //! | 45 | too little processor time | `clocks.rs` |
-//! | 46 | duplicates, reordering, delays beyond a lease | `letters.rs`; by chance in `tests/simulation.rs` |
+//! | 46 | duplicates, reordering, delays beyond a lease | `messages.rs`; by chance in `tests/simulation.rs` |
 //! | 47 | no gossip at all | `claims.rs` |
 
 mod claims;
 mod clocks;
 mod crowds;
 mod golden;
-mod letters;
+mod messages;
 mod partitions;
 mod records;
 mod restarts;

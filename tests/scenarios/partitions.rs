@@ -1,7 +1,7 @@
 //! Scenarios 1 to 12: who leads while links are cut.
 
 use gaggle::sim::action::Action;
-use gaggle::sim::postman::{Deed, Kind};
+use gaggle::sim::interceptor::{Interception, Kind};
 use gaggle::sim::scenario::Scenario;
 
 use crate::golden::check;
@@ -102,7 +102,7 @@ fn s07_deaf_goose() {
     let mut story = reigning(3, 3);
     // Its releases would free the voters at once.
     story.say("all releases of node 3 will be lost");
-    story.rule(Deed::Lose, Kind::Release, Some(3), None).cut(&[(1, 3), (2, 3)]);
+    story.rule(Interception::Lose, Kind::Release, Some(3), None).cut(&[(1, 3), (2, 3)]);
     let gone = gone(&mut story, 3);
     at_most(&story, gone, usable());
     // It renews for 2r more, and each renewal binds a voter for L.

@@ -8,7 +8,7 @@ use gaggle::sim::action::{Action, Restart};
 use gaggle::sim::disk::{SimulatedDisk, Tear};
 use gaggle::sim::network::Weather;
 use gaggle::sim::scenario::Scenario;
-use gaggle::vocabulary::plant::{self, Plant};
+use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::timing::{Profile, Timing};
 
 use crate::golden::check;
@@ -31,10 +31,10 @@ fn broken_within(story: &mut Scenario, milliseconds: u64) -> Option<String> {
 }
 
 /// What a story comes to with a bug in the code.
-fn planted(bug: Plant, tell: impl FnOnce() -> Option<String>) -> Option<String> {
-    plant::set(Some(bug));
+fn mutated(bug: Mutant, tell: impl FnOnce() -> Option<String>) -> Option<String> {
+    mutant::set(Some(bug));
     let outcome = tell();
-    plant::set(None);
+    mutant::set(None);
     outcome
 }
 
@@ -86,7 +86,7 @@ fn a_shorter_lease_over_a_restart() {
 
 #[test]
 fn a_wait_by_ones_own_lease_is_found() {
-    let found = planted(Plant::WaitsOwnLeaseOnly, ephemeral_voters_and_a_shorter_lease);
+    let found = mutated(Mutant::WaitsOwnLeaseOnly, ephemeral_voters_and_a_shorter_lease);
     assert!(found.is_some_and(|what| what.contains("I3")));
 }
 
@@ -127,13 +127,13 @@ fn a_lost_record_waits_for_the_word_of_all_others() {
 #[test]
 fn the_word_of_all_but_one_is_found() {
     let tell = || one_lost_record_and_a_clock_behind([1, 2]).1;
-    let found = planted(Plant::OneVoterLessThanAll, tell);
+    let found = mutated(Mutant::OneVoterLessThanAll, tell);
     assert!(found.is_some_and(|what| what.contains("I5") || what.contains("I2")));
 }
 
 #[test]
 fn answers_before_the_end_of_the_wait_are_found() {
-    let found = planted(Plant::EarlyAnswersCounted, || {
+    let found = mutated(Mutant::EarlyAnswersCounted, || {
         let mut story = reigning(3, 3);
         story.crash(1).start_wiped(1);
         broken_within(&mut story, 1000)
@@ -169,7 +169,7 @@ fn s23_all_voters_but_one_lose_their_disks() {
 
 #[test]
 fn the_word_of_others_without_a_record_is_found() {
-    let found = planted(Plant::BlankCountedAsSound, || two_lost_records().1);
+    let found = mutated(Mutant::BlankCountedAsSound, || two_lost_records().1);
     assert!(found.is_some_and(|what| what.contains("I5") || what.contains("I2")));
 }
 
@@ -245,9 +245,9 @@ fn starts_are_ordered_by_proof_and_not_by_the_clock() {
 
 #[test]
 fn starts_ordered_by_the_clock_are_found() {
-    plant::set(Some(Plant::StartsOrderedByClock));
+    mutant::set(Some(Mutant::StartsOrderedByClock));
     let (_, led) = a_witness_whose_clock_is_behind(false);
-    plant::set(None);
+    mutant::set(None);
     assert!(!led);
 }
 

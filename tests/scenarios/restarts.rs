@@ -3,7 +3,7 @@
 
 use gaggle::sim::action::{Action, Restart};
 use gaggle::sim::disk::{DiskHealth, Tear};
-use gaggle::sim::postman::{Deed, Kind};
+use gaggle::sim::interceptor::{Interception, Kind};
 
 use crate::golden::check;
 use crate::stage::{
@@ -150,7 +150,12 @@ fn s29_keepers_release_after_a_restart() {
     setups[0].eligible = false;
     setups[1].eligible = false;
     let mut story = begun(setups, 3);
-    story.give_keeper(3).listen(&[Kind::Release]).rule(Deed::Hold, Kind::Release, Some(3), None);
+    story.give_keeper(3).listen(&[Kind::Release]).rule(
+        Interception::Hold,
+        Kind::Release,
+        Some(3),
+        None,
+    );
     let dead = story.process(3);
     story.crash(3).start(&[3]);
     leads(&mut story, 3);
@@ -158,7 +163,7 @@ fn s29_keepers_release_after_a_restart() {
     let grants = [story.grant_of(1), story.grant_of(2)].map(|grant| grant.map(|(it, ..)| it));
     assert_eq!(grants, [story.process(3); 2]);
     assert_ne!(dead, story.process(3));
-    story.say("the keeper's letters arrive").deliver_held();
+    story.say("the keeper's messages arrive").deliver_held();
     let after = [story.grant_of(1), story.grant_of(2)].map(|grant| grant.map(|(it, ..)| it));
     assert_eq!(after, grants, "it names the process that died");
     stays(&mut story, 3000);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use gaggle::sim::postman::Kind;
+use gaggle::sim::interceptor::Kind;
 use gaggle::sim::scenario::Scenario;
-use gaggle::vocabulary::plant::{self, Plant};
+use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 
@@ -88,7 +88,7 @@ fn a_lapse_releases_nothing_while_work_is_alive_and_nobody_leads_twice() {
 
 #[test]
 fn a_node_that_contends_under_old_work_is_found() {
-    plant::set(Some(Plant::ContendsUnderOldWork));
+    mutant::set(Some(Mutant::ContendsUnderOldWork));
     let mut story = Scenario::new(1, 2, &[1, 2]);
     story.start(&[1, 2]);
     assert_eq!(story.until_agreed(PATIENCE), 2);
@@ -97,7 +97,7 @@ fn a_node_that_contends_under_old_work_is_found() {
     story.until(PATIENCE, "other Goose", &|story| story.leads(1));
     story.step_down(1);
     story.world.run_until(story.world.now + 5_000_000_000);
-    plant::set(None);
+    mutant::set(None);
     let found = story.world.violation.take().expect("a violation").to_string();
     assert!(found.contains("claims while work of term 1 is alive"), "{found}");
 }

@@ -10,7 +10,7 @@ use crate::election::outbox::Outbox;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, PollAck};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::FOUNDING_PATIENCE;
@@ -93,13 +93,13 @@ impl Voter {
     /// Goes on, if what was heard suffices.
     fn conclude(&mut self, outbox: &mut Outbox) {
         let Phase::Blank(blank) = &self.phase else { return };
-        if !self.ledger.is_durable(1) {
+        if !self.stable_vote.is_durable(1) {
             return;
         }
-        let may_regain = blank.asks_since.is_some() || plant::is(Plant::EarlyAnswersCounted);
+        let may_regain = blank.asks_since.is_some() || mutant::is(Mutant::EarlyAnswersCounted);
         if let Some(map) = self.roll.map(self.asker(), &blank.word) {
             let word = blank.word.clone();
-            let revision = self.ledger.change(|vote| {
+            let revision = self.stable_vote.change(|vote| {
                 vote.founding = Founding::Founded(map.clone());
                 vote.max_lease_ever = Duration::ZERO;
             });
@@ -121,7 +121,7 @@ impl Voter {
     /// a cluster cannot be known then, so terms begin above the clock.
     pub(super) fn found_without_the_rest(&mut self, now: Now, outbox: &mut Outbox) {
         let Phase::Blank(blank) = &self.phase else { return };
-        if now.voter < blank.patience || !self.ledger.is_durable(1) {
+        if now.voter < blank.patience || !self.stable_vote.is_durable(1) {
             return;
         }
         let Some(map) = self.roll.map_of_majority(self.asker(), &blank.word) else { return };
@@ -151,7 +151,7 @@ impl Voter {
         // below.
         let last = crate::election::BALLOT_MAX - 1;
         let wall = wall.0.clamp(1, crate::election::BALLOT_MAX / 2);
-        let left = match self.ledger.vote().max_ballot {
+        let left = match self.stable_vote.vote().max_ballot {
             0 => 0,
             ballot => ballot.saturating_add(SLOT_MARGIN).min(last),
         };
@@ -160,8 +160,8 @@ impl Voter {
 
     /// Its own promises are over, and from here on it votes above `ballot`: in one write.
     fn resume_above(&mut self, ballot: u64, founding: Founding, outbox: &mut Outbox) {
-        let ballot = if plant::is(Plant::NoFloorAfterWipe) { 0 } else { ballot };
-        let revision = self.ledger.change(|vote| {
+        let ballot = if mutant::is(Mutant::NoFloorAfterWipe) { 0 } else { ballot };
+        let revision = self.stable_vote.change(|vote| {
             vote.max_ballot = vote.max_ballot.max(ballot);
             vote.max_holder = None;
             vote.max_lease_ever = Duration::ZERO;

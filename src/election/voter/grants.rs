@@ -9,7 +9,7 @@ use crate::vocabulary::configuration::VOTERS_MAX;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// The most processes whose last request number is remembered.
@@ -45,13 +45,13 @@ impl Voter {
     fn admit_sequence(&mut self, from: Process, sequence: u64) -> bool {
         self.sequence_clock += 1;
         let entry = self.sequences.entry(from).or_insert((0, 0));
-        if sequence <= entry.0 && !plant::is(Plant::DuplicateLengthensGrant) {
+        if sequence <= entry.0 && !mutant::is(Mutant::DuplicateLengthensGrant) {
             return false;
         }
         *entry = (sequence, self.sequence_clock);
         if self.sequences.len() > SEQUENCES_MAX {
             let holder = self.grant.map(|grant| grant.holder);
-            let last_holder = self.ledger.vote().max_holder;
+            let last_holder = self.stable_vote.vote().max_holder;
             let spared =
                 |process: &Process| Some(*process) == holder || Some(*process) == last_holder;
             let idlest = self.sequences.iter().filter(|(process, _)| !spared(process));
@@ -86,13 +86,13 @@ impl Voter {
             return Err(NakReason::Dead);
         }
         if self.is_blank() {
-            return Err(NakReason::Virgin);
+            return Err(NakReason::Blank);
         }
         if let Some(certificate) = &acquire.certificate
             && certificate.holder != from
         {
             let mut certificate = certificate.clone();
-            if plant::is(Plant::CertificateOfAnother)
+            if mutant::is(Mutant::CertificateOfAnother)
                 && let Some(grant) = self.grant
             {
                 (certificate.holder, certificate.ballot) = (grant.holder, grant.ballot);
@@ -102,8 +102,8 @@ impl Voter {
         // A grant from before the restart may still be counted; it can only be the last
         // holder's own, so that one may go on.
         if let Phase::Waiting { until, .. } = self.phase
-            && self.ledger.vote().max_holder != Some(from)
-            && !plant::is(Plant::QuarantinedVoterRenewsAnybody)
+            && self.stable_vote.vote().max_holder != Some(from)
+            && !mutant::is(Mutant::QuarantinedVoterRenewsAnybody)
         {
             return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
         }
@@ -122,11 +122,11 @@ impl Voter {
             return Err(NakReason::Persisting);
         }
         // One holder per ballot, for ever: a term is a ballot.
-        let vote = self.ledger.vote();
+        let vote = self.stable_vote.vote();
         let taken = acquire.ballot == vote.max_ballot
             && vote.max_holder != Some(from)
-            && !plant::is(Plant::OneBallotToTwoHolders);
-        let lower = acquire.ballot < vote.max_ballot && !plant::is(Plant::LowerBallotGranted);
+            && !mutant::is(Mutant::OneBallotToTwoHolders);
+        let lower = acquire.ballot < vote.max_ballot && !mutant::is(Mutant::LowerBallotGranted);
         if lower || taken {
             return Err(NakReason::Stale { max_ballot: vote.max_ballot });
         }
@@ -148,11 +148,11 @@ impl Voter {
             AcquireKind::Claim => granted.max(self.lease.min(self.lease_max)),
             AcquireKind::Renew => granted,
         };
-        let vote = self.ledger.vote();
+        let vote = self.stable_vote.vote();
         let unchanged = vote.max_ballot == acquire.ballot
             && vote.max_holder == Some(from)
-            && (vote.max_lease_ever >= owed || plant::is(Plant::LongerRenewalNotRecorded))
-            && self.ledger.is_durable(self.ledger.revision());
+            && (vote.max_lease_ever >= owed || mutant::is(Mutant::LongerRenewalNotRecorded))
+            && self.stable_vote.is_durable(self.stable_vote.revision());
         if unchanged {
             if acquire.kind == AcquireKind::Renew {
                 self.deference.settle();
@@ -163,12 +163,12 @@ impl Voter {
         // Every earlier grant has run out or was given back, unless it is this holder's own.
         let is_first = self.grant.is_none() && self.may_grant();
         let earlier = if is_first { Duration::ZERO } else { vote.max_lease_ever };
-        let revision = self.ledger.change(|vote| {
+        let revision = self.stable_vote.change(|vote| {
             vote.max_ballot = acquire.ballot.max(vote.max_ballot);
             vote.max_holder = Some(from);
             vote.max_lease_ever = earlier.max(owed);
         });
-        if plant::is(Plant::BallotNotPersisted) {
+        if mutant::is(Mutant::BallotNotPersisted) {
             self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
             outbox.persist();
             return;
@@ -192,7 +192,7 @@ impl Voter {
         now: VoterTime,
         outbox: &mut Outbox,
     ) {
-        let now = if plant::is(Plant::StaleVoterClock) {
+        let now = if mutant::is(Mutant::StaleVoterClock) {
             VoterTime(now.0.saturating_sub(60_000_000))
         } else {
             now
@@ -220,8 +220,8 @@ impl Voter {
             return;
         }
         self.apply_release(release, now, outbox);
-        let revision = self.ledger.revision();
-        if self.ledger.is_durable(revision) {
+        let revision = self.stable_vote.revision();
+        if self.stable_vote.is_durable(revision) {
             outbox.send(from, Message::ReleaseAck { sequence });
         } else if self.acknowledgements.len() < ACKNOWLEDGEMENTS_MAX {
             self.acknowledgements.push_back((revision, from, sequence));
@@ -244,8 +244,8 @@ impl Voter {
             self.hear_ballot(ballot);
             return;
         }
-        let bootless = all && plant::is(Plant::KeeperReleasesWithoutBoot);
-        let all = all || plant::is(Plant::ReleaseIgnoresBallot);
+        let bootless = all && mutant::is(Mutant::KeeperReleasesWithoutBoot);
+        let all = all || mutant::is(Mutant::ReleaseIgnoresBallot);
         let is_his = |whose: Process| whose == holder || bootless && whose.id == holder.id;
         let covers = |whose: Process, which: u64| is_his(whose) && (all || which <= ballot);
         if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.ballot)) {
@@ -255,9 +255,9 @@ impl Voter {
             self.deference.remove(holder);
             self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
         }
-        let vote = self.ledger.vote();
+        let vote = self.stable_vote.vote();
         let his = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
-        if (his || plant::is(Plant::AnyReleaseLiftsQuarantine))
+        if (his || mutant::is(Mutant::AnyReleaseLiftsQuarantine))
             && let Phase::Waiting { by_clock: false, .. } = self.phase
         {
             self.phase = Phase::Ready;
@@ -267,7 +267,7 @@ impl Voter {
         let ends = his && (all || max_ballot == ballot);
         let max_holder = if ends { None } else { vote.max_holder };
         if (max_ballot, max_holder) != (vote.max_ballot, vote.max_holder) {
-            self.ledger.change(|vote| {
+            self.stable_vote.change(|vote| {
                 vote.max_ballot = max_ballot;
                 vote.max_holder = max_holder;
             });

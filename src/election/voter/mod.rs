@@ -29,13 +29,13 @@ use std::time::Duration;
 
 use super::deference::Deference;
 use super::founding::Roll;
-use super::ledger::Ledger;
 use super::outbox::Outbox;
+use super::stable_vote::StableVote;
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{Founding, Message, Nak, NakReason};
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::{Now, VoterTime};
 use crate::vocabulary::timing::Timing;
@@ -92,7 +92,7 @@ struct Vacancy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VoterPast {
     /// An empty disk: perhaps a new cluster. The nonce names this emptiness.
-    Virgin {
+    Blank {
         /// Drawn at random for this start.
         nonce: u64,
     },
@@ -139,7 +139,7 @@ pub struct Voter {
     mandate: Mandate,
     lease: Duration,
     lease_max: Duration,
-    ledger: Ledger,
+    stable_vote: StableVote,
     phase: Phase,
     roll: Roll,
     grant: Option<HeldGrant>,
@@ -165,7 +165,7 @@ impl Voter {
             lease: timing.lease,
             lease_max: timing.lease_max.min(mandate.lease_max),
             mandate,
-            ledger: Ledger::new(vote),
+            stable_vote: StableVote::new(vote),
             phase,
             roll: Roll::default(),
             grant: None,
@@ -182,8 +182,8 @@ impl Voter {
     }
 
     /// What must be durable, and its revision.
-    pub(crate) fn ledger(&self) -> &Ledger {
-        &self.ledger
+    pub(crate) fn stable_vote(&self) -> &StableVote {
+        &self.stable_vote
     }
 
     pub(crate) fn grant(&self) -> Option<HeldGrant> {
@@ -213,7 +213,7 @@ impl Voter {
     /// no records; it vouches for that while its newest ballot has a holder.
     pub(crate) fn vouches(&self) -> bool {
         let by_clock = self.mandate.memory == Memory::Clock;
-        self.has_record() && !(by_clock && self.ledger.vote().max_holder.is_none())
+        self.has_record() && !(by_clock && self.stable_vote.vote().max_holder.is_none())
     }
 
     /// Whether nothing is in force or under way that this voter has granted.
@@ -223,7 +223,7 @@ impl Voter {
 
     /// What a restart of this voter would find of its past.
     pub(crate) fn past(&self) -> VoterPast {
-        VoterPast::Remembered(self.ledger.vote().clone())
+        VoterPast::Remembered(self.stable_vote.vote().clone())
     }
 
     pub(crate) fn may_grant(&self) -> bool {
@@ -300,7 +300,7 @@ impl Voter {
             self.update_vacancy(now.voter);
             return;
         }
-        self.ledger.stored(revision);
+        self.stable_vote.stored(revision);
         while let Some((_, to, sequence)) =
             self.acknowledgements.pop_front_if(|(needed, ..)| *needed <= revision)
         {
@@ -318,9 +318,9 @@ impl Voter {
             _ => {}
         }
         if let Some(held) = self.reservation.take_if(|held| held.revision <= revision) {
-            let vote = self.ledger.vote();
+            let vote = self.stable_vote.vote();
             let named = (vote.max_ballot, vote.max_holder) == (held.ballot, Some(held.holder));
-            if !named && !plant::is(Plant::LowerBallotGranted) {
+            if !named && !mutant::is(Mutant::LowerBallotGranted) {
                 // A release named a higher ballot meanwhile: after a crash, nothing on disk would
                 // say that the grant was ever given.
                 let reason = NakReason::Stale { max_ballot: vote.max_ballot };
@@ -342,7 +342,7 @@ impl Voter {
         }
         let until = match &self.phase {
             Phase::Waiting { until, .. } => Some(*until),
-            Phase::Blank(blank) if !matches!(blank.word, Founding::Virgin { .. }) => {
+            Phase::Blank(blank) if !matches!(blank.word, Founding::Blank { .. }) => {
                 Some(blank.until)
             }
             _ => None,
@@ -363,7 +363,7 @@ impl Voter {
     pub(crate) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
         use super::fingerprint::Counter;
         let revisions = Counter::Revisions(self.me);
-        self.ledger.numbers(&mut |number| visit(revisions, number));
+        self.stable_vote.numbers(&mut |number| visit(revisions, number));
         if let Phase::Founding { revision, .. } | Phase::Resuming { revision } = &mut self.phase {
             visit(revisions, revision);
         }
@@ -395,12 +395,12 @@ impl Voter {
     }
 }
 
-/// How long a restart is waited out, but for the bugs planted in it.
+/// How long a restart is waited out, but for mutants.
 fn quarantine(lease: Duration) -> Duration {
-    if plant::is(Plant::NoQuarantine) {
+    if mutant::is(Mutant::NoQuarantine) {
         return Duration::ZERO;
     }
-    if plant::is(Plant::ShortQuarantine) {
+    if mutant::is(Mutant::ShortQuarantine) {
         return lease / 4;
     }
     lease
@@ -419,12 +419,12 @@ fn begin(
     let by_clock = is_alone || mandate.memory == Memory::Clock;
     let waits = |lease| now.voter.plus(quarantine(lease));
     let whole_wait =
-        if plant::is(Plant::WaitsOwnLeaseOnly) { own_lease_max } else { mandate.lease_max };
+        if mutant::is(Mutant::WaitsOwnLeaseOnly) { own_lease_max } else { mandate.lease_max };
     let is_remembered = matches!(past, VoterPast::Remembered(_));
     let mut vote = match past {
         VoterPast::Remembered(vote) => vote,
-        VoterPast::Virgin { nonce } => {
-            Vote { founding: Founding::Virgin { nonce }, ..Vote::lost(nonce, 0, mandate.lease_max) }
+        VoterPast::Blank { nonce } => {
+            Vote { founding: Founding::Blank { nonce }, ..Vote::lost(nonce, 0, mandate.lease_max) }
         }
         VoterPast::Lost { nonce, max_ballot } => Vote::lost(nonce, max_ballot, mandate.lease_max),
     };
@@ -433,19 +433,19 @@ fn begin(
         // newer of its two slots may have been lost without a trace.
         return (vote, Phase::Waiting { until: waits(whole_wait), by_clock: true });
     }
-    let forgets = is_remembered && plant::is(Plant::LossForgotten);
-    let lazy = is_remembered && plant::is(Plant::RestartedVirginDoesNotWait);
+    let forgets = is_remembered && mutant::is(Mutant::LossForgotten);
+    let lazy = is_remembered && mutant::is(Mutant::RestartedVirginDoesNotWait);
     let nonce = vote.founding.blank_nonce().filter(|_| !forgets && !lazy);
     let Some(nonce) = nonce else {
         let until = if lazy { now.voter } else { waits(vote.max_lease_ever) };
         return (vote, Phase::Waiting { until, by_clock: false });
     };
-    let is_virgin = matches!(vote.founding, Founding::Virgin { .. });
-    if is_alone && is_virgin && mandate.memory != Memory::Clock {
+    let is_blank = matches!(vote.founding, Founding::Blank { .. });
+    if is_alone && is_blank && mandate.memory != Memory::Clock {
         // Nobody else's memory is needed, so the founding is complete with the first record.
         let map = vec![(me.id, nonce)];
         vote.founding = Founding::Founded(map.clone());
-        return (vote, Phase::Founding { word: Founding::Virgin { nonce }, revision: 1, map });
+        return (vote, Phase::Founding { word: Founding::Blank { nonce }, revision: 1, map });
     }
     if by_clock {
         return (vote, Phase::Waiting { until: waits(whole_wait), by_clock: true });

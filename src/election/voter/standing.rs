@@ -8,7 +8,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::{
     Founding, Goose, Message, Poll, PollAck, RecordReport, Standing, VoterStatus,
 };
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 
 /// A vacancy is told again this often, to more and more nodes.
@@ -70,7 +70,7 @@ impl Voter {
         VoterStatus {
             sequence: self.status_sequence,
             standing,
-            max_ballot: self.ledger.durable_ballot(),
+            max_ballot: self.stable_vote.durable_ballot(),
             top_contender,
             goose: goose.cloned(),
         }
@@ -78,7 +78,7 @@ impl Voter {
 
     fn standing(&self, now: VoterTime) -> Standing {
         match (&self.phase, &self.grant) {
-            (Phase::Blank(_) | Phase::Founding { .. } | Phase::Silenced, _) => Standing::Virgin,
+            (Phase::Blank(_) | Phase::Founding { .. } | Phase::Silenced, _) => Standing::Blank,
             (_, Some(grant)) => Standing::Held {
                 holder: grant.holder,
                 ballot: grant.ballot,
@@ -86,7 +86,7 @@ impl Voter {
             },
             (Phase::Waiting { until, .. }, None) => Standing::Quarantined {
                 remaining: until.since(now),
-                holder: self.ledger.vote().max_holder,
+                holder: self.stable_vote.vote().max_holder,
             },
             (Phase::Resuming { .. }, None) => Standing::Persisting,
             (Phase::Ready, None) if self.reservation.is_some() => Standing::Persisting,
@@ -96,7 +96,7 @@ impl Voter {
 
     /// Whether this voter says anything at all yet: never before what it says is durable.
     pub(super) fn is_mute(&self) -> bool {
-        matches!(self.phase, Phase::Silenced) || !self.ledger.is_durable(1)
+        matches!(self.phase, Phase::Silenced) || !self.stable_vote.is_durable(1)
     }
 
     /// Answers a poll.
@@ -126,11 +126,11 @@ impl Voter {
     /// This voter's word on its record; none while that is not settled.
     fn report(&self) -> Option<RecordReport> {
         let founding = match &self.phase {
-            _ if plant::is(Plant::VirginForEver) => Founding::Virgin { nonce: self.me.boot.nonce },
+            _ if mutant::is(Mutant::BlankForEver) => Founding::Blank { nonce: self.me.boot.nonce },
             Phase::Blank(blank) => blank.word.clone(),
             Phase::Founding { word, .. } => word.clone(),
             Phase::Ready | Phase::Waiting { by_clock: false, .. } => {
-                self.ledger.vote().founding.clone()
+                self.stable_vote.vote().founding.clone()
             }
             Phase::Waiting { .. } | Phase::Resuming { .. } | Phase::Silenced => return None,
         };

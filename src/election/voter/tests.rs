@@ -69,7 +69,7 @@ fn a_grant_that_its_record_no_longer_names_is_refused() {
     // Before that is durable, somebody gives a higher ballot up.
     let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
     voter.release(process(3), 1, &release, at(3), &mut outbox);
-    voter.stored(voter.ledger().revision(), true, at(4), &mut outbox);
+    voter.stored(voter.stable_vote().revision(), true, at(4), &mut outbox);
     let mut said = Vec::new();
     while let Some(outgoing) = outbox.pop() {
         if let Outgoing::Send { to, message: Message::Nak(nak) } = outgoing {
@@ -96,7 +96,7 @@ fn a_lost_record_is_made_up_for_by_all_others_asked_after_the_wait() {
         assert!(!hear(&mut voter, 3, 11, 3001) && voter.is_blank());
         assert!(!hear(&mut voter, 2, 10, 3002));
         assert!(!voter.is_blank() && !voter.may_grant(), "not before it is durable");
-        let (vote, revision) = (voter.ledger().vote().clone(), voter.ledger().revision());
+        let (vote, revision) = (voter.stable_vote().vote().clone(), voter.stable_vote().revision());
         assert_eq!((vote.max_ballot, vote.founding), (11, Founding::Waited));
         voter.stored(revision, true, at(3003), &mut Outbox::new(process(1)));
         assert!(voter.may_grant());
@@ -105,14 +105,14 @@ fn a_lost_record_is_made_up_for_by_all_others_asked_after_the_wait() {
 
 #[test]
 fn a_crash_before_that_does_not_make_it_less() {
-    for past in [VoterPast::Virgin { nonce: 4 }, lost(5)] {
+    for past in [VoterPast::Blank { nonce: 4 }, lost(5)] {
         let (first, _) = voter(mandate(3, Memory::Kept), past);
-        let vote = first.ledger().vote().clone();
+        let vote = first.stable_vote().vote().clone();
         let (mut again, mut outbox) =
             voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote.clone()));
         again.expire(at(60_000), &mut outbox);
         assert!(again.is_blank() && !again.may_grant());
-        assert_eq!(again.ledger().vote(), &vote, "the same emptiness");
+        assert_eq!(again.stable_vote().vote(), &vote, "the same emptiness");
     }
 }
 
@@ -122,7 +122,7 @@ fn two_voters_make_up_for_each_other() {
     voter.expire(at(3000), &mut outbox);
     let answer = answer(6, Founding::Waited);
     voter.learn(process(2), &answer, at(3000).holder, &mut outbox);
-    assert_eq!(voter.ledger().vote().max_ballot, 6);
+    assert_eq!(voter.stable_vote().vote().max_ballot, 6);
     assert!(!voter.is_blank());
 }
 
@@ -132,26 +132,26 @@ fn where_nobody_else_remembers_the_clock_has_to_do() {
         let (mut voter, mut outbox) = voter(mandate, lost(left));
         let heard = crate::election::BALLOT_MAX / 2 + 5;
         voter.expire(at(2999), &mut outbox);
-        assert_eq!(voter.ledger().vote().max_ballot, left);
+        assert_eq!(voter.stable_vote().vote().max_ballot, left);
         voter.hear_ballot(heard);
         voter.expire(at(3000), &mut outbox);
-        assert_eq!(voter.ledger().vote().max_ballot, heard);
+        assert_eq!(voter.stable_vote().vote().max_ballot, heard);
     }
     let mut insane = at(3000);
     insane.wall = WallTime(0);
     let (mut voter, mut outbox) = voter(mandate(1, Memory::Kept), lost(500));
     voter.expire(insane, &mut outbox);
-    assert!(voter.ledger().vote().max_ballot > 60_000, "above what is left of its record");
+    assert!(voter.stable_vote().vote().max_ballot > 60_000, "above what is left of its record");
 }
 
 #[test]
 fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_goes_by_the_clock() {
-    let (first, _) = voter(mandate(1, Memory::Kept), VoterPast::Virgin { nonce: 4 });
-    let past = VoterPast::Remembered(first.ledger().vote().clone());
+    let (first, _) = voter(mandate(1, Memory::Kept), VoterPast::Blank { nonce: 4 });
+    let past = VoterPast::Remembered(first.stable_vote().vote().clone());
     let (mut again, mut outbox) = voter(mandate(1, Memory::Kept), past);
     assert!(again.quarantine_until() >= Some(VoterTime(3_000_000_000)));
     again.expire(at(10_000), &mut outbox);
-    assert!(again.ledger().vote().max_ballot > 1_700_000_000_000);
+    assert!(again.stable_vote().vote().max_ballot > 1_700_000_000_000);
 }
 
 #[test]
@@ -169,8 +169,8 @@ fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
         let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
         let acquire = Acquire { kind, ballot, sequence: now, lease, certificate: None };
         voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
-        voter.stored(voter.ledger().revision(), true, at(now), &mut outbox);
-        voter.ledger().vote().max_lease_ever
+        voter.stored(voter.stable_vote().revision(), true, at(now), &mut outbox);
+        voter.stable_vote().vote().max_lease_ever
     };
     assert_eq!(ask(&mut voter, 2, 4, 2001), Duration::from_millis(600));
     assert!(voter.grant().is_some());

@@ -58,7 +58,7 @@ pub(super) struct CommandRunner {
     stop_timeout: Duration,
     streams: [OwnedFd; 3],
     /// Counts time that the machine slept, as the deadline does.
-    alarm: OwnedFd,
+    timer: OwnedFd,
     /// Becomes readable when a child ends.
     children: UnixStream,
     cgroup: Option<Cgroup>,
@@ -140,7 +140,7 @@ impl CommandRunner {
             command: command.to_vec(),
             stop_timeout: Duration::from_millis(timeout),
             streams: receive_streams()?,
-            alarm: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
+            timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
             children,
             cgroup: Cgroup::create(),
             tree: ProcessTree::own(),
@@ -155,11 +155,11 @@ impl CommandRunner {
         self.children.as_fd()
     }
 
-    /// Sets the alarm to the next time at which there is something to do, and returns it.
-    pub(super) fn set_alarm(&self) -> io::Result<BorrowedFd<'_>> {
+    /// Sets the timer to the next time at which there is something to do, and returns it.
+    pub(super) fn set_timer(&self) -> io::Result<BorrowedFd<'_>> {
         let until = |time: HolderTime| {
             let left = time.since(Clock.holder());
-            // The alarm's clock may be slewed by an eighth, the holder's is not: so it is looked
+            // The timer's clock may be slewed by an eighth, the holder's is not: so it is looked
             // at before the time, and again.
             (left * 7 / 8).max(KILL_INTERVAL.min(left))
         };
@@ -173,9 +173,9 @@ impl CommandRunner {
         // Zero would disarm it.
         let pause = pause.map(|pause| pause.max(Duration::from_micros(1)));
         let value = pause.map_or(Ok(zero), Timespec::try_from).unwrap_or(zero);
-        let alarm = Itimerspec { it_interval: zero, it_value: value };
-        timerfd_settime(&self.alarm, TimerfdTimerFlags::empty(), &alarm)?;
-        Ok(self.alarm.as_fd())
+        let timer = Itimerspec { it_interval: zero, it_value: value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer)?;
+        Ok(self.timer.as_fd())
     }
 
     /// Obeys an order of the node's.
@@ -202,7 +202,7 @@ impl CommandRunner {
                     let _ = kill_process_group(*command, signal);
                 }
             }
-            (Order::Deadline { .. } | Order::Signal(_) | Order::LastWill(_), _) => {}
+            (Order::Deadline { .. } | Order::Signal(_) | Order::LastWillDatagram(_), _) => {}
         }
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::process_tree::Unreached;
-use crate::node::Testament as LastWill;
+use crate::node::LastWillDatagram;
 use crate::vocabulary::time::{HolderTime, milliseconds};
 
 /// No order is larger.
@@ -17,7 +17,7 @@ pub(super) const REPORT_SIZE_MAX: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order<'a> {
     /// What to send once the node is dead and its work gone: see [`encode_last_will`].
-    LastWill(&'a [u8]),
+    LastWillDatagram(&'a [u8]),
     /// Start the command under a lease.
     Start {
         /// Its term.
@@ -91,7 +91,7 @@ impl<'a> Order<'a> {
         };
         let with = |kind: u8, rest: &[u8]| [&[kind], rest].concat();
         let bytes = match *self {
-            Self::LastWill(datagrams) => with(b'L', datagrams),
+            Self::LastWillDatagram(datagrams) => with(b'L', datagrams),
             Self::Start { term, deadline, environment } => {
                 [numbers(b'S', term, deadline).as_slice(), environment].concat()
             }
@@ -110,7 +110,7 @@ impl<'a> Order<'a> {
             Some((u64::from_be_bytes(*term), HolderTime(u64::from_be_bytes(*deadline)), rest))
         };
         Some(match kind {
-            b'L' => Self::LastWill(rest),
+            b'L' => Self::LastWillDatagram(rest),
             b'S' => {
                 let (term, deadline, environment) = numbers()?;
                 Self::Start { term, deadline, environment }
@@ -181,9 +181,9 @@ impl Report {
 
 /// For each datagram: address as text with its length (1 byte), datagram with its length (2
 /// bytes). None: it is larger than an order may be.
-pub(super) fn encode_last_will(last_will: &[LastWill]) -> Option<Vec<u8>> {
+pub(super) fn encode_last_will(last_will: &[LastWillDatagram]) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
-    for LastWill { to, datagram } in last_will {
+    for LastWillDatagram { to, datagram } in last_will {
         let address = to.to_string();
         bytes.push(u8::try_from(address.len()).ok()?);
         bytes.extend_from_slice(address.as_bytes());
@@ -194,7 +194,7 @@ pub(super) fn encode_last_will(last_will: &[LastWill]) -> Option<Vec<u8>> {
 }
 
 /// What [`encode_last_will`] made; as much of it as makes sense.
-pub(super) fn decode_last_will(mut bytes: &[u8]) -> Vec<LastWill> {
+pub(super) fn decode_last_will(mut bytes: &[u8]) -> Vec<LastWillDatagram> {
     let mut last_will = Vec::new();
     while let Some((datagram, rest)) = decode_datagram(bytes) {
         last_will.push(datagram);
@@ -203,13 +203,13 @@ pub(super) fn decode_last_will(mut bytes: &[u8]) -> Vec<LastWill> {
     last_will
 }
 
-fn decode_datagram(bytes: &[u8]) -> Option<(LastWill, &[u8])> {
+fn decode_datagram(bytes: &[u8]) -> Option<(LastWillDatagram, &[u8])> {
     let (size, rest) = bytes.split_first()?;
     let (address, rest) = rest.split_at_checked(usize::from(*size))?;
     let (size, rest) = rest.split_first_chunk::<2>()?;
     let (datagram, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*size)))?;
     let to = std::str::from_utf8(address).ok()?.parse().ok()?;
-    Some((LastWill { to, datagram: datagram.to_vec() }, rest))
+    Some((LastWillDatagram { to, datagram: datagram.to_vec() }, rest))
 }
 
 /// NAME=VALUE, with a zero after each.
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn what_is_said_is_understood_and_nothing_else_is() {
         let orders = [
-            Order::LastWill(b"whatever"),
+            Order::LastWillDatagram(b"whatever"),
             Order::Start { term: 3, deadline: HolderTime(9), environment: b"GAGGLE_TERM=3\0" },
             Order::Deadline { term: 3, deadline: HolderTime(11) },
             Order::End(Duration::from_secs(30)),
@@ -263,8 +263,8 @@ mod tests {
     #[test]
     fn a_last_will_and_an_environment_survive_the_line() {
         let last_will = vec![
-            LastWill { to: "10.0.0.1:8000".parse().unwrap(), datagram: vec![1; 130] },
-            LastWill { to: "[::1]:8001".parse().unwrap(), datagram: vec![2; 200] },
+            LastWillDatagram { to: "10.0.0.1:8000".parse().unwrap(), datagram: vec![1; 130] },
+            LastWillDatagram { to: "[::1]:8001".parse().unwrap(), datagram: vec![2; 200] },
         ];
         let bytes = encode_last_will(&last_will).unwrap();
         assert_eq!(decode_last_will(&bytes), last_will);
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn fifteen_voters_fit_and_a_monster_is_refused() {
-        let one = LastWill { to: "10.0.0.1:8000".parse().unwrap(), datagram: vec![1; 220] };
+        let one = LastWillDatagram { to: "10.0.0.1:8000".parse().unwrap(), datagram: vec![1; 220] };
         assert!(encode_last_will(&vec![one.clone(); 15]).is_some());
         assert!(encode_last_will(&vec![one; 100]).is_none());
     }

@@ -20,8 +20,8 @@ use super::message::{Order, REPORT_SIZE_MAX, Report, encode_environment, encode_
 use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
 use super::{KeeperError, SUBCOMMAND};
-use crate::node::Testament as LastWill;
-use crate::shell::start::Confidant;
+use crate::node::LastWillDatagram;
+use crate::shell::start::LastWillSender;
 use crate::vocabulary::time::HolderTime;
 
 /// The very file that this process was started from, even if it was replaced or removed since.
@@ -35,7 +35,7 @@ const ORPHANS_INTERVAL_MAX: Duration = Duration::from_millis(250);
 #[error("the keeper of the command has ended: the command cannot be run or ended without it")]
 pub struct LineBroken;
 
-/// The line to a keeper, as the confidant of the node.
+/// The line to a keeper, as the sender of its last will.
 #[derive(Debug)]
 pub struct Keeper {
     line: Arc<OwnedFd>,
@@ -68,8 +68,8 @@ impl Keeper {
     }
 }
 
-impl Confidant for Keeper {
-    fn feed(&mut self, last_will: &[LastWill]) {
+impl LastWillSender for Keeper {
+    fn feed(&mut self, last_will: &[LastWillDatagram]) {
         self.unsent = encode_last_will(last_will);
         if self.unsent.is_none() {
             tracing::warn!("the last will is too large for the keeper: a crash costs a lease");
@@ -80,7 +80,8 @@ impl Confidant for Keeper {
     fn flush(&mut self) {
         // A full line: the keeper is slow. It is tried again with the next input.
         if let Some(datagrams) = &self.unsent
-            && give(&self.line, &Order::LastWill(datagrams)) != Err(io::ErrorKind::WouldBlock)
+            && give(&self.line, &Order::LastWillDatagram(datagrams))
+                != Err(io::ErrorKind::WouldBlock)
         {
             // Said, or the keeper is gone, which is logged by whoever waits for it.
             self.unsent = None;
@@ -102,7 +103,7 @@ pub struct CommandKeeper {
 }
 
 impl CommandKeeper {
-    /// Starts the keeper of a command: to order it, and as the confidant of the node. To be
+    /// Starts the keeper of a command: to order it, and as the sender of its last will. To be
     /// called before a runtime is started.
     ///
     /// # Errors

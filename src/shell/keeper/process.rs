@@ -2,7 +2,7 @@
 //! last will, and ends.
 //!
 //! ```text
-//!            ┌── an order, the node's death, a child's end, the alarm
+//!            ┌── an order, the node's death, a child's end, the timer
 //!   wait ────┴──▶ obey ──▶ look at children and clock ──▶ wait ...
 //!                                    └──▶ node dead, nothing of its work left: last will, end
 //! ```
@@ -116,13 +116,13 @@ impl Keeper {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let line = rustix::stdio::stdin();
         let death = rustix::stdio::stdout();
-        let alarm = self.runner.as_ref().map(CommandRunner::set_alarm).transpose()?;
+        let timer = self.runner.as_ref().map(CommandRunner::set_timer).transpose()?;
         let children = self.runner.as_ref().map(CommandRunner::children);
         // Of those that are not waited for, the others take the place.
         let wanted = [
             Some(line).filter(|_| self.line_open),
             Some(death).filter(|_| !self.node_dead),
-            alarm,
+            timer,
             children,
         ];
         let mut waiting =
@@ -176,7 +176,7 @@ impl Keeper {
         };
         let order = Order::decode(&self.order[..count]);
         match (order, &mut self.runner) {
-            (Some(Order::LastWill(datagrams)), _) => {
+            (Some(Order::LastWillDatagram(datagrams)), _) => {
                 self.last_will.clear();
                 self.last_will.extend_from_slice(datagrams);
             }

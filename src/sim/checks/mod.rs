@@ -5,7 +5,7 @@
 //! quarantines end in true time, what left on the wire, and what is on disk, and they draw
 //! their own conclusions. The numbers are those of the protocol's list of invariants.
 
-mod courtesy;
+mod deference;
 mod leadership;
 mod promises;
 mod prompt;
@@ -13,7 +13,7 @@ mod reach;
 mod voting;
 mod work;
 
-pub use courtesy::Courtesy;
+pub use deference::DeferenceChecks;
 pub use leadership::Leadership;
 pub use promises::{Promises, Sender};
 pub use prompt::{Chances, Prompt};

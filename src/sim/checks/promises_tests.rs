@@ -22,7 +22,7 @@ fn header(from: Process, to: Process) -> Header {
         configuration,
         token: 0,
         echo: 0,
-        sighting: None,
+        leader_freshness: None,
     }
 }
 

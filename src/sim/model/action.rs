@@ -8,16 +8,16 @@ use super::{Bounds, Opening};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::Message;
 
-/// One step. Letters are named by their place, which is the same for the same world.
+/// One step. Messages are named by their place, which is the same for the same world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A letter arrives; what it leads to is under way.
+    /// A message arrives; what it leads to is under way.
     Deliver(usize),
-    /// A letter arrives, and the direct answers are back before anything else happens.
+    /// A message arrives, and the direct answers are back before anything else happens.
     Exchange(usize),
-    /// A letter arrives and is still under way: a duplicate.
+    /// A message arrives and is still under way: a duplicate.
     Repeat(usize),
-    /// A letter is lost, which makes room for others.
+    /// A message is lost, which makes room for others.
     Lose(usize),
     /// Time moves on to this node's next timer, and only this node notices.
     Wait(usize),
@@ -46,7 +46,7 @@ pub enum Action {
     /// Time moves on to this node's next timer, and what follows happens at once over these
     /// links.
     Burst(usize, Links),
-    /// A letter arrives, and so does what follows over these links.
+    /// A message arrives, and so does what follows over these links.
     Arrive(usize, Links),
     /// This node's write ends well, and what follows happens at once over these links.
     Settle(usize, Links),
@@ -63,19 +63,19 @@ impl World {
             self.bursts(bounds, actions);
             return;
         }
-        let letters = self.letters.len();
-        for letter in 0..letters {
-            actions.push(if bounds.is_brisk(&self.letters[letter].message) {
-                Action::Exchange(letter)
+        let envelopes = self.envelopes.len();
+        for envelope in 0..envelopes {
+            actions.push(if bounds.is_brisk(&self.envelopes[envelope].message) {
+                Action::Exchange(envelope)
             } else {
-                Action::Deliver(letter)
+                Action::Deliver(envelope)
             });
             if self.spent.repeats < bounds.repeats {
-                actions.push(Action::Repeat(letter));
+                actions.push(Action::Repeat(envelope));
             }
             // Staying under way for ever is as good as lost, unless room runs out.
-            if 2 * letters > bounds.letters {
-                actions.push(Action::Lose(letter));
+            if 2 * envelopes > bounds.envelopes {
+                actions.push(Action::Lose(envelope));
             }
         }
         for (place, node) in self.nodes.iter().enumerate() {
@@ -135,19 +135,19 @@ impl World {
         world
     }
 
-    /// One step in words: which letter of whom to whom, at which time.
+    /// One step in words: which message of whom to whom, at which time.
     pub fn tell(&self, bounds: &Bounds, action: Action) -> String {
-        let letter = |place: usize| {
-            let letter = &self.letters[place];
-            let to = letter.to.id.map_or(0, NodeId::number);
-            format!("{} to {to}: {:?}", letter.from.id, letter.message)
+        let envelope = |place: usize| {
+            let envelope = &self.envelopes[place];
+            let to = envelope.to.id.map_or(0, NodeId::number);
+            format!("{} to {to}: {:?}", envelope.from.id, envelope.message)
         };
         let node = |place: usize| self.nodes[place].me.id;
         let words = match action {
-            Action::Deliver(place) => format!("arrives, {}", letter(place)),
-            Action::Exchange(place) => format!("arrives and is answered, {}", letter(place)),
-            Action::Repeat(place) => format!("a copy arrives, {}", letter(place)),
-            Action::Lose(place) => format!("is lost, {}", letter(place)),
+            Action::Deliver(place) => format!("arrives, {}", envelope(place)),
+            Action::Exchange(place) => format!("arrives and is answered, {}", envelope(place)),
+            Action::Repeat(place) => format!("a copy arrives, {}", envelope(place)),
+            Action::Lose(place) => format!("is lost, {}", envelope(place)),
             Action::Wait(place) => format!("node {} waits for its next timer", node(place)),
             Action::Write(place) => format!("node {}'s write ends", node(place)),
             Action::Fail(place) => format!("node {}'s write fails", node(place)),
@@ -160,7 +160,7 @@ impl World {
                 format!("node {} steps down for {nominee:?}, leaving: {leaving}", node(place))
             }
             Action::Burst(place, links) => format!("node {}'s timer, {links}", node(place)),
-            Action::Arrive(place, links) => format!("arrives, then {links}: {}", letter(place)),
+            Action::Arrive(place, links) => format!("arrives, then {links}: {}", envelope(place)),
             Action::Settle(place, links) => format!("node {}'s write ends, {links}", node(place)),
             Action::HandOver(place, links) => format!("node {} hands over, {links}", node(place)),
             Action::Pass => "everybody stalls for a lease".to_owned(),
@@ -170,28 +170,28 @@ impl World {
             .filter(|place| self.leads(*place))
             .map(|place| node(place).number())
             .collect();
-        let letters = self.letters.len();
-        let limit = bounds.letters;
-        format!("{milliseconds} ms, Geese {geese:?}, {letters}/{limit} letters: {words}")
+        let envelopes = self.envelopes.len();
+        let limit = bounds.envelopes;
+        format!("{milliseconds} ms, Geese {geese:?}, {envelopes}/{limit} messages: {words}")
     }
 
     fn step(&mut self, bounds: &Bounds, action: Action) {
         match action {
             Action::Deliver(place) => {
-                let letter = self.letters.remove(place);
-                self.deliver(bounds, &letter);
+                let envelope = self.envelopes.remove(place);
+                self.deliver(bounds, &envelope);
             }
             Action::Exchange(place) => {
-                let letter = self.letters.remove(place);
-                self.exchange(bounds, &letter);
+                let envelope = self.envelopes.remove(place);
+                self.exchange(bounds, &envelope);
             }
             Action::Repeat(place) => {
                 self.spent.repeats += 1;
-                let letter = Arc::clone(&self.letters[place]);
-                self.deliver(bounds, &letter);
+                let envelope = Arc::clone(&self.envelopes[place]);
+                self.deliver(bounds, &envelope);
             }
             Action::Lose(place) => {
-                self.letters.remove(place);
+                self.envelopes.remove(place);
             }
             Action::Wait(node) => {
                 self.spent.waits += 1;
@@ -225,7 +225,7 @@ impl World {
 }
 
 impl Bounds {
-    /// Whether a letter of this kind is answered before anything else happens.
+    /// Whether a message of this kind is answered before anything else happens.
     fn is_brisk(&self, message: &Message) -> bool {
         let asks =
             matches!(message, Message::Poll(_) | Message::Probe { .. } | Message::Release { .. });
@@ -234,7 +234,7 @@ impl Bounds {
 
     /// In one line, for reports.
     pub fn describe(&self) -> String {
-        let Self { voters, contenders, opening, letters, repeats, waits, crashes, .. } = self;
+        let Self { voters, contenders, opening, envelopes, repeats, waits, crashes, .. } = self;
         let opening = match opening {
             Opening::Founding => "empty disks",
             Opening::Founded => "founded, nobody leads",
@@ -246,11 +246,11 @@ impl Bounds {
         let heard = if *notices { "heard" } else { "lost" };
         let steps = match (self.bursts, self.brisk) {
             (true, _) => format!("whole exchanges, {holds} of them held back"),
-            (false, true) => "letters, but polls answered at once".to_owned(),
-            (false, false) => "letters".to_owned(),
+            (false, true) => "messages, but polls answered at once".to_owned(),
+            (false, false) => "messages".to_owned(),
         };
         format!(
-            "{voters} voters, {contenders} contenders, {opening}, at most {letters} letters, \
+            "{voters} voters, {contenders} contenders, {opening}, at most {envelopes} envelopes, \
              {waits} waits, {repeats} repeats, {crashes} crashes, {wipes} wipes, \
              {failures} failed writes, {step_downs} step-downs, {disks} disks, notices {heard}; \
              steps are {steps}"

@@ -1,6 +1,6 @@
 //! Worlds that break a rule, to see whether the judges find it.
 
-use crate::vocabulary::plant::Plant;
+use crate::vocabulary::mutant::Mutant;
 
 /// What is wrong with the world or with the code in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +15,15 @@ pub enum Break {
     RolledBackRecords,
     /// Voters' clocks run a third too fast.
     FastVoterClocks,
-    /// A bug that is planted in the code itself.
-    Planted(Plant),
+    /// A mutant of the code itself.
+    Mutant(Mutant),
 }
 
 impl Break {
-    /// A bug to plant in the code while this world runs.
-    pub(crate) fn plant(self) -> Option<Plant> {
+    /// A mutant to turn on while this world runs.
+    pub(crate) fn mutant(self) -> Option<Mutant> {
         match self {
-            Self::Planted(plant) => Some(plant),
+            Self::Mutant(mutant) => Some(mutant),
             _ => None,
         }
     }

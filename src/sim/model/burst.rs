@@ -1,24 +1,24 @@
 //! Coarse steps: one node does something, and all that follows happens at once over the links
 //! that are up in that moment.
 //!
-//! A story of a founding, a wiped disk and two elections is some sixty letters, too many to go
+//! A story of a founding, a wiped disk and two elections is some sixty messages, too many to go
 //! through in every order. As bursts it is ten steps: in each the checker chooses whose timer
-//! comes and which of that node's links carry letters, each direction for itself. What meets a
+//! comes and which of that node's links carry messages, each direction for itself. What meets a
 //! link that is down is lost or, within [`Bounds::holds`], stays under way to arrive at any
-//! later step. The others' letters to each other are lost meanwhile.
+//! later step. The others' messages to each other are lost meanwhile.
 
 use std::fmt;
 use std::sync::Arc;
 
 use super::Bounds;
 use super::action::Action;
-use super::world::{Letter, World};
+use super::world::{Envelope, World};
 use crate::vocabulary::time::nanoseconds;
 
-/// No cascade of letters is longer than this.
+/// No cascade of messages is longer than this.
 const LETTERS_MAX: usize = 64;
 
-/// Which links of one node carry letters in this step.
+/// Which links of one node carry messages in this step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Links {
     /// Bit 2·p: the node reaches the node at place p. Bit 2·p + 1: the other way.
@@ -56,9 +56,9 @@ impl World {
         let may_hold = self.spent.holds < bounds.holds;
         let none = |hold| Links { up: 0, hold };
         let all = Links::all(self.nodes.len());
-        for letter in 0..self.letters.len() {
-            actions.push(Action::Arrive(letter, all));
-            actions.push(Action::Arrive(letter, none(false)));
+        for envelope in 0..self.envelopes.len() {
+            actions.push(Action::Arrive(envelope, all));
+            actions.push(Action::Arrive(envelope, none(false)));
         }
         for (place, node) in self.nodes.iter().enumerate() {
             if node.is_gone {
@@ -114,33 +114,33 @@ impl World {
     /// One coarse step.
     pub(super) fn burst(&mut self, bounds: &Bounds, action: Action) {
         // Only what stays under way is limited, not what comes and goes.
-        let roomy = Bounds { letters: LETTERS_MAX, ..bounds.clone() };
+        let roomy = Bounds { envelopes: LETTERS_MAX, ..bounds.clone() };
         match action {
             Action::Burst(node, links) => {
                 self.spent.waits += 1;
-                let older = std::mem::take(&mut self.letters);
+                let older = std::mem::take(&mut self.envelopes);
                 self.wait(&roomy, node);
-                self.cascade(&roomy, bounds.letters, node, links, older);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
             }
-            Action::Arrive(letter, links) => {
-                let letter = self.letters.remove(letter);
-                let older = std::mem::take(&mut self.letters);
-                if let Some(node) = self.deliver(&roomy, &letter) {
-                    self.cascade(&roomy, bounds.letters, node, links, older);
+            Action::Arrive(envelope, links) => {
+                let envelope = self.envelopes.remove(envelope);
+                let older = std::mem::take(&mut self.envelopes);
+                if let Some(node) = self.deliver(&roomy, &envelope) {
+                    self.cascade(&roomy, bounds.envelopes, node, links, older);
                 } else {
-                    self.letters = older;
+                    self.envelopes = older;
                 }
             }
             Action::Settle(node, links) => {
-                let older = std::mem::take(&mut self.letters);
+                let older = std::mem::take(&mut self.envelopes);
                 self.write(&roomy, node);
-                self.cascade(&roomy, bounds.letters, node, links, older);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
             }
             Action::HandOver(node, links) => {
                 self.spent.step_downs += 1;
-                let older = std::mem::take(&mut self.letters);
+                let older = std::mem::take(&mut self.envelopes);
                 self.step_down(&roomy, node, self.successor(node), false);
-                self.cascade(&roomy, bounds.letters, node, links, older);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
             }
             Action::Pass => {
                 self.spent.waits += 1;
@@ -158,28 +158,28 @@ impl World {
         room: usize,
         active: usize,
         links: Links,
-        mut under_way: Vec<Arc<Letter>>,
+        mut under_way: Vec<Arc<Envelope>>,
     ) {
         let mut held = false;
         for _ in 0..LETTERS_MAX {
-            if self.letters.is_empty() {
+            if self.envelopes.is_empty() {
                 break;
             }
-            let letter = self.letters.remove(0);
-            let from = self.nodes.iter().position(|node| node.me.id == letter.from.id);
-            let to = self.addressee(&letter);
+            let envelope = self.envelopes.remove(0);
+            let from = self.nodes.iter().position(|node| node.me.id == envelope.from.id);
+            let to = self.addressee(&envelope);
             let (Some(from), Some(to)) = (from, to) else { continue };
             if from != active && to != active {
                 continue;
             }
             if links.carries(active, from, to) {
-                self.deliver(roomy, &letter);
+                self.deliver(roomy, &envelope);
             } else if links.hold && under_way.len() < room {
-                under_way.push(letter);
+                under_way.push(envelope);
                 held = true;
             }
         }
         self.spent.holds += u32::from(held);
-        self.letters = under_way;
+        self.envelopes = under_way;
     }
 }

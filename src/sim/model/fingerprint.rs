@@ -1,15 +1,15 @@
 //! Which worlds are the same: those in which the same may happen from here on.
 //!
 //! Clock readings count relative to now. Numbers that are only compared are replaced by their
-//! ranks among all of their kind in the world, in nodes and letters alike; nought and one stay
-//! what they are. Requests to which no answer is under way, nor will be, are left out. Letters
+//! ranks among all of their kind in the world, in nodes and messages alike; nought and one stay
+//! what they are. Requests to which no answer is under way, nor will be, are left out. Messages
 //! count in any order. Of the past, the highest term counts, and the budgets spent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Break;
-use super::world::{Letter, World, clocks};
+use super::world::{Envelope, World, clocks};
 use crate::election::fingerprint::{Counter, Visitor};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
@@ -29,8 +29,8 @@ impl Ranks {
     }
 }
 
-impl Letter {
-    /// Visits the numbers in this letter.
+impl Envelope {
+    /// Visits the numbers in this message.
     fn numbers(&mut self, visit: &mut Visitor<'_>) {
         let from = self.from;
         let asked = Counter::Requests(from);
@@ -64,14 +64,14 @@ impl World {
         let now = clocks(self.time, broken);
         let mut elections: Vec<_> =
             self.nodes.iter().map(|node| (*node.election).clone()).collect();
-        let mut letters: Vec<Letter> =
-            self.letters.iter().map(|letter| (**letter).clone()).collect();
+        let mut envelopes: Vec<Envelope> =
+            self.envelopes.iter().map(|envelope| (**envelope).clone()).collect();
 
         let mut awaited = BTreeSet::new();
         let mut await_answer = |counter: Counter, number: &mut u64| {
             awaited.insert((counter, *number));
         };
-        letters.iter_mut().for_each(|letter| letter.numbers(&mut await_answer));
+        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut await_answer));
         elections.iter_mut().for_each(|election| election.owed_answers(&mut await_answer));
         for (node, election) in self.nodes.iter().zip(&mut elections) {
             let requests = Counter::Requests(node.me);
@@ -80,7 +80,7 @@ impl World {
 
         let mut ranks = Ranks::default();
         let mut note = |counter: Counter, number: &mut u64| ranks.note(counter, *number);
-        letters.iter_mut().for_each(|letter| letter.numbers(&mut note));
+        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut note));
         elections.iter_mut().for_each(|election| election.numbers(&mut note));
         for node in &self.nodes {
             if let Some((revision, _)) = node.pending {
@@ -89,7 +89,7 @@ impl World {
         }
 
         let mut replace = |counter: Counter, number: &mut u64| ranks.rank(counter, number);
-        letters.iter_mut().for_each(|letter| letter.numbers(&mut replace));
+        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut replace));
         elections.iter_mut().for_each(|election| election.numbers(&mut replace));
 
         let mut hasher = DefaultHasher::new();
@@ -106,7 +106,7 @@ impl World {
             (node.me, &node.disk, pending, node.watermark).hash(&mut hasher);
         }
         // Their order is that of sending, which matters to nobody.
-        let mut digests: Vec<u64> = letters.iter().map(digest).collect();
+        let mut digests: Vec<u64> = envelopes.iter().map(digest).collect();
         digests.sort_unstable();
         digests.hash(&mut hasher);
         (self.spent, self.terms, self.broken).hash(&mut hasher);
@@ -114,8 +114,8 @@ impl World {
     }
 }
 
-fn digest(letter: &Letter) -> u64 {
+fn digest(envelope: &Envelope) -> u64 {
     let mut hasher = DefaultHasher::new();
-    letter.hash(&mut hasher);
+    envelope.hash(&mut hasher);
     hasher.finish()
 }

@@ -1,15 +1,15 @@
 //! The real election code as a finite state machine, for a model checker to go through.
 //!
 //! A [`World`] is two or three voters, each a real [`Election`](crate::election::Election) on
-//! a disk of its own, and the letters between them. An [`Action`] is one thing that may happen
-//! next: a letter arrives, or is lost, or arrives and stays under way; one node's next timer
+//! a disk of its own, and the messages between them. An [`Action`] is one thing that may happen
+//! next: a message arrives, or is lost, or arrives and stays under way; one node's next timer
 //! comes; a write ends, well or badly; a process crashes and starts again on what its disk
 //! remembers, or on an empty one; a Goose steps down. The checker tries all of them in every
 //! order. This module knows no checker: it says what may happen, does it, and judges.
 //!
 //! # What is modelled
 //!
-//! * Any order, delay and loss of letters, and repeats within [`Bounds`]. No letter is lost
+//! * Any order, delay and loss of messages, and repeats within [`Bounds`]. No message is lost
 //!   that would not also be free to stay under way for ever, which is the same thing.
 //! * Stalls: any node's timer may be the next to come, however overdue the others' are.
 //! * Clocks at their bound, always: every holder's runs 0.5 % slow and every voter's 0.5 %
@@ -18,19 +18,19 @@
 //!   or the new one. Newer changes replace what still waits to be written.
 //! * Founding from empty disks, restarts in the midst of it, and emptied disks.
 //! * Handing over, with the certificate that the nominee attaches to its claim, and claims that
-//!   come late with it. `tests/model.rs` plants bugs in the certificates and sees them found: one
+//!   come late with it. `tests/model.rs` puts mutants into the certificates and sees them found: one
 //!   that ends a newer grant, one that ends another's, one whose issuer goes on acting.
 //!
 //! # What is not
 //!
-//! * Time moves only from timer to timer, so a letter arrives at the instant of some timer of
+//! * Time moves only from timer to timer, so a message arrives at the instant of some timer of
 //!   some node and not between. The margin of a lease is 20 ms and all spans of the model's
 //!   timing are multiples of 50 ms, so what is missed lies well inside.
-//! * More than the given number of letters under way (the newest is lost then), of repeats,
+//! * More than the given number of messages under way (the newest is lost then), of repeats,
 //!   crashes, and steps of time. Announcements are always lost, which are advice only, and so
 //!   are polls of founded never-goose nodes.
-//! * In stories of exchanges ([`burst`]): orders within one exchange, letters of the others to
-//!   each other meanwhile, and late letters beyond [`Bounds::holds`].
+//! * In stories of exchanges ([`burst`]): orders within one exchange, messages of the others to
+//!   each other meanwhile, and late messages beyond [`Bounds::holds`].
 //! * Membership (everybody sees everybody), several configurations, suspend, wall clocks that
 //!   jump, twins, and nodes that do not vote.
 //! * Luck: the backoff after a failed claim is drawn from a stream that the boot names.
@@ -79,9 +79,9 @@ pub struct Bounds {
     pub contenders: u64,
     /// Where it begins.
     pub opening: Opening,
-    /// The most letters under way at once; what is sent beyond is lost.
-    pub letters: usize,
-    /// How often a letter arrives and stays under way.
+    /// The most messages under way at once; what is sent beyond is lost.
+    pub envelopes: usize,
+    /// How often a message arrives and stays under way.
     pub repeats: u32,
     /// How often time moves on to some node's next timer.
     pub waits: u32,
@@ -98,12 +98,12 @@ pub struct Bounds {
     /// Whether notices of vacancy arrive at all. If not, contenders learn from polls alone.
     pub notices: bool,
     /// Whether polls, probes and releases are answered before anything else happens, or never
-    /// arrive. If not, they and their answers are under way like all other letters.
+    /// arrive. If not, they and their answers are under way like all other messages.
     pub brisk: bool,
     /// Whether what follows from a step happens at once, over whichever links are up, so that a
-    /// step is a whole exchange. If not, every letter is a step of its own.
+    /// step is a whole exchange. If not, every message is a step of its own.
     pub bursts: bool,
-    /// How often letters stay under way in a burst instead of being lost.
+    /// How often messages stay under way in a burst instead of being lost.
     pub holds: u32,
     /// Whether all but the highest node run on a shorter lease, and so record less by themselves.
     pub mixed: bool,
@@ -117,7 +117,7 @@ impl Default for Bounds {
             voters: 3,
             contenders: 2,
             opening: Opening::Founded,
-            letters: 6,
+            envelopes: 6,
             repeats: 0,
             waits: 3,
             crashes: 0,

@@ -42,7 +42,7 @@ impl Node {
         now: Now,
     ) -> Self {
         let me = electorate::process(id, 1);
-        let past = VoterPast::Virgin { nonce: me.boot.nonce };
+        let past = VoterPast::Blank { nonce: me.boot.nonce };
         let election = begin(me, voters, is_eligible, is_short, past, now);
         let mut node = Self {
             me,
@@ -67,7 +67,7 @@ impl Node {
             self.watermark = 0;
         }
         let past = match &self.disk {
-            None => VoterPast::Virgin { nonce: self.me.boot.nonce },
+            None => VoterPast::Blank { nonce: self.me.boot.nonce },
             Some(vote) => VoterPast::Remembered(Vote::clone(vote)),
         };
         self.election =

@@ -24,7 +24,7 @@ impl World {
     pub fn opening(bounds: &Bounds) -> Self {
         let mut world = Self::new(bounds);
         // Whatever is limited or broken afterwards is not, before.
-        let calm = Bounds { letters: 1_000, slow_disks: false, notices: true, ..bounds.clone() };
+        let calm = Bounds { envelopes: 1_000, slow_disks: false, notices: true, ..bounds.clone() };
         let settled = |world: &Self| world.geese() == 1 && world.is_reigning();
         match bounds.opening {
             Opening::Founding => {
@@ -43,7 +43,7 @@ impl World {
         }
         // Polls are repeated, so a story of exchanges need not begin with those of the start.
         if bounds.opening != Opening::Founding || bounds.bursts {
-            world.letters.clear();
+            world.envelopes.clear();
             world.spent = super::world::Spent::default();
         }
         world
@@ -62,7 +62,7 @@ impl World {
         self.nodes.iter().any(counts)
     }
 
-    /// Delivers letters in order, and lets time pass when there are none, until `done`.
+    /// Delivers messages in order, and lets time pass when there are none, until `done`.
     fn play(&mut self, bounds: &Bounds, done: impl Fn(&Self) -> bool) {
         for place in 0..self.nodes.len() {
             self.write(bounds, place);
@@ -71,7 +71,7 @@ impl World {
             if done(self) {
                 return;
             }
-            if self.letters.is_empty() {
+            if self.envelopes.is_empty() {
                 let soonest = self.soonest(bounds);
                 self.wait(bounds, soonest);
             } else {
@@ -93,7 +93,7 @@ impl World {
     fn orphan(&mut self, bounds: &Bounds) {
         let Some(goose) = (0..self.nodes.len()).find(|place| self.leads(*place)) else { return };
         self.nodes[goose].is_gone = true;
-        self.letters.clear();
+        self.envelopes.clear();
         let free = |world: &Self| {
             let grants = |node: &super::node::Node| {
                 node.election.inspect().voter.is_some_and(|voter| voter.grant.is_some())
@@ -107,7 +107,7 @@ impl World {
             let soonest = self.soonest(bounds);
             self.wait(bounds, soonest);
             // Nobody answers meanwhile: all polls are lost.
-            self.letters.clear();
+            self.envelopes.clear();
         }
     }
 }

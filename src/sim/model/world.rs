@@ -14,12 +14,12 @@ use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::Message;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 
-/// A letter under way.
+/// A message under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Letter {
+pub struct Envelope {
     pub(super) from: Process,
     pub(super) to: Addressee,
     pub(super) message: Message,
@@ -30,7 +30,7 @@ pub struct Letter {
 pub struct Spent {
     /// Steps of time.
     pub waits: u32,
-    /// Letters that arrived and stayed.
+    /// Messages that arrived and stayed.
     pub repeats: u32,
     /// Crashes, with or without the disk.
     pub crashes: u32,
@@ -40,17 +40,17 @@ pub struct Spent {
     pub failures: u32,
     /// Tenures ended by request.
     pub step_downs: u32,
-    /// Bursts whose letters stayed under way.
+    /// Bursts whose messages stayed under way.
     pub holds: u32,
 }
 
-/// All nodes, all letters, and what the judges remember.
+/// All nodes, all messages, and what the judges remember.
 #[derive(Clone, Debug)]
 pub struct World {
     pub(super) time: u64,
     pub(super) voters: Arc<VoterSet>,
     pub(super) nodes: Vec<Node>,
-    pub(super) letters: Vec<Arc<Letter>>,
+    pub(super) envelopes: Vec<Arc<Envelope>>,
     pub(super) spent: Spent,
     /// The highest term so far, and how many there were, if not more than two.
     pub(super) terms: (u64, u32),
@@ -76,7 +76,7 @@ impl World {
         let voters = VoterSet::new(ids.clone()).unwrap_or_else(|_| unreachable!("all different"));
         let time = 60_000_000_000;
         let now = clocks(time, bounds.broken);
-        plant::set(bounds.broken.plant());
+        mutant::set(bounds.broken.mutant());
         let node = |id: &NodeId| {
             let is_eligible = id.number() > bounds.voters - bounds.contenders;
             let is_short = bounds.mixed && id.number() < bounds.voters;
@@ -87,7 +87,7 @@ impl World {
             time,
             voters: Arc::new(voters.clone()),
             nodes,
-            letters: Vec::new(),
+            envelopes: Vec::new(),
             spent: Spent::default(),
             terms: (0, 0),
             broken: None,
@@ -118,7 +118,7 @@ impl World {
         place: usize,
         input: impl FnOnce(&mut crate::election::Election, Now),
     ) {
-        plant::set(bounds.broken.plant());
+        mutant::set(bounds.broken.mutant());
         let now = self.now(bounds);
         let node = &mut self.nodes[place];
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -136,7 +136,7 @@ impl World {
             match outgoing {
                 Outgoing::Send { to, message } => {
                     self.judge_sent(place, &message);
-                    self.post(bounds, Letter { from: self.nodes[place].me, to, message });
+                    self.post(bounds, Envelope { from: self.nodes[place].me, to, message });
                 }
                 Outgoing::Persist | Outgoing::PersistSoon => self.nodes[place].note_change(),
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge_term(term),
@@ -148,17 +148,17 @@ impl World {
         }
     }
 
-    fn post(&mut self, bounds: &Bounds, letter: Letter) {
-        let heard = match letter.message {
+    fn post(&mut self, bounds: &Bounds, envelope: Envelope) {
+        let heard = match envelope.message {
             Message::Announce(_) => false,
             Message::Vacant(_) => bounds.notices,
             // A never-goose learns nothing from it that matters, once it is founded.
-            Message::Poll(ref poll) => poll.founding || self.is_contender(letter.from.id),
+            Message::Poll(ref poll) => poll.founding || self.is_contender(envelope.from.id),
             _ => true,
         };
-        let addressee = self.addressee(&letter).filter(|place| !self.nodes[*place].is_gone);
-        if heard && addressee.is_some() && self.letters.len() < bounds.letters {
-            self.letters.push(Arc::new(letter));
+        let addressee = self.addressee(&envelope).filter(|place| !self.nodes[*place].is_gone);
+        if heard && addressee.is_some() && self.envelopes.len() < bounds.envelopes {
+            self.envelopes.push(Arc::new(envelope));
         }
     }
 
@@ -166,15 +166,15 @@ impl World {
         self.nodes.iter().any(|node| node.me.id == id && node.is_eligible)
     }
 
-    pub(super) fn addressee(&self, letter: &Letter) -> Option<usize> {
-        self.nodes.iter().position(|node| Some(node.me.id) == letter.to.id)
+    pub(super) fn addressee(&self, envelope: &Envelope) -> Option<usize> {
+        self.nodes.iter().position(|node| Some(node.me.id) == envelope.to.id)
     }
 
-    /// Hands a letter over. Returns where it went.
-    pub(super) fn deliver(&mut self, bounds: &Bounds, letter: &Letter) -> Option<usize> {
-        let place = self.addressee(letter)?;
+    /// Hands a message over. Returns where it went.
+    pub(super) fn deliver(&mut self, bounds: &Bounds, envelope: &Envelope) -> Option<usize> {
+        let place = self.addressee(envelope)?;
         let me = self.nodes[place].me;
-        let (mut from, mut message) = (letter.from, letter.message.clone());
+        let (mut from, mut message) = (envelope.from, envelope.message.clone());
         if bounds.broken == Break::RedirectedReleases
             && let Message::Release { release, .. } = &mut message
             && let Some((holder, ballot)) = self.held_by(place)
@@ -185,11 +185,11 @@ impl World {
         }
         let mut answer = None;
         self.act(bounds, place, |election, now| {
-            answer = electorate::hand_over(election, me, now, from, letter.to, &message);
+            answer = electorate::hand_over(election, me, now, from, envelope.to, &message);
         });
         if let Some(message) = answer {
-            let to = Addressee::process(letter.from);
-            self.post(bounds, Letter { from: me, to, message });
+            let to = Addressee::process(envelope.from);
+            self.post(bounds, Envelope { from: me, to, message });
         }
         Some(place)
     }
@@ -199,16 +199,16 @@ impl World {
         voter.grant.map(|(holder, ballot, _)| (holder, ballot))
     }
 
-    /// A letter arrives, and the answers to its sender are back at once.
-    pub(super) fn exchange(&mut self, bounds: &Bounds, letter: &Letter) {
-        let before = self.letters.len();
-        let Some(place) = self.deliver(bounds, letter) else { return };
+    /// A message arrives, and the answers to its sender are back at once.
+    pub(super) fn exchange(&mut self, bounds: &Bounds, envelope: &Envelope) {
+        let before = self.envelopes.len();
+        let Some(place) = self.deliver(bounds, envelope) else { return };
         let me = self.nodes[place].me;
-        let to = Addressee::process(letter.from);
-        let fresh = self.letters.split_off(before);
+        let to = Addressee::process(envelope.from);
+        let fresh = self.envelopes.split_off(before);
         let (answers, others): (Vec<_>, Vec<_>) =
             fresh.into_iter().partition(|fresh| fresh.from == me && fresh.to == to);
-        self.letters.extend(others);
+        self.envelopes.extend(others);
         for answer in answers {
             self.deliver(bounds, &answer);
         }
@@ -258,18 +258,19 @@ impl World {
     }
 
     fn restart(&mut self, bounds: &Bounds, place: usize) {
-        plant::set(bounds.broken.plant());
+        mutant::set(bounds.broken.mutant());
         let now = self.now(bounds);
         let voters = Arc::clone(&self.voters);
         self.nodes[place].restart(&voters, bounds.broken, now);
         let id = self.nodes[place].me.id;
         let me = self.nodes[place].me;
         // What was meant for the process before does nothing, but for what the envelope answers.
-        let gullible = plant::is(Plant::EarlierBootsAnswersAccepted);
-        self.letters.retain(|letter| {
-            let stale = letter.to.id == Some(id) && letter.to.boot.is_some_and(|b| b != me.boot);
-            let answer = matches!(letter.message, Message::PollAck(_));
-            !stale || matches!(letter.message, Message::Acquire(_)) || gullible && answer
+        let gullible = mutant::is(Mutant::EarlierBootsAnswersAccepted);
+        self.envelopes.retain(|envelope| {
+            let stale =
+                envelope.to.id == Some(id) && envelope.to.boot.is_some_and(|b| b != me.boot);
+            let answer = matches!(envelope.message, Message::PollAck(_));
+            !stale || matches!(envelope.message, Message::Acquire(_)) || gullible && answer
         });
         self.look_around(bounds);
         self.collect(bounds, place);

@@ -9,12 +9,12 @@ use rand::{RngExt, SeedableRng};
 
 /// A stream of random numbers, and how far into it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Chance {
+pub(crate) struct Backoff {
     seed: u64,
     position: u128,
 }
 
-impl Chance {
+impl Backoff {
     /// The beginning of the stream that belongs to `seed`.
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed, position: 0 }
@@ -37,11 +37,11 @@ mod tests {
     #[test]
     fn the_stream_is_the_generators_own() {
         let mut generator = ChaCha8Rng::seed_from_u64(7);
-        let mut chance = Chance::new(7);
+        let mut backoff = Backoff::new(7);
         for _ in 0..20 {
             let expected: f64 = generator.random_range(0.5..2.0);
-            assert_eq!(chance.clone().factor().to_bits(), expected.to_bits());
-            assert_eq!(chance.factor().to_bits(), expected.to_bits());
+            assert_eq!(backoff.clone().factor().to_bits(), expected.to_bits());
+            assert_eq!(backoff.factor().to_bits(), expected.to_bits());
         }
     }
 }

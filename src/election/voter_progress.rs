@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::VoterStatus;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
 
@@ -23,7 +23,7 @@ struct Request {
 
 /// One voter, as a contender sees it.
 #[derive(Clone, Debug, Hash)]
-pub(crate) struct Link {
+pub(crate) struct VoterProgress {
     id: NodeId,
     boot: Option<Boot>,
     /// The highest ballot that it has named and that was too far away to be believed.
@@ -48,7 +48,7 @@ pub(crate) struct Link {
     standby: Option<(Process, Duration)>,
 }
 
-impl Link {
+impl VoterProgress {
     pub(crate) fn new(id: NodeId) -> Self {
         Self {
             id,
@@ -192,7 +192,7 @@ impl Link {
                 // The clock of a machine may be behind. Whoever answers what was asked after the
                 // other process was known is alive after it.
                 let lives = asked.is_some_and(|asked| asked > self.boot_since)
-                    && !plant::is(Plant::StartsOrderedByClock);
+                    && !mutant::is(Mutant::StartsOrderedByClock);
                 if boot.start < known.start && !lives {
                     return false;
                 }
@@ -229,13 +229,13 @@ impl Link {
     ) -> bool {
         let newest = self.requests.back().map_or(now, |request| request.sent);
         let Some(mut sent) = self.answer(sequence, Some(ballot), now) else { return false };
-        if plant::is(Plant::GrantCountedFromReceipt) {
+        if mutant::is(Mutant::GrantCountedFromReceipt) {
             sent = now;
         }
-        if plant::is(Plant::GrantMatchedToNewestRequest) {
+        if mutant::is(Mutant::GrantMatchedToNewestRequest) {
             sent = newest;
         }
-        let counted = if plant::is(Plant::NoDriftMargin) { lease } else { counted(lease) };
+        let counted = if mutant::is(Mutant::NoDriftMargin) { lease } else { counted(lease) };
         self.counted_until = self.counted_until.max(sent.plus(counted));
         self.granted = Some(lease);
         self.standby = standby;
@@ -259,7 +259,7 @@ impl Link {
 }
 
 #[cfg(feature = "simulation")]
-impl Link {
+impl VoterProgress {
     /// See [`super::Election::numbers`].
     pub(crate) fn numbers(&mut self, me: Process, visit: &mut super::fingerprint::Visitor<'_>) {
         use super::fingerprint::Counter;

@@ -1,5 +1,5 @@
-//! Bugs that are planted to try the checkers: a checker that was never seen to fail proves
-//! nothing.
+//! Mutants: bugs that are put in to try the checkers, for a checker that was never seen to fail
+//! proves nothing.
 //!
 //! Each variant breaks one rule of the election. The simulator turns at most one on, for its
 //! own thread. Without the `simulation` feature [`is`] is the constant `false`, so that nothing
@@ -7,7 +7,7 @@
 
 /// One broken rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Plant {
+pub enum Mutant {
     /// A holder counts a grant from its receipt, not from the sending of its request.
     GrantCountedFromReceipt,
     /// A holder counts the whole lease, without drift or margin.
@@ -40,14 +40,14 @@ pub enum Plant {
     ReleaseIgnoresBallot,
     /// The release leaves while its sender still acts.
     ReleaseBeforeSteppingDown,
-    /// A voter calls itself virgin for ever.
-    VirginForEver,
+    /// A voter calls itself blank for ever.
+    BlankForEver,
     /// The founding map is believed whatever nonces it names.
     MapWithoutNonces,
     /// A majority of virgins founds.
     FoundedOnMajority,
-    /// A virgin's vote counts as free.
-    VirginCountedAsVacant,
+    /// A blank voter's vote counts as free.
+    BlankCountedAsVacant,
     /// Founding believes answers to polls of an earlier process, and of earlier processes.
     EarlierBootsAnswersAccepted,
     /// A voter that lost its record starts from ballot 0.
@@ -117,7 +117,7 @@ pub enum Plant {
     /// Nobody asks for the details of members.
     DetailsUnasked,
     /// A node that nobody tells of the Goose does not hear either that it was seen.
-    SightingsUnheard,
+    LeaderFreshnessUnheard,
     /// Nobody compares with others what it knows.
     NoReconciliation,
     /// Whoever is well connected never looks after its seeds.
@@ -134,7 +134,7 @@ pub enum Plant {
     LeaveReleasesUnderWork,
 }
 
-impl Plant {
+impl Mutant {
     /// All that break the election.
     pub const ALL: [Self; 46] = [
         Self::GrantCountedFromReceipt,
@@ -153,10 +153,10 @@ impl Plant {
         Self::RaisedBallotPublishedAsTerm,
         Self::ReleaseIgnoresBallot,
         Self::ReleaseBeforeSteppingDown,
-        Self::VirginForEver,
+        Self::BlankForEver,
         Self::MapWithoutNonces,
         Self::FoundedOnMajority,
-        Self::VirginCountedAsVacant,
+        Self::BlankCountedAsVacant,
         Self::EarlierBootsAnswersAccepted,
         Self::NoFloorAfterWipe,
         Self::LossForgotten,
@@ -196,7 +196,7 @@ impl Plant {
         Self::LeaverIsSilent,
         Self::ForgottenReturn,
         Self::DetailsUnasked,
-        Self::SightingsUnheard,
+        Self::LeaderFreshnessUnheard,
         Self::NoReconciliation,
         Self::SeedsForsaken,
     ];
@@ -215,29 +215,29 @@ impl Plant {
 mod active {
     use std::cell::Cell;
 
-    use super::Plant;
+    use super::Mutant;
 
     thread_local! {
-        static ACTIVE: Cell<Option<Plant>> = const { Cell::new(None) };
+        static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
     }
 
-    /// Whether this bug is planted in this thread.
-    pub fn is(plant: Plant) -> bool {
-        ACTIVE.get() == Some(plant)
+    /// Whether this mutant is on in this thread.
+    pub fn is(mutant: Mutant) -> bool {
+        ACTIVE.get() == Some(mutant)
     }
 
-    /// Plants a bug in this thread, or none.
-    pub fn set(plant: Option<Plant>) {
-        ACTIVE.set(plant);
+    /// Turns a mutant on in this thread, or none.
+    pub fn set(mutant: Option<Mutant>) {
+        ACTIVE.set(mutant);
     }
 }
 
 #[cfg(feature = "simulation")]
 pub use active::{is, set};
 
-/// Nothing is ever planted in the product.
+/// No mutant is ever on in the product.
 #[cfg(not(feature = "simulation"))]
 #[inline(always)]
-pub const fn is(_plant: Plant) -> bool {
+pub const fn is(_mutant: Mutant) -> bool {
     false
 }

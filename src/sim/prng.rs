@@ -10,9 +10,9 @@ use crate::vocabulary::codec::stable_hash;
 
 /// A stream of random numbers that a seed and a name determine.
 #[derive(Clone, Debug)]
-pub struct Dice(Xoshiro256PlusPlus);
+pub struct Prng(Xoshiro256PlusPlus);
 
-impl Dice {
+impl Prng {
     /// The stream called `name` of `seed`. Streams of different names do not disturb each
     /// other: one more draw from one leaves the others as they were.
     pub fn new(seed: u64, name: &str) -> Self {
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn the_same_seed_and_name_give_the_same_stream() {
         let draw = |name| {
-            let mut dice = Dice::new(7, name);
-            (0..20).map(|_| dice.between(0, 1000)).collect::<Vec<_>>()
+            let mut prng = Prng::new(7, name);
+            (0..20).map(|_| prng.between(0, 1000)).collect::<Vec<_>>()
         };
         assert_eq!(draw("network"), draw("network"));
         assert_ne!(draw("network"), draw("disks"));
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_shuffle_keeps_every_position() {
-        let mut order = Dice::new(1, "shuffle").shuffled(9);
+        let mut order = Prng::new(1, "shuffle").shuffled(9);
         order.sort_unstable();
         assert_eq!(order, (0..9).collect::<Vec<_>>());
     }

@@ -56,7 +56,7 @@ pub(crate) fn setup(number: u64, sealed: bool) -> Setup {
 type Mail = (SocketAddr, u64, Vec<u8>);
 
 /// The nodes, the time and the mail.
-pub(crate) struct Pond {
+pub(crate) struct Cluster {
     now: u64,
     posted: u64,
     keys: Option<KeyRing>,
@@ -64,22 +64,22 @@ pub(crate) struct Pond {
     mail: BTreeMap<(u64, u64), Mail>,
 }
 
-impl Pond {
+impl Cluster {
     /// Three nodes of which one leads; it is not the first.
     pub(crate) fn settled(sealed: bool) -> Self {
         let keys = setup(1, sealed).keys;
-        let mut pond =
+        let mut cluster =
             Self { now: 1_000_000, posted: 0, keys, nodes: BTreeMap::new(), mail: BTreeMap::new() };
         for number in 1..=NODES {
-            let node = NodeCore::new(setup(number, sealed), Disk::Empty, pond.now());
-            pond.nodes.insert(number, node.expect("a node"));
-            pond.drain(number);
+            let node = NodeCore::new(setup(number, sealed), Disk::Empty, cluster.now());
+            cluster.nodes.insert(number, node.expect("a node"));
+            cluster.drain(number);
         }
-        while pond.now < SETTLED {
-            pond.step(|_| false);
+        while cluster.now < SETTLED {
+            cluster.step(|_| false);
         }
-        assert!(pond.nodes[&NODES].lease().is_some(), "the highest leads");
-        pond
+        assert!(cluster.nodes[&NODES].lease().is_some(), "the highest leads");
+        cluster
     }
 
     fn now(&self) -> Now {

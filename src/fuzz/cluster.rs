@@ -45,12 +45,12 @@ pub enum Subject {
     /// A voter of a cluster that is only being founded.
     Founder,
     /// A node that knows a seed and nothing else, and has not been answered.
-    Stranger,
+    ForeignNode,
 }
 
 /// A datagram as the cluster made it.
 #[derive(Clone, Debug)]
-pub(super) struct Letter {
+pub(super) struct Envelope {
     pub(super) from: SocketAddr,
     pub(super) plain: Vec<u8>,
     pub(super) number: u64,
@@ -63,7 +63,7 @@ struct Mail {
 }
 
 /// See the module.
-pub struct Pond {
+pub struct Cluster {
     now: u64,
     nodes: Vec<NodeCore>,
     mail: BTreeMap<(u64, u64), Mail>,
@@ -72,7 +72,7 @@ pub struct Pond {
     keys: Option<KeyRing>,
     subject: usize,
     /// What was sent to the subject lately.
-    pub(super) captured: VecDeque<Letter>,
+    pub(super) captured: VecDeque<Envelope>,
     /// The newest thing that the subject said to each address.
     pub(super) said: BTreeMap<SocketAddr, (Header, Message)>,
     /// The subject's last question for details, to whom.
@@ -112,19 +112,19 @@ fn kind(message: &Message) -> String {
         Message::Gossip(packet) => Membership::kind(packet).unwrap_or_else(|| "Gossip".to_owned()),
         other => format!("{other:?}"),
     };
-    shown.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or_default().to_owned()
+    shown.split(|envelope: char| !envelope.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
 fn index_of(address: SocketAddr) -> Option<usize> {
     (1..=SIZE).find(|number| self::address(*number) == address)?.checked_sub(1)?.try_into().ok()
 }
 
-impl Pond {
+impl Cluster {
     /// A cluster whose nodes have reached the state that `subject` names. None if they do not
     /// get there, which no input can cause.
     pub fn new(subject: Subject, sealed: bool) -> Option<Self> {
         let keys = if sealed { Some(KeyRing::new(vec![[7; 32]]).ok()?) } else { None };
-        let mut pond = Self {
+        let mut cluster = Self {
             now: 1_000_000_000,
             nodes: Vec::new(),
             mail: BTreeMap::new(),
@@ -134,7 +134,7 @@ impl Pond {
             subject: match subject {
                 Subject::Goose => 2,
                 Subject::Voter | Subject::Founder => 0,
-                Subject::Duck | Subject::Stranger => 3,
+                Subject::Duck | Subject::ForeignNode => 3,
             },
             captured: VecDeque::new(),
             said: BTreeMap::new(),
@@ -144,31 +144,31 @@ impl Pond {
             broken: None,
         };
         for number in 1..=SIZE {
-            pond.start(number)?;
+            cluster.start(number)?;
         }
         match subject {
             // Alone: the other voters are played by whoever sends.
             Subject::Founder => {
-                pond.nodes.truncate(1);
-                pond.mail.clear();
-                pond.writes.retain(|_, (index, ..)| *index == 0);
+                cluster.nodes.truncate(1);
+                cluster.mail.clear();
+                cluster.writes.retain(|_, (index, ..)| *index == 0);
             }
-            Subject::Stranger => pond.mail.clear(),
+            Subject::ForeignNode => cluster.mail.clear(),
             _ => {
-                let ready = |pond: &Self| match subject {
-                    Subject::Goose => pond.subject().lease().is_some(),
-                    _ => pond.subject().term() > 0,
+                let ready = |cluster: &Self| match subject {
+                    Subject::Goose => cluster.subject().lease().is_some(),
+                    _ => cluster.subject().term() > 0,
                 };
                 for _ in 0..400 {
-                    if ready(&pond) {
+                    if ready(&cluster) {
                         break;
                     }
-                    pond.advance(Duration::from_millis(5)).ok()?;
+                    cluster.advance(Duration::from_millis(5)).ok()?;
                 }
-                ready(&pond).then_some(())?;
+                ready(&cluster).then_some(())?;
             }
         }
-        Some(pond)
+        Some(cluster)
     }
 
     fn start(&mut self, number: u64) -> Option<()> {
@@ -246,18 +246,20 @@ impl Pond {
     }
 
     /// Takes the next datagram to the subject out of the mail.
-    pub(super) fn intercept(&mut self) -> Option<Letter> {
+    pub(super) fn intercept(&mut self) -> Option<Envelope> {
         let mut to_subject = self.mail.iter().filter(|(_, mail)| mail.to == self.subject);
         let key = *to_subject.next()?.0;
         let mail = self.mail.remove(&key)?;
         self.opened(mail.from, &mail.datagram)
     }
 
-    fn opened(&self, from: SocketAddr, datagram: &[u8]) -> Option<Letter> {
+    fn opened(&self, from: SocketAddr, datagram: &[u8]) -> Option<Envelope> {
         let opened = seal::open(self.keys.as_ref(), datagram).ok()?;
         Some(match opened {
-            Some(opened) => Letter { from, plain: opened.plain().to_vec(), number: opened.number },
-            None => Letter { from, plain: datagram.to_vec(), number: 0 },
+            Some(opened) => {
+                Envelope { from, plain: opened.plain().to_vec(), number: opened.number }
+            }
+            None => Envelope { from, plain: datagram.to_vec(), number: 0 },
         })
     }
 
@@ -343,7 +345,7 @@ impl Pond {
         }
         if index == self.subject {
             self.done.sent.push((to, datagram.len()));
-            let plain = self.opened(from, &datagram).map(|letter| letter.plain);
+            let plain = self.opened(from, &datagram).map(|envelope| envelope.plain);
             match plain.as_deref().map(datagram::decode) {
                 Some(Ok((header, message))) => self.listen(to, header, message),
                 _ => self.broken = Some("what it sent cannot be decoded".to_owned()),
@@ -353,13 +355,13 @@ impl Pond {
             return;
         };
         if to == self.subject
-            && let Some(letter) = self.opened(from, &datagram)
+            && let Some(envelope) = self.opened(from, &datagram)
         {
             if self.captured.len() >= CAPTURED_MAX {
                 self.captured.pop_front();
             }
-            let plain = datagram::decode(&letter.plain);
-            self.captured.push_back(letter);
+            let plain = datagram::decode(&envelope.plain);
+            self.captured.push_back(envelope);
             // Whoever is never answered goes on asking, so that answers can be forged.
             if matches!(plain, Ok((_, Message::DetailsReply(_)))) {
                 return;

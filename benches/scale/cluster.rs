@@ -21,7 +21,7 @@ const LINK: u64 = MILLI;
 const VOTERS: usize = 5;
 
 /// See the module.
-pub(crate) struct Pond {
+pub(crate) struct Cluster {
     pub(crate) world: World,
     pub(crate) voters: usize,
 }
@@ -30,7 +30,7 @@ fn id(index: usize) -> NodeId {
     NodeId::new(index as u64 + 1).expect("ids are small")
 }
 
-impl Pond {
+impl Cluster {
     /// `nodes` machines on links of a millisecond; nothing runs yet. The first is the seed, and
     /// the first five vote.
     pub(crate) fn new(nodes: usize, seed: u64) -> Self {
@@ -60,16 +60,16 @@ impl Pond {
 
     /// The same, started at once and left alone until all know all.
     pub(crate) fn grown(nodes: usize, seed: u64) -> Result<Self, String> {
-        let mut pond = Self::new(nodes, seed);
-        pond.start_all();
-        pond.until(60 * SECOND, "everybody known to everybody", Pond::is_whole)?;
+        let mut cluster = Self::new(nodes, seed);
+        cluster.start_all();
+        cluster.until(60 * SECOND, "everybody known to everybody", Cluster::is_whole)?;
         // What is still being told has been told by then.
-        pond.run(20 * SECOND)?;
-        Ok(pond)
+        cluster.run(20 * SECOND)?;
+        Ok(cluster)
     }
 
     /// Waits until all know everybody's details, which they ask each other for after a start, and
-    /// says after how many milliseconds of this pond's life that was.
+    /// says after how many milliseconds of this cluster's life that was.
     pub(crate) fn until_described(&mut self) -> Result<f64, String> {
         while !self.is_described() {
             if self.world.now > 600 * SECOND {

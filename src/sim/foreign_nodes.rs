@@ -6,14 +6,14 @@
 //! asked for then is that the nodes notice it, and that all is well once the twin is gone and
 //! whoever stopped voting for it was started again.
 
-use super::dice::Dice;
+use super::prng::Prng;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::setup::Setup;
 
 /// What does not belong about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stranger {
+pub enum ForeignNode {
     /// It has the id of a node that does not vote.
     Duplicate,
     /// It has the id of a voter, and a copy of its record.
@@ -29,7 +29,7 @@ pub enum Stranger {
     OtherCluster,
 }
 
-impl Stranger {
+impl ForeignNode {
     /// Whether it can never be Goose of anything: the others would have to vote for it.
     pub fn is_foreign(self) -> bool {
         !self.is_twin() && self != Self::Duplicate
@@ -53,39 +53,39 @@ impl Stranger {
     }
 }
 
-/// Draws a few strangers to the nodes of `setups`, of which those at `voters` vote. None of
+/// Draws a few foreign nodes to the nodes of `setups`, of which those at `voters` vote. None of
 /// them misleads a node that was not told the voters (see [`forewarn`]).
 pub(super) fn draw(
     setups: &[Setup],
     voters: &[usize],
-    dice: &mut Dice,
-) -> (Vec<Stranger>, Vec<Setup>) {
-    let count = 1 + dice.below(3);
+    prng: &mut Prng,
+) -> (Vec<ForeignNode>, Vec<Setup>) {
+    let count = 1 + prng.below(3);
     let forewarned = setups.iter().all(|setup| setup.voters.is_some());
     let idle: Vec<usize> = (0..setups.len()).filter(|index| !voters.contains(index)).collect();
-    let strangers = (0..count).filter_map(|number| {
-        let kind = dice.pick(&[
-            Stranger::Duplicate,
-            Stranger::Duplicate,
-            Stranger::OtherVoters,
-            Stranger::OtherPreemption,
-            Stranger::OtherCluster,
-            Stranger::TwinOnCopy,
-            Stranger::TwinOnEmpty,
+    let foreign_nodes = (0..count).filter_map(|number| {
+        let kind = prng.pick(&[
+            ForeignNode::Duplicate,
+            ForeignNode::Duplicate,
+            ForeignNode::OtherVoters,
+            ForeignNode::OtherPreemption,
+            ForeignNode::OtherCluster,
+            ForeignNode::TwinOnCopy,
+            ForeignNode::TwinOnEmpty,
         ]);
-        let misleading = matches!(kind, Stranger::OtherVoters | Stranger::OtherPreemption);
+        let misleading = matches!(kind, ForeignNode::OtherVoters | ForeignNode::OtherPreemption);
         let setup = match kind {
             _ if misleading && !forewarned => return None,
-            Stranger::Duplicate if idle.is_empty() => return None,
-            Stranger::Duplicate => setups[dice.pick(&idle)].clone(),
+            ForeignNode::Duplicate if idle.is_empty() => return None,
+            ForeignNode::Duplicate => setups[prng.pick(&idle)].clone(),
             // Of one voter it would be all of them.
             _ if kind.is_twin() && voters.len() == 1 => return None,
-            Stranger::TwinOnCopy | Stranger::TwinOnEmpty => setups[dice.pick(voters)].clone(),
+            ForeignNode::TwinOnCopy | ForeignNode::TwinOnEmpty => setups[prng.pick(voters)].clone(),
             _ => foreigner(kind, &setups[voters[0]], setups.len() + number)?,
         };
         Some((kind, setup))
     });
-    strangers.unzip()
+    foreign_nodes.unzip()
 }
 
 /// Tells every node the voters. One that knows only a seed believes whoever answers first, and
@@ -100,12 +100,12 @@ pub(super) fn forewarn(setups: &mut [Setup], voters: &[usize]) {
 }
 
 /// A node like the voter of `model`, under an id of its own, that was told something else.
-fn foreigner(kind: Stranger, model: &Setup, index: usize) -> Option<Setup> {
+fn foreigner(kind: ForeignNode, model: &Setup, index: usize) -> Option<Setup> {
     let mut setup = model.clone();
     setup.id = NodeId::new(index as u64 + 1).ok()?;
     setup.seeds.push(format!("node-{}:7000", model.id));
     match kind {
-        Stranger::OtherVoters => {
+        ForeignNode::OtherVoters => {
             // It cannot reach a majority of these by itself.
             let theirs = model.voters.as_ref()?.ids().iter().copied().take(2);
             let ids: Vec<NodeId> = theirs.chain([setup.id]).collect();
@@ -113,9 +113,9 @@ fn foreigner(kind: Stranger, model: &Setup, index: usize) -> Option<Setup> {
                 Some(VoterSet::new(if ids.len() == 3 { ids } else { return None }).ok()?);
             setup.voter_addresses.push((setup.id, super::network::Network::address(index, 0)));
         }
-        Stranger::OtherPreemption => setup.preempt = Some(setup.preempt != Some(true)),
-        Stranger::OtherCluster => setup.cluster = ClusterName::new("another").ok()?,
-        Stranger::Duplicate | Stranger::TwinOnCopy | Stranger::TwinOnEmpty => {}
+        ForeignNode::OtherPreemption => setup.preempt = Some(setup.preempt != Some(true)),
+        ForeignNode::OtherCluster => setup.cluster = ClusterName::new("another").ok()?,
+        ForeignNode::Duplicate | ForeignNode::TwinOnCopy | ForeignNode::TwinOnEmpty => {}
     }
     Some(setup)
 }

@@ -51,11 +51,11 @@ struct Voter {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Courtesy {
+pub struct DeferenceChecks {
     voters: BTreeMap<Process, Voter>,
 }
 
-impl Courtesy {
+impl DeferenceChecks {
     /// `voter` has taken in `message` of `from`; nothing that follows was judged yet.
     pub fn hears(&mut self, voter: Process, from: Process, now: VoterTime, message: &Message) {
         let voter = self.voters.entry(voter).or_default();
@@ -197,10 +197,10 @@ mod tests {
     }
 
     /// Voter 1 tells somebody to wait for node 5.
-    fn defers(courtesy: &mut Courtesy, now: u64) -> Verdict {
+    fn defers(deference: &mut DeferenceChecks, now: u64) -> Verdict {
         let reason = NakReason::Defer { to: NodeId::new(5).unwrap() };
         let nak = Message::Nak(Nak { sequence: 1, ballot: 1, reason });
-        courtesy.says(now, process(1, 1), at(now), &Timing::of(Profile::Lan), &nak)
+        deference.says(now, process(1, 1), at(now), &Timing::of(Profile::Lan), &nak)
     }
 
     fn broken(verdict: Verdict) -> Option<Invariant> {
@@ -209,50 +209,50 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_who_does_not_say_that_it_reaches_a_majority() {
-        let mut courtesy = Courtesy::default();
-        assert_eq!(broken(defers(&mut courtesy, 10)), Some(Invariant::WorthWaiting));
-        courtesy.hears(process(1, 1), process(5, 1), at(20), &poll(false));
-        assert_eq!(broken(defers(&mut courtesy, 21)), Some(Invariant::WorthWaiting));
-        courtesy.hears(process(1, 1), process(5, 1), at(30), &poll(true));
-        assert_eq!(defers(&mut courtesy, 31), Ok(()));
+        let mut deference = DeferenceChecks::default();
+        assert_eq!(broken(defers(&mut deference, 10)), Some(Invariant::WorthWaiting));
+        deference.hears(process(1, 1), process(5, 1), at(20), &poll(false));
+        assert_eq!(broken(defers(&mut deference, 21)), Some(Invariant::WorthWaiting));
+        deference.hears(process(1, 1), process(5, 1), at(30), &poll(true));
+        assert_eq!(defers(&mut deference, 31), Ok(()));
         // It may have died since.
         let fresh = Timing::of(Profile::Lan).contender_freshness().as_millis();
         let later = 100 + u64::try_from(fresh).unwrap();
-        assert_eq!(broken(defers(&mut courtesy, later)), Some(Invariant::WorthWaiting));
+        assert_eq!(broken(defers(&mut deference, later)), Some(Invariant::WorthWaiting));
     }
 
     #[test]
     fn a_nominee_and_the_first_vacancy_are_waited_for_once() {
         let nominee = NodeId::new(5).ok();
         let release = Release { holder: process(9, 1), ballot: 1, all: false, nominee };
-        let mut courtesy = Courtesy::default();
+        let mut deference = DeferenceChecks::default();
         let message = Message::Release { sequence: 1, release };
-        courtesy.hears(process(1, 1), process(9, 1), at(0), &message);
-        assert_eq!(defers(&mut courtesy, 30), Ok(()));
-        assert_eq!(broken(defers(&mut courtesy, 50)), Some(Invariant::WorthWaiting));
-        let mut courtesy = Courtesy::default();
-        courtesy.stepped_down(process(1, 1), at(100));
-        assert_eq!(defers(&mut courtesy, 130), Ok(()));
-        assert_eq!(broken(defers(&mut courtesy, 150)), Some(Invariant::WorthWaiting));
-        let mut courtesy = Courtesy::default();
-        courtesy.founded(process(1, 1));
-        assert_eq!(defers(&mut courtesy, 100), Ok(()));
-        assert_eq!(defers(&mut courtesy, 130), Ok(()));
-        assert_eq!(broken(defers(&mut courtesy, 150)), Some(Invariant::WorthWaiting));
+        deference.hears(process(1, 1), process(9, 1), at(0), &message);
+        assert_eq!(defers(&mut deference, 30), Ok(()));
+        assert_eq!(broken(defers(&mut deference, 50)), Some(Invariant::WorthWaiting));
+        let mut deference = DeferenceChecks::default();
+        deference.stepped_down(process(1, 1), at(100));
+        assert_eq!(defers(&mut deference, 130), Ok(()));
+        assert_eq!(broken(defers(&mut deference, 150)), Some(Invariant::WorthWaiting));
+        let mut deference = DeferenceChecks::default();
+        deference.founded(process(1, 1));
+        assert_eq!(defers(&mut deference, 100), Ok(()));
+        assert_eq!(defers(&mut deference, 130), Ok(()));
+        assert_eq!(broken(defers(&mut deference, 150)), Some(Invariant::WorthWaiting));
     }
 
     #[test]
     fn nobody_is_waited_for_without_end_but_anew_after_a_grant() {
-        let mut courtesy = Courtesy::default();
-        let wait = |courtesy: &mut Courtesy, from: u64, until: u64| {
+        let mut deference = DeferenceChecks::default();
+        let wait = |deference: &mut DeferenceChecks, from: u64, until: u64| {
             (from..until).step_by(10).find_map(|now| {
-                courtesy.hears(process(1, 1), process(5, 1), at(now), &poll(true));
-                broken(defers(courtesy, now))
+                deference.hears(process(1, 1), process(5, 1), at(now), &poll(true));
+                broken(defers(deference, now))
             })
         };
-        assert_eq!(wait(&mut courtesy, 0, 500), None);
-        courtesy.grants(process(1, 1));
-        assert_eq!(wait(&mut courtesy, 500, 1000), None);
-        assert_eq!(wait(&mut courtesy, 1000, 1100), Some(Invariant::BoundedWait));
+        assert_eq!(wait(&mut deference, 0, 500), None);
+        deference.grants(process(1, 1));
+        assert_eq!(wait(&mut deference, 500, 1000), None);
+        assert_eq!(wait(&mut deference, 1000, 1100), Some(Invariant::BoundedWait));
     }
 }

@@ -1,7 +1,7 @@
-//! Letters that a script has an eye on: some are told in its story, some are lost, held back or
+//! Messages that a script has an eye on: some are told in its story, some are lost, held back or
 //! copied, each kind on each link for itself.
 //!
-//! Chance meets every order of letters sooner or later. A story about *one* late letter must
+//! Chance meets every order of messages sooner or later. A story about *one* late message must
 //! name it. Without rules, nothing here costs or changes anything.
 
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::network::Packet;
 use super::world::{Happening, Tale, World};
 use crate::vocabulary::message::{AcquireKind, Message};
 
-/// What a letter is for.
+/// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A contender asks how a voter stands.
@@ -57,9 +57,9 @@ impl Kind {
     }
 }
 
-/// What is done to a letter.
+/// What is done to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Interception {
     /// It never arrives.
     Lose,
     /// It is kept until the script delivers it.
@@ -68,7 +68,7 @@ pub enum Deed {
     Copy,
 }
 
-/// What is to be done to which letters. Nodes are named by index; none means any.
+/// What is to be done to which messages. Nodes are named by index; none means any.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// Of this kind.
@@ -78,10 +78,10 @@ pub struct Rule {
     /// To this node.
     pub to: Option<usize>,
     /// What is done.
-    pub deed: Deed,
+    pub interception: Interception,
 }
 
-/// A letter that is kept.
+/// A message that is kept.
 #[derive(Clone, Debug)]
 pub struct Kept {
     /// To which node.
@@ -96,18 +96,18 @@ pub struct Kept {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Postman {
+pub struct Interceptor {
     /// The first that fits counts.
     pub rules: Vec<Rule>,
-    /// Letters of these kinds are told in the story.
+    /// Messages of these kinds are told in the story.
     pub told: Vec<Kind>,
     /// What was held back or copied, oldest first.
     pub kept: Vec<Kept>,
 }
 
-impl Postman {
-    /// What is to be done to a letter.
-    fn deed(&self, from: usize, to: usize, packet: &Packet) -> Option<Deed> {
+impl Interceptor {
+    /// What is to be done to a message.
+    fn interception(&self, from: usize, to: usize, packet: &Packet) -> Option<Interception> {
         if self.rules.is_empty() {
             return None;
         }
@@ -116,7 +116,7 @@ impl Postman {
             let either = |named: Option<usize>, index| named.is_none_or(|named| named == index);
             rule.kind == kind && either(rule.from, from) && either(rule.to, to)
         };
-        self.rules.iter().find(fits).map(|rule| rule.deed)
+        self.rules.iter().find(fits).map(|rule| rule.interception)
     }
 
     fn tells(&self, packet: &Packet) -> bool {
@@ -126,24 +126,25 @@ impl Postman {
 }
 
 impl World {
-    /// Applies the script's rules to a letter of `from`. Returns whether it goes no further.
-    pub(super) fn intercept(&mut self, from: usize, letter: &Kept) -> bool {
-        let deed = self.postman.deed(from, letter.to, &letter.packet);
-        if matches!(deed, Some(Deed::Hold | Deed::Copy)) {
-            self.postman.kept.push(letter.clone());
+    /// Applies the script's rules to a message of `from`. Returns whether it goes no further.
+    pub(super) fn intercept(&mut self, from: usize, envelope: &Kept) -> bool {
+        let interception = self.interceptor.interception(from, envelope.to, &envelope.packet);
+        if matches!(interception, Some(Interception::Hold | Interception::Copy)) {
+            self.interceptor.kept.push(envelope.clone());
         }
-        let stays = matches!(deed, Some(Deed::Lose | Deed::Hold));
-        if self.postman.tells(&letter.packet) {
-            let (to, packet) = (letter.to, Rc::clone(&letter.packet));
-            let fate = if self.network.is_cut(from, to) { Some(Deed::Lose) } else { deed };
-            self.tell(Some(from), Tale::Letter { to, packet, fate });
+        let stays = matches!(interception, Some(Interception::Lose | Interception::Hold));
+        if self.interceptor.tells(&envelope.packet) {
+            let (to, packet) = (envelope.to, Rc::clone(&envelope.packet));
+            let fate =
+                if self.network.is_cut(from, to) { Some(Interception::Lose) } else { interception };
+            self.tell(Some(from), Tale::Sent { to, packet, fate });
         }
         stays
     }
 
-    /// One kept letter arrives after `delay` nanoseconds, whatever the links are like.
-    pub fn deliver_kept(&mut self, letter: &Kept, delay: u64) {
-        let Kept { to, address, source, packet } = letter.clone();
+    /// One kept message arrives after `delay` nanoseconds, whatever the links are like.
+    pub fn deliver_kept(&mut self, envelope: &Kept, delay: u64) {
+        let Kept { to, address, source, packet } = envelope.clone();
         let arrival = Happening::Arrive { to, address, from: source, packet };
         self.schedule(self.now + delay, arrival);
     }

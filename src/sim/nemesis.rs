@@ -3,10 +3,10 @@
 
 use super::action::{Action, Restart, Settings};
 use super::clocks::{DRIFT_MAX, SLEW_MAX, TRUE_RATE};
-use super::dice::Dice;
 use super::disk::{DiskHealth, Tear};
 use super::network::{Blackout, Delay};
 use super::plan::{FaultKind, Plan};
+use super::prng::Prng;
 use super::world::World;
 use crate::vocabulary::timing::Profile;
 
@@ -14,7 +14,7 @@ const MILLI: u64 = 1_000_000;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Chaos {
+pub struct Nemesis {
     kinds: Vec<FaultKind>,
     interval: u64,
     quick: bool,
@@ -23,11 +23,11 @@ pub struct Chaos {
     /// Whether a failing disk may damage what is on it.
     damages: bool,
     voters: Vec<usize>,
-    /// How many hosts are nodes; those after them are strangers.
+    /// How many hosts are nodes; those after them are foreign nodes.
     nodes: usize,
 }
 
-impl Chaos {
+impl Nemesis {
     /// The faults of `plan`. Their lengths are drawn in proportion to `lease`.
     pub fn new(plan: &Plan, lease: u64) -> Self {
         Self {
@@ -44,8 +44,8 @@ impl Chaos {
     }
 
     /// When the next fault comes.
-    pub fn next_delay(&mut self, dice: &mut Dice) -> u64 {
-        dice.between(self.interval / 10, self.interval * 2)
+    pub fn next_delay(&mut self, prng: &mut Prng) -> u64 {
+        prng.between(self.interval / 10, self.interval * 2)
     }
 
     /// One fault.
@@ -53,15 +53,15 @@ impl Chaos {
         if self.kinds.is_empty() {
             return;
         }
-        let kind = world.streams.chaos.pick(&self.kinds);
+        let kind = world.streams.nemesis.pick(&self.kinds);
         // The Goose is worth more attention than the others.
-        let mut target = world.streams.chaos.below(self.nodes);
-        if world.streams.chaos.coin()
+        let mut target = world.streams.nemesis.below(self.nodes);
+        if world.streams.nemesis.coin()
             && let Some((goose, _)) = world.geese().first()
         {
             target = *goose;
         }
-        let length = self.length(&mut world.streams.chaos);
+        let length = self.length(&mut world.streams.nemesis);
         match kind {
             FaultKind::Crash | FaultKind::TornWrite | FaultKind::LostRecord | FaultKind::Move => {
                 self.kill(world, kind, target, length);
@@ -71,7 +71,7 @@ impl Chaos {
                 pair(world, length, Action::Suspend(target), Action::Resume(target));
             }
             FaultKind::Starve => {
-                let effort = world.streams.chaos.pick(&[2 * MILLI, 20 * MILLI, self.lease / 4]);
+                let effort = world.streams.nemesis.pick(&[2 * MILLI, 20 * MILLI, self.lease / 4]);
                 pair(world, length, Action::Starve(target, effort), Action::Starve(target, 0));
             }
             FaultKind::Leave
@@ -83,7 +83,7 @@ impl Chaos {
             }
             FaultKind::StepDown => world.act(&Action::StepDown(target)),
             FaultKind::WallJump => {
-                let hours = world.streams.chaos.pick(&[-3_600_000, -50, 50, 3_600_000]);
+                let hours = world.streams.nemesis.pick(&[-3_600_000, -50, 50, 3_600_000]);
                 world.act(&Action::JumpWall(target, hours));
             }
             FaultKind::Drift => self.drift(world, target),
@@ -91,15 +91,16 @@ impl Chaos {
                 self.trouble_disk(world, kind, target, length);
             }
             FaultKind::Slew => {
-                let rate = world.streams.chaos.pick(&[TRUE_RATE - SLEW_MAX, TRUE_RATE + SLEW_MAX]);
+                let rate =
+                    world.streams.nemesis.pick(&[TRUE_RATE - SLEW_MAX, TRUE_RATE + SLEW_MAX]);
                 world.act(&Action::Slew(target, rate));
             }
             FaultKind::FailingSends => {
-                let share = world.streams.chaos.pick(&[100, 500, 1000]);
+                let share = world.streams.nemesis.pick(&[100, 500, 1000]);
                 pair(world, length, Action::FailSends(target, share), Action::FailSends(target, 0));
             }
             FaultKind::Lag => {
-                let most = world.streams.chaos.pick(&[2 * MILLI, 30 * MILLI, self.lease]);
+                let most = world.streams.nemesis.pick(&[2 * MILLI, 30 * MILLI, self.lease]);
                 pair(world, 2 * length, Action::Lag(target, most), Action::Lag(target, 0));
             }
             FaultKind::PowerLoss => self.black_out(world, target, length),
@@ -119,11 +120,11 @@ impl Chaos {
             FaultKind::LeaveForGood if !self.voters.contains(&target) => {
                 world.act(&Action::LeaveForGood(target));
             }
-            FaultKind::Stranger if world.hosts.len() > self.nodes => {
-                let strangers = world.hosts.len() - self.nodes;
-                let stranger = self.nodes + world.streams.chaos.below(strangers);
-                let start = Action::Start(stranger, Restart::WithDisk);
-                pair(world, 4 * length, start, Action::Crash(stranger, Tear::Kept));
+            FaultKind::ForeignNode if world.hosts.len() > self.nodes => {
+                let foreign_nodes = world.hosts.len() - self.nodes;
+                let foreign_node = self.nodes + world.streams.nemesis.below(foreign_nodes);
+                let start = Action::Start(foreign_node, Restart::WithDisk);
+                pair(world, 4 * length, start, Action::Crash(foreign_node, Tear::Kept));
             }
             _ => self.disconnect(world, kind, target, length),
         }
@@ -136,7 +137,7 @@ impl Chaos {
                 // A write that fails half-way is a lost record for whoever starts on it.
                 let healths = [DiskHealth::Full, DiskHealth::Doubtful, DiskHealth::Short];
                 let possible = if self.damages { &healths[..] } else { &healths[..2] };
-                let health = world.streams.chaos.pick(possible);
+                let health = world.streams.nemesis.pick(possible);
                 pair(world, length, Action::SetDisk(target, health), mended);
             }
             FaultKind::SlowDisk => {
@@ -148,10 +149,10 @@ impl Chaos {
         }
     }
 
-    fn length(&self, dice: &mut Dice) -> u64 {
-        let times = dice.pick(&[(1, 4), (1, 1), (1, 1), (2, 1), (5, 1)]);
+    fn length(&self, prng: &mut Prng) -> u64 {
+        let times = prng.pick(&[(1, 4), (1, 1), (1, 1), (2, 1), (5, 1)]);
         let most = if self.quick { self.lease / 2 } else { 2 * self.lease * times.0 / times.1 };
-        dice.between(MILLI, self.length_max.map_or(most, |longest| longest.min(most)))
+        prng.between(MILLI, self.length_max.map_or(most, |longest| longest.min(most)))
     }
 
     fn kill(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
@@ -159,11 +160,11 @@ impl Chaos {
         if forgets && !world.may_forget(target, &self.voters) {
             return;
         }
-        let dice = &mut world.streams.chaos;
+        let prng = &mut world.streams.nemesis;
         match kind {
             FaultKind::Move => world.act(&Action::Move(target)),
             FaultKind::Crash => {
-                let tear = dice.pick(&[Tear::Lost, Tear::Kept]);
+                let tear = prng.pick(&[Tear::Lost, Tear::Kept]);
                 world.act(&Action::Crash(target, tear));
                 world.plan(length, Action::Start(target, Restart::WithDisk));
             }
@@ -180,9 +181,9 @@ impl Chaos {
             }
             _ => {
                 let losses = [Restart::Wiped, Restart::Damaged, Restart::OlderDamaged];
-                let loss = dice.pick(&losses);
+                let loss = prng.pick(&losses);
                 // Sometimes it dies again while it waits: what it owes must outlive that.
-                let again = dice.pick(&[None, None, Some(dice.clone().between(MILLI, self.lease))]);
+                let again = prng.pick(&[None, None, Some(prng.clone().between(MILLI, self.lease))]);
                 world.hosts[target].forget(world.now + length + 2 * again.unwrap_or(0));
                 world.act(&Action::Crash(target, Tear::Lost));
                 world.plan(length, Action::Start(target, loss));
@@ -196,9 +197,9 @@ impl Chaos {
 
     /// The machines of a rack lose power together, and come back one after the other.
     fn black_out(&self, world: &mut World, target: usize, length: u64) {
-        let share = world.streams.chaos.pick(&[0, 500, 1000]);
+        let share = world.streams.nemesis.pick(&[0, 500, 1000]);
         for host in 0..self.nodes {
-            if host != target && !world.streams.chaos.chance(share) {
+            if host != target && !world.streams.nemesis.chance(share) {
                 continue;
             }
             let forgets = world.hosts[host].would_forget();
@@ -209,9 +210,9 @@ impl Chaos {
             let tears = [Tear::Lost, Tear::Kept, Tear::Torn];
             let torn = self.damages && may_forget;
             let tears = if torn { &tears[..] } else { &tears[..2] };
-            let tear = world.streams.chaos.pick(tears);
-            let entry_lost = torn && tear != Tear::Torn && world.streams.chaos.chance(200);
-            let start = world.streams.chaos.between(MILLI, length.max(2 * MILLI));
+            let tear = world.streams.nemesis.pick(tears);
+            let entry_lost = torn && tear != Tear::Torn && world.streams.nemesis.chance(200);
+            let start = world.streams.nemesis.between(MILLI, length.max(2 * MILLI));
             if tear == Tear::Torn || entry_lost || forgets {
                 world.hosts[host].forget(world.now + start);
             }
@@ -226,10 +227,10 @@ impl Chaos {
         if world.hosts[target].would_forget() && !world.may_forget(target, &self.voters) {
             return;
         }
-        let dice = &mut world.streams.chaos;
-        let lease = dice.pick(&[250, 600, 1000, 2000]);
-        let profile = dice.pick(&[Profile::Lan, Profile::Fast, Profile::Wan]);
-        let settings = dice.pick(&[
+        let prng = &mut world.streams.nemesis;
+        let lease = prng.pick(&[250, 600, 1000, 2000]);
+        let profile = prng.pick(&[Profile::Lan, Profile::Fast, Profile::Wan]);
+        let settings = prng.pick(&[
             Settings::Lease(lease),
             Settings::Lease(lease),
             Settings::Profile(profile),
@@ -243,54 +244,54 @@ impl Chaos {
     }
 
     fn drift(&self, world: &mut World, target: usize) {
-        let dice = &mut world.streams.chaos;
-        let rate = dice.pick(&[
+        let prng = &mut world.streams.nemesis;
+        let rate = prng.pick(&[
             TRUE_RATE - DRIFT_MAX,
             TRUE_RATE + DRIFT_MAX,
-            dice.clone().between(TRUE_RATE - DRIFT_MAX, TRUE_RATE + DRIFT_MAX),
+            prng.clone().between(TRUE_RATE - DRIFT_MAX, TRUE_RATE + DRIFT_MAX),
         ]);
         world.act(&Action::SetRates(target, rate, rate));
     }
 
     fn disconnect(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
         let size = world.hosts.len();
-        let other = world.streams.chaos.below(size);
+        let other = world.streams.nemesis.below(size);
         match kind {
             FaultKind::OneWay if other != target => {
                 pair(world, length, Action::Cut(target, other), Action::Mend(target, other));
             }
             FaultKind::Partition => {
-                let groups = 2 + world.streams.chaos.below(2);
-                let side = (0..size).map(|_| world.streams.chaos.below(groups)).collect();
+                let groups = 2 + world.streams.nemesis.below(2);
+                let side = (0..size).map(|_| world.streams.nemesis.below(groups)).collect();
                 pair(world, length, Action::Partition(side), Action::MendAll);
             }
             FaultKind::Flapping if other != target => {
                 let mut at = 0;
                 for _ in 0..20 {
-                    at += world.streams.chaos.between(10 * MILLI, 500 * MILLI);
+                    at += world.streams.nemesis.between(10 * MILLI, 500 * MILLI);
                     world.plan(at, Action::Cut(target, other));
-                    at += world.streams.chaos.between(10 * MILLI, 500 * MILLI);
+                    at += world.streams.nemesis.between(10 * MILLI, 500 * MILLI);
                     world.plan(at, Action::Mend(target, other));
                 }
             }
             FaultKind::Blackout => {
                 let kinds = [Blackout::Gossip, Blackout::Election, Blackout::Total];
-                let blackout = Action::SetBlackout(world.streams.chaos.pick(&kinds));
+                let blackout = Action::SetBlackout(world.streams.nemesis.pick(&kinds));
                 pair(world, length, blackout, Action::SetBlackout(Blackout::None));
             }
             FaultKind::Replay => {
-                let count = 1 + world.streams.chaos.below(200);
+                let count = 1 + world.streams.nemesis.below(200);
                 world.act(&Action::Replay(count));
             }
             FaultKind::LossBySize if other != target => {
-                let longest = world.streams.chaos.pick(&[150, 300, 548, 1000]);
+                let longest = world.streams.nemesis.pick(&[150, 300, 548, 1000]);
                 for (from, to) in [(target, other), (other, target)] {
                     let narrow = Action::Narrow(from, to, Some(longest));
                     pair(world, length, narrow, Action::Narrow(from, to, None));
                 }
             }
             FaultKind::DeafOrMute => {
-                let deaf = world.streams.chaos.coin();
+                let deaf = world.streams.nemesis.coin();
                 for other in (0..size).filter(|other| *other != target) {
                     let (from, to) = if deaf { (other, target) } else { (target, other) };
                     pair(world, length, Action::Cut(from, to), Action::Mend(from, to));

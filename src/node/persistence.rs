@@ -28,7 +28,7 @@ const PUT_OFF: Duration = Duration::from_millis(5);
 
 /// The record as it should be, and how far the disk is behind.
 #[derive(Debug)]
-pub(super) struct Keeping {
+pub(super) struct Persistence {
     record: Record,
     /// No disk at all: everything counts as stored at once.
     ephemeral: bool,
@@ -54,7 +54,7 @@ struct UnderWay {
     told: bool,
 }
 
-impl Keeping {
+impl Persistence {
     pub(super) fn new(record: Record, ephemeral: bool) -> Self {
         Self {
             record,
@@ -80,7 +80,7 @@ impl Keeping {
     pub(super) fn raise_past(&mut self, ballot: u64) {
         let Some((past, ..)) = &mut self.past else { return };
         let (nonce, left) = match past {
-            VoterPast::Virgin { nonce } => (*nonce, 0),
+            VoterPast::Blank { nonce } => (*nonce, 0),
             VoterPast::Lost { nonce, max_ballot } => (*nonce, *max_ballot),
             VoterPast::Remembered(_) => return,
         };
@@ -161,13 +161,13 @@ impl Keeping {
 impl NodeCore {
     /// Whether the first record is durable. Until then the node says nothing.
     pub(super) fn is_started(&self) -> bool {
-        self.keeping.started
+        self.persistence.started
     }
 
     /// The store answers: the record of `ticket` is durable, or why it is not.
     pub fn handle_stored(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
         self.enter(now);
-        let answered = self.keeping.under_way.take_if(|under_way| under_way.ticket == ticket);
+        let answered = self.persistence.under_way.take_if(|under_way| under_way.ticket == ticket);
         if let Some(under_way) = answered {
             if under_way.told {
                 self.index += 1;
@@ -177,11 +177,11 @@ impl NodeCore {
             match outcome {
                 Ok(()) => self.stored(now, under_way.vote_revision),
                 Err(error) => {
-                    self.keeping.dirty = true;
-                    self.keeping.retry_at = Some(now.holder.plus(RETRY));
+                    self.persistence.dirty = true;
+                    self.persistence.retry_at = Some(now.holder.plus(RETRY));
                     self.counters.store_failures += 1;
-                    if self.keeping.failure.as_ref() != Some(&error) {
-                        self.keeping.failure = Some(error.clone());
+                    if self.persistence.failure.as_ref() != Some(&error) {
+                        self.persistence.failure = Some(error.clone());
                         self.event(Event::Warning(Warning::StoreFailed { error }));
                     }
                     if let Some(election) = &mut self.election {
@@ -195,7 +195,7 @@ impl NodeCore {
 
     /// Says that a write takes long, once it does.
     pub(super) fn look_at_store(&mut self, now: HolderTime) {
-        if self.keeping.turns_slow(now) {
+        if self.persistence.turns_slow(now) {
             self.counters.store_stalls += 1;
             self.index += 1;
             let milliseconds = milliseconds(SLOW);
@@ -207,9 +207,9 @@ impl NodeCore {
     /// nothing is granted again.
     pub fn handle_store_lost(&mut self, now: Now) {
         self.enter(now);
-        if !self.keeping.lost {
-            self.keeping.lost = true;
-            self.keeping.under_way = None;
+        if !self.persistence.lost {
+            self.persistence.lost = true;
+            self.persistence.under_way = None;
             self.index += 1;
             self.event(Event::Warning(Warning::StoreLost));
             if let Some(election) = &mut self.election {
@@ -221,14 +221,14 @@ impl NodeCore {
 
     /// Whether nothing can be made durable any more.
     pub(super) fn has_lost_store(&self) -> bool {
-        self.keeping.lost
+        self.persistence.lost
     }
 
     fn stored(&mut self, now: Now, vote_revision: u64) {
-        self.keeping.retry_at = None;
-        self.keeping.failure = None;
-        if !self.keeping.started {
-            self.keeping.started = true;
+        self.persistence.retry_at = None;
+        self.persistence.failure = None;
+        if !self.persistence.started {
+            self.persistence.started = true;
             self.event(Event::Started { process: self.me });
         }
         if let Some(election) = &mut self.election {
@@ -239,26 +239,27 @@ impl NodeCore {
     /// Hands the record out to be stored, if it changed and nothing is under way. Returns
     /// whether it counts as stored already, which may lead to more.
     pub(super) fn keep(&mut self, now: Now) -> bool {
-        let keeping = &mut self.keeping;
-        if !keeping.is_due(now.holder) {
+        let persistence = &mut self.persistence;
+        if !persistence.is_due(now.holder) {
             return false;
         }
-        keeping.dirty = false;
-        keeping.put_off = None;
+        persistence.dirty = false;
+        persistence.put_off = None;
         let mut vote_revision = 0;
         if let Some((vote, revision)) = self.election.as_ref().and_then(|it| it.vote()) {
-            keeping.record.vote = Some(vote.clone());
+            persistence.record.vote = Some(vote.clone());
             vote_revision = revision;
         }
-        if keeping.ephemeral {
+        if persistence.ephemeral {
             self.stored(now, vote_revision);
             return true;
         }
-        let ticket = keeping.next_ticket;
-        keeping.next_ticket += 1;
-        keeping.under_way =
+        let ticket = persistence.next_ticket;
+        persistence.next_ticket += 1;
+        persistence.under_way =
             Some(UnderWay { ticket, vote_revision, since: now.holder, told: false });
-        self.outputs.push_back(Output::Store { ticket, record: Box::new(keeping.record.clone()) });
+        self.outputs
+            .push_back(Output::Store { ticket, record: Box::new(persistence.record.clone()) });
         false
     }
 
@@ -275,9 +276,9 @@ impl NodeCore {
             };
             addresses.extend(address.map(|address| (*id, address)));
         }
-        if addresses != self.keeping.record.addresses {
-            self.keeping.record.addresses = addresses;
-            self.keeping.dirty = true;
+        if addresses != self.persistence.record.addresses {
+            self.persistence.record.addresses = addresses;
+            self.persistence.dirty = true;
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use crate::vocabulary::record::Vote;
 
 #[derive(Clone, Debug, Hash)]
-pub(crate) struct Ledger {
+pub(crate) struct StableVote {
     vote: Vote,
     revision: u64,
     durable_revision: u64,
@@ -17,8 +17,8 @@ pub(crate) struct Ledger {
     under_way: VecDeque<(u64, u64)>,
 }
 
-impl Ledger {
-    /// A ledger of which nothing is known to be durable: what was read may be in the memory of
+impl StableVote {
+    /// A vote of which nothing is known to be durable: what was read may be in the memory of
     /// the machine only, if the process before this one saw its write fail.
     pub(crate) fn new(vote: Vote) -> Self {
         let under_way = VecDeque::from([(1, vote.max_ballot)]);
@@ -66,7 +66,7 @@ impl Ledger {
 }
 
 #[cfg(feature = "simulation")]
-impl Ledger {
+impl StableVote {
     /// See [`super::Election::numbers`].
     pub(crate) fn numbers(&mut self, visit: &mut dyn FnMut(&mut u64)) {
         visit(&mut self.revision);

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::checks::{Invariant, Sender, VoterState};
+use super::foreign_nodes::ForeignNode;
 use super::host::Host;
+use super::interceptor::Kept;
 use super::network::{Fate, Network, Packet};
-use super::postman::Kept;
-use super::strangers::Stranger;
 use super::trace::Happened;
 use super::world::{Happening, Tale, World};
 use crate::election::preemption::PATIENCE;
@@ -27,7 +27,7 @@ const LOOKUP: u64 = 30_000_000;
 impl World {
     /// Drains the outputs of a process, looks at it, and sets its alarm. `repeated` is the
     /// datagram it handled, if it had handled the same before.
-    pub(super) fn settle(&mut self, index: usize, repeated: Option<&Packet>) {
+    pub(super) fn take_effects(&mut self, index: usize, repeated: Option<&Packet>) {
         self.observe(index, repeated);
         self.drain(index);
         if self.hosts[index].running.is_none() {
@@ -79,9 +79,9 @@ impl World {
         let process = running.process;
         self.leadership.ended(process);
         self.voting.holder_down(process);
-        if self.hosts[index].stranger.is_some_and(Stranger::is_twin) {
+        if self.hosts[index].foreign_node.is_some_and(ForeignNode::is_twin) {
             let twin = |host: &Host| {
-                host.running.is_some() && host.stranger.is_some_and(Stranger::is_twin)
+                host.running.is_some() && host.foreign_node.is_some_and(ForeignNode::is_twin)
             };
             if !self.hosts.iter().any(twin) {
                 let memory = self.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease_max));
@@ -91,7 +91,7 @@ impl World {
             self.voting.voter_down(process.id);
         }
         self.promises.process_ended(process);
-        self.courtesy.ended(process);
+        self.deference.ended(process);
     }
 
     fn transmit(&mut self, from: usize, to: SocketAddr, datagram: Vec<u8>) {
@@ -128,8 +128,8 @@ impl World {
             self.coverage.count("datagram to nowhere");
             return;
         };
-        let letter = Kept { to, address, source, packet: Rc::clone(&packet) };
-        if self.intercept(from, &letter) {
+        let envelope = Kept { to, address, source, packet: Rc::clone(&packet) };
+        if self.intercept(from, &envelope) {
             return;
         }
         let fate = self.network.fate(from, to, &packet, &mut self.streams.network);
@@ -184,7 +184,7 @@ impl World {
         };
         let (process, timing) = (sender.process, sender.timing);
         let verdict = self.promises.sent(now, sender, header, message);
-        let polite = self.courtesy.says(now, process, clock.voter, timing, message);
+        let polite = self.deference.says(now, process, clock.voter, timing, message);
         self.judge(verdict.and(polite));
         if let Some(name) = counted_name(message) {
             self.coverage.count(name);
@@ -228,7 +228,7 @@ impl World {
         if event == Event::Founded
             && let Some(process) = self.hosts[index].process()
         {
-            self.courtesy.founded(process);
+            self.deference.founded(process);
         }
         let told = match &event {
             Event::BecameDuck { reason, .. } => {
@@ -247,7 +247,7 @@ impl World {
             && let Some(process) = self.hosts[index].process()
         {
             let now = self.hosts[index].clocks.now(self.now).voter;
-            self.courtesy.stepped_down(process, now);
+            self.deference.stepped_down(process, now);
         }
         if let Event::BecameDuck { reason: DemotionReason::Preempted { by }, .. } = &event {
             self.judge_preemption(index, *by);
@@ -301,7 +301,7 @@ impl World {
             self.leadership.ended(before);
             self.voting.holder_down(before);
             self.promises.process_ended(before);
-            self.courtesy.ended(before);
+            self.deference.ended(before);
         }
         let (lease, term) = (running.core.lease(), running.core.term());
         if term != running.term {
@@ -390,10 +390,10 @@ impl World {
         let counted = if acts { inspection.counted.as_slice() } else { &[] };
         let honest = self.promises.counts(now, process, counted, deadline);
         let ends = counted.iter().map(|(id, until)| (*id, host.clocks.holder_shows(*until)));
-        let twin = host.stranger.is_some_and(Stranger::is_twin);
+        let twin = host.foreign_node.is_some_and(ForeignNode::is_twin);
         let owes = voter_state(host, inspection).filter(|_| !twin);
         if owes.as_ref().is_some_and(|state| state.grant.is_some()) {
-            self.courtesy.grants(process);
+            self.deference.grants(process);
         }
         let kept = self.voting.observe(now, process, owes, ends.collect());
         self.judge(honest.and(kept));

@@ -1,6 +1,6 @@
 //! What is to be sent once this process is dead: a release of everything it ever held.
 //!
-//! Whoever keeps a testament must be certain of the death. Then the voters may be told at once,
+//! Whoever keeps a last will must be certain of the death. Then the voters may be told at once,
 //! and nobody waits for a lease to run out. It names this very process, so a late copy releases
 //! nothing of a later one.
 
@@ -13,56 +13,56 @@ use crate::vocabulary::message::{Message, Release};
 
 /// The number of a release that nobody waits to hear acknowledged. A living process counts its
 /// requests from 1.
-pub(super) const TESTAMENT_SEQUENCE: u64 = 0;
+pub(super) const LAST_WILL_SEQUENCE: u64 = 0;
 
-/// One datagram of a testament, ready to be sent.
+/// One datagram of a last will, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Testament {
+pub struct LastWillDatagram {
     /// The voter's address.
     pub to: SocketAddr,
     /// What to send there.
     pub datagram: Vec<u8>,
 }
 
-/// For whom the last testament was written.
+/// For whom the newest one was written.
 #[derive(Debug, Default)]
-pub(super) struct Heirs {
+pub(super) struct LastWill {
     voters: Vec<(Process, SocketAddr)>,
     withdrawn: bool,
 }
 
 impl NodeCore {
-    /// The testament, whenever it differs from the last one: voters came, moved or restarted.
+    /// The last will, whenever it differs from the one before: voters came, moved or restarted.
     /// An empty one means that nothing is left to release: the node has left by itself.
-    pub fn poll_testament(&mut self) -> Option<Vec<Testament>> {
+    pub fn poll_last_will(&mut self) -> Option<Vec<LastWillDatagram>> {
         if let Some(leaving) = &self.leaving {
             if !leaving.releases() {
                 // What this process held, it still holds: whoever is certain of its death says so.
                 return None;
             }
-            let first = !self.heirs.withdrawn && !self.is_saying_farewell();
-            self.heirs.withdrawn |= first;
+            let first = !self.last_will.withdrawn && !self.is_saying_farewell();
+            self.last_will.withdrawn |= first;
             return first.then(Vec::new);
         }
         let voters: Vec<(Process, SocketAddr)> = self.other_voters();
-        if voters == self.heirs.voters {
+        if voters == self.last_will.voters {
             return None;
         }
         let release = Release { holder: self.me, ballot: 0, all: true, nominee: None };
-        let mut testament = Vec::with_capacity(voters.len());
+        let mut last_will = Vec::with_capacity(voters.len());
         for (voter, address) in &voters {
             let message =
-                Message::Release { sequence: TESTAMENT_SEQUENCE, release: release.clone() };
+                Message::Release { sequence: LAST_WILL_SEQUENCE, release: release.clone() };
             let datagram = self.envelope(Addressee::process(*voter), *address, &message);
-            testament.extend(datagram.map(|datagram| Testament { to: *address, datagram }));
+            last_will.extend(datagram.map(|datagram| LastWillDatagram { to: *address, datagram }));
         }
-        self.heirs.voters = voters;
-        Some(testament)
+        self.last_will.voters = voters;
+        Some(last_will)
     }
 
-    /// The testament is to be written anew: the keys changed.
-    pub(super) fn revoke_testament(&mut self) {
-        self.heirs.voters.clear();
+    /// The last will is to be written anew: the keys changed.
+    pub(super) fn revoke_last_will(&mut self) {
+        self.last_will.voters.clear();
     }
 
     fn other_voters(&self) -> Vec<(Process, SocketAddr)> {

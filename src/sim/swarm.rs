@@ -1,15 +1,15 @@
-//! What a run is about.
+//! Swarms: what a run is about.
 //!
 //! Faults drawn at random from everything hardly ever meet in the one order that a rare bug
-//! needs. So some runs have a theme: a few kinds of fault, in a setting and at a pace in which
-//! one part of the protocol is under strain all the time. A seed draws its theme; a search for
-//! a planted bug may name it.
+//! needs. So a run may leave most of them out: its swarm is a few kinds of fault, in a setting
+//! and at a pace in which one part of the protocol is under strain all the time (A. Groce et al.,
+//! "Swarm Testing", ISSTA 2012). A seed draws its swarm; a search for a mutant may name it.
 
 use super::plan::FaultKind;
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Theme {
+pub enum Swarm {
     /// Anything, at any pace.
     Mixed,
     /// Voters that die and forget faster than they recover.
@@ -23,10 +23,10 @@ pub enum Theme {
     /// Voters that miss whole terms, and others that forget them.
     Amnesia,
     /// Nodes that do not belong: second processes of one id, other clusters, other voters.
-    Strangers,
+    ForeignNodes,
 }
 
-impl Theme {
+impl Swarm {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Mixed,
@@ -35,7 +35,7 @@ impl Theme {
         Self::Duels,
         Self::Leases,
         Self::Amnesia,
-        Self::Strangers,
+        Self::ForeignNodes,
     ];
 
     /// How often seeds draw it: so many times in a hundred.
@@ -44,7 +44,7 @@ impl Theme {
             Self::Mixed => 62,
             Self::Brittle => 14,
             Self::Founding | Self::Leases | Self::Amnesia => 4,
-            Self::Duels | Self::Strangers => 6,
+            Self::Duels | Self::ForeignNodes => 6,
         }
     }
 
@@ -57,15 +57,15 @@ impl Theme {
             Self::Duels => "duels",
             Self::Leases => "leases",
             Self::Amnesia => "amnesia",
-            Self::Strangers => "strangers",
+            Self::ForeignNodes => "foreign nodes",
         }
     }
 
     /// The kinds of fault that a run may meet, and how many times in a thousand it meets each.
     pub(super) fn kinds(self) -> (&'static [FaultKind], u32) {
         use FaultKind::{
-            Crash, DeafOrMute, Flapping, FlippedBits, Freeze, KeeperDies, LeaveForGood, LostRecord,
-            OneWay, Partition, Replay, RotateKeys, StepDown, Stranger, TornWrite,
+            Crash, DeafOrMute, Flapping, FlippedBits, ForeignNode, Freeze, KeeperDies,
+            LeaveForGood, LostRecord, OneWay, Partition, Replay, RotateKeys, StepDown, TornWrite,
         };
         match self {
             Self::Mixed => (&super::plan::FAULT_KINDS, 280),
@@ -77,15 +77,17 @@ impl Theme {
             ),
             Self::Leases => (&[Crash, OneWay, DeafOrMute, StepDown, FlippedBits, RotateKeys], 700),
             Self::Amnesia => (&[LostRecord, Partition, StepDown, Crash], 900),
-            Self::Strangers => (&[Stranger, Stranger, Crash, Partition, LeaveForGood], 700),
+            Self::ForeignNodes => {
+                (&[ForeignNode, ForeignNode, Crash, Partition, LeaveForGood], 700)
+            }
         }
     }
 
-    /// The mean time between two faults, for a lease of so many nanoseconds, if the theme
+    /// The mean time between two faults, for a lease of so many nanoseconds, if the swarm
     /// has its own pace.
     pub(super) fn pace(self, lease: u64) -> Option<(u64, u64)> {
         match self {
-            Self::Mixed | Self::Strangers => None,
+            Self::Mixed | Self::ForeignNodes => None,
             Self::Brittle => Some((lease / 10, lease / 2)),
             Self::Founding => Some((lease / 10, lease / 3)),
             Self::Duels => Some((lease / 20, lease / 5)),
@@ -94,7 +96,7 @@ impl Theme {
         }
     }
 
-    /// The longest that a fault lasts, if the theme has its own bound.
+    /// The longest that a fault lasts, if the swarm has its own bound.
     pub(super) fn length_max(self, lease: u64) -> Option<u64> {
         match self {
             Self::Founding => Some(lease / 12),

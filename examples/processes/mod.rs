@@ -22,7 +22,7 @@ const ADDRESSES: &str = "EXAMPLE_ADDRESSES";
 const FOLDER: &str = "EXAMPLE_FOLDER";
 
 /// The children. Dropping it kills them and removes their folder.
-pub(crate) struct Troop {
+pub(crate) struct Processes {
     children: BTreeMap<usize, Child>,
     addresses: String,
     folder: tempfile::TempDir,
@@ -30,7 +30,7 @@ pub(crate) struct Troop {
     hear: Receiver<(usize, String)>,
 }
 
-impl Troop {
+impl Processes {
     /// Starts all of them.
     pub(crate) fn start() -> io::Result<Self> {
         let sockets = (0..COUNT).map(|_| UdpSocket::bind("127.0.0.1:0"));
@@ -40,11 +40,11 @@ impl Troop {
         drop(sockets);
         let (speak, hear) = channel();
         let folder = tempfile::tempdir()?;
-        let mut troop = Self { children: BTreeMap::new(), addresses, folder, speak, hear };
+        let mut processes = Self { children: BTreeMap::new(), addresses, folder, speak, hear };
         for number in 0..COUNT {
-            troop.spawn(number)?;
+            processes.spawn(number)?;
         }
-        Ok(troop)
+        Ok(processes)
     }
 
     /// Starts one that does not run.
@@ -100,7 +100,7 @@ impl Troop {
     }
 }
 
-impl Drop for Troop {
+impl Drop for Processes {
     fn drop(&mut self) {
         for child in self.children.values_mut() {
             let _ = child.kill();

@@ -1,9 +1,9 @@
-//! Scenarios 28 to 32, 41 and 46: letters that come late, twice, or not at all.
+//! Scenarios 28 to 32, 41 and 46: messages that come late, twice, or not at all.
 
 use std::time::Duration;
 
+use gaggle::sim::interceptor::{Interception, Kind};
 use gaggle::sim::network::{Delay, Weather};
-use gaggle::sim::postman::{Deed, Kind};
 use gaggle::sim::scenario::Scenario;
 
 use crate::golden::check;
@@ -18,7 +18,7 @@ fn s28_late_release_of_an_earlier_tenure() {
     setups[0].eligible = false;
     setups[1].eligible = false;
     let mut story = begun(setups, 3);
-    story.listen(&[Kind::Release]).rule(Deed::Hold, Kind::Release, Some(3), None);
+    story.listen(&[Kind::Release]).rule(Interception::Hold, Kind::Release, Some(3), None);
     story.step_down(3);
     story.until(ms(100), "Duck", &|story| !story.leads(3));
     leads(&mut story, 3);
@@ -28,7 +28,7 @@ fn s28_late_release_of_an_earlier_tenure() {
     };
     let before = granted(&story);
     assert!(before.iter().all(Option::is_some));
-    story.say("the letters of the first tenure arrive").deliver_held();
+    story.say("the messages of the first tenure arrive").deliver_held();
     assert_eq!(granted(&story), before);
     stays(&mut story, 3000);
     assert_eq!(story.terms(), 2);
@@ -45,10 +45,10 @@ fn s30_old_answer_after_newer_requests() {
     };
     story.until(ms(LEASE), "renewal", &|story| !renewed(story));
     story.listen(&[Kind::Grant]);
-    story.rule(Deed::Hold, Kind::Grant, None, Some(3));
+    story.rule(Interception::Hold, Kind::Grant, None, Some(3));
     story.until(ms(LEASE), "renewal", &renewed);
     let sent = story.world.now;
-    story.end_rules().rule(Deed::Lose, Kind::Grant, None, Some(3));
+    story.end_rules().rule(Interception::Lose, Kind::Grant, None, Some(3));
     story.run(usable().as_millis().try_into().unwrap_or(0) - 150);
     story.say("the grants that were held back arrive").deliver_held();
     assert!(story.leads(3), "they count for what is left of them");
@@ -65,15 +65,15 @@ fn vacancy_under_replay(replays: bool) -> (Scenario, Duration) {
     let mut story = reigning(4, 3);
     if replays {
         story.say("the renewals of node 4 are recorded");
-        story.rule(Deed::Copy, Kind::Renewal, Some(4), None);
+        story.rule(Interception::Copy, Kind::Renewal, Some(4), None);
     }
     story.run(5000).end_rules().crash(4);
     let begun = story.world.now;
     if replays {
         story.say("and are sent again for a minute, one each 2 ms");
-        let copies = std::mem::take(&mut story.world.postman.kept);
-        for (at, letter) in (0..30_000).zip(copies.iter().cycle()) {
-            story.world.deliver_kept(letter, at * 2_000_000);
+        let copies = std::mem::take(&mut story.world.interceptor.kept);
+        for (at, envelope) in (0..30_000).zip(copies.iter().cycle()) {
+            story.world.deliver_kept(envelope, at * 2_000_000);
         }
     }
     leads(&mut story, 3);
@@ -99,19 +99,19 @@ fn vacancy_with_a_late_answer(late: bool) -> (Scenario, Duration) {
     setups[..3].iter_mut().for_each(|voter| voter.eligible = false);
     let mut story = begun(setups, 5);
     story.crash(5).run(100);
-    let deed = if late { Deed::Hold } else { Deed::Lose };
-    story.rule(deed, Kind::PollAck, Some(1), Some(4));
+    let interception = if late { Interception::Hold } else { Interception::Lose };
+    story.rule(interception, Kind::PollAck, Some(1), Some(4));
     let ends = |story: &Scenario| story.grant_of(1).is_none_or(|(.., left)| left <= ms(1));
     story.until(ms(LEASE), "vacancy", &ends);
-    let held = std::mem::take(&mut story.world.postman.kept);
+    let held = std::mem::take(&mut story.world.interceptor.kept);
     story.end_rules().listen(&[Kind::Vacancy, Kind::Claim, Kind::Grant]);
-    story.rule(Deed::Hold, Kind::Vacancy, Some(2), Some(4));
-    story.rule(Deed::Lose, Kind::Vacancy, Some(3), Some(4));
+    story.rule(Interception::Hold, Kind::Vacancy, Some(2), Some(4));
+    story.rule(Interception::Lose, Kind::Vacancy, Some(3), Some(4));
     story.run(2);
     assert!(held.is_empty() != late);
     if late {
         story.say("what node 1 said before its notice reaches node 4");
-        held.iter().for_each(|letter| story.world.deliver_kept(letter, 0));
+        held.iter().for_each(|envelope| story.world.deliver_kept(envelope, 0));
         story.run(1);
     } else {
         story.run(1);
@@ -142,7 +142,7 @@ fn s41_hand_over_lost_at_each_message() {
         let mut story = reigning(3, 3);
         story.run(500).listen(&[Kind::Handover, Kind::Release, Kind::Claim, Kind::Grant]);
         if let Some(kind) = kind {
-            story.rule(Deed::Lose, kind, None, None);
+            story.rule(Interception::Lose, kind, None, None);
         }
         story.step_down(3);
         assert!(!story.leads(3), "a Duck before anything leaves");

@@ -13,15 +13,15 @@
 use std::time::Duration;
 
 use super::Election;
-use crate::vocabulary::datagram::Sighting;
+use crate::vocabulary::datagram::LeaderFreshness;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::message::Goose;
-use crate::vocabulary::plant::{self, Plant};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
 
 impl Election {
     /// How lately the Goose was seen, to be told beside gossip; none if that is too long ago.
-    pub fn sighting(&self, now: HolderTime) -> Option<Sighting> {
+    pub fn leader_freshness(&self, now: HolderTime) -> Option<LeaderFreshness> {
         let known = self.view.known()?;
         let age = if known.goose.process == self.me {
             self.lease().filter(|lease| now < lease.deadline)?;
@@ -30,31 +30,37 @@ impl Election {
             now.since(known.confirmed)
         };
         let is_over = known.goose.process != self.me && now >= known.expires;
-        if is_over || age >= self.sighting_lasts() {
+        if is_over || age >= self.leader_freshness_max() {
             return None;
         }
         let age = u16::try_from(age.as_millis()).ok()?;
-        Some(Sighting { term: known.goose.term, age })
+        Some(LeaderFreshness { term: known.goose.term, age })
     }
 
     /// Somebody says that the Goose was seen. Whoever stands by hears of it from the voters
     /// themselves, and better; for all others this is what keeps them from asking.
-    pub fn hear_of_sighting(&mut self, now: HolderTime, sighting: Sighting) {
-        if self.stands_by(now) || plant::is(Plant::SightingsUnheard) {
+    pub fn hear_of_leader_freshness(&mut self, now: HolderTime, leader_freshness: LeaderFreshness) {
+        if self.stands_by(now) || mutant::is(Mutant::LeaderFreshnessUnheard) {
             return;
         }
-        let Some((seen, end)) = self.seen(now, sighting) else { return };
-        if self.view.sight(sighting.term, seen, end) {
+        let Some((seen, end)) = self.seen(now, leader_freshness) else { return };
+        if self.view.sight(leader_freshness.term, seen, end) {
             self.news = self.news.max(seen);
         }
     }
 
     /// A welcome names a Goose. It counts if it also says how lately that was seen: newcomers
     /// that take each other's word for it would keep a dead Goose alive for ever.
-    pub fn hear_in_welcome(&mut self, now: Now, goose: &Goose, sighting: Option<Sighting>) {
-        let sighting = sighting.filter(|sighting| sighting.term == goose.term);
+    pub fn hear_in_welcome(
+        &mut self,
+        now: Now,
+        goose: &Goose,
+        leader_freshness: Option<LeaderFreshness>,
+    ) {
+        let leader_freshness =
+            leader_freshness.filter(|leader_freshness| leader_freshness.term == goose.term);
         let acceptable = goose.term < super::BALLOT_MAX && goose.process != self.me;
-        if let Some((seen, end)) = sighting.and_then(|it| self.seen(now.holder, it))
+        if let Some((seen, end)) = leader_freshness.and_then(|it| self.seen(now.holder, it))
             && acceptable
         {
             // Whoever stands by will know better in a moment.
@@ -81,18 +87,22 @@ impl Election {
     }
 
     /// When the Goose was seen, and until when that counts; none if it is too long ago.
-    fn seen(&self, now: HolderTime, sighting: Sighting) -> Option<(HolderTime, HolderTime)> {
+    fn seen(
+        &self,
+        now: HolderTime,
+        leader_freshness: LeaderFreshness,
+    ) -> Option<(HolderTime, HolderTime)> {
         // Nobody can tell how long it was on its way. What each hand adds bounds the hands that
         // it can go through, and so what is missing: no rumour keeps a dead Goose alive.
-        let age = Duration::from_millis(sighting.age.into()) + self.timing.probe_round_trip;
-        let lasts = self.sighting_lasts();
+        let age = Duration::from_millis(leader_freshness.age.into()) + self.timing.probe_round_trip;
+        let lasts = self.leader_freshness_max();
         let seen = HolderTime(now.0.checked_sub(nanoseconds(age))?);
         (age < lasts).then(|| (seen, seen.plus(lasts)))
     }
 
     /// A rumour that the Goose was seen is believed for so long: as many probe periods as it
     /// takes to reach thousands, twice over.
-    fn sighting_lasts(&self) -> Duration {
+    fn leader_freshness_max(&self) -> Duration {
         self.timing.probe_period * 16
     }
 }

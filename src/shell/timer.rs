@@ -7,13 +7,13 @@
 //! what was sent ([`super::socket`]) were half of its turns of epoll: 78 a second, and 40 without.
 //! Elsewhere the runtime's timer does.
 //!
-//! Assumption: whoever is woken looks at the clock and sets the alarm anew, so that one ring too
-//! many, or a clock that runs a little differently, costs a look and no more.
+//! Assumption: whoever is woken looks at the clock and sets the timer anew, so that one expiry
+//! too many, or a clock that runs a little differently, costs a look and no more.
 
 #[cfg(target_os = "linux")]
-pub(super) use kernel::Alarm;
+pub(super) use kernel::Timer;
 #[cfg(not(target_os = "linux"))]
-pub(super) use runtime::Alarm;
+pub(super) use runtime::Timer;
 
 #[cfg(target_os = "linux")]
 mod kernel {
@@ -30,20 +30,20 @@ mod kernel {
     use super::super::descriptor::watch_input;
     use crate::vocabulary::time::HolderTime;
 
-    /// It may ring so much late. Most inputs leave the next deadline where it was, but for what
+    /// It may expire so much late. Most inputs leave the next deadline where it was, but for what
     /// reading several clocks adds to it, and then there is no need to tell the kernel again.
     const TOLERANCE: Duration = Duration::from_micros(50);
 
     /// See the module.
     #[derive(Debug)]
-    pub(in crate::shell) struct Alarm {
+    pub(in crate::shell) struct Timer {
         timer: AsyncFd<OwnedFd>,
-        /// When it will ring, unless it has.
+        /// When it will expire, unless it has.
         set: Option<HolderTime>,
     }
 
-    impl Alarm {
-        /// An alarm that is not set.
+    impl Timer {
+        /// A timer that is not set.
         ///
         /// # Errors
         /// If the process may open no more descriptors.
@@ -75,7 +75,7 @@ mod kernel {
         }
 
         /// Done when it rings.
-        pub(in crate::shell) async fn rings(&mut self) {
+        pub(in crate::shell) async fn expired(&mut self) {
             // What it counted need not be read: setting it anew forgets it.
             match self.timer.readable().await {
                 Ok(mut ready) => {
@@ -100,10 +100,10 @@ mod runtime {
 
     /// See the module.
     #[derive(Debug)]
-    pub(in crate::shell) struct Alarm(Instant);
+    pub(in crate::shell) struct Timer(Instant);
 
-    impl Alarm {
-        /// An alarm that is not set: it rings at once.
+    impl Timer {
+        /// A timer that is not set: it expires at once.
         #[expect(clippy::unnecessary_wraps, reason = "the kernel's may fail")]
         pub(in crate::shell) fn new() -> io::Result<Self> {
             Ok(Self(Instant::now()))
@@ -115,7 +115,7 @@ mod runtime {
         }
 
         /// Done when it rings.
-        pub(in crate::shell) async fn rings(&self) {
+        pub(in crate::shell) async fn expired(&self) {
             sleep_until(self.0).await;
         }
     }
@@ -128,30 +128,30 @@ mod tests {
     use super::super::clock::Clock;
 
     macro_rules! tests_of {
-        ($name:ident, $alarm:ty) => {
+        ($name:ident, $timer:ty) => {
             /// It rings, never too early, as often as it is set, and not for what it was set to
             /// before.
             #[tokio::test]
             async fn $name() {
-                let mut alarm = <$alarm>::new().unwrap();
+                let mut timer = <$timer>::new().unwrap();
                 for micros in [0, 1, 300, 2_000, 70_000, 1_500] {
                     let pause = Duration::from_micros(micros);
                     let start = Instant::now();
-                    alarm.set(Clock.holder(), Duration::from_secs(3600));
-                    alarm.set(Clock.holder(), Duration::from_nanos(1));
-                    alarm.set(Clock.holder(), pause);
-                    alarm.rings().await;
+                    timer.set(Clock.holder(), Duration::from_secs(3600));
+                    timer.set(Clock.holder(), Duration::from_nanos(1));
+                    timer.set(Clock.holder(), pause);
+                    timer.expired().await;
                     // A ring too many is allowed, and happens if an old one was not heard.
                     while start.elapsed() < pause {
-                        alarm.set(Clock.holder(), pause.saturating_sub(start.elapsed()));
-                        alarm.rings().await;
+                        timer.set(Clock.holder(), pause.saturating_sub(start.elapsed()));
+                        timer.expired().await;
                     }
                 }
                 let again = tokio::time::timeout(Duration::from_millis(50), async {
-                    alarm.set(Clock.holder(), Duration::from_secs(3600));
-                    alarm.rings().await;
-                    alarm.set(Clock.holder(), Duration::from_secs(3600));
-                    alarm.rings().await;
+                    timer.set(Clock.holder(), Duration::from_secs(3600));
+                    timer.expired().await;
+                    timer.set(Clock.holder(), Duration::from_secs(3600));
+                    timer.expired().await;
                 });
                 assert!(again.await.is_err(), "it rang twice without having been set to");
             }
@@ -159,6 +159,6 @@ mod tests {
     }
 
     #[cfg(target_os = "linux")]
-    tests_of!(the_kernels_alarm_rings, super::kernel::Alarm);
-    tests_of!(the_runtimes_alarm_rings, super::runtime::Alarm);
+    tests_of!(the_kernels_timer_expires, super::kernel::Timer);
+    tests_of!(the_runtimes_timer_expires, super::runtime::Timer);
 }
