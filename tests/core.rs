@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use gaggle::node::{NodeCore, Output, StartError, StepDownError};
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
-use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::message::Founding;
+use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};

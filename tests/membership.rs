@@ -10,8 +10,8 @@ use gaggle::sim::action::Action;
 use gaggle::sim::interceptor::{Interception, Kind};
 use gaggle::sim::network::{Blackout, Weather};
 use gaggle::sim::scenario::Scenario;
-use gaggle::vocabulary::details::{Details, Tags};
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::metadata::{Metadata, Tags};
 use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::timing::Profile;
@@ -352,20 +352,20 @@ fn tagged(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
 }
 
 /// What a node knows of another one.
-fn details(story: &Scenario, by: u64, about: u64) -> Option<Details> {
+fn metadata(story: &Scenario, by: u64, about: u64) -> Option<Metadata> {
     let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
     let snapshot = host.running.as_ref()?.core.snapshot();
     let member = snapshot.members.iter().find(|member| member.id.number() == about)?;
-    member.details.as_deref().cloned()
+    member.metadata.as_deref().cloned()
 }
 
 /// Whether each of these nodes knows what all of them say of themselves.
 fn is_described(story: &Scenario, nodes: &[u64]) -> bool {
     let says = |number: u64| {
         let setup = &story.world.hosts[usize::try_from(number).unwrap() - 1].setup;
-        Some(Details { http: setup.http, tags: setup.tags.clone() })
+        Some(Metadata { http: setup.http, tags: setup.tags.clone() })
     };
-    nodes.iter().all(|by| nodes.iter().all(|about| details(story, *by, *about) == says(*about)))
+    nodes.iter().all(|by| nodes.iter().all(|about| metadata(story, *by, *about) == says(*about)))
 }
 
 fn asked(story: &Scenario) -> u64 {
@@ -405,7 +405,7 @@ fn another_process_has_other_tags_and_nobody_takes_the_old_ones_for_them() {
         let snapshot = host.core.snapshot();
         let member = snapshot.members.iter().find(|member| member.id.number() == 5).unwrap();
         let is_new = Some(member.boot) == process.map(|process| process.boot);
-        let old = member.details.as_ref().is_some_and(|details| details.tags == tags_of(5));
+        let old = member.metadata.as_ref().is_some_and(|metadata| metadata.tags == tags_of(5));
         assert!(!is_new || !old, "old tags on a new process");
         story.run(1);
     }
@@ -428,7 +428,7 @@ fn nothing_is_asked_while_nothing_is_lacking() {
 #[test]
 fn whoever_never_answers_is_asked_ever_more_seldom() {
     let mut story = tagged(4, 3, None);
-    story.rule(Interception::Lose, Kind::Details, None, None);
+    story.rule(Interception::Lose, Kind::Metadata, None, None);
     story.start(&[1, 2, 3]).run(60_000);
     let before = asked(&story);
     assert!(before < 3 * 24, "{before} questions in a minute");

@@ -11,13 +11,13 @@ use gaggle::node::{NodeCore, Output};
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
-use gaggle::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{
     Acquire, AcquireKind, Assurance, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
     Release, Standing, VoterStatus, Welcome,
 };
+use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::seal::{self, KeyRing};
 use gaggle::vocabulary::setup::Setup;
@@ -247,8 +247,8 @@ fn kind(message: &Message) -> &'static str {
         Message::Vacant(_) => "vacant",
         Message::Announce(_) => "announce",
         Message::LaterStart { .. } => "later start",
-        Message::DetailsQuery(_) => "details query",
-        Message::DetailsReply(_) => "details reply",
+        Message::MetadataQuery(_) => "details query",
+        Message::MetadataReply(_) => "details reply",
     }
 }
 
@@ -527,10 +527,10 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
         Message::Vacant(status),
         Message::Announce(goose),
         Message::LaterStart { start: u64::MAX },
-        Message::DetailsQuery(DetailsQuery { nonce: 1, wanted: vec![to.0.id], more: true }),
-        Message::DetailsReply(DetailsReply {
+        Message::MetadataQuery(MetadataQuery { nonce: 1, wanted: vec![to.0.id], more: true }),
+        Message::MetadataReply(MetadataReply {
             nonce: 1,
-            entries: vec![(source, Details::default())],
+            entries: vec![(source, Metadata::default())],
         }),
     ];
     let own = MemberIdentity::new(to.0, to.1, true);

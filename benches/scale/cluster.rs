@@ -7,8 +7,8 @@ use gaggle::sim::tally::{Opinion, Traffic};
 use gaggle::sim::trace::TraceDepth;
 use gaggle::sim::world::World;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
-use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::HolderTime;
 use gaggle::vocabulary::timing::{Profile, Timing};
@@ -84,7 +84,7 @@ impl Cluster {
         let mut running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
         running.all(|running| {
             let members = running.core.snapshot().members;
-            members.iter().all(|member| member.details.is_some() || !member.state.is_present())
+            members.iter().all(|member| member.metadata.is_some() || !member.state.is_present())
         })
     }
 

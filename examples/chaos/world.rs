@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
-use gaggle::vocabulary::details::Tags;
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::timing::{Profile, Timing};
 

@@ -20,10 +20,10 @@ use super::{CommandError, Exit, print, runtime};
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
 use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
-use crate::shell::http::past::{HistoryView, TermView};
+use crate::shell::http::history::{HistoryView, TermView};
 use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VoterView, VotersView};
-use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::time::milliseconds;
 
 /// `gaggle status`

@@ -16,8 +16,8 @@ use super::find_node::node_to_ask;
 use super::table::{self, colour_allowed};
 use super::{Audience, CommandError, Exit, print, runtime};
 use crate::shell::http::client::{self, NodeUrl, Question};
-use crate::shell::http::listen::{Listener, Received};
-use crate::shell::http::past::EventView;
+use crate::shell::http::history::EventView;
+use crate::shell::http::sse_client::{Listener, Received};
 use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VotersView};
 
 /// A node that is gone is tried again after this.

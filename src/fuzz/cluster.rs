@@ -13,9 +13,9 @@ use crate::membership::Membership;
 use crate::node::{NodeCore, Output};
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
-use crate::vocabulary::details::Tags;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::Message;
+use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::record::{Disk, Record};
 use crate::vocabulary::seal::{self, KeyRing};
 use crate::vocabulary::setup::Setup;
@@ -363,7 +363,7 @@ impl Cluster {
             let plain = datagram::decode(&envelope.plain);
             self.captured.push_back(envelope);
             // Whoever is never answered goes on asking, so that answers can be forged.
-            if matches!(plain, Ok((_, Message::DetailsReply(_)))) {
+            if matches!(plain, Ok((_, Message::MetadataReply(_)))) {
                 return;
             }
         }
@@ -383,7 +383,7 @@ impl Cluster {
                 self.broken = Some(format!("I6: {grant:?} was sent, but durable is {vote:?}"));
             }
         }
-        if let Message::DetailsQuery(query) = &message {
+        if let Message::MetadataQuery(query) = &message {
             self.asked = Some((to, query.nonce));
         }
         // Old news is of no use to whoever forges an answer, and there are many strangers.

@@ -500,7 +500,7 @@ fn kind_of(message: &Message) -> &'static str {
         Message::Vacant(_) => "4 taken in: vacant",
         Message::Announce(_) => "4 taken in: announce",
         Message::LaterStart { .. } => "4 taken in: later start",
-        Message::DetailsQuery(_) => "4 taken in: details query",
-        Message::DetailsReply(_) => "4 taken in: details reply",
+        Message::MetadataQuery(_) => "4 taken in: details query",
+        Message::MetadataReply(_) => "4 taken in: details reply",
     }
 }

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::bytes::Reader;
 use super::cluster::{Cluster, address};
 use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
-use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply, Tags};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::{
     Acquire, AcquireKind, Assurance, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll,
     PollAck, RecordReport, Release, Standing, VoterStatus, Welcome,
 };
+use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
 use crate::vocabulary::timing::{Profile, Timing};
 
 /// Whoever forges.
@@ -94,19 +94,19 @@ impl Forger<'_> {
             _ => match reader.byte() % 4 {
                 0 => Message::Announce(self.goose(reader)),
                 1 | 3 => Message::Vacant(self.status(reader)),
-                _ => self.details(reader),
+                _ => self.metadata(reader),
             },
         }
     }
 
     /// A question for details, or an answer to the last one of the subject.
-    fn details(&self, reader: &mut Reader<'_>) -> Message {
+    fn metadata(&self, reader: &mut Reader<'_>) -> Message {
         let choice = reader.byte();
         let count = choice % 40;
         if choice & 1 > 0 {
             let wanted = (0..count).map(|_| self.process(reader).id).collect();
             let nonce = reader.number(1);
-            return Message::DetailsQuery(DetailsQuery { nonce, wanted, more: choice & 2 > 0 });
+            return Message::MetadataQuery(MetadataQuery { nonce, wanted, more: choice & 2 > 0 });
         }
         let asked = self.cluster.asked.filter(|(partner, _)| *partner == self.from);
         let asked = asked.map_or(0, |(_, nonce)| nonce);
@@ -114,10 +114,10 @@ impl Forger<'_> {
             let value = "v".repeat(usize::from(reader.byte() % 65));
             let tags = Tags::new([("zone", value.as_str())]).unwrap_or_default();
             let http = (reader.byte() & 1 > 0).then_some(self.from);
-            (self.process(reader), Details { http, tags })
+            (self.process(reader), Metadata { http, tags })
         };
         let entries = (0..count % 16).map(|_| entry(reader)).collect();
-        Message::DetailsReply(DetailsReply { nonce: reader.number(asked), entries })
+        Message::MetadataReply(MetadataReply { nonce: reader.number(asked), entries })
     }
 
     fn asked(&self) -> (u64, u64) {

@@ -93,10 +93,11 @@ pub struct Member {
 
 impl Member {
     pub(super) fn of(view: &MemberView) -> Self {
-        let MemberView { id, address, eligible, state, details, .. } = view;
+        let MemberView { id, address, eligible, state, metadata, .. } = view;
         let (id, address, eligible) = (*id, *address, *eligible);
-        let http = details.as_ref().and_then(|details| details.http);
-        let tags = details.as_ref().map(|details| details.tags.clone().into()).unwrap_or_default();
+        let http = metadata.as_ref().and_then(|metadata| metadata.http);
+        let tags =
+            metadata.as_ref().map(|metadata| metadata.tags.clone().into()).unwrap_or_default();
         Self { id, address, eligible, state: MemberState::of(*state), http, tags }
     }
 }

@@ -15,8 +15,8 @@ use bytes::{Buf, BufMut};
 use foca::{Codec, Header, Member, Message, State};
 use serde::{Deserialize, Serialize};
 
+use super::broadcast::Broadcast;
 use super::identity::MemberIdentity;
-use super::news::News;
 use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::identity::Process;
 
@@ -154,7 +154,7 @@ pub(super) fn death_notice(
 pub(super) fn bearing(
     own: &MemberIdentity,
     to: &MemberIdentity,
-    news: &News,
+    news: &Broadcast,
 ) -> Result<Vec<u8>, CodecError> {
     let mut packet = Vec::with_capacity(128);
     codec::encode_into(&prefix(own, 0, to, Message::Broadcast), &mut packet)?;

@@ -1,29 +1,28 @@
 //! Membership: who is probably alive, by SWIM gossip.
 //!
 //! SWIM (Das, Gupta, Motivala 2002) is foca's; this module gives it an identity, a codec, one
-//! timer queue and a view by node id, and mends what it leaves broken (`mends.rs`). All it says
+//! timer queue and a view by node id, and mends what it leaves broken (`repair.rs`). All it says
 //! is a hint: the election works, only less well informed, whatever membership believes.
 //!
 //! Assumptions: packets were checked to come from a node of this cluster; time is the holder
 //! clock; whoever drives it calls [`Membership::handle_timeout`] at
 //! [`Membership::next_deadline`], for a timer that is never delivered stalls the library.
 
+mod broadcast;
 mod capacity;
 mod codec;
-mod details;
-mod exchange;
 mod filter;
-mod forgotten;
 pub mod identity;
-mod list;
-mod mends;
-mod news;
+mod member_list;
+mod members_by_id;
+mod metadata;
 mod parameters;
-mod reconciliation;
-mod roster;
+mod push_pull;
+mod repair;
 pub mod seeding;
+mod swim_members;
 mod timers;
-mod view;
+mod tombstones;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -43,15 +42,15 @@ use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use broadcast::{Broadcast, Listener};
 use capacity::{CROWDED, MEMBERS_MAX};
 use codec::GossipCodec;
-pub use forgotten::ForgetError;
 use identity::MemberIdentity;
-use news::{Listener, News};
-use reconciliation::Reconciliation;
-use roster::Roster;
+use members_by_id::MembersById;
+use push_pull::PushPull;
+use swim_members::SwimMembers;
 use timers::Timers;
-use view::View;
+pub use tombstones::ForgetError;
 
 /// In a large cluster the view is brought up to date this often at most.
 const UPDATE_LEAST: Duration = Duration::from_millis(100);
@@ -122,17 +121,17 @@ pub struct Membership {
     timers: Timers,
     timing: Timing,
     codec: GossipCodec,
-    view: View,
-    roster: Roster,
-    reconciliation: Reconciliation,
+    view: MembersById,
+    swim_members: SwimMembers,
+    push_pull: PushPull,
     last_update: HolderTime,
     connected: bool,
-    notices: mends::Notices,
+    notices: repair::Notices,
     refused: u64,
-    graveyard: forgotten::Graveyard,
-    rounds: details::Rounds,
-    buddies: mends::BuddyNotices,
-    isolation: mends::Isolation,
+    tombstones: tombstones::Tombstones,
+    rounds: metadata::Rounds,
+    buddies: repair::BuddyNotices,
+    isolation: repair::Isolation,
     last_received: HolderTime,
     /// The timer of gossip, while there is nothing to gossip: an idle node sleeps.
     parked: Option<Timer<MemberIdentity>>,
@@ -140,8 +139,8 @@ pub struct Membership {
     left: bool,
     next_error: HolderTime,
     scaled_for: u32,
-    heard: Receiver<News>,
-    hear: Sender<News>,
+    heard: Receiver<Broadcast>,
+    hear: Sender<Broadcast>,
     random: ChaCha8Rng,
     outputs: VecDeque<MembershipOutput>,
 }
@@ -159,17 +158,17 @@ impl Membership {
             timers: Timers::default(),
             timing: timing.clone(),
             codec,
-            view: View::new(identity),
-            roster: Roster::default(),
-            reconciliation: Reconciliation::new(timing.probe_round_trip),
+            view: MembersById::new(identity),
+            swim_members: SwimMembers::default(),
+            push_pull: PushPull::new(timing.probe_round_trip),
             last_update: HolderTime(0),
             connected: false,
-            notices: mends::Notices::default(),
+            notices: repair::Notices::default(),
             refused: 0,
-            graveyard: forgotten::Graveyard::default(),
-            rounds: details::Rounds::new(&mut random),
-            buddies: mends::BuddyNotices::default(),
-            isolation: mends::Isolation::default(),
+            tombstones: tombstones::Tombstones::default(),
+            rounds: metadata::Rounds::new(&mut random),
+            buddies: repair::BuddyNotices::default(),
+            isolation: repair::Isolation::default(),
             last_received: HolderTime(0),
             parked: None,
             has_announced: false,
@@ -194,16 +193,16 @@ impl Membership {
             self.start_anew(now, before);
         }
         self.last_received = now;
-        if reconciliation::is_exchange(packet) {
+        if push_pull::is_exchange(packet) {
             return self.handle_exchange(now, sender, packet);
         }
         let Some(packet) = self.without_forgotten(now, sender, packet) else { return };
         let own = *self.foca.identity();
         let is_news = |member: &Member<MemberIdentity>| {
-            member.id().address == own.address || self.roster.is_news(member)
+            member.id().address == own.address || self.swim_members.is_news(member)
         };
-        let is_known = |address| self.roster.knows(address);
-        let admitted = capacity::admit(&packet, self.roster.size(), is_known, is_news);
+        let is_known = |address| self.swim_members.knows(address);
+        let admitted = capacity::admit(&packet, self.swim_members.size(), is_known, is_news);
         self.refused += admitted.refused;
         let Some(packet) = admitted.packet else { return };
         self.codec.expect(sender, own);
@@ -238,7 +237,7 @@ impl Membership {
 
     /// Makes room, if it is scarce.
     fn forget_the_longest_dead(&mut self, now: HolderTime) {
-        while self.roster.size() > CROWDED
+        while self.swim_members.size() > CROWDED
             && let Some(removal) = self.timers.pop_removal()
         {
             self.deliver(now, removal);
@@ -259,8 +258,8 @@ impl Membership {
 
     /// The kind of a packet in words, for whoever watches; none if it is not sound.
     pub fn kind(packet: &[u8]) -> Option<String> {
-        if reconciliation::is_exchange(packet) {
-            return reconciliation::kind(packet).map(str::to_owned);
+        if push_pull::is_exchange(packet) {
+            return push_pull::kind(packet).map(str::to_owned);
         }
         codec::message_of(packet).map(|message| format!("{message:?}"))
     }
@@ -285,7 +284,7 @@ impl Membership {
             return;
         }
         let gated = self.isolation.gates(self.last_received, now);
-        if !mends::permits(&timer, &self.roster, gated) {
+        if !repair::permits(&timer, &self.swim_members, gated) {
             return;
         }
         if let Timer::RemoveDown(member) = timer {
@@ -299,7 +298,7 @@ impl Membership {
     /// Mend 2.
     fn tell_suspects(&mut self, now: HolderTime) {
         while let Some((suspect, incarnation)) = self.buddies.pop_due(now) {
-            if !mends::is_still_suspected(&suspect, incarnation, &self.roster) {
+            if !repair::is_still_suspected(&suspect, incarnation, &self.swim_members) {
                 continue;
             }
             let own = self.foca.identity();
@@ -318,10 +317,9 @@ impl Membership {
         } else {
             HolderTime::NEVER
         };
-        let reconciliation =
-            if self.left { HolderTime::NEVER } else { self.reconciliation.next_deadline() };
+        let push_pull = if self.left { HolderTime::NEVER } else { self.push_pull.next_deadline() };
         let timers = self.timers.next_deadline().min(self.buddies.next_deadline());
-        timers.min(update).min(reconciliation).min(self.rounds.next_deadline())
+        timers.min(update).min(push_pull).min(self.rounds.next_deadline())
     }
 
     /// Makes itself known to a member whose identity came with a welcome.
@@ -379,13 +377,14 @@ impl Membership {
     /// Whether somebody is at this address, as far as gossip knows.
     pub fn is_present(&self, address: SocketAddr) -> bool {
         let own = self.foca.identity().address;
-        address == own || self.roster.at(address).is_some_and(|it| it.state() != foca::State::Down)
+        address == own
+            || self.swim_members.at(address).is_some_and(|it| it.state() != foca::State::Down)
     }
 
     /// Lets gossip spread who is Goose.
     pub fn broadcast_goose(&mut self, now: HolderTime, goose: &Goose) {
         // An older term than one heard already is not spread; that is no error.
-        let _ = self.foca.add_broadcast(&News::Goose(goose.clone()).encode());
+        let _ = self.foca.add_broadcast(&Broadcast::Goose(goose.clone()).encode());
         self.hear(now);
         // What this node says of itself is no news to it.
         self.outputs
@@ -463,8 +462,8 @@ impl Membership {
             TableSize { name: "members", size: known, size_max: MEMBERS_MAX },
             TableSize {
                 name: "forgotten",
-                size: self.graveyard.len(),
-                size_max: forgotten::FORGOTTEN_MAX,
+                size: self.tombstones.len(),
+                size_max: tombstones::FORGOTTEN_MAX,
             },
             TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
         ]
@@ -505,8 +504,10 @@ impl Membership {
     fn hear(&mut self, now: HolderTime) {
         while let Ok(news) = self.heard.try_recv() {
             match news {
-                News::Goose(goose) => self.outputs.push_back(MembershipOutput::GooseHint(goose)),
-                News::Forgotten(tombstone) => self.lay_to_rest(now, tombstone),
+                Broadcast::Goose(goose) => {
+                    self.outputs.push_back(MembershipOutput::GooseHint(goose))
+                }
+                Broadcast::Forgotten(tombstone) => self.lay_to_rest(now, tombstone),
             }
         }
     }
@@ -525,12 +526,12 @@ impl Membership {
             }
             OwnedNotification::Active => {
                 self.connected = true;
-                self.reconciliation.begin(now, self.random.random_range(0.0..1.0));
+                self.push_pull.begin(now, self.random.random_range(0.0..1.0));
                 self.outputs.push_back(MembershipOutput::Connected);
             }
             OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
                 self.connected = false;
-                self.reconciliation.end();
+                self.push_pull.end();
                 self.outputs.push_back(MembershipOutput::Disconnected);
             }
         }
@@ -542,12 +543,12 @@ impl Membership {
             return;
         }
         self.last_update = now;
-        let changes = self.view.update(&self.roster);
+        let changes = self.view.update(&self.swim_members);
         if !changes.is_empty() {
             self.plan_round(now);
         }
         for change in changes {
-            let view::Change { id, address, state } = change;
+            let members_by_id::Change { id, address, state } = change;
             self.outputs.push_back(match state {
                 Some(state) => MembershipOutput::MemberChanged { id, address, state },
                 None => MembershipOutput::MemberForgotten { id, address },
@@ -573,7 +574,7 @@ fn library(
     identity: MemberIdentity,
     timing: &Timing,
     members: usize,
-    (codec, hear, random): (&GossipCodec, &Sender<News>, &mut ChaCha8Rng),
+    (codec, hear, random): (&GossipCodec, &Sender<Broadcast>, &mut ChaCha8Rng),
 ) -> Library {
     let listener = Listener::new(hear.clone());
     let parameters = parameters::parameters(timing, members);

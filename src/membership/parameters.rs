@@ -42,7 +42,7 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
         max_packet_size: count(GOSSIP_SIZE_MAX),
         // Whoever is wrongly declared down must learn of it, or it stays down for ever.
         notify_down_members: true,
-        // What gossip missed is found by comparing digests (see `reconciliation.rs`). This is for
+        // What gossip missed is found by comparing digests (see `push_pull.rs`). This is for
         // whoever cannot ask: an announcement alone reaches a later process of a member, or one
         // that is taken for another, and makes it ask back. Without it one of a thousand bad
         // days ended with a node that nobody let in.

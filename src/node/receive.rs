@@ -88,12 +88,13 @@ impl NodeCore {
         let sender = header.sender;
         match &message {
             Message::Join(join) => {
-                if self.genesis.is_none() && header.genesis != 0 {
-                    // Whoever asks knows more than this node does.
-                    self.ask_back(now, from);
-                }
                 // Whoever was told otherwise of this cluster learns from the answer in what.
                 let verdict = self.check_genesis(&header, true);
+                if verdict.is_err() && header.genesis != 0 {
+                    // And so does this node, which may know less than whoever asks, and no
+                    // address at which that is heard.
+                    self.ask_back(now, from);
+                }
                 let answered = self.welcome(now, from, sender, join);
                 if answered != Err(Reject::Malformed) {
                     self.tell_later_start(now, from, sender);
@@ -153,15 +154,15 @@ impl NodeCore {
             self.membership.handle_gossip(now.holder, header.sender, packet);
             return Ok(());
         }
-        if let Message::DetailsQuery(query) = message {
+        if let Message::MetadataQuery(query) = message {
             // Whoever is no member, or asks for what is not known here, gets no answer.
             if let Some(reply) = self.membership.answer(header.sender, query) {
-                let reply = Message::DetailsReply(reply);
+                let reply = Message::MetadataReply(reply);
                 self.transmit(Addressee::process(header.sender), from, &reply);
             }
             return Ok(());
         }
-        if let Message::DetailsReply(reply) = message {
+        if let Message::MetadataReply(reply) = message {
             let expected = self.membership.take_answer(now.holder, header.sender, reply);
             return if expected { Ok(()) } else { Err(Reject::Unexpected) };
         }

@@ -21,10 +21,10 @@ use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
-use crate::vocabulary::details::Details;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Boot, Process};
 use crate::vocabulary::message::Assurance;
+use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::record::{Disk, Record, Vote};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Counters;
@@ -54,7 +54,7 @@ impl NodeCore {
 
         let identity = MemberIdentity::new(me, setup.address, setup.eligible);
         let mut membership = Membership::new(identity, &setup.timing, entropy(&mut random));
-        membership.describe(Details { http: setup.http, tags: setup.tags.clone() });
+        membership.describe(Metadata { http: setup.http, tags: setup.tags.clone() });
         let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
         let mut addresses = Addresses::default();
         let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();

@@ -18,11 +18,11 @@ use super::NodeCore;
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::vocabulary::datagram::{Addressee, Header};
-use crate::vocabulary::details::Details;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Message;
+use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now};
 
@@ -102,7 +102,7 @@ impl NodeCore {
         self.persistence.note_start(self.me.boot.start);
         let identity = MemberIdentity::new(self.me, self.setup.address, self.setup.eligible);
         self.membership = Membership::new(identity, &self.setup.timing, self.joining.entropy());
-        self.membership.describe(Details { http: self.setup.http, tags: self.setup.tags.clone() });
+        self.membership.describe(Metadata { http: self.setup.http, tags: self.setup.tags.clone() });
         self.begin_election_anew(now);
         self.event(Event::TookLaterStart { process: self.me });
         let nonce = self.seeding.question();

@@ -399,7 +399,7 @@ mod tests {
         let boot = Boot { start, nonce: 7 };
         let address = "127.0.0.1:8001".parse().unwrap();
         let member =
-            MemberView { id: id(number), address, boot, eligible: true, state, details: None };
+            MemberView { id: id(number), address, boot, eligible: true, state, metadata: None };
         vec![member]
     }
 

@@ -351,6 +351,7 @@ impl World {
             self.voting.leads(process, term);
         }
         let late = running.decided.is_some();
+        self.leadership.twins = self.now < self.twins_until;
         let verdict = self.leadership.observe_late(self.now, process, lease, late);
         self.judge(verdict);
         let Some((_, end)) = lease.filter(|(_, end)| *end > self.now) else { return };
@@ -447,8 +448,8 @@ fn counted_name(message: &Message) -> Option<&'static str> {
         Message::Vacant(_) => "vacancy notice",
         Message::Welcome(_) => "welcome",
         Message::Probe { .. } => "leader probe",
-        Message::DetailsQuery(_) => "details query",
-        Message::DetailsReply(_) => "details reply",
+        Message::MetadataQuery(_) => "details query",
+        Message::MetadataReply(_) => "details reply",
         _ => return None,
     })
 }

@@ -33,7 +33,7 @@ pub enum Kind {
     /// A voter says that its vote is free.
     Vacancy,
     /// A member asks for details of others, or answers.
-    Details,
+    Metadata,
     /// All others.
     Other,
 }
@@ -51,7 +51,7 @@ impl Kind {
             Message::Release { .. } => Self::Release,
             Message::Handover(_) => Self::Handover,
             Message::Vacant(_) => Self::Vacancy,
-            Message::DetailsQuery(_) | Message::DetailsReply(_) => Self::Details,
+            Message::MetadataQuery(_) | Message::MetadataReply(_) => Self::Metadata,
             _ => Self::Other,
         }
     }

@@ -41,8 +41,8 @@ fn is_of_membership(message: &Message) -> bool {
         Message::Gossip(_)
             | Message::Join(_)
             | Message::Welcome(_)
-            | Message::DetailsQuery(_)
-            | Message::DetailsReply(_)
+            | Message::MetadataQuery(_)
+            | Message::MetadataReply(_)
     )
 }
 

@@ -32,7 +32,8 @@ impl World {
         let Some(lease) = running.core.lease() else { return Ok(None) };
         let ending = running.core.ending();
         if let Err(refused) = running.core.begin_work(now, lease.term) {
-            // Whatever was due meanwhile is done all the same.
+            // Whatever was due meanwhile is done all the same, and shown before it is.
+            self.observe(index, None);
             self.drain(index);
             return Err(refused);
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::configuration::{Configuration, ConfigurationStamp, Genesis};
-use super::details::{DetailsQuery, DetailsReply};
 use super::identity::{Boot, NodeId, Process};
+use super::metadata::{MetadataQuery, MetadataReply};
 
 /// One datagram's content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,9 +67,9 @@ pub enum Message {
         start: u64,
     },
     /// A member asks for what people want to know of others.
-    DetailsQuery(DetailsQuery),
-    /// The answer to a [`Message::DetailsQuery`].
-    DetailsReply(DetailsReply),
+    MetadataQuery(MetadataQuery),
+    /// The answer to a [`Message::MetadataQuery`].
+    MetadataReply(MetadataReply),
 }
 
 /// See [`Message::Join`].

@@ -7,13 +7,13 @@
 pub mod codec;
 pub mod configuration;
 pub mod datagram;
-pub mod details;
 pub mod endurance;
 pub mod event;
 pub mod histogram;
 pub mod identity;
 pub mod inspection;
 pub mod message;
+pub mod metadata;
 pub mod mutant;
 pub mod record;
 pub mod seal;

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::configuration::{ClusterName, VoterSet};
-use super::details::Tags;
 use super::identity::NodeId;
+use super::metadata::Tags;
 use super::seal::KeyRing;
 use super::timing::Timing;
 

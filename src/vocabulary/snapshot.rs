@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use super::configuration::{ClusterName, Configuration};
 use super::datagram::Reject;
-use super::details::{Details, Tags};
 use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
 use super::message::Goose;
+use super::metadata::{Metadata, Tags};
 use super::time::HolderTime;
 use super::work::EndOfWork;
 
@@ -168,7 +168,7 @@ pub struct MemberView {
     /// What gossip says of it.
     pub state: MemberState,
     /// What people want to know of it; none until this node has asked somebody who knows.
-    pub details: Option<Arc<Details>>,
+    pub metadata: Option<Arc<Metadata>>,
 }
 
 /// What gossip says of a member. A hint: the election never relies on it.

@@ -195,6 +195,20 @@ fn a_witness_whose_clock_is_behind(ephemeral: bool) -> (Scenario, bool) {
     (story, led)
 }
 
+/// A voter that keeps no record takes its cluster to keep none, and the only seed that it was
+/// given is gone. The two others, which do keep theirs, know where it is: it learns from their
+/// questions whom to ask.
+#[test]
+fn a_voter_whose_seeds_are_gone_asks_those_that_ask_it() {
+    let mut setups = setups(4, 3);
+    setups[2].seeds = vec!["node-4:7000".to_owned()];
+    setups[2].voter_addresses.clear();
+    let mut story = Scenario::with_setups(1, setups);
+    story.world.hosts[2].disk = SimulatedDisk::new(true);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
+}
+
 /// Two voters on empty disks wait for a third, over a line that is slow and delivers some twice:
 /// each asks at once when the other shows itself, and that question is not answered with another
 /// each time.

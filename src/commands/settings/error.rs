@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::HOOK_TIMEOUT_MAX;
 use crate::shell::http::admin::TokenError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
-use crate::vocabulary::details::TagError;
 use crate::vocabulary::identity::{NodeId, NodeIdError};
+use crate::vocabulary::metadata::TagError;
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::TimingError;
 

@@ -24,12 +24,12 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::admin::Peer;
+use super::bare_refusal::Stream;
 use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
-use super::recent::RecentStatus;
-use super::refusal::Stream;
 use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
-use super::stream::{Activity, EventBody, Place, Surroundings};
+use super::sse::{Activity, EventBody, Place, Surroundings};
+use super::status_cache::RecentStatus;
 use super::views::Moment;
 use super::{NodeView, Options};
 use crate::shell::history::History;

@@ -27,20 +27,20 @@ use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
 
 pub mod admin;
+mod bare_refusal;
 pub mod client;
 mod connection;
 mod control;
-pub mod listen;
+pub mod history;
 mod metrics;
 mod page;
-pub mod past;
 mod problem;
 pub mod query;
-pub mod recent;
-mod refusal;
 pub mod routes;
 mod server;
-mod stream;
+mod sse;
+pub mod sse_client;
+pub mod status_cache;
 #[cfg(test)]
 mod tests;
 pub mod views;

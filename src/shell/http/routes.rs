@@ -14,9 +14,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::admin::{self, Peer, Token};
+use super::history;
 use super::metrics;
 use super::page;
-use super::past;
 use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
 use super::views::{Moment, Role};
@@ -173,7 +173,7 @@ fn read(request: Request<'_>, path: &str, moment: &Moment<'_>) -> Response<Bytes
         "/v1/goose" => |_, moment| moment.goose().map_or_else(no_goose, |view| json(&view)),
         "/v1/members" => |_, moment| json(&moment.members()),
         "/v1/voters" => |_, moment| moment.voters().map_or_else(no_voters, |view| json(&view)),
-        "/v1/history" => |_, moment| json(&past::history(moment.history, moment.now)),
+        "/v1/history" => |_, moment| json(&history::history(moment.history, moment.now)),
         "/v1/events" => |_, _| stream_head(Bytes::new()),
         "/metrics" => metrics,
         "/dashboard.css" => |_, _| part_of_page("text/css; charset=utf-8", page::STYLE),

@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::admin::Peer;
 use super::connection::Connection;
 use super::control::ControlListener;
-use super::recent::RecentStatus;
+use super::status_cache::RecentStatus;
 use super::{NodeView, Options, ServeError};
 use crate::shell::control_socket::ControlSocket;
 use crate::shell::history::History;

@@ -453,8 +453,8 @@ impl<'a> Moment<'a> {
             } else {
                 Role::Duck
             },
-            http: member.details.as_ref().and_then(|details| details.http),
-            tags: member.details.as_ref().map(|details| details.tags.clone().into()),
+            http: member.metadata.as_ref().and_then(|metadata| metadata.http),
+            tags: member.metadata.as_ref().map(|metadata| metadata.tags.clone().into()),
         };
         MembersView { members: self.snapshot.members.iter().map(view).collect() }
     }

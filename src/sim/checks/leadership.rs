@@ -20,6 +20,8 @@ struct Reign {
 struct Tenure {
     holder: Process,
     over: bool,
+    /// It began while a voter was two processes: its number is no promise.
+    void: bool,
 }
 
 /// See the module.
@@ -27,6 +29,8 @@ struct Tenure {
 pub struct Leadership {
     reigns: BTreeMap<Process, Reign>,
     terms: BTreeMap<u64, Tenure>,
+    /// Whether a voter is two processes at present.
+    pub twins: bool,
 }
 
 impl Leadership {
@@ -65,7 +69,7 @@ impl Leadership {
         let mut verdict = self.check_overlap(at, process, term);
         if began {
             verdict = verdict.and(self.check_term(at, process, term));
-            self.terms.insert(term, Tenure { holder: process, over: false });
+            self.terms.insert(term, Tenure { holder: process, over: false, void: self.twins });
         }
         // Noted even if it is wrong: where that is excused, it is so once and for all.
         self.reigns.insert(process, Reign { term, end });
@@ -98,7 +102,9 @@ impl Leadership {
     }
 
     fn check_term(&self, at: u64, process: Process, term: u64) -> Verdict {
-        let sentence = match (self.terms.get(&term), self.terms.last_key_value()) {
+        let promised = |(_, tenure): &(&u64, &Tenure)| !tenure.void;
+        let earlier = self.terms.get(&term).filter(|tenure| !tenure.void);
+        let sentence = match (earlier, self.terms.iter().rev().find(promised)) {
             (Some(tenure), _) => format!(
                 "term {term} of {} {} and {process} begins it again",
                 tenure.holder,
@@ -132,6 +138,20 @@ mod tests {
         leadership.observe(200, process(2, 1), None).unwrap();
         leadership.observe(210, process(1, 1), Some((5, 400))).unwrap();
         assert_eq!(leadership.terms(), 3);
+    }
+
+    #[test]
+    fn a_term_that_began_with_twins_may_begin_again_and_no_other() {
+        let mut leadership = Leadership::default();
+        leadership.observe(10, process(1, 1), Some((4, 50))).unwrap();
+        leadership.twins = true;
+        leadership.observe(60, process(2, 1), Some((5, 100))).unwrap();
+        leadership.twins = false;
+        leadership.observe(110, process(3, 1), Some((5, 150))).unwrap();
+        let verdict = leadership.observe(160, process(2, 1), Some((5, 200)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
+        let verdict = leadership.observe(210, process(1, 1), Some((4, 250)));
+        assert_eq!(broken(verdict), Invariant::RisingTerms);
     }
 
     #[test]

@@ -26,7 +26,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     let mut hanging = duck();
     hanging.store_slow = Some(at(2_000));
     let mut tagged = duck();
-    tagged.tags = details(3).tags.clone();
+    tagged.tags = metadata(3).tags.clone();
     vec![
         ("tagged", tagged),
         ("goose", goose()),
@@ -194,7 +194,7 @@ fn every_event_is_as_the_document_says() {
     ] {
         let words = "words".to_owned();
         let happening = Happening { sequence: 1, index: 1, wall: WallTime(1), event, words };
-        let view = serde_json::to_value(super::super::past::event(&happening)).unwrap();
+        let view = serde_json::to_value(super::super::history::event(&happening)).unwrap();
         let wrong = complaints(&document, schema, &view, "$");
         assert!(wrong.is_empty(), "{wrong:#?}\n{view}");
     }

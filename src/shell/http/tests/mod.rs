@@ -15,10 +15,10 @@ use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
-use crate::vocabulary::details::{Details, Tags};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Goose;
+use crate::vocabulary::metadata::{Metadata, Tags};
 use crate::vocabulary::snapshot::{
     Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,
 };
@@ -52,10 +52,10 @@ fn boot(start: u64) -> Boot {
     Boot { start, nonce: 7 }
 }
 
-fn details(number: u64) -> Arc<Details> {
+fn metadata(number: u64) -> Arc<Metadata> {
     let tags: &[(&str, &str)] = if number == 3 { &[("zone", "eu-1")] } else { &[] };
     let http = Some(address(&format!("127.0.0.1:{}", 8999 + number)));
-    Arc::new(Details { http, tags: Tags::new(tags.iter().copied()).unwrap() })
+    Arc::new(Metadata { http, tags: Tags::new(tags.iter().copied()).unwrap() })
 }
 
 /// Node 3 of the voters 1, 2 and 3, started at 1000 ms; it answers for itself and node 2.
@@ -72,7 +72,7 @@ fn duck() -> Snapshot {
         boot: boot(number),
         eligible: true,
         state,
-        details: (number > 1).then(|| details(number)),
+        metadata: (number > 1).then(|| metadata(number)),
     };
     let voters = VoterSet::new(vec![id(1), id(2), id(3)]).unwrap();
     Snapshot {

@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 
-use super::super::recent::RecentStatus;
+use super::super::status_cache::RecentStatus;
 use super::super::views::Moment;
 use super::*;
 

@@ -33,6 +33,8 @@
 //! proven its address gets a small multiple of what it sent, like from everybody
 //! (`node/proof.rs`).
 
+mod exchange;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -41,7 +43,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::{Filter, Part};
 use super::identity::MemberIdentity;
-use super::roster::{self, Roster};
+use super::swim_members::{self, SwimMembers};
 use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::identity::Process;
@@ -139,7 +141,7 @@ pub(super) enum Next {
 
 /// The pace of one node's questions and answers.
 #[derive(Debug)]
-pub(super) struct Reconciliation {
+pub(super) struct PushPull {
     pause_least: Duration,
     pause: Duration,
     next: HolderTime,
@@ -154,7 +156,7 @@ pub(super) struct Reconciliation {
     pages: usize,
 }
 
-impl Reconciliation {
+impl PushPull {
     /// `round_trip`: what a round trip may take.
     pub(super) fn new(round_trip: Duration) -> Self {
         Self {
@@ -219,12 +221,12 @@ impl Reconciliation {
         &mut self,
         now: HolderTime,
         (to, address): (Process, SocketAddr),
-        (own, roster): (&MemberIdentity, &Roster),
+        (own, swim_members): (&MemberIdentity, &SwimMembers),
         has_filter: bool,
         entropy: u64,
     ) -> Result<Vec<u8>, CodecError> {
         let nonce = u32::try_from(entropy >> 32).unwrap_or(0);
-        let count = roster.present() + 1;
+        let count = swim_members.present() + 1;
         let parts = Part::count(count);
         let (round, gained, untried) = match self.question {
             Some(before) if before.to == to => (before.round + 1, before.gained, before.untried),
@@ -245,14 +247,14 @@ impl Reconciliation {
         self.last_asked = Some(now);
         let filter = if has_filter {
             self.part = self.part.wrapping_add(1);
-            let everybody = roster.around(FIRST).filter(|held| held.is_present());
-            let hashes = everybody.map(|held| held.hash).chain([roster::hash(own)]);
+            let everybody = swim_members.around(FIRST).filter(|held| held.is_present());
+            let hashes = everybody.map(|held| held.hash).chain([swim_members::hash(own)]);
             Filter::of(hashes, Part::new(self.part, parts), count, entropy)
         } else {
             Filter::default()
         };
         let MemberIdentity { address, renewal, eligible, .. } = *own;
-        let digest = roster.digest(own);
+        let digest = swim_members.digest(own);
         // Whoever has not proven its address to the other yet gets a page and no more.
         let pages = if round == 0 { 1 } else { PAGES_MAX };
         encode(&Exchange::Compare(Compare {
@@ -272,12 +274,12 @@ impl Reconciliation {
         now: HolderTime,
         asker: &MemberIdentity,
         compare: &Compare,
-        (own, roster): (&MemberIdentity, &Roster),
+        (own, swim_members): (&MemberIdentity, &SwimMembers),
     ) -> (Vec<Page>, bool) {
         if now.since(self.window) >= WINDOW {
             (self.window, self.pages) = (now, 0);
         }
-        let (digest, nonce) = (roster.digest(own), compare.nonce);
+        let (digest, nonce) = (swim_members.digest(own), compare.nonce);
         let differ = digest != compare.digest;
         let mut pages = Vec::new();
         if differ && !compare.filter.is_empty() {
@@ -286,7 +288,7 @@ impl Reconciliation {
                 return (pages, false);
             }
             let wanted = usize::from(compare.pages.clamp(1, PAGES_MAX));
-            pages = lacking(asker, compare, roster, digest, budget.min(wanted));
+            pages = lacking(asker, compare, swim_members, digest, budget.min(wanted));
         }
         let gives = !pages.is_empty();
         if !gives {
@@ -360,13 +362,13 @@ const FIRST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 fn lacking(
     asker: &MemberIdentity,
     compare: &Compare,
-    roster: &Roster,
+    swim_members: &SwimMembers,
     digest: u64,
     pages_max: usize,
 ) -> Vec<Page> {
     let salt = compare.filter.salt.to_le_bytes();
-    let start = roster.nth_address(usize::from(u16::from_le_bytes([salt[0], salt[1]])));
-    let lacks = |held: &&roster::Held| {
+    let start = swim_members.nth_address(usize::from(u16::from_le_bytes([salt[0], salt[1]])));
+    let lacks = |held: &&swim_members::Held| {
         let filter = &compare.filter;
         let differs =
             if held.is_present() { filter.lacks(held.hash) } else { filter.has(held.hash) };
@@ -377,7 +379,7 @@ fn lacking(
     let mut pages: Vec<Page> = Vec::new();
     let mut size = GOSSIP_SIZE_MAX;
     let mut bytes = Vec::new();
-    for held in roster.around(start.unwrap_or(FIRST)).filter(lacks) {
+    for held in swim_members.around(start.unwrap_or(FIRST)).filter(lacks) {
         bytes.clear();
         // An identity and a few numbers: it cannot exceed the codec's limit.
         let _ = codec::encode_into(&held.member, &mut bytes);
@@ -402,11 +404,11 @@ fn lacking(
 pub(super) fn news(
     members: &[Member<MemberIdentity>],
     own: &MemberIdentity,
-    roster: &Roster,
+    swim_members: &SwimMembers,
 ) -> Vec<Member<MemberIdentity>> {
     let believed = |member: &&Member<MemberIdentity>| match member.state() {
-        State::Down => roster.get(member.id()).is_some_and(roster::Held::is_present),
-        State::Alive | State::Suspect => roster.is_news(member),
+        State::Down => swim_members.get(member.id()).is_some_and(swim_members::Held::is_present),
+        State::Alive | State::Suspect => swim_members.is_news(member),
     };
     let others = members.iter().filter(|member| member.id().address != own.address);
     others.filter(believed).cloned().collect()

@@ -21,9 +21,9 @@ use std::time::Duration;
 use foca::{Member, State, Timer};
 use serde::{Deserialize, Serialize};
 
+use super::broadcast::Broadcast;
 use super::codec;
 use super::identity::MemberIdentity;
-use super::news::News;
 use super::parameters::REMOVE_DOWN_AFTER;
 use super::{Membership, MembershipOutput};
 use crate::vocabulary::identity::{NodeId, Process};
@@ -69,11 +69,11 @@ struct Grave {
 
 /// Every tombstone that is kept.
 #[derive(Debug, Default)]
-pub(super) struct Graveyard {
+pub(super) struct Tombstones {
     graves: BTreeMap<Process, Grave>,
 }
 
-impl Graveyard {
+impl Tombstones {
     pub(super) fn len(&self) -> usize {
         self.graves.len()
     }
@@ -133,7 +133,7 @@ impl Membership {
             let tombstone = Tombstone { process, renewal };
             self.lay_to_rest(now, tombstone);
             // Nothing is wrong with it that the library could complain of.
-            let _ = self.foca.add_broadcast(&News::Forgotten(tombstone).encode());
+            let _ = self.foca.add_broadcast(&Broadcast::Forgotten(tombstone).encode());
         }
         self.drain(now);
         Ok(())
@@ -144,9 +144,9 @@ impl Membership {
         if tombstone.process == self.foca.identity().process {
             return;
         }
-        self.graveyard.add(tombstone, now);
+        self.tombstones.add(tombstone, now);
         let dead = |member: &&Member<MemberIdentity>| {
-            member.state() == State::Down && self.graveyard.names(member.id())
+            member.state() == State::Down && self.tombstones.names(member.id())
         };
         let dead: Vec<_> =
             self.foca.iter_membership_state().filter(dead).map(|member| *member.id()).collect();
@@ -155,7 +155,7 @@ impl Membership {
 
     /// A member went down: if it has a tombstone, it is forgotten now.
     pub(super) fn remove_if_forgotten(&mut self, now: HolderTime, member: MemberIdentity) {
-        if self.graveyard.names(&member) {
+        if self.tombstones.names(&member) {
             self.remove(now, member);
         }
     }
@@ -165,8 +165,8 @@ impl Membership {
         let outcome = self.foca.handle_timer(Timer::RemoveDown(member), &mut self.runtime);
         self.note(now, outcome);
         if !self.foca.iter_membership_state().any(|known| *known.id() == member) {
-            self.view.forget(&member, &self.roster);
-            self.roster.forget(&member);
+            self.view.forget(&member, &self.swim_members);
+            self.swim_members.forget(&member);
         }
     }
 
@@ -178,7 +178,7 @@ impl Membership {
         sender: Process,
         packet: &'packet [u8],
     ) -> Option<Cow<'packet, [u8]>> {
-        if self.graveyard.len() == 0 || mutant::is(Mutant::ForgottenReturn) {
+        if self.tombstones.len() == 0 || mutant::is(Mutant::ForgottenReturn) {
             return Some(Cow::Borrowed(packet));
         }
         // What cannot be read is for the library to refuse.
@@ -200,9 +200,9 @@ impl Membership {
             named = named.or(forgotten.then_some(member.id().process));
             !forgotten
         });
-        if let Some(tombstone) = named.and_then(|process| self.graveyard.telling(process, now)) {
+        if let Some(tombstone) = named.and_then(|process| self.tombstones.telling(process, now)) {
             let own = *self.foca.identity();
-            if let Ok(packet) = codec::bearing(&own, &source, &News::Forgotten(tombstone)) {
+            if let Ok(packet) = codec::bearing(&own, &source, &Broadcast::Forgotten(tombstone)) {
                 self.send(&source, packet);
             }
         }
@@ -212,7 +212,7 @@ impl Membership {
     /// Whether this member has a tombstone and is not known to be here all the same.
     pub(super) fn is_forgotten(&self, member: &MemberIdentity) -> bool {
         let present = |known: &Member<MemberIdentity>| known.id().process == member.process;
-        self.graveyard.names(member) && !self.foca.iter_membership_state().any(present)
+        self.tombstones.names(member) && !self.foca.iter_membership_state().any(present)
     }
 
     fn send(&mut self, to: &MemberIdentity, packet: Vec<u8>) {
@@ -239,37 +239,37 @@ mod tests {
 
     #[test]
     fn a_tombstone_names_a_process_up_to_a_renewal() {
-        let mut graveyard = Graveyard::default();
-        graveyard.add(tombstone(1, 2), HolderTime(0));
-        graveyard.add(tombstone(1, 1), HolderTime(0));
-        assert!(graveyard.names(&identity(1, 2)) && graveyard.names(&identity(1, 0)));
-        assert!(!graveyard.names(&identity(1, 3)), "it has renamed itself since");
-        assert!(!graveyard.names(&identity(2, 0)), "another node");
+        let mut tombstones = Tombstones::default();
+        tombstones.add(tombstone(1, 2), HolderTime(0));
+        tombstones.add(tombstone(1, 1), HolderTime(0));
+        assert!(tombstones.names(&identity(1, 2)) && tombstones.names(&identity(1, 0)));
+        assert!(!tombstones.names(&identity(1, 3)), "it has renamed itself since");
+        assert!(!tombstones.names(&identity(2, 0)), "another node");
         let process = Process { boot: Boot { start: 2, nonce: 2 }, ..identity(1, 0).process };
-        assert!(!graveyard.names(&MemberIdentity { process, ..identity(1, 0) }), "a new process");
+        assert!(!tombstones.names(&MemberIdentity { process, ..identity(1, 0) }), "a new process");
     }
 
     #[test]
     fn tombstones_are_bounded_and_end() {
-        let mut graveyard = Graveyard::default();
+        let mut tombstones = Tombstones::default();
         for number in 1..5000 {
-            graveyard.add(tombstone(number, 0), HolderTime(number));
-            assert!(graveyard.len() <= FORGOTTEN_MAX);
+            tombstones.add(tombstone(number, 0), HolderTime(number));
+            assert!(tombstones.len() <= FORGOTTEN_MAX);
         }
-        assert!(graveyard.names(&identity(4999, 0)) && !graveyard.names(&identity(1, 0)));
-        graveyard.add(tombstone(1, 0), HolderTime(5000).plus(REMOVE_DOWN_AFTER));
-        assert_eq!(graveyard.len(), 1);
+        assert!(tombstones.names(&identity(4999, 0)) && !tombstones.names(&identity(1, 0)));
+        tombstones.add(tombstone(1, 0), HolderTime(5000).plus(REMOVE_DOWN_AFTER));
+        assert_eq!(tombstones.len(), 1);
     }
 
     #[test]
     fn whoever_names_the_dead_is_told_now_and_then() {
-        let mut graveyard = Graveyard::default();
-        graveyard.add(tombstone(1, 0), HolderTime(0));
+        let mut tombstones = Tombstones::default();
+        tombstones.add(tombstone(1, 0), HolderTime(0));
         let at = |milliseconds: u64| HolderTime(milliseconds * 1_000_000);
         let one = tombstone(1, 0).process;
-        assert_eq!(graveyard.telling(one, at(0)), Some(tombstone(1, 0)));
-        assert_eq!(graveyard.telling(one, at(199)), None);
-        assert_eq!(graveyard.telling(one, at(200)), Some(tombstone(1, 0)));
-        assert_eq!(graveyard.telling(tombstone(2, 0).process, at(200)), None);
+        assert_eq!(tombstones.telling(one, at(0)), Some(tombstone(1, 0)));
+        assert_eq!(tombstones.telling(one, at(199)), None);
+        assert_eq!(tombstones.telling(one, at(200)), Some(tombstone(1, 0)));
+        assert_eq!(tombstones.telling(tombstone(2, 0).process, at(200)), None);
     }
 }

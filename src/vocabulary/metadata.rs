@@ -126,7 +126,7 @@ impl fmt::Display for Tags {
 
 /// Everything that is told of a node beside its member record.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Details {
+pub struct Metadata {
     /// Where its HTTP server is reached, if it has one.
     pub http: Option<SocketAddr>,
     /// What somebody said of it.
@@ -135,7 +135,7 @@ pub struct Details {
 
 /// A member asks another for the details of some.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DetailsQuery {
+pub struct MetadataQuery {
     /// Echoed by the answer, so that a forged answer does not count.
     pub nonce: u64,
     /// Whose details it lacks, the most wanted first.
@@ -144,13 +144,13 @@ pub struct DetailsQuery {
     pub more: bool,
 }
 
-/// The answer to a [`DetailsQuery`], which stays out where nothing is known.
+/// The answer to a [`MetadataQuery`], which stays out where nothing is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct DetailsReply {
+pub struct MetadataReply {
     /// Of the query.
     pub nonce: u64,
     /// What is known, as much as fits.
-    pub entries: Vec<(Process, Details)>,
+    pub entries: Vec<(Process, Metadata)>,
 }
 
 #[cfg(test)]
@@ -196,11 +196,11 @@ mod tests {
         for tags in wrong {
             let mut bytes = Vec::new();
             encode_into(&(None::<SocketAddr>, &tags), &mut bytes).unwrap();
-            assert!(decode_whole::<Details>(&bytes).is_err(), "{tags:?}");
+            assert!(decode_whole::<Metadata>(&bytes).is_err(), "{tags:?}");
         }
         let mut bytes = Vec::new();
-        let details = Details { http: None, tags: parsed(&["a=1"]).unwrap() };
-        encode_into(&details, &mut bytes).unwrap();
-        assert_eq!(decode_whole::<Details>(&bytes).unwrap(), details);
+        let metadata = Metadata { http: None, tags: parsed(&["a=1"]).unwrap() };
+        encode_into(&metadata, &mut bytes).unwrap();
+        assert_eq!(decode_whole::<Metadata>(&bytes).unwrap(), metadata);
     }
 }

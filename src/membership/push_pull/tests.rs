@@ -12,17 +12,17 @@ fn identity(number: u32) -> MemberIdentity {
     MemberIdentity::new(process, ([10, a, b, c], 8000).into(), true)
 }
 
-fn roster(numbers: impl Iterator<Item = u32>) -> Roster {
-    let mut roster = Roster::default();
-    numbers.for_each(|number| _ = roster.note(&Member::alive(identity(number))));
-    roster
+fn swim_members(numbers: impl Iterator<Item = u32>) -> SwimMembers {
+    let mut swim_members = SwimMembers::default();
+    numbers.for_each(|number| _ = swim_members.note(&Member::alive(identity(number))));
+    swim_members
 }
 
 /// One question and its answer at a later moment; how many packets that took.
 fn exchange(
     moment: u64,
-    (asker, here): (&mut Reconciliation, &mut Roster),
-    there: &Roster,
+    (asker, here): (&mut PushPull, &mut SwimMembers),
+    there: &SwimMembers,
     has_filter: bool,
 ) -> (usize, Next) {
     let now = HolderTime(moment * 1_000_000_000);
@@ -32,7 +32,7 @@ fn exchange(
     let packet = asker.ask(now, partner, (&own, here), has_filter, entropy).unwrap();
     assert!(packet.len() <= GOSSIP_SIZE_MAX, "{}", packet.len());
     let Ok(Exchange::Compare(compare)) = decode(&packet) else { panic!("no question") };
-    let mut answering = Reconciliation::new(ROUND_TRIP);
+    let mut answering = PushPull::new(ROUND_TRIP);
     let (pages, _) = answering.answer(now, &compare.asker(own.process), &compare, (&other, there));
     let mut next = Next::Wait;
     for page in &pages {
@@ -50,9 +50,9 @@ fn exchange(
 #[test]
 fn a_newcomer_fetches_everybody_page_by_page() {
     for count in [3, 40, 1000, 5000] {
-        let there = roster((0..count).filter(|number| *number != 1));
-        let mut here = roster(1..2);
-        let mut asker = Reconciliation::new(ROUND_TRIP);
+        let there = swim_members((0..count).filter(|number| *number != 1));
+        let mut here = swim_members(1..2);
+        let mut asker = PushPull::new(ROUND_TRIP);
         asker.begin(HolderTime(0), 0.5);
         let (first, mut next) = exchange(1, (&mut asker, &mut here), &there, true);
         assert_eq!(first, 1, "it has proven nothing yet");
@@ -73,8 +73,8 @@ fn a_newcomer_fetches_everybody_page_by_page() {
 
 #[test]
 fn a_conversation_has_its_time_and_one_that_broke_off_keeps_the_pace_if_it_brought_anything() {
-    let (there, mut here) = (roster((2..200).chain([0])), roster(1..2));
-    let mut asker = Reconciliation::new(ROUND_TRIP);
+    let (there, mut here) = (swim_members((2..200).chain([0])), swim_members(1..2));
+    let mut asker = PushPull::new(ROUND_TRIP);
     asker.begin(HolderTime(0), 0.0);
     let (_, next) = exchange(1, (&mut asker, &mut here), &there, true);
     assert!(matches!(next, Next::Again(..)));
@@ -90,8 +90,8 @@ fn a_conversation_has_its_time_and_one_that_broke_off_keeps_the_pace_if_it_broug
 
 #[test]
 fn equals_exchange_two_small_packets_and_rest() {
-    let (there, mut here) = (roster([0, 2, 3].into_iter()), roster(1..4));
-    let mut asker = Reconciliation::new(ROUND_TRIP);
+    let (there, mut here) = (swim_members([0, 2, 3].into_iter()), swim_members(1..4));
+    let mut asker = PushPull::new(ROUND_TRIP);
     asker.begin(HolderTime(0), 0.5);
     for moment in 1..20 {
         let outcome = exchange(moment, (&mut asker, &mut here), &there, false);
@@ -102,8 +102,8 @@ fn equals_exchange_two_small_packets_and_rest() {
 
 #[test]
 fn whoever_differs_asks_again_with_a_filter() {
-    let (there, mut here) = (roster([0, 2, 3].into_iter()), roster(1..3));
-    let mut asker = Reconciliation::new(ROUND_TRIP);
+    let (there, mut here) = (swim_members([0, 2, 3].into_iter()), swim_members(1..3));
+    let mut asker = PushPull::new(ROUND_TRIP);
     let (_, next) = exchange(1, (&mut asker, &mut here), &there, false);
     assert_eq!(next, Next::Again(identity(1).process, identity(1).address));
     assert_eq!(exchange(2, (&mut asker, &mut here), &there, true), (1, Next::Wait));
@@ -113,8 +113,8 @@ fn whoever_differs_asks_again_with_a_filter() {
 #[test]
 fn whoever_gives_nothing_and_yet_differs_asks_back_now_and_then() {
     let (own, other) = (identity(0), identity(1));
-    let (here, there) = (roster(1..9), roster([0, 2].into_iter()));
-    let (mut asker, mut asked) = (Reconciliation::new(ROUND_TRIP), Reconciliation::new(ROUND_TRIP));
+    let (here, there) = (swim_members(1..9), swim_members([0, 2].into_iter()));
+    let (mut asker, mut asked) = (PushPull::new(ROUND_TRIP), PushPull::new(ROUND_TRIP));
     let mut asks_back = |second: u64| {
         let now = HolderTime(second * 1_000_000_000);
         let partner = (other.process, other.address);
@@ -136,13 +136,13 @@ fn whoever_gives_nothing_and_yet_differs_asks_back_now_and_then() {
 #[test]
 fn of_the_dead_only_those_are_told_and_believed_who_are_held_for_present() {
     let own = identity(0);
-    let mut there = roster([0, 2].into_iter());
+    let mut there = swim_members([0, 2].into_iter());
     there.note(&Member::down(identity(3)));
     there.note(&Member::down(identity(4)));
-    let mut here = roster(1..4);
-    let mut asker = Reconciliation::new(ROUND_TRIP);
+    let mut here = swim_members(1..4);
+    let mut asker = PushPull::new(ROUND_TRIP);
     exchange(1, (&mut asker, &mut here), &there, true);
-    assert_eq!(here.get(&identity(3)).map(roster::Held::is_present), Some(false));
+    assert_eq!(here.get(&identity(3)).map(swim_members::Held::is_present), Some(false));
     assert!(here.get(&identity(4)).is_none());
     assert!(news(&[Member::down(identity(4))], &own, &here).is_empty());
     assert!(news(&[Member::down(own)], &own, &here).is_empty(), "of itself it knows better");
@@ -150,8 +150,8 @@ fn of_the_dead_only_those_are_told_and_believed_who_are_held_for_present() {
 
 #[test]
 fn answers_are_bounded_whoever_asks() {
-    let (own, there) = (identity(1), roster(2..3000));
-    let mut asked = Reconciliation::new(ROUND_TRIP);
+    let (own, there) = (identity(1), swim_members(2..3000));
+    let mut asked = PushPull::new(ROUND_TRIP);
     let mut sent = 0;
     for number in 0..100 {
         let asker = identity(10_000 + number);
@@ -171,7 +171,7 @@ fn answers_are_bounded_whoever_asks() {
 
 #[test]
 fn strange_filters_and_pages_are_survived() {
-    let (own, there) = (identity(1), roster(2..50));
+    let (own, there) = (identity(1), swim_members(2..50));
     for (probes, bytes) in [(0, 1), (255, 1), (3, 0), (4, 8000)] {
         let (salt, part) = (u64::MAX, Part::default());
         let filter = Filter { salt, part, probes, bits: vec![0xff; bytes] };
@@ -184,11 +184,11 @@ fn strange_filters_and_pages_are_survived() {
             digest: 0,
             filter,
         };
-        let mut asked = Reconciliation::new(ROUND_TRIP);
+        let mut asked = PushPull::new(ROUND_TRIP);
         let (pages, _) = asked.answer(HolderTime(1), &identity(0), &compare, (&own, &there));
         assert_eq!(pages.len(), 1);
     }
     let unasked = Page { nonce: 1, digest: 0, last: true, more: true, members: Vec::new() };
-    assert!(!Reconciliation::new(ROUND_TRIP).accepts(own.process, &unasked));
+    assert!(!PushPull::new(ROUND_TRIP).accepts(own.process, &unasked));
     assert!(decode(&[]).is_err() && decode(&[MARK]).is_err() && decode(&[MARK, 9, 9]).is_err());
 }

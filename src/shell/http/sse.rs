@@ -26,7 +26,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::past;
+use super::history;
 use super::query::Subscription;
 use super::views::{GooseView, Moment, StatusView, VotersView};
 use super::{NodeView, Options};
@@ -217,8 +217,8 @@ impl<V: NodeView> Reader<V> {
         };
         let mut piece = String::new();
         for happening in events.take(PIECE_EVENTS_MAX) {
-            let data = serde_json::to_string(&past::event(happening)).unwrap_or_default();
-            let name = past::name(&happening.event);
+            let data = serde_json::to_string(&history::event(happening)).unwrap_or_default();
+            let name = history::name(&happening.event);
             // Writing to a string cannot fail.
             let _ = write!(piece, "event: {name}\nid: {}\ndata: {data}\n\n", happening.index);
             self.cursor = happening.sequence + 1;

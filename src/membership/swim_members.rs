@@ -18,7 +18,7 @@ use crate::vocabulary::codec::stable_hash;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct SwimMembers {
     held: BTreeMap<SocketAddr, Held>,
     /// How many are not down.
     present: usize,
@@ -44,7 +44,7 @@ pub(super) fn hash(identity: &MemberIdentity) -> u64 {
     stable_hash(b"member", &identity.encode())
 }
 
-impl Roster {
+impl SwimMembers {
     /// The library holds this of a member now; what it held at that address before is returned.
     pub(super) fn note(
         &mut self,
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_digest_depends_on_who_is_present_and_on_nothing_else() {
-        let (mut here, mut there) = (Roster::default(), Roster::default());
+        let (mut here, mut there) = (SwimMembers::default(), SwimMembers::default());
         let own = identity(9, 0);
         here.note(&Member::alive(identity(1, 0)));
         here.note(&Member::alive(identity(2, 0)));
@@ -201,11 +201,11 @@ mod tests {
             library.apply_many(std::iter::once(known.clone()), true, &mut runtime).unwrap();
             codec.take_written();
             library.apply_many(std::iter::once(update.clone()), true, &mut runtime).unwrap();
-            let mut roster = Roster::default();
-            roster.note(&known);
+            let mut swim_members = SwimMembers::default();
+            swim_members.note(&known);
             let taken = !codec.take_written().is_empty();
             // Of two that are the same the library writes the second down if it comes by name.
-            assert_eq!(roster.is_news(&update), taken, "{known:?} then {update:?}");
+            assert_eq!(swim_members.is_news(&update), taken, "{known:?} then {update:?}");
             checked += 1;
         }
         assert_eq!(checked, 18 * 18);

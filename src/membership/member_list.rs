@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use rand::{Rng, RngExt};
 
-use crate::vocabulary::details::Details;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::snapshot::MemberView;
 
 /// Up to so many changes are made one by one. More are merged, in one pass over all members.
@@ -18,7 +18,7 @@ const FEW: usize = 8;
 
 /// See the module. Lowest id first, this node included.
 #[derive(Debug)]
-pub(super) struct List {
+pub(super) struct MemberList {
     own: NodeId,
     members: Arc<Vec<MemberView>>,
     counts: Counts,
@@ -43,12 +43,12 @@ impl Counts {
         };
         let is_other = is_other(own, member);
         step(&mut self.others, is_other);
-        step(&mut self.undescribed, is_other && member.details.is_none());
+        step(&mut self.undescribed, is_other && member.metadata.is_none());
         step(&mut self.rank, is_other && member.eligible && member.id > own);
     }
 }
 
-impl List {
+impl MemberList {
     /// Only this node.
     pub(super) fn new(own: MemberView) -> Self {
         let mut counts = Counts::default();
@@ -105,14 +105,14 @@ impl List {
     }
 
     /// Shows the details of this process, if the list names it.
-    pub(super) fn describe(&mut self, process: Process, details: Arc<Details>) {
+    pub(super) fn describe(&mut self, process: Process, metadata: Arc<Metadata>) {
         let Ok(at) = self.place(process.id) else { return };
         if self.members[at].boot != process.boot {
             return;
         }
         let member = &mut Arc::make_mut(&mut self.members)[at];
         self.counts.count(self.own, member, false);
-        member.details = Some(details);
+        member.metadata = Some(metadata);
         self.counts.count(self.own, member, true);
     }
 
@@ -188,8 +188,8 @@ fn is_other(own: NodeId, member: &MemberView) -> bool {
 
 /// What is known of a process stays known while its state changes.
 fn inherit(mut member: MemberView, before: &MemberView) -> MemberView {
-    if member.details.is_none() && member.boot == before.boot {
-        member.details.clone_from(&before.details);
+    if member.metadata.is_none() && member.boot == before.boot {
+        member.metadata.clone_from(&before.metadata);
     }
     member
 }
@@ -209,7 +209,7 @@ mod tests {
         let id = NodeId::new(number).unwrap();
         let address = ([10, 0, 0, 1], 8000).into();
         let boot = Boot { start: boot, nonce: 0 };
-        MemberView { id, address, boot, eligible, state, details: None }
+        MemberView { id, address, boot, eligible, state, metadata: None }
     }
 
     fn states() -> [MemberState; 4] {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     /// What the list counts, counted.
-    fn counted(list: &List) -> Counts {
+    fn counted(list: &MemberList) -> Counts {
         let mut counts = Counts::default();
         list.members.iter().for_each(|member| counts.count(list.own, member, true));
         counts
@@ -227,7 +227,7 @@ mod tests {
     fn changes_one_by_one_come_to_the_same_as_all_at_once() {
         let mut random = ChaCha8Rng::seed_from_u64(7);
         let own = || member(OWN, MemberState::Alive, true, 1);
-        let (mut single, mut merged) = (List::new(own()), List::new(own()));
+        let (mut single, mut merged) = (MemberList::new(own()), MemberList::new(own()));
         for _ in 0..200 {
             let mut fresh = BTreeMap::new();
             for _ in 0..random.random_range(1..40) {
@@ -254,18 +254,18 @@ mod tests {
             assert_eq!((single.counts, merged.counts), (counted(&single), counted(&merged)));
             assert!(single.members.is_sorted_by_key(|member| member.id));
         }
-        let described = single.around(0).filter(|member| member.details.is_some()).count();
+        let described = single.around(0).filter(|member| member.metadata.is_some()).count();
         assert!(described > 5 && single.undescribed() > 5 && single.rank() > 5);
     }
 
     #[test]
     fn details_are_those_of_one_process() {
-        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        let mut list = MemberList::new(member(OWN, MemberState::Alive, true, 1));
         let (first, second) =
             (member(3, MemberState::Alive, true, 1), member(3, MemberState::Alive, true, 2));
         let process = |view: &MemberView| Process { id: view.id, boot: view.boot };
         let details_of_three =
-            |list: &List| list.get(NodeId::new(3).unwrap()).unwrap().details.is_some();
+            |list: &MemberList| list.get(NodeId::new(3).unwrap()).unwrap().metadata.is_some();
         list.apply(BTreeMap::from([(first.id, Some(first.clone()))]));
         list.describe(process(&second), Arc::default());
         assert!(!details_of_three(&list), "of another process");
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn any_other_is_each_of_the_others_and_nobody_else() {
         let mut random = ChaCha8Rng::seed_from_u64(1);
-        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        let mut list = MemberList::new(member(OWN, MemberState::Alive, true, 1));
         assert_eq!(list.any_other(&mut random), None);
         for down in [0, 3] {
             let state = |number| if number < down { states()[2] } else { states()[0] };
@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn who_reads_the_list_holds_it_as_it_was() {
-        let mut list = List::new(member(OWN, MemberState::Alive, true, 1));
+        let mut list = MemberList::new(member(OWN, MemberState::Alive, true, 1));
         let before = list.shared();
         let view = member(1, MemberState::Alive, true, 1);
         list.apply(BTreeMap::from([(view.id, Some(view))]));

@@ -34,7 +34,7 @@ use foca::{AccumulatingRuntime, Member, State, Timer};
 
 use super::codec::message_of;
 use super::identity::MemberIdentity;
-use super::roster::Roster;
+use super::swim_members::SwimMembers;
 use super::timers::Timers;
 use super::{Membership, library};
 use crate::vocabulary::identity::NodeId;
@@ -149,9 +149,9 @@ impl Isolation {
 pub(super) fn is_still_suspected(
     suspect: &MemberIdentity,
     incarnation: u16,
-    roster: &Roster,
+    swim_members: &SwimMembers,
 ) -> bool {
-    roster.get(suspect).is_some_and(|held| {
+    swim_members.get(suspect).is_some_and(|held| {
         held.member.incarnation() == incarnation && held.member.state() == State::Suspect
     })
 }
@@ -167,11 +167,15 @@ pub(super) fn is_isolated(
 }
 
 /// Whether a timer may take effect.
-pub(super) fn permits(timer: &Timer<MemberIdentity>, roster: &Roster, isolated: bool) -> bool {
+pub(super) fn permits(
+    timer: &Timer<MemberIdentity>,
+    swim_members: &SwimMembers,
+    isolated: bool,
+) -> bool {
     match timer {
         Timer::ChangeSuspectToDown { .. } if mutant::is(Mutant::RefutedStillAccused) => !isolated,
         Timer::ChangeSuspectToDown { member_id, incarnation, .. } => {
-            !isolated && is_still_suspected(member_id, *incarnation, roster)
+            !isolated && is_still_suspected(member_id, *incarnation, swim_members)
         }
         _ => true,
     }
@@ -192,7 +196,7 @@ impl Membership {
     /// to anybody. The library has no way to unsay it, so it is started anew, under the same
     /// name, with what was known before.
     pub(super) fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
-        before.retain(|member| !self.graveyard.names(member.id()));
+        before.retain(|member| !self.tombstones.names(member.id()));
         let own = *self.foca.identity();
         let material = (&self.codec, &self.hear, &mut self.random);
         self.foca = library(own, &self.timing, before.len(), material);

@@ -14,10 +14,10 @@ use rand::Rng;
 
 use super::codec::LEFT;
 use super::identity::MemberIdentity;
-use super::list::List;
-use super::roster::Roster;
-use crate::vocabulary::details::Details;
+use super::member_list::MemberList;
+use super::swim_members::SwimMembers;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 
 /// The first of all addresses.
@@ -48,23 +48,23 @@ impl Entry {
             boot: self.identity.process.boot,
             eligible: self.identity.eligible,
             state: self.state,
-            details: None,
+            metadata: None,
         }
     }
 }
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct View {
+pub(super) struct MembersById {
     own: MemberIdentity,
     /// Which nodes the roster holds, and where: a node that moved is there twice.
     places: BTreeSet<(NodeId, SocketAddr)>,
     /// Nodes of which something may have changed since the last update.
     touched: BTreeSet<NodeId>,
     /// The best that is known of every node, this one included, as of the last update.
-    list: List,
+    list: MemberList,
     /// Most have nothing to say of themselves.
-    nothing: Arc<Details>,
+    nothing: Arc<Metadata>,
 }
 
 /// What an update changed for one node.
@@ -76,14 +76,14 @@ pub(super) struct Change {
     pub(super) state: Option<MemberState>,
 }
 
-impl View {
+impl MembersById {
     pub(super) fn new(own: MemberIdentity) -> Self {
         let entry = Entry { identity: own, state: MemberState::Alive };
         Self {
             own,
             places: BTreeSet::new(),
             touched: BTreeSet::new(),
-            list: List::new(entry.view()),
+            list: MemberList::new(entry.view()),
             nothing: Arc::default(),
         }
     }
@@ -113,10 +113,10 @@ impl View {
     }
 
     /// The library no longer holds this member.
-    pub(super) fn forget(&mut self, identity: &MemberIdentity, roster: &Roster) {
+    pub(super) fn forget(&mut self, identity: &MemberIdentity, swim_members: &SwimMembers) {
         let id = identity.process.id;
         let place = (id, identity.address);
-        let held = roster.at(identity.address).map(Member::id);
+        let held = swim_members.at(identity.address).map(Member::id);
         let has_another_name = held.is_some_and(|held| held.process.id == id && held != identity);
         if !has_another_name && self.places.remove(&place) {
             self.touched.insert(id);
@@ -135,12 +135,12 @@ impl View {
     }
 
     /// Takes over what was noted and returns what changed about others.
-    pub(super) fn update(&mut self, roster: &Roster) -> Vec<Change> {
+    pub(super) fn update(&mut self, swim_members: &SwimMembers) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut fresh = BTreeMap::new();
         for id in std::mem::take(&mut self.touched) {
             let before = self.list.get(id);
-            let Some(entry) = self.best(id, roster) else {
+            let Some(entry) = self.best(id, swim_members) else {
                 if let Some(gone) = before {
                     changes.push(Change { id, address: gone.address, state: None });
                     fresh.insert(id, None);
@@ -167,9 +167,9 @@ impl View {
     }
 
     /// The best that is known of a node: rather one that lives, rather the latest.
-    fn best(&self, id: NodeId, roster: &Roster) -> Option<Entry> {
+    fn best(&self, id: NodeId, swim_members: &SwimMembers) -> Option<Entry> {
         let of_node = self.places.range((id, FIRST)..).take_while(|(other, _)| *other == id);
-        let held = of_node.filter_map(|(_, address)| roster.at(*address));
+        let held = of_node.filter_map(|(_, address)| swim_members.at(*address));
         held.map(Entry::of).max_by_key(|entry| (entry.state.is_present(), entry.identity.age()))
     }
 
@@ -199,17 +199,17 @@ impl View {
     }
 
     /// Takes in the details of a process that is known.
-    pub(super) fn learn(&mut self, process: Process, details: &Details) {
-        let is_nothing = *details == *self.nothing;
-        let details =
-            if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(details.clone()) };
-        self.list.describe(process, details);
+    pub(super) fn learn(&mut self, process: Process, metadata: &Metadata) {
+        let is_nothing = *metadata == *self.nothing;
+        let metadata =
+            if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(metadata.clone()) };
+        self.list.describe(process, metadata);
     }
 
     /// Whether the details of this process are not known.
     pub(super) fn lacks(&self, process: &Process) -> bool {
         let known = self.list.get(process.id).filter(|member| member.boot == process.boot);
-        known.is_none_or(|member| member.details.is_none())
+        known.is_none_or(|member| member.metadata.is_none())
     }
 
     /// How many others are here whose details are not known.
@@ -219,10 +219,10 @@ impl View {
 
     /// The others that are here and whose details are not known.
     pub(super) fn lacking(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
-        self.list.others_from(0).filter(|member| member.details.is_none()).map(place)
+        self.list.others_from(0).filter(|member| member.metadata.is_none()).map(place)
     }
 
-    pub(super) fn details_of(&self, id: NodeId) -> Option<(Process, &Arc<Details>)> {
+    pub(super) fn details_of(&self, id: NodeId) -> Option<(Process, &Arc<Metadata>)> {
         self.list.get(id).and_then(described)
     }
 
@@ -230,7 +230,7 @@ impl View {
     pub(super) fn described_from(
         &self,
         start: usize,
-    ) -> impl Iterator<Item = (Process, &Arc<Details>)> {
+    ) -> impl Iterator<Item = (Process, &Arc<Metadata>)> {
         self.list.around(start).filter_map(described)
     }
 
@@ -258,8 +258,8 @@ impl View {
 }
 
 /// The details of a member that are known.
-fn described(member: &MemberView) -> Option<(Process, &Arc<Details>)> {
-    Some((place(member).0, member.details.as_ref()?))
+fn described(member: &MemberView) -> Option<(Process, &Arc<Metadata>)> {
+    Some((place(member).0, member.metadata.as_ref()?))
 }
 
 /// Which process a member is, and where.

@@ -10,21 +10,21 @@ use std::sync::mpsc::Sender;
 use foca::{BroadcastHandler, Invalidates};
 use serde::{Deserialize, Serialize};
 
-use super::forgotten::{FORGOTTEN_MAX, Tombstone};
 use super::identity::MemberIdentity;
+use super::tombstones::{FORGOTTEN_MAX, Tombstone};
 use crate::vocabulary::codec::{self as wire, CodecError};
 use crate::vocabulary::message::Goose;
 
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum News {
+pub(super) enum Broadcast {
     /// There is a new Goose.
     Goose(Goose),
     /// An operator had a dead member forgotten.
     Forgotten(Tombstone),
 }
 
-impl News {
+impl Broadcast {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         // A few numbers and addresses: they cannot exceed the codec's limit.
@@ -56,11 +56,11 @@ pub(super) struct Listener {
     highest: Option<u64>,
     /// Whom it was told to forget lately, longest ago first.
     forgotten: VecDeque<Tombstone>,
-    heard: Sender<News>,
+    heard: Sender<Broadcast>,
 }
 
 impl Listener {
-    pub(super) fn new(heard: Sender<News>) -> Self {
+    pub(super) fn new(heard: Sender<Broadcast>) -> Self {
         Self { highest: None, forgotten: VecDeque::new(), heard }
     }
 
@@ -93,10 +93,10 @@ impl BroadcastHandler<MemberIdentity> for Listener {
         data: &[u8],
         sender: Option<&MemberIdentity>,
     ) -> Result<Option<Subject>, CodecError> {
-        let news: News = wire::decode_whole(data)?;
+        let news: Broadcast = wire::decode_whole(data)?;
         let subject = match &news {
-            News::Goose(goose) => Subject::Term(goose.term),
-            News::Forgotten(tombstone) => Subject::Forgotten(*tombstone),
+            Broadcast::Goose(goose) => Subject::Term(goose.term),
+            Broadcast::Forgotten(tombstone) => Subject::Forgotten(*tombstone),
         };
         if self.is_known(subject, sender.is_none()) {
             return Ok(None);

@@ -24,9 +24,9 @@ use rand::{Rng, RngExt, SeedableRng};
 
 use super::{Membership, MembershipOutput};
 use crate::vocabulary::codec;
-use crate::vocabulary::details::{Details, DetailsQuery, DetailsReply};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
+use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
@@ -76,9 +76,9 @@ impl Rounds {
 
 impl Membership {
     /// Says what this node's own details are.
-    pub fn describe(&mut self, details: Details) {
+    pub fn describe(&mut self, metadata: Metadata) {
         let own = self.foca.identity().process;
-        self.view.learn(own, &details);
+        self.view.learn(own, &metadata);
     }
 
     /// Somebody is here of whom something may be lacking.
@@ -122,13 +122,13 @@ impl Membership {
         self.rounds.asked = Some((nonce, partner));
         self.rounds.fruitless = self.rounds.fruitless.saturating_add(1);
         self.rounds.next = now.plus(self.rounds.pause());
-        let message = Message::DetailsQuery(DetailsQuery { nonce, wanted, more });
+        let message = Message::MetadataQuery(MetadataQuery { nonce, wanted, more });
         self.outputs.push_back(MembershipOutput::Tell { to: partner, address, message });
     }
 
     /// What is to be answered to this process; none if it is no member, or if nothing that it
     /// lacks is known.
-    pub fn answer(&mut self, sender: Process, query: &DetailsQuery) -> Option<DetailsReply> {
+    pub fn answer(&mut self, sender: Process, query: &MetadataQuery) -> Option<MetadataReply> {
         if !self.view.is_here(sender) || self.left {
             return None;
         }
@@ -136,13 +136,13 @@ impl Membership {
             query.wanted.iter().take(WANTED_MAX).filter_map(|id| self.view.details_of(*id));
         let start = self.rounds.below(self.view.known() + 1);
         let others = self.view.described_from(start).filter(|_| query.more);
-        let mut entries: Vec<(Process, Details)> = Vec::new();
+        let mut entries: Vec<(Process, Metadata)> = Vec::new();
         let mut room = REPLY_SIZE_MAX;
-        for (process, details) in wanted.chain(others) {
+        for (process, metadata) in wanted.chain(others) {
             if process == sender || entries.iter().any(|(known, _)| *known == process) {
                 continue;
             }
-            let entry = (process, Details::clone(details));
+            let entry = (process, Metadata::clone(metadata));
             let mut bytes = Vec::new();
             let fits = codec::encode_into(&entry, &mut bytes).is_ok() && bytes.len() <= room;
             if !fits {
@@ -152,22 +152,22 @@ impl Membership {
             entries.push(entry);
         }
         let nonce = query.nonce;
-        (!entries.is_empty()).then_some(DetailsReply { nonce, entries })
+        (!entries.is_empty()).then_some(MetadataReply { nonce, entries })
     }
 
     /// An answer came. False: nobody had asked for it.
-    pub fn take_answer(&mut self, now: HolderTime, sender: Process, reply: &DetailsReply) -> bool {
+    pub fn take_answer(&mut self, now: HolderTime, sender: Process, reply: &MetadataReply) -> bool {
         if self.rounds.asked != Some((reply.nonce, sender)) {
             return false;
         }
         self.rounds.asked = None;
         let mut news = false;
-        for (process, details) in &reply.entries {
+        for (process, metadata) in &reply.entries {
             let known = self.view.address_of(process.id);
             let is_member = known.is_some_and(|(member, _)| member == *process);
             // Nobody knows better than the member itself.
             if is_member && (self.view.lacks(process) || *process == sender) {
-                self.view.learn(*process, details);
+                self.view.learn(*process, metadata);
                 news = true;
             }
         }
@@ -188,8 +188,8 @@ mod tests {
     use super::super::identity::MemberIdentity;
     use super::*;
     use crate::vocabulary::codec::encode_into;
-    use crate::vocabulary::details::{TAG_VALUE_MAX, TAGS_MAX, Tags};
     use crate::vocabulary::identity::{Boot, NodeId};
+    use crate::vocabulary::metadata::{TAG_VALUE_MAX, TAGS_MAX, Tags};
     use crate::vocabulary::timing::{Profile, Timing};
 
     fn identity(number: u8) -> MemberIdentity {
@@ -198,12 +198,12 @@ mod tests {
         MemberIdentity::new(process, ([10, 0, 0, number], 8000).into(), true)
     }
 
-    fn largest() -> Details {
+    fn largest() -> Metadata {
         let key = |number| format!("{number:032}");
         let pairs: Vec<_> =
             (0..TAGS_MAX).map(|number| (key(number), "v".repeat(TAG_VALUE_MAX))).collect();
         let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-        Details { http: Some(([10, 0, 0, 1], 9000).into()), tags: Tags::new(pairs).unwrap() }
+        Metadata { http: Some(([10, 0, 0, 1], 9000).into()), tags: Tags::new(pairs).unwrap() }
     }
 
     /// Node 1, which knows nodes 2 to 100.
@@ -217,19 +217,19 @@ mod tests {
         membership
     }
 
-    fn query(wanted: impl IntoIterator<Item = u8>, more: bool) -> DetailsQuery {
+    fn query(wanted: impl IntoIterator<Item = u8>, more: bool) -> MetadataQuery {
         let wanted = wanted.into_iter().map(|number| identity(number).process.id).collect();
-        DetailsQuery { nonce: 7, wanted, more }
+        MetadataQuery { nonce: 7, wanted, more }
     }
 
-    fn size(reply: &DetailsReply) -> usize {
+    fn size(reply: &MetadataReply) -> usize {
         let mut bytes = Vec::new();
         encode_into(reply, &mut bytes).unwrap();
         bytes.len()
     }
 
     fn described(membership: &Membership) -> usize {
-        membership.members().iter().filter(|member| member.details.is_some()).count()
+        membership.members().iter().filter(|member| member.metadata.is_some()).count()
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(reply.entries, [(identity(1).process, largest())]);
         assert!(size(&reply) <= REPLY_SIZE_MAX + 16);
         for number in 2..=100 {
-            membership.view.learn(identity(number).process, &Details::default());
+            membership.view.learn(identity(number).process, &Metadata::default());
         }
         let reply = membership.answer(two, &query([50, 51], true)).unwrap();
         let ids: Vec<u64> = reply.entries.iter().map(|(process, _)| process.id.number()).collect();
@@ -260,8 +260,8 @@ mod tests {
         let Some((nonce, partner)) = membership.rounds.asked else { panic!("nobody was asked") };
         let (three, stranger) = (identity(3).process, identity(101).process);
         let entries = vec![(three, largest()), (stranger, largest())];
-        let reply = DetailsReply { nonce, entries };
-        let forged = DetailsReply { nonce: nonce ^ 1, ..reply.clone() };
+        let reply = MetadataReply { nonce, entries };
+        let forged = MetadataReply { nonce: nonce ^ 1, ..reply.clone() };
         let now = HolderTime(1);
         assert!(!membership.take_answer(now, partner, &forged));
         assert!(!membership.take_answer(now, stranger, &reply));
@@ -278,7 +278,7 @@ mod tests {
             while membership.poll_output().is_some() {}
             membership.hold_round(HolderTime::NEVER);
             let asked = membership.poll_output();
-            let Some(MembershipOutput::Tell { to, message: Message::DetailsQuery(query), .. }) =
+            let Some(MembershipOutput::Tell { to, message: Message::MetadataQuery(query), .. }) =
                 asked
             else {
                 panic!("{asked:?}");
@@ -293,7 +293,7 @@ mod tests {
         let mut membership = member();
         assert_ne!(membership.rounds.next_deadline(), HolderTime::NEVER);
         for number in 2..=100 {
-            membership.view.learn(identity(number).process, &Details::default());
+            membership.view.learn(identity(number).process, &Metadata::default());
         }
         assert_eq!(membership.view.undescribed(), 0);
         membership.hold_round(HolderTime(2_000_000_000));
