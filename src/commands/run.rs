@@ -26,7 +26,7 @@ use super::systemd::Systemd;
 use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, one_line, runtime};
 use crate::shell::handle::Handle;
-use crate::shell::start::LastWillSender;
+use crate::shell::last_will_sender::LastWillSender;
 
 /// Runs a node to its end.
 pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::backoff::Backoff;
 use super::outbox::Outbox;
 use super::preemption::Preemption;
-use super::tenure::Tenure;
+use super::role::{Claim, Farewell, Role};
 use super::voter_progress::VoterProgress;
 use super::work::Work;
 use crate::vocabulary::configuration::VoterSet;
@@ -37,35 +37,6 @@ const QUICK_POLLS: u32 = 25;
 const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// A release that nobody acknowledges is sent this often.
 pub(crate) const RELEASES_MAX: u32 = 10;
-
-/// An attempt to win an election.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Claim {
-    pub(crate) ballot: u64,
-    pub(crate) deadline: HolderTime,
-    pub(crate) patience: HolderTime,
-    pub(crate) next_send: HolderTime,
-    pub(crate) certificate: Option<Release>,
-    /// Voters that refused in a way that will not change while this claim lasts.
-    pub(crate) refused: Vec<NodeId>,
-}
-
-/// What a contender is at the moment.
-#[derive(Clone, Debug, Hash)]
-pub(crate) enum Role {
-    Standby,
-    Claiming(Claim),
-    Goose(Tenure),
-}
-
-/// A release on its way to the voters.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Farewell {
-    pub(crate) release: Release,
-    pub(crate) unacknowledged: BTreeMap<NodeId, u64>,
-    pub(crate) sent: u32,
-    pub(crate) next_send: HolderTime,
-}
 
 /// One contender's state.
 #[derive(Clone, Debug, Hash)]

@@ -1,7 +1,8 @@
 //! Giving up what the voters granted: a release to each, until it is acknowledged.
 
-use super::contender::{Contender, Farewell, RELEASES_MAX, Role};
+use super::contender::{Contender, RELEASES_MAX};
 use super::outbox::Outbox;
+use super::role::{Farewell, Role};
 use super::voter_progress::VoterProgress;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::{Message, Release};

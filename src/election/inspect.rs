@@ -1,6 +1,6 @@
 //! What an election shows of its insides: to people, and to checkers.
 
-use super::{Election, contender, voter_progress};
+use super::{Election, role, voter_progress};
 use crate::election::voter::Voter;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
@@ -35,7 +35,7 @@ impl Election {
             may_grant: voter.may_grant(),
         });
         let claiming = match &self.contender.role {
-            contender::Role::Claiming(claim) => Some(claim.ballot),
+            role::Role::Claiming(claim) => Some(claim.ballot),
             _ => None,
         };
         let progress = self.contender.progress.iter();

@@ -25,6 +25,7 @@ mod leader_freshness;
 pub mod outbox;
 pub(crate) mod preemption;
 mod record;
+mod role;
 mod stable_vote;
 mod tenure;
 mod view;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::contender::{Contender, Farewell, Role};
+use super::contender::Contender;
 use super::outbox::Outbox;
+use super::role::{Farewell, Role, Tenure};
 use super::voter_progress::VoterProgress;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
@@ -23,24 +24,6 @@ const CROWD_WAITS: Duration = Duration::from_millis(1);
 /// it contends again.
 const DUPLICATE_HOLD: Duration = Duration::from_secs(5);
 
-/// A tenure: from the grants of a majority to the lapse of the lease.
-#[derive(Clone, Debug, Hash)]
-pub(crate) struct Tenure {
-    /// The ballot that won. It names the tenure for ever.
-    pub(crate) term: u64,
-    /// The ballot that is renewed: the term, or higher, to satisfy a voter that has seen a
-    /// higher one. Never published: another contender may already have used a ballot between.
-    pub(crate) ballot: u64,
-    pub(crate) since: HolderTime,
-    next_renewal: HolderTime,
-    next_announcement: HolderTime,
-    was_announced: bool,
-    /// Whether a majority has granted the full lease yet.
-    established: bool,
-    /// When the lease was last seen to move, which is when a majority was last heard.
-    confirmed: HolderTime,
-}
-
 /// Who is told of a tenure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -48,13 +31,6 @@ pub(crate) enum Audience {
     Electors,
     /// The neighbours, too.
     Everybody,
-}
-
-impl Tenure {
-    /// When something is to be done next, the lapse included.
-    pub(crate) fn next_event(&self, deadline: HolderTime) -> HolderTime {
-        self.next_renewal.min(self.next_announcement).min(deadline)
-    }
 }
 
 impl Contender {

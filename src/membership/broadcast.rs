@@ -11,9 +11,21 @@ use foca::{BroadcastHandler, Invalidates};
 use serde::{Deserialize, Serialize};
 
 use super::identity::MemberIdentity;
-use super::tombstones::{FORGOTTEN_MAX, Tombstone};
 use crate::vocabulary::codec::{self as wire, CodecError};
+use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Goose;
+
+/// So many tombstones are kept at most: the oldest makes way.
+pub(super) const TOMBSTONES_MAX: usize = 1024;
+
+/// The name of a forgotten member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tombstone {
+    /// Which process it was.
+    pub(super) process: Process,
+    /// How often it had renamed itself.
+    pub(super) renewal: u32,
+}
 
 /// One piece of news.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,7 +86,7 @@ impl Listener {
             // An operator may say it again.
             Subject::Forgotten(tombstone) if self.forgotten.contains(&tombstone) => !is_own,
             Subject::Forgotten(tombstone) => {
-                if self.forgotten.len() >= FORGOTTEN_MAX {
+                if self.forgotten.len() >= TOMBSTONES_MAX {
                     self.forgotten.pop_front();
                 }
                 self.forgotten.push_back(tombstone);

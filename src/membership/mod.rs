@@ -463,7 +463,7 @@ impl Membership {
             TableSize {
                 name: "forgotten",
                 size: self.tombstones.len(),
-                size_max: tombstones::FORGOTTEN_MAX,
+                size_max: broadcast::TOMBSTONES_MAX,
             },
             TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
         ]

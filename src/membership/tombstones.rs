@@ -19,9 +19,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use foca::{Member, State, Timer};
-use serde::{Deserialize, Serialize};
 
-use super::broadcast::Broadcast;
+use super::broadcast::{Broadcast, TOMBSTONES_MAX, Tombstone};
 use super::codec;
 use super::identity::MemberIdentity;
 use super::parameters::REMOVE_DOWN_AFTER;
@@ -30,8 +29,6 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
-/// So many tombstones are kept at most: the oldest makes way.
-pub(super) const FORGOTTEN_MAX: usize = 1024;
 /// Whoever names a forgotten member is told so, this often at most for each.
 const TOLD_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -50,13 +47,6 @@ pub enum ForgetError {
          `gaggle leave`, or wait until it is shown as down"
     )]
     Present(NodeId),
-}
-
-/// The name of a forgotten member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Tombstone {
-    process: Process,
-    renewal: u32,
 }
 
 /// When a tombstone may be removed, and when somebody was last told of it.
@@ -81,7 +71,7 @@ impl Tombstones {
     fn add(&mut self, tombstone: Tombstone, now: HolderTime) {
         self.graves.retain(|_, grave| grave.until > now);
         let Tombstone { process, renewal } = tombstone;
-        if self.graves.len() >= FORGOTTEN_MAX && !self.graves.contains_key(&process) {
+        if self.graves.len() >= TOMBSTONES_MAX && !self.graves.contains_key(&process) {
             let oldest = self.graves.iter().min_by_key(|(_, grave)| grave.until);
             if let Some(oldest) = oldest.map(|(process, _)| *process) {
                 self.graves.remove(&oldest);
@@ -254,7 +244,7 @@ mod tests {
         let mut tombstones = Tombstones::default();
         for number in 1..5000 {
             tombstones.add(tombstone(number, 0), HolderTime(number));
-            assert!(tombstones.len() <= FORGOTTEN_MAX);
+            assert!(tombstones.len() <= TOMBSTONES_MAX);
         }
         assert!(tombstones.names(&identity(4999, 0)) && !tombstones.names(&identity(1, 0)));
         tombstones.add(tombstone(1, 0), HolderTime(5000).plus(REMOVE_DOWN_AFTER));

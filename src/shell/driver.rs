@@ -11,24 +11,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::clock::Clock;
 use super::handle::{Departure, Shared};
 use super::history::{self, History};
 use super::journal;
-use super::reload::Change;
+use super::last_will_sender::LastWillSender;
+use super::order::{Answer, Order};
 use super::socket::{Endpoint, RECEIVE_SIZE};
-use super::start::LastWillSender;
 use super::store::{Stored, Writer};
 use super::timer::Timer;
 use super::work::{Asked, Permit, Word};
-use crate::node::{ForgetError, NodeCore, Output, StepDownError, SteppedDown};
+use crate::node::{NodeCore, Output};
 use crate::vocabulary::event::Event;
-use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::HolderTime;
-use crate::vocabulary::work::{EndOfWork, WorkRefused};
+use crate::vocabulary::work::EndOfWork;
 
 /// Datagrams handled before anything else gets a turn.
 const BATCH: usize = 64;
@@ -47,18 +46,6 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// Seeds' names, and what was found behind each.
 pub(super) type LookedUp = Vec<(String, journal::Found)>;
-
-/// Where the outcome of an order to step down goes.
-pub(super) type Answer = oneshot::Sender<Result<SteppedDown, StepDownError>>;
-
-/// An order from outside.
-#[derive(Debug)]
-pub(super) enum Order {
-    StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
-    BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
-    Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
-    Change(Change),
-}
 
 /// Everything the task owns.
 pub(super) struct Driver {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::clock::Clock;
-use super::driver::Order;
 use super::history::History;
+use super::order::Order;
 use super::published_lease::PublishedLease;
 use super::pulse::{Pulse, Stamp};
 use super::work::{Permit, Word};

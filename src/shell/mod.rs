@@ -20,6 +20,8 @@ pub mod http;
 pub(crate) mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
+pub mod last_will_sender;
+mod order;
 mod published_lease;
 pub mod pulse;
 mod reload;

@@ -1,15 +1,9 @@
 //! What of a running node's settings can be changed without a restart.
 
-use super::driver::{Driver, Order};
+use super::driver::Driver;
 use super::handle::{Handle, OrderError};
+use super::order::{Change, Order};
 use crate::vocabulary::seal::KeyRing;
-
-/// See [`Handle::rotate_keys`] and [`Handle::replace_seeds`].
-#[derive(Debug)]
-pub(super) enum Change {
-    Keys(KeyRing),
-    Seeds(Vec<String>),
-}
 
 impl Handle {
     /// From here on the first key seals and all open. No term and no grant changes.

@@ -11,16 +11,16 @@ use super::driver::{Driver, Published};
 use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
+use super::last_will_sender::LastWillSender;
 use super::published_lease::PublishedLease;
 use super::pulse::Stamp;
 use super::socket::Endpoint;
 use super::store::{Store, Writer};
 use super::timer::Timer;
 use super::work::Asked;
-use crate::node::{LastWillDatagram, NodeCore};
+use crate::node::NodeCore;
 use crate::vocabulary::record::Disk;
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::time::HolderTime;
 
 /// Orders that may wait at once.
 const ORDERS_MAX: usize = 16;
@@ -39,16 +39,6 @@ pub struct StartOptions {
     pub store: Box<dyn Store>,
     /// Who sends the last will when this process is dead, if anybody does.
     pub last_will_sender: Option<Box<dyn LastWillSender>>,
-}
-
-/// Somebody outside this process who sends its last will once it is certainly dead.
-pub trait LastWillSender: Send {
-    /// A new last will, which replaces the one before. Never blocks.
-    fn feed(&mut self, last_will: &[LastWillDatagram]);
-    /// The lease of `term` now lasts until `deadline`; 0: it is over. Never blocks.
-    fn renewed(&mut self, _term: u64, _deadline: HolderTime) {}
-    /// Tries again what could not be handed over at once. Never blocks.
-    fn flush(&mut self);
 }
 
 /// Why a node did not start. Nothing was sent and nothing written.

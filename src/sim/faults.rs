@@ -7,9 +7,10 @@ use super::checks::Invariant;
 use super::disk::{DiskHealth, Tear};
 use super::foreign_nodes::ForeignNode;
 use super::host::{Input, Running};
+use super::job::Working;
 use super::keeper::DEATH_NOTICED;
+use super::keys;
 use super::network::Network;
-use super::work::Working;
 use super::world::{Happening, Tale, World};
 use crate::node::NodeCore;
 use crate::vocabulary::identity::Process;
@@ -355,6 +356,36 @@ impl World {
             let delay = self.streams.network.between(0, 20_000_000);
             let arrival = Happening::Arrive { to, address, from, packet };
             self.schedule(self.now + delay, arrival);
+        }
+    }
+
+    /// Moves the keys of host `index` one stage on, if all others are as far as it is. What runs
+    /// there goes on with the keys that it has. Returns whether it did.
+    fn advance_keys(&mut self, index: usize) -> bool {
+        let stage = self.hosts[index].key_stage;
+        let last = self.hosts.iter().any(|host| host.key_stage < stage);
+        if last || self.hosts[index].setup.keys.is_none() || stage == u8::MAX / 2 {
+            return false;
+        }
+        let host = &mut self.hosts[index];
+        host.key_stage += 1;
+        host.setup.keys = keys::ring(host.key_stage);
+        true
+    }
+
+    /// A node is told the next keys while it runs.
+    fn rotate_keys(&mut self, index: usize) {
+        // A process that sleeps is told nothing.
+        let host = &self.hosts[index];
+        let sleeps = host.running.is_some() && !host.is_attentive(self.now);
+        if sleeps || !self.advance_keys(index) {
+            return;
+        }
+        let host = &mut self.hosts[index];
+        if let (Some(running), Some(keys)) = (&mut host.running, host.setup.keys.clone()) {
+            running.core.rotate_keys(keys);
+            running.keys.clone_from(&host.setup.keys);
+            self.take_effects(index, None);
         }
     }
 

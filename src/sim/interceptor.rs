@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::network::Packet;
-use super::world::{Happening, Tale, World};
 use crate::vocabulary::message::{AcquireKind, Message};
 
 /// What a message is for.
@@ -107,7 +106,12 @@ pub struct Interceptor {
 
 impl Interceptor {
     /// What is to be done to a message.
-    fn interception(&self, from: usize, to: usize, packet: &Packet) -> Option<Interception> {
+    pub(super) fn interception(
+        &self,
+        from: usize,
+        to: usize,
+        packet: &Packet,
+    ) -> Option<Interception> {
         if self.rules.is_empty() {
             return None;
         }
@@ -119,33 +123,8 @@ impl Interceptor {
         self.rules.iter().find(fits).map(|rule| rule.interception)
     }
 
-    fn tells(&self, packet: &Packet) -> bool {
+    pub(super) fn tells(&self, packet: &Packet) -> bool {
         !self.told.is_empty()
             && packet.message().is_some_and(|message| self.told.contains(&Kind::of(message)))
-    }
-}
-
-impl World {
-    /// Applies the script's rules to a message of `from`. Returns whether it goes no further.
-    pub(super) fn intercept(&mut self, from: usize, envelope: &Kept) -> bool {
-        let interception = self.interceptor.interception(from, envelope.to, &envelope.packet);
-        if matches!(interception, Some(Interception::Hold | Interception::Copy)) {
-            self.interceptor.kept.push(envelope.clone());
-        }
-        let stays = matches!(interception, Some(Interception::Lose | Interception::Hold));
-        if self.interceptor.tells(&envelope.packet) {
-            let (to, packet) = (envelope.to, Rc::clone(&envelope.packet));
-            let fate =
-                if self.network.is_cut(from, to) { Some(Interception::Lose) } else { interception };
-            self.tell(Some(from), Tale::Sent { to, packet, fate });
-        }
-        stays
-    }
-
-    /// One kept message arrives after `delay` nanoseconds, whatever the links are like.
-    pub fn deliver_kept(&mut self, envelope: &Kept, delay: u64) {
-        let Kept { to, address, source, packet } = envelope.clone();
-        let arrival = Happening::Arrive { to, address, from: source, packet };
-        self.schedule(self.now + delay, arrival);
     }
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::checks::Invariant;
 use super::effects::open;
+use super::job::LastWill;
 use super::network::Packet;
 use super::world::{Happening, World};
 use crate::node::LastWillDatagram;
@@ -22,12 +23,6 @@ const SENDINGS: [u64; 3] = [2_000_000, 10_000_000, 30_000_000];
 
 /// The keeper sends from a port of its own.
 const KEEPER_PORT: u16 = 50_000;
-
-/// What a keeper was given by its node, for the time after its death.
-pub(super) struct LastWill {
-    index: usize,
-    will: Rc<Vec<LastWillDatagram>>,
-}
 
 impl World {
     /// A node tells its keeper what is to be sent after its death, whenever that changes.

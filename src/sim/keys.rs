@@ -4,7 +4,6 @@
 //! old one is removed everywhere. So nodes that are one stage apart understand each other, and
 //! nobody begins a stage before everybody has reached the one before.
 
-use super::world::World;
 use crate::vocabulary::seal::{KEY_SIZE, KeyRing};
 
 /// The keys of stage `stage`: one key, that and the next, the next and that, the next alone.
@@ -17,38 +16,6 @@ pub(super) fn ring(stage: u8) -> Option<KeyRing> {
         _ => vec![key(old + 1), key(old)],
     };
     KeyRing::new(secrets).ok()
-}
-
-impl World {
-    /// Moves the keys of host `index` one stage on, if all others are as far as it is. What runs
-    /// there goes on with the keys that it has. Returns whether it did.
-    pub(super) fn advance_keys(&mut self, index: usize) -> bool {
-        let stage = self.hosts[index].key_stage;
-        let last = self.hosts.iter().any(|host| host.key_stage < stage);
-        if last || self.hosts[index].setup.keys.is_none() || stage == u8::MAX / 2 {
-            return false;
-        }
-        let host = &mut self.hosts[index];
-        host.key_stage += 1;
-        host.setup.keys = ring(host.key_stage);
-        true
-    }
-
-    /// A node is told the next keys while it runs.
-    pub(super) fn rotate_keys(&mut self, index: usize) {
-        // A process that sleeps is told nothing.
-        let host = &self.hosts[index];
-        let sleeps = host.running.is_some() && !host.is_attentive(self.now);
-        if sleeps || !self.advance_keys(index) {
-            return;
-        }
-        let host = &mut self.hosts[index];
-        if let (Some(running), Some(keys)) = (&mut host.running, host.setup.keys.clone()) {
-            running.core.rotate_keys(keys);
-            running.keys.clone_from(&host.setup.keys);
-            self.take_effects(index, None);
-        }
-    }
 }
 
 #[cfg(test)]

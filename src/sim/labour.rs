@@ -16,94 +16,15 @@
 //! or dead at that moment, whoever killed the keeper is taken to have killed everything: nothing
 //! that is left on the machine could end the work.
 
-use std::time::Duration;
-
 use super::host::{Host, Input};
-use super::keeper::{DEATH_NOTICED, LastWill};
+use super::job::{Chore, KILL_MARGIN, Labour, LastWill, Stage, WORD, stop_timeout};
+use super::keeper::DEATH_NOTICED;
 use super::world::{Happening, World};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::time::{HolderTime, nanoseconds};
-use crate::vocabulary::timing::{Timing, counted};
+use crate::vocabulary::time::HolderTime;
 
 const MILLI: u64 = 1_000_000;
-
-/// From SIGKILL until nothing is left, at most.
-const KILL_MARGIN: Duration = Duration::from_millis(60);
-/// Words between a node and its keeper take up to so many nanoseconds.
-const WORD: u64 = MILLI / 2;
-
-/// How work is done in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Employment {
-    /// It lasts about so many nanoseconds, if it ends by itself.
-    pub lasts: Option<u64>,
-    /// It obeys SIGTERM within so many nanoseconds.
-    pub obeys_within: u64,
-    /// So many times in a thousand it ignores SIGTERM.
-    pub stubborn: u32,
-    /// So many times in a thousand whoever did it gives the term up at its end.
-    pub abdicates: u32,
-}
-
-/// Something that will happen to work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chore {
-    /// It is started.
-    Spawn,
-    /// It is done.
-    Done,
-    /// Its keeper looks at the clock.
-    Look,
-    /// Its keeper sees that the node is dead.
-    NodeDead,
-    /// Nothing of it is left.
-    Gone,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Ordered,
-    Alive,
-    /// It was told to end, and is killed then.
-    Ending(HolderTime),
-    Killed,
-}
-
-/// One piece of work.
-pub(super) struct Labour {
-    number: u64,
-    node: Process,
-    term: u64,
-    deadline: HolderTime,
-    stage: Stage,
-    stubborn: bool,
-    will: Option<LastWill>,
-    /// What its machine was too fast asleep for.
-    missed: Vec<Chore>,
-}
-
-/// From SIGTERM to SIGKILL, where the deadline is near or the node is dead: half of what fits.
-fn stop_timeout(timing: &Timing) -> Duration {
-    let least = timing.renew_interval * 2 + KILL_MARGIN;
-    counted(timing.lease).saturating_sub(least) / 2
-}
-
-impl Labour {
-    fn is_alive(&self) -> bool {
-        self.stage != Stage::Ordered
-    }
-
-    /// When its keeper has to do something about it by itself.
-    fn next_look(&self, timing: &Timing) -> HolderTime {
-        let before = |span: Duration| HolderTime(self.deadline.0.saturating_sub(nanoseconds(span)));
-        match self.stage {
-            Stage::Ordered | Stage::Killed => HolderTime::NEVER,
-            Stage::Alive => before(stop_timeout(timing) + KILL_MARGIN),
-            Stage::Ending(kill_at) => kill_at.min(before(KILL_MARGIN)),
-        }
-    }
-}
 
 impl World {
     /// The node's side, after every input: work begins if it may, its keeper hears of renewals,

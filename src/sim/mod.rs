@@ -7,7 +7,7 @@
 //! ```text
 //!   plan ──▶ world: a heap of events in true time ──▶ host: clocks, disk, NodeCore
 //!              ▲    │                                   │
-//!          chaos    ├──▶ network: delay, loss, cuts ◀───┤
+//!         nemesis   ├──▶ network: delay, loss, cuts ◀───┤
 //!                   ├──▶ labour: work and its keeper ◀──┘
 //!                   └──▶ checks: judges in true time, which nodes cannot see
 //! ```
@@ -20,13 +20,16 @@ pub mod action;
 pub mod checks;
 pub mod clocks;
 pub mod coverage;
+mod delivery;
 pub mod disk;
 pub mod effects;
 pub mod electorate;
+pub mod fault_kind;
 pub mod faults;
 pub mod foreign_nodes;
 pub mod host;
 pub mod interceptor;
+pub mod job;
 mod keeper;
 mod keys;
 pub mod labour;
@@ -35,6 +38,7 @@ pub mod model;
 pub mod mutants;
 pub mod nemesis;
 pub mod network;
+pub mod options;
 pub mod plan;
 pub mod prng;
 pub mod run;

@@ -4,17 +4,18 @@
 use super::action::{Action, Restart, Settings};
 use super::clocks::{DRIFT_MAX, SLEW_MAX, TRUE_RATE};
 use super::disk::{DiskHealth, Tear};
+use super::fault_kind::FaultKind;
 use super::network::{Blackout, Delay};
-use super::plan::{FaultKind, Plan};
+use super::plan::Plan;
 use super::prng::Prng;
-use super::world::World;
+use super::world::{Nemesis, World};
 use crate::vocabulary::timing::Profile;
 
 const MILLI: u64 = 1_000_000;
 
 /// See the module.
 #[derive(Clone, Debug)]
-pub struct Nemesis {
+pub struct RandomFaults {
     kinds: Vec<FaultKind>,
     interval: u64,
     quick: bool,
@@ -27,7 +28,7 @@ pub struct Nemesis {
     nodes: usize,
 }
 
-impl Nemesis {
+impl RandomFaults {
     /// The faults of `plan`. Their lengths are drawn in proportion to `lease`.
     pub fn new(plan: &Plan, lease: u64) -> Self {
         Self {
@@ -42,14 +43,14 @@ impl Nemesis {
             nodes: plan.starts.len(),
         }
     }
+}
 
-    /// When the next fault comes.
-    pub fn next_delay(&mut self, prng: &mut Prng) -> u64 {
+impl Nemesis for RandomFaults {
+    fn next_delay(&mut self, prng: &mut Prng) -> u64 {
         prng.between(self.interval / 10, self.interval * 2)
     }
 
-    /// One fault.
-    pub fn strike(&mut self, world: &mut World) {
+    fn strike(&mut self, world: &mut World) {
         if self.kinds.is_empty() {
             return;
         }
@@ -129,7 +130,9 @@ impl Nemesis {
             _ => self.disconnect(world, kind, target, length),
         }
     }
+}
 
+impl RandomFaults {
     fn trouble_disk(&self, world: &mut World, kind: FaultKind, target: usize, length: u64) {
         let mended = Action::SetDisk(target, DiskHealth::Sound);
         match kind {

@@ -5,13 +5,13 @@ use super::checks::{Chances, Invariant, Prompt, Violation};
 use super::coverage::Coverage;
 use super::disk::SimulatedDisk;
 use super::host::Host;
-use super::nemesis::Nemesis;
+use super::nemesis::RandomFaults;
+pub use super::options::Options;
 use super::plan::Plan;
-use super::swarm::Swarm;
 use super::trace::TraceDepth;
 use super::world::World;
 use crate::election::preemption::PATIENCE_MAX;
-use crate::vocabulary::mutant::{self, Mutant};
+use crate::vocabulary::mutant;
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::nanoseconds;
 
@@ -22,27 +22,6 @@ const ORDERS_WAIT: u64 = 40_000 * MILLI;
 
 /// So many terms more may begin where higher nodes are preferred.
 const YIELDS: usize = 4;
-
-/// What replaces parts of what the seed says.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// So many nodes.
-    pub nodes: Option<usize>,
-    /// So many seconds of faults.
-    pub seconds: Option<u64>,
-    /// What it is to be about.
-    pub swarm: Option<Swarm>,
-    /// How much of the trace is kept.
-    pub trace: TraceDepth,
-    /// A mutant that is on for this run, to see whether the judges find it.
-    pub mutant: Option<Mutant>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { nodes: None, seconds: None, swarm: None, trace: TraceDepth::Digest, mutant: None }
-    }
-}
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -138,7 +117,7 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
     if plan.sealed {
         world.coverage.count("sealed");
     }
-    world.unleash(Nemesis::new(plan, lease));
+    world.unleash(Box::new(RandomFaults::new(plan, lease)));
     world
 }
 

@@ -5,7 +5,7 @@
 //! and at a pace in which one part of the protocol is under strain all the time (A. Groce et al.,
 //! "Swarm Testing", ISSTA 2012). A seed draws its swarm; a search for a mutant may name it.
 
-use super::plan::FaultKind;
+use super::fault_kind::{FAULT_KINDS, FaultKind};
 
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,7 +68,7 @@ impl Swarm {
             LeaveForGood, LostRecord, OneWay, Partition, Replay, RotateKeys, StepDown, TornWrite,
         };
         match self {
-            Self::Mixed => (&super::plan::FAULT_KINDS, 280),
+            Self::Mixed => (&FAULT_KINDS, 280),
             Self::Brittle => (&[Crash, TornWrite, LostRecord, OneWay, Partition, DeafOrMute], 500),
             Self::Founding => (&[LostRecord, LostRecord, Crash, OneWay, Replay], 600),
             Self::Duels => (

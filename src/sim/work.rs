@@ -8,17 +8,6 @@ use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{AcquireKind, Message};
 use crate::vocabulary::work::{EndOfWork, WorkRefused};
 
-/// What is done under the lease of one process.
-#[derive(Clone, Debug, Default)]
-pub struct Working {
-    /// The term under which it began.
-    pub term: u64,
-    /// How much is alive.
-    pub alive: u32,
-    /// The end that the process last asked for.
-    pub asked: Option<EndOfWork>,
-}
-
 impl World {
     /// Somebody begins to work under the lease that the process of a node shows. Returns its
     /// term; none if no process runs there or it shows none.

@@ -17,8 +17,7 @@ use super::coverage::Coverage;
 use super::disk::{DiskHealth, SimulatedDisk};
 use super::host::{Host, Input, SOCKET_BUFFER};
 use super::interceptor::{Interception, Interceptor};
-use super::labour::Chore;
-use super::nemesis::Nemesis;
+use super::job::Chore;
 use super::network::{Captured, Delay, Network, Packet, Weather};
 use super::prng::Prng;
 use super::tally::Tally;
@@ -107,6 +106,14 @@ impl Ord for Scheduled {
     }
 }
 
+/// Who breaks things, now and then.
+pub trait Nemesis {
+    /// When it strikes next: after so many nanoseconds.
+    fn next_delay(&mut self, prng: &mut Prng) -> u64;
+    /// Breaks something.
+    fn strike(&mut self, world: &mut World);
+}
+
 /// The streams of chance, kept apart so that one does not disturb the others.
 pub(super) struct Streams {
     pub(super) network: Prng,
@@ -181,7 +188,7 @@ pub struct World {
     /// Counts all work that ever began.
     pub(super) labours: u64,
     pub(super) streams: Streams,
-    pub(super) nemesis: Option<Nemesis>,
+    pub(super) nemesis: Option<Box<dyn Nemesis>>,
     pub(super) peaceful: bool,
     /// Datagrams up to this number never arrive any more.
     pub(super) forgotten: u64,
@@ -277,7 +284,7 @@ impl World {
     }
 
     /// Gives the world over to chance.
-    pub fn unleash(&mut self, mut nemesis: Nemesis) {
+    pub fn unleash(&mut self, mut nemesis: Box<dyn Nemesis>) {
         let first = nemesis.next_delay(&mut self.streams.nemesis);
         self.nemesis = Some(nemesis);
         self.schedule(self.now + first, Happening::Nemesis);

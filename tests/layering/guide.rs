@@ -32,7 +32,7 @@ const FOREIGN_FLAGS: [&str; 16] = [
     "open",
     "output",
     "path",
-    "plants",
+    "mutants",
     "release",
     "seeds",
     "small",

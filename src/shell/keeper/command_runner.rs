@@ -32,9 +32,9 @@ use signal_hook::consts::SIGCHLD;
 
 use super::KILL_MARGIN;
 use super::cgroup::Cgroup;
+use super::message::report;
 use super::message::{Cause, Order, Report, decode_environment};
 use super::precedence::Precedence;
-use super::process::report;
 use super::process_tree::{ProcessTree, is_left, reap};
 use crate::shell::clock::Clock;
 use crate::vocabulary::time::{HolderTime, nanoseconds};

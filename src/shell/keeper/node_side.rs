@@ -21,7 +21,7 @@ use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
 use super::{KeeperError, SUBCOMMAND};
 use crate::node::LastWillDatagram;
-use crate::shell::start::LastWillSender;
+use crate::shell::last_will_sender::LastWillSender;
 use crate::vocabulary::time::HolderTime;
 
 /// The very file that this process was started from, even if it was replaced or removed since.

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::command_runner::CommandRunner;
-use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will};
+use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will, report};
 use super::precedence::Precedence;
 
 /// The last will is sent again after each of these: a lost datagram costs a lease, a repeated one
@@ -184,13 +184,6 @@ impl Keeper {
             _ => {}
         }
     }
-}
-
-/// Tells the node.
-pub(super) fn report(report: Report) {
-    // A node that is dead or frozen does not listen: what was to be done was done.
-    let flags = rustix::net::SendFlags::NOSIGNAL | rustix::net::SendFlags::DONTWAIT;
-    let _ = rustix::net::send(rustix::stdio::stdin(), &report.encode(), flags);
 }
 
 /// Whether the standard output stands for a process: of the descriptors there are, only a

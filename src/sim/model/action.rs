@@ -1,12 +1,44 @@
 //! What may happen next.
 
+use std::fmt;
 use std::sync::Arc;
 
-use super::burst::Links;
 use super::world::World;
 use super::{Bounds, Opening};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::Message;
+
+/// Which links of one node carry messages in this step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Links {
+    /// Bit 2·p: the node reaches the node at place p. Bit 2·p + 1: the other way.
+    pub up: u8,
+    /// Whether what meets a link that is down stays under way.
+    pub hold: bool,
+}
+
+impl Links {
+    /// Every link of one of `nodes` nodes.
+    pub(super) fn all(nodes: usize) -> Self {
+        Self { up: u8::try_from((1_u32 << (2 * nodes)) - 1).unwrap_or(u8::MAX), hold: false }
+    }
+
+    pub(super) fn carries(self, active: usize, from: usize, to: usize) -> bool {
+        let bit = if from == active { 2 * to } else { 2 * from + 1 };
+        self.up >> bit & 1 == 1
+    }
+}
+
+impl fmt::Display for Links {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let of = |way: usize| {
+            let up = (0..4).filter(move |place| self.up >> (2 * place + way) & 1 == 1);
+            up.map(|place| (place + 1).to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let rest = if self.hold { "stays under way" } else { "is lost" };
+        write!(out, "reaching [{}], hearing [{}], the rest {rest}", of(0), of(1))
+    }
+}
 
 /// One step. Messages are named by their place, which is the same for the same world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

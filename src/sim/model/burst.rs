@@ -7,48 +7,15 @@
 //! link that is down is lost or, within [`Bounds::holds`], stays under way to arrive at any
 //! later step. The others' messages to each other are lost meanwhile.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::Bounds;
-use super::action::Action;
+use super::action::{Action, Links};
 use super::world::{Envelope, World};
 use crate::vocabulary::time::nanoseconds;
 
 /// No cascade of messages is longer than this.
-const LETTERS_MAX: usize = 64;
-
-/// Which links of one node carry messages in this step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Links {
-    /// Bit 2·p: the node reaches the node at place p. Bit 2·p + 1: the other way.
-    pub up: u8,
-    /// Whether what meets a link that is down stays under way.
-    pub hold: bool,
-}
-
-impl Links {
-    /// Every link of one of `nodes` nodes.
-    fn all(nodes: usize) -> Self {
-        Self { up: u8::try_from((1_u32 << (2 * nodes)) - 1).unwrap_or(u8::MAX), hold: false }
-    }
-
-    fn carries(self, active: usize, from: usize, to: usize) -> bool {
-        let bit = if from == active { 2 * to } else { 2 * from + 1 };
-        self.up >> bit & 1 == 1
-    }
-}
-
-impl fmt::Display for Links {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let of = |way: usize| {
-            let up = (0..4).filter(move |place| self.up >> (2 * place + way) & 1 == 1);
-            up.map(|place| (place + 1).to_string()).collect::<Vec<_>>().join(" ")
-        };
-        let rest = if self.hold { "stays under way" } else { "is lost" };
-        write!(out, "reaching [{}], hearing [{}], the rest {rest}", of(0), of(1))
-    }
-}
+const MESSAGES_MAX: usize = 64;
 
 impl World {
     /// Every coarse step that may be next.
@@ -114,7 +81,7 @@ impl World {
     /// One coarse step.
     pub(super) fn burst(&mut self, bounds: &Bounds, action: Action) {
         // Only what stays under way is limited, not what comes and goes.
-        let roomy = Bounds { envelopes: LETTERS_MAX, ..bounds.clone() };
+        let roomy = Bounds { envelopes: MESSAGES_MAX, ..bounds.clone() };
         match action {
             Action::Burst(node, links) => {
                 self.spent.waits += 1;
@@ -161,7 +128,7 @@ impl World {
         mut under_way: Vec<Arc<Envelope>>,
     ) {
         let mut held = false;
-        for _ in 0..LETTERS_MAX {
+        for _ in 0..MESSAGES_MAX {
             if self.envelopes.is_empty() {
                 break;
             }

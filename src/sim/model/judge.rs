@@ -1,40 +1,11 @@
 //! What must hold in every state of the model, whatever happened before.
 
 use super::Bounds;
+use super::broken::Broken;
 use super::world::World;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
 use crate::vocabulary::time::{HolderTime, VoterTime};
-
-/// A broken promise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Broken {
-    /// Two Geese at one instant.
-    TwoGeese,
-    /// A term that is not above every earlier one.
-    TermNotAbove,
-    /// A grant left before the record that it relies on was on the disk.
-    GrantNotDurable,
-    /// The highest ballot of a voter fell below one that was durable.
-    BallotFell,
-    /// A holder counts a grant for longer than the voter keeps it from others.
-    GrantOutlived,
-    /// An assertion of the code failed: one live holder per voter, ballots that never fall, no
-    /// release while acting.
-    Assertion,
-}
-
-impl Broken {
-    /// All of them, with the promise that each breaks.
-    pub const ALL: [(Self, &'static str); 6] = [
-        (Self::TwoGeese, "at most one Goose at any instant"),
-        (Self::TermNotAbove, "every term is above all earlier ones"),
-        (Self::GrantNotDurable, "a grant that is sent is durable"),
-        (Self::BallotFell, "a voter's highest ballot never falls"),
-        (Self::GrantOutlived, "a counted grant is outlasted by the voter's"),
-        (Self::Assertion, "no assertion of the election fails"),
-    ];
-}
 
 impl World {
     /// The promise that was broken first, if one was.

@@ -53,6 +53,7 @@
 
 pub mod action;
 pub mod breaks;
+pub mod broken;
 pub mod burst;
 mod fingerprint;
 mod judge;
@@ -62,7 +63,7 @@ pub mod world;
 
 pub use action::Action;
 pub use breaks::Break;
-pub use judge::Broken;
+pub use broken::Broken;
 pub use openings::Opening;
 pub use world::World;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Bounds;
 use super::breaks::Break;
-use super::judge::Broken;
+use super::broken::Broken;
 use super::node::{Node, sight};
 use crate::election::outbox::Outgoing;
 use crate::sim::electorate;

@@ -1,0 +1,30 @@
+//! What the rest of a program asks of the driver: plain values, on their way to it.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::work::Permit;
+use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::seal::KeyRing;
+use crate::vocabulary::work::WorkRefused;
+
+/// Where the outcome of an order to step down goes.
+pub(super) type Answer = oneshot::Sender<Result<SteppedDown, StepDownError>>;
+
+/// A setting that changes while the node runs.
+#[derive(Debug)]
+pub(super) enum Change {
+    Keys(KeyRing),
+    Seeds(Vec<String>),
+}
+
+/// An order from outside.
+#[derive(Debug)]
+pub(super) enum Order {
+    StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
+    BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
+    Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
+    Change(Change),
+}
