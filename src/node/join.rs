@@ -38,7 +38,8 @@ pub(super) struct Joining {
     joined: bool,
     has_seeds: bool,
     silence_noticed_at: Option<HolderTime>,
-    asked_back: Option<HolderTime>,
+    /// When somebody was last asked because it had asked, and the question's nonce.
+    asked_back: Option<(HolderTime, u64)>,
     next_doubt: HolderTime,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
@@ -176,10 +177,10 @@ impl NodeCore {
     /// gone. Its answer to a fresh question tells.
     pub(super) fn ask_back(&mut self, now: Now, from: SocketAddr) {
         let asked = self.joining.asked_back;
-        let due = asked.is_none_or(|asked| now.holder.since(asked) >= ASK_BACK_INTERVAL);
+        let due = asked.is_none_or(|(asked, _)| now.holder.since(asked) >= ASK_BACK_INTERVAL);
         if due && self.leaving.is_none() {
-            self.joining.asked_back = Some(now.holder);
             let nonce = self.seeding.question();
+            self.joining.asked_back = Some((now.holder, nonce));
             self.ask(from, nonce);
         }
     }
@@ -269,6 +270,10 @@ impl NodeCore {
 
     /// This node takes its cluster to have been founded otherwise than another node says. Whoever
     /// has promised nothing yet follows the one that is surer, or else the more careful one.
+    ///
+    /// A node that is in touch with its cluster and asked only because it was asked follows nobody
+    /// who is no surer than itself: a stray process must not talk a whole cluster into its own
+    /// settings.
     fn give_way(&mut self, now: Now, own: &Genesis, welcome: &Welcome) -> Result<(), Reject> {
         let theirs = &welcome.genesis;
         let (mine, other) = (self.assurance(), welcome.assurance);
@@ -277,7 +282,10 @@ impl NodeCore {
         }
         let both_told = mine == Assurance::Told && other == Assurance::Told;
         let is_idle = self.election.as_ref().is_none_or(Election::is_idle);
-        if is_idle && (other > mine || both_told && own.gives_way_to(theirs)) {
+        let nonce = self.joining.asked_back.map(|(_, nonce)| nonce);
+        let is_unsought = self.joining.joined && nonce == Some(welcome.nonce);
+        let is_careful = both_told && own.gives_way_to(theirs) && !is_unsought;
+        if is_idle && (other > mine || is_careful) {
             self.genesis = Some(theirs.clone());
             self.begin_election_anew(now);
             return Ok(());

@@ -90,9 +90,8 @@ impl NodeCore {
             Message::Join(join) => {
                 // Whoever was told otherwise of this cluster learns from the answer in what.
                 let verdict = self.check_genesis(&header, true);
-                if !self.joining.has_joined() && verdict.is_err() && header.genesis != 0 {
-                    // So does a node that has not found its cluster: whoever asks may know more
-                    // of it. One that has found it needs nobody else's word.
+                if verdict.is_err() && header.genesis != 0 {
+                    // And so does this node: whoever asks may know more than it does.
                     self.ask_back(now, from);
                 }
                 let answered = self.welcome(now, from, sender, join);
