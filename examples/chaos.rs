@@ -15,18 +15,31 @@
 //!                       └──▶ terminal (live), verdict (numbers), picture (SVG)
 //! ```
 
+#[path = "chaos/acts.rs"]
 mod acts;
+#[path = "chaos/arguments.rs"]
 mod arguments;
+#[path = "chaos/links.rs"]
 mod links;
+#[path = "chaos/picture.rs"]
 mod picture;
+#[path = "chaos/real.rs"]
 mod real;
+#[path = "chaos/recording.rs"]
 mod recording;
+#[path = "chaos/relay.rs"]
 mod relay;
+#[path = "chaos/simulated.rs"]
 mod simulated;
+#[path = "chaos/stage.rs"]
 mod stage;
+#[path = "chaos/terminal.rs"]
 mod terminal;
+#[path = "chaos/timeline.rs"]
 mod timeline;
+#[path = "chaos/verdict.rs"]
 mod verdict;
+#[path = "chaos/world.rs"]
 mod world;
 
 use std::process::ExitCode;
