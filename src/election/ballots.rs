@@ -8,13 +8,13 @@
 use super::{BALLOT_JUMP_MAX, BALLOT_MAX, Election};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{Message, NakReason};
+use crate::vocabulary::message::Message;
 use crate::vocabulary::time::Now;
 
 impl Election {
     /// Whether the ballots that a message names may be taken over.
     pub(super) fn believes_ballot(&mut self, now: Now, from: Process, message: &Message) -> bool {
-        let named = highest_ballot_in(message);
+        let named = message.highest_ballot();
         let known = self.highest_ballot_known();
         // A voter that has lost its record may start above its clock.
         let known = known.max(now.wall.0.min(BALLOT_MAX / 2));
@@ -46,26 +46,6 @@ impl Election {
         named.sort_unstable_by(|one, other| other.cmp(one));
         let enough = self.contender.voters.majority().min(named.len());
         enough.checked_sub(1).and_then(|place| named.get(place).copied()).unwrap_or(0)
-    }
-}
-
-/// The largest ballot or term that a message names.
-fn highest_ballot_in(message: &Message) -> u64 {
-    match message {
-        Message::PollAck(answer) => answer.status.max_ballot,
-        Message::Vacant(status) => status.max_ballot,
-        Message::Acquire(acquire) => {
-            let certificate = acquire.certificate.as_ref().map_or(0, |release| release.ballot);
-            acquire.ballot.max(certificate)
-        }
-        Message::Grant(grant) => grant.ballot,
-        Message::Nak(nak) => match nak.reason {
-            NakReason::Stale { max_ballot } => max_ballot.max(nak.ballot),
-            _ => nak.ballot,
-        },
-        Message::Release { release, .. } | Message::Handover(release) => release.ballot,
-        Message::Announce(goose) => goose.term,
-        _ => 0,
     }
 }
 

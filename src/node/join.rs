@@ -271,10 +271,16 @@ impl NodeCore {
     /// This node takes its cluster to have been founded otherwise than another node says. Whoever
     /// has promised nothing yet follows the one that is surer, or else the more careful one.
     ///
-    /// A node that is in touch with its cluster and asked only because it was asked follows nobody
-    /// who is no surer than itself: a stray process must not talk a whole cluster into its own
-    /// settings.
-    fn give_way(&mut self, now: Now, own: &Genesis, welcome: &Welcome) -> Result<(), Reject> {
+    /// A node that asked only because it was asked follows nobody who is no surer than itself, for
+    /// a stray process must not talk a whole cluster into its own settings. But it asks the other
+    /// voters that are named to it, at addresses that it may not have known.
+    fn give_way(
+        &mut self,
+        now: Now,
+        own: &Genesis,
+        welcome: &Welcome,
+        by: NodeId,
+    ) -> Result<(), Reject> {
         let theirs = &welcome.genesis;
         let (mine, other) = (self.assurance(), welcome.assurance);
         if !own.is_akin(theirs) || other < mine {
@@ -282,13 +288,19 @@ impl NodeCore {
         }
         let both_told = mine == Assurance::Told && other == Assurance::Told;
         let is_idle = self.election.as_ref().is_none_or(Election::is_idle);
-        let nonce = self.joining.asked_back.map(|(_, nonce)| nonce);
-        let is_unsought = self.joining.joined && nonce == Some(welcome.nonce);
+        let is_unsought = self.joining.asked_back.is_some_and(|(_, asked)| asked == welcome.nonce);
         let is_careful = both_told && own.gives_way_to(theirs) && !is_unsought;
         if is_idle && (other > mine || is_careful) {
             self.genesis = Some(theirs.clone());
             self.begin_election_anew(now);
             return Ok(());
+        }
+        if is_unsought {
+            let others = [self.me.id, by];
+            for (_, address) in welcome.voters.iter().filter(|(id, _)| !others.contains(id)) {
+                let nonce = self.seeding.question();
+                self.ask(normalised(*address), nonce);
+            }
         }
         if self.admission.may_warn("settings", now.holder) && !both_told {
             let (cluster, follows) = (theirs.ephemeral, false);
@@ -323,7 +335,7 @@ impl NodeCore {
         }
         match self.genesis.clone() {
             Some(genesis) if genesis == welcome.genesis => {}
-            Some(genesis) => self.give_way(now, &genesis, welcome)?,
+            Some(genesis) => self.give_way(now, &genesis, welcome, header.sender.id)?,
             None => {
                 let configuration = welcome.configuration.clone();
                 let told = self.setup.preempt;

@@ -450,7 +450,15 @@ fn counted_name(message: &Message) -> Option<&'static str> {
         Message::Probe { .. } => "leader probe",
         Message::MetadataQuery(_) => "details query",
         Message::MetadataReply(_) => "details reply",
-        _ => return None,
+        Message::Acquire(_)
+        | Message::Gossip(_)
+        | Message::Join(_)
+        | Message::Poll(_)
+        | Message::PollAck(_)
+        | Message::ProbeAck { .. }
+        | Message::ReleaseAck { .. }
+        | Message::Announce(_)
+        | Message::LaterStart { .. } => return None,
     })
 }
 

@@ -51,7 +51,14 @@ impl Kind {
             Message::Handover(_) => Self::Handover,
             Message::Vacant(_) => Self::Vacancy,
             Message::MetadataQuery(_) | Message::MetadataReply(_) => Self::Metadata,
-            _ => Self::Other,
+            Message::Gossip(_)
+            | Message::Join(_)
+            | Message::Welcome(_)
+            | Message::Probe { .. }
+            | Message::ProbeAck { .. }
+            | Message::ReleaseAck { .. }
+            | Message::Announce(_)
+            | Message::LaterStart { .. } => Self::Other,
         }
     }
 }

@@ -72,6 +72,49 @@ pub enum Message {
     MetadataReply(MetadataReply),
 }
 
+/// What is true of a message of each kind. No kind hides behind "all others" here, so that a new
+/// one is not forgotten.
+impl Message {
+    /// The largest ballot or term that it names; 0 if it names none.
+    pub fn highest_ballot(&self) -> u64 {
+        match self {
+            Self::PollAck(answer) => answer.status.max_ballot,
+            Self::Vacant(status) => status.max_ballot,
+            Self::Acquire(acquire) => {
+                let certificate = acquire.certificate.as_ref().map_or(0, |release| release.ballot);
+                acquire.ballot.max(certificate)
+            }
+            Self::Grant(grant) => grant.ballot,
+            Self::Nak(nak) => match nak.reason {
+                NakReason::Stale { max_ballot } => max_ballot.max(nak.ballot),
+                NakReason::Held { .. }
+                | NakReason::Defer { .. }
+                | NakReason::Quarantine { .. }
+                | NakReason::Blank
+                | NakReason::Persisting
+                | NakReason::StoreFailed
+                | NakReason::Configuration
+                | NakReason::DuplicateId
+                | NakReason::NewBoot { .. }
+                | NakReason::Dead => nak.ballot,
+            },
+            Self::Release { release, .. } | Self::Handover(release) => release.ballot,
+            Self::Announce(goose) => goose.term,
+            // What a welcome says of the Goose is taken as its answer to one question.
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Poll(_)
+            | Self::Probe { .. }
+            | Self::ProbeAck { .. }
+            | Self::ReleaseAck { .. }
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => 0,
+        }
+    }
+}
+
 /// See [`Message::Join`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Join {
