@@ -143,6 +143,18 @@ impl Roll {
         is_of_majority(&map, asker.voters).then_some(map)
     }
 
+    /// Whether `own` keeps no record and *all* others have said, late enough, that they keep none
+    /// either. Then nobody has anything to lose or to tell, whatever the settings say.
+    pub(crate) fn is_without_records(&self, asker: Asker<'_>, own: &Founding) -> bool {
+        let keeps_none = |word: &Founding| matches!(word, Founding::Fleeting { .. });
+        let says_so = |id: NodeId| {
+            self.heard
+                .get(&id)
+                .is_some_and(|heard| heard.is_late_enough && keeps_none(&heard.report.founding))
+        };
+        keeps_none(own) && asker.others().all(says_so)
+    }
+
     /// The highest ballot that the others know, once *all* of them have said, late enough, that
     /// they have a record and vote under exactly this configuration.
     pub(crate) fn highest_ballot(&self, asker: Asker<'_>) -> Option<u64> {

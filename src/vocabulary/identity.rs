@@ -107,7 +107,8 @@ impl fmt::Display for NodeId {
 }
 
 /// One start of a process. `start` only rises from one start of a node to the next and
-/// orders membership; the election compares the whole for equality and nothing else.
+/// orders membership; the election compares the whole for equality, and looks at the order only
+/// to say whether two processes of one node can be one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Boot {
     /// max(last start + 1, wall clock in milliseconds).

@@ -209,6 +209,24 @@ fn a_voter_whose_seeds_are_gone_asks_those_that_ask_it() {
     assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
 }
 
+/// One voter of three keeps records, and the others, which keep none, follow it. Before anybody
+/// has led it is started without its disk: nobody keeps records now, and nobody waits for any.
+#[test]
+fn a_cluster_in_which_nobody_keeps_records_any_more_goes_by_the_clock() {
+    let mut story = Scenario::with_setups(1, setups(3, 3));
+    for voter in [0, 1] {
+        story.world.hosts[voter].disk = SimulatedDisk::new(true);
+    }
+    story.start(&[1, 2, 3]).run(15_000);
+    assert_eq!(story.goose(), None, "two that keep no record are too many\n{}", story.transcript());
+    story.crash(3);
+    story.world.hosts[2].disk = SimulatedDisk::new(true);
+    story.start(&[3]);
+    assert_eq!(story.until_agreed(ms(20_000)), 3, "{}", story.transcript());
+    story.run(10_000);
+    assert_eq!(story.terms(), 1, "{}", story.transcript());
+}
+
 /// Two voters on empty disks wait for a third, over a line that is slow and delivers some twice:
 /// each asks at once when the other shows itself, and that question is not answered with another
 /// each time.

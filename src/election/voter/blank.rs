@@ -119,13 +119,19 @@ impl Voter {
     /// A voter that never comes must not keep a cluster from being founded: once the patience is
     /// over, a majority on empty disks goes on without the rest. Whether the silent ones remember
     /// a cluster cannot be known then, so terms begin above the clock.
+    ///
+    /// Nor must one process with other settings: if every voter says that it keeps no record, the
+    /// cluster is one that keeps none, though it was once told otherwise, and goes by the clock.
     pub(super) fn found_without_the_rest(&mut self, now: Now, outbox: &mut Outbox) {
         let Phase::Blank(blank) = &self.phase else { return };
         if now.voter < blank.patience || !self.stable_vote.is_durable(1) {
             return;
         }
-        let Some(map) = self.roll.map_of_majority(self.asker(), &blank.word) else { return };
-        self.found_with(map, self.floor_by_clock(now.wall), outbox);
+        if let Some(map) = self.roll.map_of_majority(self.asker(), &blank.word) {
+            self.found_with(map, self.floor_by_clock(now.wall), outbox);
+        } else if self.roll.is_without_records(self.asker(), &blank.word) {
+            self.resume_by_clock(now.wall, outbox);
+        }
     }
 
     fn found_with(&mut self, map: Vec<(NodeId, u64)>, ballot: u64, outbox: &mut Outbox) {

@@ -111,7 +111,9 @@ impl Voter {
             return Err(NakReason::Persisting);
         }
         if let Some(grant) = &self.grant {
-            if grant.holder.id == from.id && grant.holder != from {
+            // What an earlier process of its node holds runs out like anybody's: it has most
+            // likely been started again. A later process means that both are alive.
+            if grant.holder.id == from.id && grant.holder.boot > from.boot {
                 return Err(NakReason::DuplicateId);
             }
             if grant.holder != from {

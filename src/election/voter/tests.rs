@@ -52,6 +52,39 @@ fn answer(max_ballot: u64, founding: Founding) -> PollAck {
     PollAck { sequence: 1, status, record }
 }
 
+/// A node that was started again is not told that it exists twice, only because a grant to its
+/// process before is not over.
+#[test]
+fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
+    let map = (1..=3).map(|id| (process(id).id, id)).collect();
+    let founding = Founding::Founded(map);
+    let vote = Vote { max_ballot: 1, max_holder: None, max_lease_ever: Duration::ZERO, founding };
+    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+    voter.expire(at(1), &mut outbox);
+    let lease = Duration::from_millis(150);
+    let claim = |ballot| Acquire {
+        kind: AcquireKind::Claim,
+        ballot,
+        sequence: 1,
+        lease,
+        certificate: None,
+    };
+    let started = |start| Process { boot: Boot { start, nonce: start }, ..process(2) };
+    let mut asks = |voter: &mut Voter, start: u64, ballot: u64| {
+        voter.acquire(started(start), &claim(ballot), None, at(2), &mut outbox);
+        voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
+        let said = std::iter::from_fn(|| outbox.pop()).filter_map(|outgoing| match outgoing {
+            Outgoing::Send { message: Message::Nak(nak), .. } => Some(nak.reason),
+            _ => None,
+        });
+        said.last()
+    };
+    assert_eq!(asks(&mut voter, 5, 5), None, "granted");
+    let earlier = asks(&mut voter, 6, 6);
+    assert!(matches!(earlier, Some(NakReason::Held { .. })), "{earlier:?}");
+    assert_eq!(asks(&mut voter, 4, 7), Some(NakReason::DuplicateId));
+}
+
 #[test]
 fn a_grant_that_its_record_no_longer_names_is_refused() {
     let map = (1..=3).map(|id| (process(id).id, id)).collect();
