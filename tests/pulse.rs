@@ -115,7 +115,7 @@ struct Dies;
 impl LastWillSender for Dies {
     fn feed(&mut self, _: &[LastWillDatagram]) {}
     fn renewed(&mut self, _: u64, _: HolderTime) {
-        panic!("this last_will_sender dies, as it was told to");
+        panic!("this sender dies, as it was told to");
     }
     fn flush(&mut self) {}
 }

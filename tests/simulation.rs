@@ -150,13 +150,22 @@ fn every_seed_keeps_every_promise() {
 /// the code; but where one was found, others like it are near.
 #[test]
 fn seeds_that_failed_once_keep_every_promise() {
-    let seconds = Some(60);
-    for seed in
-        [801_811, 802_322, 830_869, 835_530, 835_789, 836_417, 839_024, 839_234, 839_303, 841_657]
-    {
-        let report = run(seed, Options { seconds, ..Options::default() });
-        assert_eq!(report.violation, None, "seed {seed}: --seed {seed} --seconds 60");
-    }
+    const SEEDS: [u64; 12] = [
+        801_811, 802_322, 830_869, 835_530, 835_789, 836_417, 839_024, 839_234, 839_303, 841_657,
+        842_265, 843_915,
+    ];
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(seed) = SEEDS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let report = run(*seed, Options { seconds: Some(60), ..Options::default() });
+            assert_eq!(report.violation, None, "--seed {seed} --seconds 60");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads() {
+            scope.spawn(work);
+        }
+    });
 }
 
 /// A run that would never end is a broken promise, too.

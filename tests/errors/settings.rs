@@ -215,7 +215,7 @@ fn leases_names_and_folders() {
         ),
         (
             "@addr --cluster ../pond",
-            "--cluster: \"../cluster\" is no cluster name: use 1 to 64 letters, digits, '-', '_' or \
+            "--cluster: \"../pond\" is no cluster name: use 1 to 64 letters, digits, '-', '_' or \
              '.', not starting with a dot",
         ),
         (

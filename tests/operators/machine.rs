@@ -84,7 +84,7 @@ fn several_nodes_are_listed_and_dead_ones_are_not_among_them() {
         let _ = UnixListener::bind(state.join("gaggle.sock"));
     }
     let script = r#"
-node 127.0.0.1:8000 --id 1 --cluster cluster --state-dir "$D/one"
+node 127.0.0.1:8000 --id 1 --cluster pond --state-dir "$D/one"
 P=$!
 node 127.0.0.1:8001 --id 2 --cluster lake --state-dir "$D/two"
 up "$D/one"; up "$D/two/gaggle.sock"
@@ -99,13 +99,13 @@ ls "$D/one"
 rm "$D/two/gaggle.sock"
 for i in $(seq 2000); do [ -e "$D/two/gaggle.sock" ] && break; sleep 0.02; done
 said "$G" leave
-node 127.0.0.1:8000 --id 1 --cluster cluster --state-dir "$D/one"
+node 127.0.0.1:8000 --id 1 --cluster pond --state-dir "$D/one"
 up "$D/one"
 "$G" status | grep '^node'
 "#;
     let Some(text) = on_a_machine(folder.path(), script) else { return };
     let list = "[2] NODE  CLUSTER  ADDRESS         SOCKET\n\
-                1     cluster     127.0.0.1:8000  @dir/one/gaggle.sock\n\
+                1     pond     127.0.0.1:8000  @dir/one/gaggle.sock\n\
                 2     lake     127.0.0.1:8001  @dir/two/gaggle.sock\n\
                 gaggle: 2 nodes run on this machine: say with --node which one is meant, by its \
                 SOCKET or by its HTTP address\n";

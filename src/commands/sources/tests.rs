@@ -28,7 +28,7 @@ fn run(text: &str, flags: &[&str]) -> Result<(RunArguments, Origins), String> {
 
 #[test]
 fn a_flag_is_stronger_than_the_file_and_the_file_than_the_default() {
-    let text = "listen = '127.0.0.1:8100'\ncluster = 'cluster'\nseed = ['a:1', 'b:2']\n\
+    let text = "listen = '127.0.0.1:8100'\ncluster = 'pond'\nseed = ['a:1', 'b:2']\n\
                 voters = [1, 2, 3]\nid = 7\nlease = '900ms'\nnever-goose = true\n";
     let (run, origins) = run(text, &["--cluster", "lake", "--id", "8"]).unwrap();
     assert_eq!((run.listen.as_str(), run.cluster.as_str()), ("127.0.0.1:8100", "lake"));

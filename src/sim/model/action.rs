@@ -282,7 +282,7 @@ impl Bounds {
             (false, false) => "messages".to_owned(),
         };
         format!(
-            "{voters} voters, {contenders} contenders, {opening}, at most {envelopes} envelopes, \
+            "{voters} voters, {contenders} contenders, {opening}, at most {envelopes} messages, \
              {waits} waits, {repeats} repeats, {crashes} crashes, {wipes} wipes, \
              {failures} failed writes, {step_downs} step-downs, {disks} disks, notices {heard}; \
              steps are {steps}"
