@@ -10,7 +10,7 @@
 //! all bounded, and the server is meant to run on a thread of its own ([`spawn_thread`]), so
 //! that no load on it can delay the election. Every word about the role holds at the moment of
 //! the answer, by the lease deadline and the holder clock: nothing is cached by others
-//! (`Cache-Control: no-store`), and here only what would come out the same ([`recent`]).
+//! (`Cache-Control: no-store`), and here only what would come out the same ([`status_cache`]).
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
