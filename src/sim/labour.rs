@@ -16,6 +16,8 @@
 //! or dead at that moment, whoever killed the keeper is taken to have killed everything: nothing
 //! that is left on the machine could end the work.
 
+use std::time::Duration;
+
 use super::host::{Host, Input};
 use super::job::{Chore, KILL_MARGIN, Labour, LastWill, Stage, WORD, stop_timeout};
 use super::keeper::DEATH_NOTICED;
@@ -116,7 +118,15 @@ impl World {
         }
         let left = labour.deadline.since(now).saturating_sub(KILL_MARGIN);
         let unplanned = now.plus(left.min(stop_timeout));
-        labour.stage = Stage::Ending(until.unwrap_or(unplanned));
+        // As `gaggle exec` has it, the keeper kills a little before the order is given up. A program
+        // of one's own may be later, and does not always succeed then.
+        let always = employment.stubborn == 1000;
+        let planned = until.map(|until| {
+            let left = until.since(now);
+            let margin = if always { (KILL_MARGIN * 2).min(left / 2) } else { Duration::ZERO };
+            now.plus(left.saturating_sub(margin))
+        });
+        labour.stage = Stage::Ending(planned.unwrap_or(unplanned));
         if labour.stubborn {
             self.coverage.count("work that ignores SIGTERM");
         } else {

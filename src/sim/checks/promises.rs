@@ -13,7 +13,7 @@ use crate::vocabulary::time::{HolderTime, nanoseconds};
 use crate::vocabulary::timing::Timing;
 
 /// The most requests to one voter whose sending is remembered.
-const REQUESTS_MAX: usize = 256;
+const REQUESTS_MAX: usize = 4096;
 
 /// What is known of a process at the moment it sends.
 #[derive(Clone, Copy, Debug)]
