@@ -56,7 +56,7 @@ fn run_all(start: u64, count: u64) -> (Option<Report>, Coverage) {
 /// The gate runs a thousand more, and demands that they met every fault.
 #[test]
 fn every_seed_keeps_every_promise() {
-    let (start, count) = (number("GAGGLE_START", 0), number("GAGGLE_SEEDS", 200));
+    let (start, count) = (number("GAGGLE_START", 0), number("GAGGLE_SEEDS", 100));
     println!("seeds {start} to {}", start + count - 1);
     let (failure, coverage) = run_all(start, count);
     if let Some(report) = failure {
