@@ -158,7 +158,8 @@ fn main() -> ExitCode {
 /// All rounds with one profile among so many idle processes.
 fn series(options: &Options, profile: &str, idle: u32) -> Series {
     let own = std::env::current_exe().expect("the path of this program");
-    let arguments = ["--profile", profile];
+    // Work that ignores SIGTERM must not keep the last node for longer than anybody waits here.
+    let arguments = ["--profile", profile, "--drain-timeout", "5s"];
     let line = if options.ignore { "trap '' TERM; exec $WORKER" } else { "exec $WORKER" };
     let mut workers = Workers::start(NODES, &own.display().to_string(), line, &arguments);
     for id in 1..=NODES {
