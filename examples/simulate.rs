@@ -5,7 +5,7 @@
 //! cargo run --release --example simulate -- --seeds 9 --start 5 --nodes 5 --seconds 20
 //! cargo run --release --example simulate -- --swarm founding            runs about one thing
 //! cargo run --release --example simulate -- --seed 123 [--trace full]   one seed and its trace
-//! cargo run --release --example simulate -- --mutants [--mutant NAME]     what finds mutants
+//! cargo run --release --example simulate -- --mutants [--mutant NAME]   what finds mutants
 //! ```
 //!
 //! The table counts the runs that met each fault and each change of state, and how often in all.

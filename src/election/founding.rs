@@ -237,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn only_if_every_voter_keeps_no_record_nobody_waits_for_any() {
+        let voters = voters();
+        let none = |nonce| Founding::Fleeting { nonce };
+        let mut roll = Roll::default();
+        say(&mut roll, 2, none(22), 0);
+        assert!(!roll.is_without_records(asker(&voters), &none(11)), "one is missing");
+        let report = RecordReport { founding: none(33), configuration: stamp(1) };
+        roll.hear(id(3), Heard { report, max_ballot: 0, is_late_enough: false });
+        assert!(!roll.is_without_records(asker(&voters), &none(11)), "asked too early");
+        say(&mut roll, 3, blank(33), 0);
+        assert!(!roll.is_without_records(asker(&voters), &none(11)), "one keeps records");
+        say(&mut roll, 3, none(33), 0);
+        assert!(roll.is_without_records(asker(&voters), &none(11)));
+        assert!(!roll.is_without_records(asker(&voters), &blank(11)), "it keeps records itself");
+    }
+
+    #[test]
     fn everybody_without_a_record_founds() {
         let (mut roll, voters) = (Roll::default(), voters());
         say(&mut roll, 2, blank(22), 0);

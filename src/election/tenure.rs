@@ -121,7 +121,7 @@ impl Contender {
             return;
         }
         let Role::Goose(tenure) = &mut self.role else { return };
-        // Who grants less than was asked for wants to hear of it sooner than the settings say.
+        // A voter may grant less than it was asked for: then its lease is over before `retransmit`.
         let pause =
             if tenure.established { renew_interval } else { retransmit.min(renew_interval) };
         tenure.next_renewal = now.plus(pause);

@@ -272,8 +272,8 @@ impl NodeCore {
     /// has promised nothing yet follows the one that is surer, or else the more careful one.
     ///
     /// A node that asked only because it was asked follows nobody who is no surer than itself, for
-    /// a stray process must not talk a whole cluster into its own settings. But it asks the other
-    /// voters that are named to it, at addresses that it may not have known.
+    /// a stray process must not talk a whole cluster into its own settings. But it asks one of
+    /// the other voters that are named to it, at an address that it may not have known.
     fn give_way(
         &mut self,
         now: Now,
@@ -296,9 +296,14 @@ impl NodeCore {
             return Ok(());
         }
         if is_unsought {
-            let others = [self.me.id, by];
-            for (_, address) in welcome.voters.iter().filter(|(id, _)| !others.contains(id)) {
-                let nonce = self.seeding.question();
+            // One at a time: who answers must not have this node send more than it sends itself.
+            let others = |(id, _): &&(NodeId, SocketAddr)| {
+                ![self.me.id, by].contains(id) && own.voters.contains(*id)
+            };
+            let others: Vec<_> = welcome.voters.iter().filter(others).collect();
+            let nonce = self.seeding.question();
+            let place = usize::try_from(nonce).unwrap_or_default().checked_rem(others.len());
+            if let Some((_, address)) = place.and_then(|place| others.get(place)) {
                 self.ask(normalised(*address), nonce);
             }
         }

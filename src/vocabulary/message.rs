@@ -354,7 +354,7 @@ pub enum NakReason {
     StoreFailed,
     /// The sender's voter configuration is not the voter's.
     Configuration,
-    /// Another process with the sender's id holds a live grant.
+    /// A later process with the sender's id holds a live grant.
     DuplicateId,
     /// The request was addressed to an earlier process of this voter.
     NewBoot {
