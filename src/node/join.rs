@@ -54,6 +54,13 @@ enum Doubt {
     Seeds,
 }
 
+impl Join {
+    /// Whether it is as long as a question must be: an answer is never much longer.
+    pub(super) fn is_padded(&self) -> bool {
+        self.padding.len() >= JOIN_PADDING
+    }
+}
+
 impl Joining {
     pub(super) fn new(now: HolderTime, setup: &Setup) -> Self {
         let mut seed = setup.entropy;
@@ -235,7 +242,7 @@ impl NodeCore {
         join: &Join,
     ) -> Result<(), Reject> {
         // The answer must not be worth an attacker's while.
-        if join.padding.len() < JOIN_PADDING {
+        if !join.is_padded() {
             return Err(Reject::Malformed);
         }
         if joiner.id == self.me.id {

@@ -90,7 +90,7 @@ impl NodeCore {
             Message::Join(join) => {
                 // Whoever was told otherwise of this cluster learns from the answer in what.
                 let verdict = self.check_genesis(&header, true);
-                if verdict.is_err() && header.genesis != 0 {
+                if verdict.is_err() && header.genesis != 0 && join.is_padded() {
                     // And so does this node: whoever asks may know more than it does.
                     self.ask_back(now, from);
                 }
