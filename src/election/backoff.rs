@@ -4,24 +4,49 @@
 //! be copied and compared. It is drawn from once per failed attempt, so that starting the
 //! generator anew each time costs nothing that matters.
 
+use std::time::Duration;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-/// A stream of random numbers, and how far into it.
+use crate::vocabulary::time::HolderTime;
+
+/// So many attempts in a row may fail by bad luck.
+const FAILURES_BY_LUCK: u32 = 3;
+/// The wait is doubled so often at most.
+const DOUBLINGS_MAX: u32 = 3;
+
+/// A stream of random numbers, how far into it, and the attempts that failed lately.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backoff {
     seed: u64,
     position: u128,
+    failures: u32,
+    last_failure: HolderTime,
 }
 
 impl Backoff {
     /// The beginning of the stream that belongs to `seed`.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, position: 0 }
+        Self { seed, position: 0, failures: 0, last_failure: HolderTime::default() }
+    }
+
+    /// How long to wait after an attempt that failed at `now`: `usual` times a factor between a
+    /// half and two. Where many contend for few votes, some of which are lost, or where profiles
+    /// differ, that is not enough for anybody to be let through: from the fourth failure on, each
+    /// of which came within `memory` of the one before, the wait doubles, three times at most.
+    pub(crate) fn wait(&mut self, usual: Duration, now: HolderTime, memory: Duration) -> Duration {
+        if now.since(self.last_failure) > memory {
+            self.failures = 0;
+        }
+        let doublings = (self.failures + 1).saturating_sub(FAILURES_BY_LUCK).min(DOUBLINGS_MAX);
+        self.failures = (self.failures + 1).min(FAILURES_BY_LUCK + DOUBLINGS_MAX);
+        self.last_failure = now;
+        usual.mul_f64(self.factor()) * (1 << doublings)
     }
 
     /// The next factor between a half and two.
-    pub(crate) fn factor(&mut self) -> f64 {
+    fn factor(&mut self) -> f64 {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_word_pos(self.position);
         let factor = generator.random_range(0.5..2.0);
@@ -43,5 +68,18 @@ mod tests {
             assert_eq!(backoff.clone().factor().to_bits(), expected.to_bits());
             assert_eq!(backoff.factor().to_bits(), expected.to_bits());
         }
+    }
+
+    #[test]
+    fn whoever_fails_again_and_again_waits_longer_and_is_forgiven_in_time() {
+        let second = Duration::from_secs(1);
+        let (mut backoff, mut factors) = (Backoff::new(7), Backoff::new(7));
+        let mut grown = |seconds: u64| {
+            let wait = backoff.wait(second, HolderTime(seconds * 1_000_000_000), second);
+            (wait.as_secs_f64() / factors.factor()).round()
+        };
+        let in_a_row: Vec<f64> = (1..=8).map(&mut grown).collect();
+        assert_eq!(in_a_row, [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]);
+        assert_eq!([10, 11, 12, 13].map(grown), [1.0, 1.0, 1.0, 2.0]);
     }
 }

@@ -514,7 +514,7 @@ impl Contender {
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
         // Random, so that contenders which split a vote once do not split it again and again.
-        let backoff = backoff.mul_f64(self.backoff.factor());
+        let backoff = self.backoff.wait(backoff, now, self.timing.lease);
         let backoff = if mutant::is(Mutant::BackoffTooLong) { backoff * 200 } else { backoff };
         self.hold_until = self.hold_until.max(now.plus(backoff));
         self.next_poll = self.hold_until;

@@ -24,7 +24,7 @@
 
 use std::time::Duration;
 
-use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::work::{EndOfWork, EndReason};
 
@@ -37,6 +37,9 @@ pub(super) struct Plan {
     pub(super) reason: EndReason,
     /// In whose favour; none: the best standby.
     pub(super) nominee: Option<NodeId>,
+    /// The process that the cluster prefers. Another one of the same node has not shown yet that
+    /// it stays.
+    pub(super) preferred: Option<Process>,
     /// For how long the node holds back afterwards, if anybody said.
     pub(super) hold: Option<Duration>,
     /// Somebody waits for the answer.
@@ -54,6 +57,7 @@ impl Plan {
             term,
             reason,
             nominee: None,
+            preferred: None,
             hold: None,
             awaited: false,
             until: None,
@@ -64,6 +68,12 @@ impl Plan {
     /// The same, in favour of `nominee`.
     pub(super) fn in_favour_of(self, nominee: Option<NodeId>) -> Self {
         Self { nominee, ..self }
+    }
+
+    /// A plan to make way for `preferred`.
+    pub(super) fn making_way(term: u64, preferred: Process) -> Self {
+        let plan = Self::new(term, EndReason::Preempted { by: preferred.id });
+        Self { nominee: Some(preferred.id), preferred: Some(preferred), ..plan }
     }
 
     /// The same, for somebody who waits for the answer, and has said for how long the node is to
@@ -103,6 +113,7 @@ impl Plan {
         }
         if other.rank() >= self.rank() {
             self.nominee = other.nominee.or(self.nominee);
+            self.preferred = other.preferred;
             self.hold = other.hold.or(self.hold);
             self.reason = other.reason;
         }

@@ -290,7 +290,10 @@ impl NodeCore {
     ) -> Result<(), Reject> {
         let theirs = &welcome.genesis;
         let (mine, other) = (self.assurance(), welcome.assurance);
-        if !own.is_akin(theirs) || other < mine {
+        // Preemption that this node was not told of is hearsay: perhaps of a stray process.
+        let hearsay = other > mine && self.setup.preempt.is_none_or(|told| told == theirs.preempt);
+        let differs_for_good = own.preempt != theirs.preempt && !hearsay;
+        if own.voters != theirs.voters || differs_for_good || other < mine {
             return Err(Reject::ForeignVoters);
         }
         let both_told = mine == Assurance::Told && other == Assurance::Told;

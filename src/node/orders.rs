@@ -190,8 +190,7 @@ impl NodeCore {
     /// The cluster prefers `to`, and work is alive.
     pub(super) fn make_way(&mut self, now: Now, to: Process) {
         if let Some(term) = self.led(now) {
-            let plan = Plan::new(term, EndReason::Preempted { by: to.id });
-            self.accept(now, plan.in_favour_of(Some(to.id)));
+            self.accept(now, Plan::making_way(term, to));
         }
     }
 
@@ -291,8 +290,8 @@ impl NodeCore {
     ) -> Option<SteppedDown> {
         let (reason, usual) = match plan.reason {
             EndReason::Preempted { by } if !plan.is_abdicated() => {
-                // Whoever is preferred has gone meanwhile: there is no reason left.
-                nominee?;
+                // Whoever is preferred has gone or restarted meanwhile: there is no reason left.
+                nominee.filter(|process| Some(*process) == plan.preferred)?;
                 // If it fails to take over, this node comes back soon.
                 (DemotionReason::Preempted { by }, Some(self.setup.timing.deference * 2))
             }

@@ -177,7 +177,12 @@ impl NodeCore {
     /// The election begins once more, as if this process had restarted.
     pub(super) fn begin_election_anew(&mut self, now: Now) {
         let Some(election) = self.election.take() else { return };
-        let configuration = election.configuration().clone();
+        let mut configuration = election.configuration().clone();
+        if let Some(genesis) =
+            self.genesis.as_ref().filter(|it| it.preempt != configuration.preempt)
+        {
+            configuration = Configuration::genesis(genesis.clone());
+        }
         if let Some(past) = election.past() {
             let (_, _, first_sequence) = self.persistence.past();
             self.persistence.remember_past(past, false, first_sequence);

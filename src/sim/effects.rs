@@ -267,7 +267,8 @@ impl World {
     /// A Goose has just yielded to `by`.
     fn judge_preemption(&mut self, index: usize, by: NodeId) {
         let host = &self.hosts[index];
-        let wanted = self.hosts.iter().any(|host| host.setup.preempt == Some(true));
+        // As the cluster was founded: a later start may leave it to the record.
+        let wanted = self.hosts.iter().any(|host| host.original.preempt == Some(true));
         let successor = self.hosts.iter().find(|host| host.id == by);
         let born = successor.and_then(|host| host.running.as_ref()).map(|running| running.born);
         // The voters' clocks may be fast.

@@ -4,6 +4,7 @@ use super::action::{Action, Restart};
 use super::checks::{Chances, Invariant, Prompt, Violation};
 use super::coverage::Coverage;
 use super::disk::SimulatedDisk;
+use super::foreign_nodes::ForeignNode;
 use super::host::Host;
 use super::nemesis::RandomFaults;
 pub use super::options::Options;
@@ -173,7 +174,13 @@ fn needs_a_person(world: &World) -> bool {
         view.configuration.voters.contains(host.id).then_some((host, view))
     });
     let (blank, sound): (Vec<_>, Vec<_>) = views.partition(|(_, view)| !view.awaited.is_empty());
-    let is_excused = |host: &Host| host.forgot || host.left_out || host.disk.is_ephemeral();
+    // The cluster may have been founded with the second process in the first one's place.
+    let has_twin = |host: &Host| {
+        let twin = |other: &Host| other.foreign_node.is_some_and(ForeignNode::is_twin);
+        world.hosts.iter().any(|other| other.id == host.id && twin(other))
+    };
+    let is_excused =
+        |host: &Host| host.forgot || host.left_out || host.disk.is_ephemeral() || has_twin(host);
     let is_stuck = |lack: &Lack| matches!(lack, Lack::NoRecord | Lack::KeepsNone);
     let stuck = blank.iter().all(|(host, view)| {
         is_excused(host) && view.awaited.iter().all(|(_, lack)| is_stuck(lack))

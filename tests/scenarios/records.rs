@@ -371,3 +371,31 @@ fn a_wiped_voter_and_a_new_one_found_nothing_beside_one_that_remembers() {
     assert_eq!(story.goose(), None, "{}", story.transcript());
     assert!(term > 1_000_000_000_000);
 }
+
+/// A voter on an empty disk knows only a seed, and that is a stray process which takes the cluster
+/// to preempt. The voter follows its cluster once it hears of it, for nobody told it to preempt.
+#[test]
+fn a_voter_that_learnt_of_preemption_from_a_stray_follows_its_cluster() {
+    let mut setups = setups(4, 3);
+    setups[3].preempt = Some(true);
+    let (stray, others) = (setups[3].address, [setups[0].address, setups[1].address]);
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1, 2, 3]);
+    story.run(3000);
+    assert_eq!(story.goose(), Some((3, 1)), "{}", story.transcript());
+    story.crash(3);
+    story.until(ms(3000), "node 2 leads", &|story| story.leads(2));
+    let setup = &mut story.world.hosts[2].setup;
+    (setup.voters, setup.voter_addresses) = (None, Vec::new());
+    setup.seeds = [stray, others[0], others[1]].map(|address| address.to_string()).to_vec();
+    story.partition(&[&[1, 2], &[3, 4]]).start(&[4]).start_wiped(3).run(2000);
+    let preempts = |story: &Scenario| {
+        let running = story.world.hosts[2].running.as_ref();
+        running.and_then(|node| node.core.snapshot().voters).map(|view| view.configuration.preempt)
+    };
+    assert_eq!(preempts(&story), Some(true), "{}", story.transcript());
+    story.heal();
+    let granted = |story: &Scenario| story.grant_of(3).is_some();
+    story.until(ms(20_000), "node 3 votes for the Goose", &granted);
+    assert_eq!(preempts(&story), Some(false), "{}", story.transcript());
+}

@@ -6,6 +6,7 @@ use gaggle::sim::interceptor::Kind;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
+use gaggle::vocabulary::timing::Profile;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 
 /// Far longer than anything here takes.
@@ -154,4 +155,24 @@ fn an_order_whose_successor_has_gone_finds_another() {
     story.crash(2).run(5000);
     story.end_work(3);
     story.until(Duration::from_millis(200), "successor", &|story| story.leads(1));
+}
+
+/// The cluster prefers node 3, the work needs long to end, and node 3 restarts meanwhile: its new
+/// process has yet to show that it stays.
+#[test]
+fn nobody_makes_way_for_another_process_than_the_one_that_stayed() {
+    let mut setups = Scenario::setups(3, &[1, 2, 3], Profile::Lan);
+    setups.iter_mut().for_each(|setup| setup.preempt = Some(true));
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(PATIENCE), 3);
+    story.crash(3);
+    story.until(PATIENCE, "node 2 leads", &|story| story.leads(2));
+    story.begin_work(2).unwrap();
+    story.start(&[3]);
+    story.until(PATIENCE, "node 2 is to make way", &|story| story.asked(2).is_some());
+    story.crash(3).run(1000).start(&[3]).run(1000).end_work(2);
+    story.run(2000);
+    assert!(story.leads(2), "{}", story.transcript());
+    story.until(PATIENCE, "the new process has stayed", &|story| story.leads(3));
 }
