@@ -1,5 +1,8 @@
 //! The table of routes: every resource of a node, once. The router, the Allow headers, the guard
 //! of orders and the OpenAPI document all come from here.
+//!
+//! A new resource is one more entry. What it shows is a view ([`super::views`]), whose schema
+//! stands in `openapi.json` and is held against the answers by a test.
 
 use std::sync::LazyLock;
 
