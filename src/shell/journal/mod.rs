@@ -16,7 +16,9 @@ mod events;
 mod warnings;
 
 pub(crate) use events::demoted;
-pub(crate) use warnings::{warned, without_record};
+pub(crate) use warnings::warned;
+#[cfg(feature = "cli")]
+pub(crate) use warnings::without_record;
 
 /// A warning of one kind is logged this often at most.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);

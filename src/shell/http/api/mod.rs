@@ -7,9 +7,9 @@
 //!            table --> openapi            (the document describes what the table holds)
 //! ```
 //!
-//! A resource is written once, in [`table`]: its paths, who may use it, how it is answered, and
-//! how the OpenAPI document describes it. The client shares [`paths`], [`views`] and
-//! [`history`] with the server, and knows nothing else of it.
+//! A resource is written once, in the table of routes: its paths, who may use it, how it is
+//! answered, and how the OpenAPI document describes it. The client shares with the server what
+//! both must agree on: [`paths`], [`views`], [`history`], [`token`] and the problems.
 
 mod answer;
 mod dashboard;
