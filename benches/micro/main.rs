@@ -19,9 +19,10 @@ use cluster::Cluster;
 use divan::{Bencher, black_box};
 use gaggle::node::Output;
 use gaggle::shell::handle::Handle;
-use gaggle::shell::http::admin::Peer;
-use gaggle::shell::http::views::Moment;
-use gaggle::shell::http::{Options, routes};
+use gaggle::shell::http::api::guard::Peer;
+use gaggle::shell::http::api::route::Request;
+use gaggle::shell::http::api::router::respond;
+use gaggle::shell::http::api::views::Moment;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{NoStore, StateFolder, Store};
 use gaggle::vocabulary::configuration::ClusterName;
@@ -77,16 +78,20 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
     let handle = leading_node();
     let uri: Uri = path.parse().expect("a path");
     let headers = HeaderMap::new();
-    let options = Options::new(Duration::from_millis(200));
     bencher.bench_local(|| {
         let snapshot = handle.snapshot();
         let history = Arc::clone(&handle.history().borrow());
-        let now = handle.holder_now();
-        let pulse = handle.pulse();
-        let moment = Moment::new(&snapshot, &history, (now, pulse), &options);
+        let moment = Moment {
+            snapshot: &snapshot,
+            now: handle.holder_now(),
+            reachable_within: Duration::from_secs(1),
+            history: &history,
+            pulse: handle.pulse(),
+            log_lines_dropped: 0,
+        };
         let (method, peer) = (&Method::GET, Peer::Tcp(Ipv4Addr::LOCALHOST.into()));
-        let request = routes::Request { method, uri: &uri, headers: &headers, peer };
-        routes::respond(black_box(request), &moment, None)
+        let request = Request { method, uri: &uri, headers: &headers, peer };
+        respond(black_box(request), &moment, None)
     });
 }
 

@@ -19,9 +19,12 @@ use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
+use crate::shell::http::api::history::{HistoryView, TermView};
+use crate::shell::http::api::paths;
+use crate::shell::http::api::views::{
+    GooseView, MembersView, Role, StatusView, VoterView, VotersView,
+};
 use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
-use crate::shell::http::history::{HistoryView, TermView};
-use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VoterView, VotersView};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::time::milliseconds;
@@ -29,7 +32,7 @@ use crate::vocabulary::time::milliseconds;
 /// `gaggle status`
 pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> {
     let node = Conversation::begin(&arguments.ask)?;
-    let answer = node.ask("/v1/status")?;
+    let answer = node.ask(paths::STATUS)?;
     if arguments.is_goose {
         let status: StatusView = node.understood(&answer)?;
         return Ok(if status.role == Role::Goose { Exit::Done } else { Exit::NotGoose });
@@ -42,7 +45,7 @@ pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError
     let wanted = Tags::parse(arguments.tags.iter().map(String::as_str));
     let wanted = wanted.map_err(SettingsError::from)?;
     let node = Conversation::begin(&arguments.ask)?;
-    let mut answer = node.ask("/v1/members")?;
+    let mut answer = node.ask(paths::MEMBERS)?;
     if wanted.iter().next().is_some() {
         let mut view: MembersView = node.understood(&answer)?;
         let has = |tags: &BTreeMap<String, String>, (key, value): (&str, &str)| {
@@ -59,19 +62,19 @@ pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError
 /// `gaggle goose`
 pub(super) fn goose(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let node = Conversation::begin(arguments)?;
-    node.show(&node.ask("/v1/goose")?, goose_table)
+    node.show(&node.ask(paths::GOOSE)?, goose_table)
 }
 
 /// `gaggle history`
 pub(super) fn history(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let node = Conversation::begin(arguments)?;
-    node.show(&node.ask("/v1/history")?, history_table)
+    node.show(&node.ask(paths::HISTORY)?, history_table)
 }
 
 /// `gaggle voters`
 pub(super) fn voters(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let node = Conversation::begin(arguments)?;
-    node.show(&node.ask("/v1/voters")?, voters_table)
+    node.show(&node.ask(paths::VOTERS)?, voters_table)
 }
 
 /// `gaggle step-down`
@@ -89,14 +92,14 @@ pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandEr
         }
         None => format!("term {} has ended; nobody was at hand to take over\n", done.term),
     };
-    order(&arguments.ask, token, "/v1/step-down", body.to_string(), done)
+    order(&arguments.ask, token, paths::STEP_DOWN, body.to_string(), done)
 }
 
 /// `gaggle forget`
 pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> {
     let body = json!({ "id": arguments.id }).to_string();
     let token = arguments.admin_token_file.as_deref();
-    order(&arguments.ask, token, "/v1/forget", body, |done: Forgot| {
+    order(&arguments.ask, token, paths::FORGET, body, |done: Forgot| {
         let stays = if done.is_voter { ", but stays a voter" } else { "" };
         format!("node {} is forgotten: it is no member any more{stays}\n", done.id)
     })
@@ -106,7 +109,7 @@ pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> 
 pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
     let token = arguments.admin_token_file.as_deref();
     let done = |_: serde_json::Value| "the node has left\n".to_owned();
-    order(&arguments.ask, token, "/v1/leave", String::new(), done)
+    order(&arguments.ask, token, paths::LEAVE, String::new(), done)
 }
 
 /// What `/v1/step-down` answers.

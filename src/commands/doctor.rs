@@ -14,8 +14,9 @@ use super::arguments::{DoctorArguments, OutputFormat};
 use super::ask::Conversation;
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
+use crate::shell::http::api::paths;
+use crate::shell::http::api::views::{StatusView, VoterView, VotersView};
 use crate::shell::http::client::{self, NodeUrl, Question};
-use crate::shell::http::views::{StatusView, VoterView, VotersView};
 use crate::shell::socket::BUFFER_SIZE;
 use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::identity::NodeId;
@@ -81,7 +82,7 @@ impl Findings {
 pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> {
     let node = Conversation::begin(&arguments.ask)?;
     let before = Instant::now();
-    let status: StatusView = node.understood(&node.ask("/v1/status")?)?;
+    let status: StatusView = node.understood(&node.ask(paths::STATUS)?)?;
     let round_trip = before.elapsed();
     let mut findings = Findings::default();
     findings.add(
@@ -102,7 +103,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         state_folder(&mut findings, folder);
     }
     leadership(&mut findings, &status);
-    match node.ask("/v1/voters").and_then(|answer| node.understood(&answer)) {
+    match node.ask(paths::VOTERS).and_then(|answer| node.understood(&answer)) {
         Ok(voters) => examine_voters(&mut findings, arguments, &status, &voters)?,
         Err(error) => findings.add(Verdict::Wrong, "voters", error.to_string()),
     }
@@ -297,7 +298,7 @@ async fn other_side(voter: &VoterView, limit: Duration) -> Option<(StatusView, D
     let port = address.port().checked_add(HTTP_OFFSET)?;
     let node = NodeUrl::from(SocketAddr::new(address.ip(), port));
     let before = Instant::now();
-    let answer = client::ask(&node, Question::Get("/v1/status"), limit).await.ok()?;
+    let answer = client::ask(&node, Question::Get(paths::STATUS), limit).await.ok()?;
     let status: StatusView = serde_json::from_slice(&answer.body).ok()?;
     // Another node may live at that port.
     (status.node.id == voter.id).then(|| (status, before.elapsed()))

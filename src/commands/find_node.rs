@@ -21,9 +21,10 @@ use super::table;
 use super::{CommandError, complain};
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
-use crate::shell::http::admin::Token;
+use crate::shell::http::api::paths;
+use crate::shell::http::api::token::Token;
+use crate::shell::http::api::views::StatusView;
 use crate::shell::http::client::{ClientError, NodeUrl, PORT_DEFAULT, Question, ask};
-use crate::shell::http::views::StatusView;
 
 /// Several nodes are told apart by what they say within this.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
@@ -112,7 +113,7 @@ async fn alive(sockets: Vec<PathBuf>) -> Vec<Neighbour> {
 /// What lives at `path`, if it is a node: one that says nothing may be frozen.
 async fn look(path: PathBuf) -> Option<Neighbour> {
     let node = NodeUrl::socket(path.clone());
-    let status = match ask(&node, Question::Get("/v1/status"), LOOK_LIMIT).await {
+    let status = match ask(&node, Question::Get(paths::STATUS), LOOK_LIMIT).await {
         Ok(answer) => Some(serde_json::from_slice(&answer.body).ok()?),
         Err(ClientError::TimedOut { .. }) => None,
         Err(_) => return None,
@@ -127,7 +128,7 @@ pub(super) async fn socket_of(node: &NodeUrl, limit: Duration) -> Option<NodeUrl
     if own.is_empty() {
         return None;
     }
-    let answer = ask(node, Question::Get("/v1/status"), limit).await.ok()?;
+    let answer = ask(node, Question::Get(paths::STATUS), limit).await.ok()?;
     let wanted: StatusView = serde_json::from_slice(&answer.body).ok()?;
     let same = |neighbour: &Neighbour| {
         let status = neighbour.status.as_ref();

@@ -16,7 +16,7 @@ use super::settings::{Environment, RunSettings};
 use super::sources::{self, Origin, Origins};
 use super::{CommandError, one_line};
 use crate::shell::handle::Handle;
-use crate::shell::http::admin::Token;
+use crate::shell::http::api::token::Token;
 use crate::vocabulary::seal::KeyRing;
 
 /// What takes effect without a restart.

@@ -15,10 +15,11 @@ use super::arguments::{AskArguments, OutputFormat};
 use super::find_node::node_to_ask;
 use super::table::{self, colour_allowed};
 use super::{Audience, CommandError, Exit, print, runtime};
+use crate::shell::http::api::history::EventView;
+use crate::shell::http::api::paths;
+use crate::shell::http::api::views::{GooseView, MembersView, Role, StatusView, VotersView};
+use crate::shell::http::client::events::{Listener, Received};
 use crate::shell::http::client::{self, NodeUrl, Question};
-use crate::shell::http::history::EventView;
-use crate::shell::http::sse_client::{Listener, Received};
-use crate::shell::http::views::{GooseView, MembersView, Role, StatusView, VotersView};
 
 /// A node that is gone is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
@@ -75,10 +76,11 @@ struct View {
 }
 
 async fn follow(node: &NodeUrl, limit: Duration, view: &mut View) -> Result<Exit, CommandError> {
-    let path = if view.full_screen { "/v1/events?every=250ms" } else { "/v1/events" };
+    let query = if view.full_screen { "?every=250ms" } else { "" };
+    let path = format!("{}{query}", paths::EVENTS);
     let mut last = None;
     loop {
-        let opened = tokio::time::timeout(limit, Listener::open(node, path, last));
+        let opened = tokio::time::timeout(limit, Listener::open(node, &path, last));
         match opened.await {
             Ok(Ok(mut listener)) => {
                 view.trouble = None;
@@ -122,7 +124,7 @@ async fn next(listener: &mut Listener, view: &mut View) -> Result<Option<Receive
 }
 
 async fn members(node: &NodeUrl, limit: Duration) -> Option<MembersView> {
-    let answer = client::ask(node, Question::Get("/v1/members"), limit).await.ok()?;
+    let answer = client::ask(node, Question::Get(paths::MEMBERS), limit).await.ok()?;
     serde_json::from_slice(&answer.body).ok()
 }
 

@@ -18,8 +18,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::arguments::DevArguments;
 use super::find_node::socket_of;
 use super::{Audience, CommandError, Exit, print, runtime};
+use crate::shell::http::api::paths;
+use crate::shell::http::api::views::StatusView;
 use crate::shell::http::client::{NodeUrl, Question, ask};
-use crate::shell::http::views::StatusView;
 
 mod child;
 mod plan;
@@ -103,7 +104,7 @@ async fn watched(plan: &Plan, children: &mut Children) -> Result<(), CommandErro
     let mut view = View::new(plan, std::io::stdout().is_terminal());
     let outcome = watch(plan, children, &mut view).await;
     for node in view.brought_back() {
-        let question = Question::Post { path: "/v1/leave", body: String::new(), token: None };
+        let question = Question::Post { path: paths::LEAVE, body: String::new(), token: None };
         // Whoever started it sees how it ends.
         if let Some(socket) = socket_of(&node.http.into(), LEAVE_LIMIT).await {
             let _ = ask(&socket, question, LEAVE_LIMIT).await;
@@ -159,7 +160,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 /// Asks one node again and again; none stands for no answer.
 async fn poll(id: u16, node: NodeUrl, answers: mpsc::Sender<(u16, Option<StatusView>)>) {
     loop {
-        let answer = ask(&node, Question::Get("/v1/status"), POLL_LIMIT).await.ok();
+        let answer = ask(&node, Question::Get(paths::STATUS), POLL_LIMIT).await.ok();
         let status = answer.and_then(|answer| serde_json::from_slice(&answer.body).ok());
         if answers.send((id, status)).await.is_err() {
             return;

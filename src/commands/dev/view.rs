@@ -8,7 +8,7 @@ use std::process::ExitStatus;
 use super::child::command_line;
 use super::plan::{Plan, PlannedNode};
 use crate::commands::table;
-use crate::shell::http::views::{Role, StatusView};
+use crate::shell::http::api::views::{Role, StatusView};
 
 /// What is known of one node.
 #[derive(Debug)]

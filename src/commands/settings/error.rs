@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::HOOK_TIMEOUT_MAX;
-use crate::shell::http::admin::TokenError;
+use crate::shell::http::api::token::TokenError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::metadata::TagError;

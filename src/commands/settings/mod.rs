@@ -11,7 +11,7 @@ use super::arguments::RunArguments;
 use super::keys::read_keys;
 use super::sources::variables;
 use crate::shell::hooks::Hooks;
-use crate::shell::http::admin::Token;
+use crate::shell::http::api::token::Token;
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;

@@ -13,7 +13,8 @@ use exchange::{Exchange, asked};
 use schema::complaints;
 
 fn the_document() -> Value {
-    serde_json::from_str(include_str!("../openapi.json")).unwrap()
+    let server = served(&Double::new(goose(), 5_000), options());
+    serde_json::from_slice(&asked(&server, "get", "/v1/openapi.json", "").body).unwrap()
 }
 
 /// The nodes that are asked: between them they show every state.
@@ -194,7 +195,7 @@ fn every_event_is_as_the_document_says() {
     ] {
         let words = "words".to_owned();
         let happening = Happening { sequence: 1, index: 1, wall: WallTime(1), event, words };
-        let view = serde_json::to_value(super::super::history::event(&happening)).unwrap();
+        let view = serde_json::to_value(super::super::api::history::event(&happening)).unwrap();
         let wrong = complaints(&document, schema, &view, "$");
         assert!(wrong.is_empty(), "{wrong:#?}\n{view}");
     }

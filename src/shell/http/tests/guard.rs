@@ -2,7 +2,8 @@
 
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::admin::{Peer, Refusal, Token, check};
+use super::super::api::guard::{Peer, Refusal, check};
+use super::super::api::token::Token;
 use super::SECRET;
 
 const LOOPBACKS: [&str; 4] = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"];

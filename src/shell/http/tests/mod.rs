@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::admin::Token;
+use super::api::token::Token;
+use super::api::views::Moment;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
@@ -30,8 +31,8 @@ mod contract;
 mod control;
 mod guard;
 mod orders;
-mod recent;
 mod routing;
+mod status_cache;
 mod streams;
 
 const MILLISECOND: u64 = 1_000_000;
@@ -237,6 +238,16 @@ impl NodeView for Double {
 /// The driver came round at that time.
 fn beats(last: HolderTime) -> Pulse {
     Pulse { last, ended: false }
+}
+
+/// What is shown of `snapshot` at that time.
+fn moment<'a>(
+    snapshot: &'a Snapshot,
+    history: &'a History,
+    (now, pulse): (HolderTime, Pulse),
+) -> Moment<'a> {
+    let reachable_within = options().reachable_within;
+    Moment { snapshot, now, reachable_within, history, pulse, log_lines_dropped: 0 }
 }
 
 /// The admin token, and the header of whoever holds it.

@@ -7,9 +7,10 @@ use hyper::header::HeaderMap;
 use hyper::{Method, Response, Uri};
 use serde_json::{Value, json};
 
-use super::super::admin::Peer;
-use super::super::routes::{Outcome, Request, TARGET_SIZE_MAX, respond};
-use super::super::views::Moment;
+use super::super::api::guard::Peer;
+use super::super::api::route::{Action, Guard, Request};
+use super::super::api::router::{Outcome, TARGET_SIZE_MAX, respond};
+use super::super::api::table::ROUTES;
 use super::*;
 
 fn asked(snapshot: &Snapshot, now: HolderTime, line: &str, headers: &HeaderMap) -> Response<Bytes> {
@@ -26,7 +27,7 @@ fn asked_when(
     let method: Method = method.parse().unwrap();
     let uri: Uri = target.parse().unwrap();
     let history = History::new(snapshot.process, snapshot.address, snapshot.started);
-    let moment = Moment::new(snapshot, &history, now, &options());
+    let moment = moment(snapshot, &history, now);
     let peer = Peer::Tcp(Ipv4Addr::LOCALHOST.into());
     let request = Request { method: &method, uri: &uri, headers, peer };
     match respond(request, &moment, None) {
@@ -254,22 +255,52 @@ fn what_is_not_there_is_a_problem() {
 
 #[test]
 fn other_methods_are_refused_with_what_is_allowed() {
-    let reads = ["/", "/goose", "/duck", "/livez", "/readyz", "/v1/status", "/v1/goose"];
-    let reads = reads.iter().chain(&["/v1/members", "/v1/voters"]);
-    for path in reads {
-        for method in ["POST", "PUT", "DELETE", "PATCH", "TRACE", "NONSENSE"] {
-            let line = format!("{method} {path}");
+    for route in ROUTES {
+        let (allow, methods) = match route.action {
+            Action::Order { .. } => ("POST, OPTIONS", &["GET", "HEAD"][..]),
+            _ => ("GET, HEAD, OPTIONS", &["POST"][..]),
+        };
+        for path in route.paths {
+            let refused = ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "NONSENSE"];
+            for method in methods.iter().chain(&refused) {
+                let line = format!("{method} {path}");
+                let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
+                assert_eq!(response.status(), 405, "{line}");
+                assert_eq!(response.headers()["allow"], allow);
+            }
+            let line = format!("OPTIONS {path}");
             let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
-            assert_eq!(response.status(), 405, "{line}");
-            assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
+            assert_eq!(response.headers()["allow"], allow);
         }
-        let line = format!("OPTIONS {path}");
-        let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
-        assert_eq!(response.headers()["allow"], "GET, HEAD, OPTIONS");
     }
-    for path in ["/v1/step-down", "/v1/forget", "/v1/leave"] {
-        let response = get(&duck(), 5_000, path);
-        assert_eq!(response.status(), 405, "{path}");
-        assert_eq!(response.headers()["allow"], "POST, OPTIONS");
+}
+
+#[test]
+fn every_order_is_guarded_and_every_path_is_written_once() {
+    for route in ROUTES {
+        let order = matches!(route.action, Action::Order { .. });
+        assert_eq!(order, route.guard == Guard::Operator, "{:?}", route.paths);
+    }
+    let mut paths: Vec<&str> = ROUTES.iter().flat_map(|route| route.paths).copied().collect();
+    let count = paths.len();
+    paths.sort_unstable();
+    paths.dedup();
+    assert_eq!(paths.len(), count, "{paths:?}");
+}
+
+#[test]
+fn the_dashboard_asks_for_nothing_that_is_not_there() {
+    let parts = [
+        include_str!("../api/dashboard/dashboard.js"),
+        include_str!("../api/dashboard/index.html"),
+    ];
+    // Relative ones, for a proxy may put the page below a path of its own.
+    let quoted = parts.iter().flat_map(|part| part.split('"').skip(1).step_by(2));
+    let named = |text: &&str| text.starts_with("v1/") || text.starts_with("dashboard.");
+    let paths: Vec<&str> = quoted.filter(named).collect();
+    assert!(paths.len() > 5, "{paths:?}");
+    for relative in paths {
+        let path = format!("/{}", relative.split('?').next().unwrap());
+        assert!(ROUTES.iter().any(|route| route.paths.contains(&path.as_str())), "{path}");
     }
 }

@@ -2,8 +2,7 @@
 
 use hyper::body::Bytes;
 
-use super::super::status_cache::RecentStatus;
-use super::super::views::Moment;
+use super::super::server::status_cache::RecentStatus;
 use super::*;
 
 /// The answer of `kept`, and a fresh one.
@@ -11,7 +10,7 @@ fn both(kept: &RecentStatus, snapshot: &Arc<Snapshot>, now: HolderTime) -> (Byte
     let history = History::new(snapshot.process, snapshot.address, snapshot.started);
     // The driver comes round now and then.
     let beat = beats(HolderTime(now.0 - now.0 % 3_700_011));
-    let moment = Moment::new(snapshot, &history, (now, beat), &options());
+    let moment = moment(snapshot, &history, (now, beat));
     let body = |status: &RecentStatus| status.body(snapshot, &moment).unwrap();
     (body(kept), body(&RecentStatus::default()))
 }

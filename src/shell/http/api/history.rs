@@ -57,7 +57,7 @@ pub fn history(history: &History, now: HolderTime) -> HistoryView {
             duration_ms: milliseconds(ended.map_or(now, |(_, at, _)| *at).since(began)),
         }
     };
-    let terms = history.terms.iter().map(|seen| view(seen)).collect();
+    let terms = history.terms.seen.iter().map(|seen| view(seen)).collect();
     HistoryView { index: history.index, terms }
 }
 

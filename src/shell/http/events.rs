@@ -26,10 +26,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use super::history;
-use super::query::Subscription;
-use super::views::{GooseView, Moment, StatusView, VotersView};
-use super::{NodeView, Options};
+use super::api::history;
+use super::api::query::Subscription;
+use super::api::views::{GooseView, StatusView, VotersView};
+use super::server::node_view::{NodeView, at_this_moment};
+use super::server::options::Options;
 use crate::shell::history::History;
 
 /// Events that are put into one piece.
@@ -82,7 +83,7 @@ impl Drop for Place {
 }
 
 /// What a stream needs of its connection.
-pub(super) struct Surroundings<V> {
+pub(super) struct Carrier<V> {
     pub(super) view: V,
     pub(super) history: watch::Receiver<Arc<History>>,
     pub(super) closing: watch::Receiver<bool>,
@@ -94,7 +95,7 @@ pub(super) struct Surroundings<V> {
 }
 
 struct Reader<V> {
-    around: Surroundings<V>,
+    carrier: Carrier<V>,
     /// The next event to send.
     cursor: u64,
     greeting: bool,
@@ -114,11 +115,11 @@ type NextPiece<V> = Pin<Box<dyn Future<Output = (Option<Bytes>, Reader<V>)> + Se
 
 impl<V: NodeView> EventBody<V> {
     /// The stream that `subscription` asks for.
-    pub(super) fn new(subscription: Subscription, around: Surroundings<V>) -> Self {
-        let (activity, busy) = (Arc::clone(&around.activity), Arc::clone(&around.busy));
+    pub(super) fn new(subscription: Subscription, carrier: Carrier<V>) -> Self {
+        let (activity, busy) = (Arc::clone(&carrier.activity), Arc::clone(&carrier.busy));
         activity.streaming.store(true, Ordering::Relaxed);
         let cursor = {
-            let history = around.history.borrow();
+            let history = carrier.history.borrow();
             match subscription.after {
                 None => history.noted,
                 // Further back than anything that is kept: the first look says that it is lost.
@@ -127,7 +128,7 @@ impl<V: NodeView> EventBody<V> {
         };
         let every = subscription.every;
         let next_status = Instant::now();
-        let reader = Reader { around, cursor, greeting: true, ended: false, every, next_status };
+        let reader = Reader { carrier, cursor, greeting: true, ended: false, every, next_status };
         Self { activity, busy, next: Some(Box::pin(reader.piece())) }
     }
 }
@@ -173,17 +174,17 @@ impl<V: NodeView> Reader<V> {
             let greeting = format!("retry: 1000\n\n{}", self.status());
             return (Some(greeting.into()), self);
         }
-        let heartbeat = Instant::now() + self.around.options.heartbeat;
+        let heartbeat = Instant::now() + self.carrier.options.heartbeat;
         loop {
             if let Some(piece) = self.news() {
                 return (Some(piece.into()), self);
             }
             let due = self.every.map_or(heartbeat, |_| self.next_status.min(heartbeat));
-            let mut closing = self.around.closing.clone();
+            let mut closing = self.carrier.closing.clone();
             tokio::select! {
                 biased;
                 _ = closing.wait_for(|closing| *closing) => return self.end("stopping"),
-                changed = self.around.history.changed() => if changed.is_err() {
+                changed = self.carrier.history.changed() => if changed.is_err() {
                     return self.end("stopping");
                 },
                 () = sleep_until(due) => {
@@ -200,7 +201,7 @@ impl<V: NodeView> Reader<V> {
 
     /// The next events, if there are any.
     fn news(&mut self) -> Option<String> {
-        let history = Arc::clone(&self.around.history.borrow_and_update());
+        let history = Arc::clone(&self.carrier.history.borrow_and_update());
         if self.cursor == u64::MAX {
             // The reader comes back from too long ago, or from another process of this node.
             self.cursor = history.noted;
@@ -231,14 +232,12 @@ impl<V: NodeView> Reader<V> {
         if let Some(every) = self.every {
             self.next_status = Instant::now() + every;
         }
-        let history = Arc::clone(&self.around.history.borrow());
-        let snapshot = self.around.view.snapshot();
-        // Read after the snapshot: a pause between the two can only shorten the lease.
-        let now = self.around.view.holder_now();
-        let pulse = self.around.view.pulse();
-        let moment = Moment::new(&snapshot, &history, (now, pulse), &self.around.options);
-        let (status, goose, voters) = (moment.status(), moment.goose(), moment.voters());
-        let event = StatusEvent { status, goose, voters };
+        let Carrier { view, history, options, .. } = &self.carrier;
+        let event = at_this_moment(view, history, options, |_, moment| StatusEvent {
+            status: moment.status(),
+            goose: moment.goose(),
+            voters: moment.voters(),
+        });
         let data = serde_json::to_string(&event).unwrap_or_default();
         format!("event: status\ndata: {data}\n\n")
     }

@@ -10,14 +10,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::body::Bytes;
 
-use super::views::Moment;
+use crate::shell::http::api::views::Moment;
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::HolderTime;
 
 /// The newest status answer of a server.
 #[derive(Debug, Default)]
-pub struct RecentStatus {
+pub(in crate::shell::http) struct RecentStatus {
     kept: Mutex<Option<Kept>>,
 }
 
@@ -37,7 +37,7 @@ impl RecentStatus {
     ///
     /// # Errors
     /// As the writing of JSON has them; nothing is kept then.
-    pub fn body(
+    pub(in crate::shell::http) fn body(
         &self,
         snapshot: &Arc<Snapshot>,
         moment: &Moment<'_>,

@@ -7,7 +7,7 @@ use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use super::client::{ClientError, NodeUrl, connect};
+use super::{ClientError, NodeUrl, connect};
 
 /// The longest line that is taken in; a node with a thousand members stays far below.
 const LINE_SIZE_MAX: usize = 1024 * 1024;

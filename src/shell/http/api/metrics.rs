@@ -11,6 +11,7 @@ use std::fmt::{Display, Write};
 
 use hyper::header::{ACCEPT, HeaderMap};
 
+use super::media_type::{OPENMETRICS, PROMETHEUS};
 use super::views::Moment;
 use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::histogram::Histogram;
@@ -34,8 +35,8 @@ impl Format {
 
     pub(super) fn media_type(self) -> &'static str {
         match self {
-            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
-            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => PROMETHEUS,
+            Self::OpenMetrics => OPENMETRICS,
         }
     }
 }
@@ -87,12 +88,12 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
     page.counter(
         "gaggle_goose_changes_total",
         "Terms that this process has seen begin.",
-        moment.history.goose_changes,
+        moment.history.terms.goose_changes,
     );
     page.histogram(
         "gaggle_election_duration_seconds",
         "From when this node knew of no Goose until it knew of one.",
-        &moment.history.elections,
+        &moment.history.terms.elections,
     );
 }
 

@@ -3,12 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Options;
 use crate::shell::history::History;
 use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
@@ -294,30 +292,17 @@ pub struct Moment<'a> {
     pub snapshot: &'a Snapshot,
     /// The holder clock, read after the snapshot was taken.
     pub now: HolderTime,
-    /// See [`super::Options::reachable_within`].
+    /// A voter counts as reachable if its last answer is no older than this.
     pub reachable_within: Duration,
     /// What happened before.
     pub history: &'a History,
     /// When the driver came round last.
     pub pulse: Pulse,
-    /// See [`super::Options::log_lines_dropped`].
+    /// Lines of the process's log that were dropped.
     pub log_lines_dropped: u64,
 }
 
-impl<'a> Moment<'a> {
-    /// What is shown of `snapshot` at an instant of the holder clock, when the driver came round
-    /// as the pulse says.
-    pub fn new(
-        snapshot: &'a Snapshot,
-        history: &'a History,
-        (now, pulse): (HolderTime, Pulse),
-        options: &Options,
-    ) -> Self {
-        let log_lines_dropped = options.log_lines_dropped.load(Ordering::Relaxed);
-        let reachable_within = options.reachable_within;
-        Self { snapshot, now, reachable_within, history, pulse, log_lines_dropped }
-    }
-
+impl Moment<'_> {
     /// Whether the driver came round lately: without that nothing is known of the node but its
     /// lease.
     pub fn has_pulse(&self) -> bool {

@@ -7,9 +7,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::ServeError;
-use super::admin::Peer;
 use crate::shell::control_socket::ControlSocket;
 use crate::shell::control_socket::caretaker::Caretaker;
+use crate::shell::http::api::guard::Peer;
 
 /// A control socket that is served; or none, of which nothing ever comes.
 pub(super) struct ControlListener {

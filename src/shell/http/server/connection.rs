@@ -23,16 +23,21 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::admin::Peer;
 use super::bare_refusal::Stream;
-use super::problem::{Kind, Problem};
-use super::query::{Subscription, Wait};
-use super::routes::{self, BODY_SIZE_MAX, Done, Order, OrderKind, Outcome};
-use super::sse::{Activity, EventBody, Place, Surroundings};
+use super::node_view::{NodeView, at_this_moment};
+use super::options::Options;
 use super::status_cache::RecentStatus;
-use super::views::Moment;
-use super::{NodeView, Options};
+use crate::shell::handle::OrderError;
 use crate::shell::history::History;
+use crate::shell::http::api::guard::Peer;
+use crate::shell::http::api::order::{self, BODY_SIZE_MAX, Done, Order, OrderKind};
+use crate::shell::http::api::problem::{Kind, Problem};
+use crate::shell::http::api::query::{Subscription, Wait};
+use crate::shell::http::api::route;
+use crate::shell::http::api::router::{self, Outcome};
+use crate::shell::http::api::views::Moment;
+use crate::shell::http::api::{json_body, stream_head};
+use crate::shell::http::events::{Activity, Carrier, EventBody, Place};
 use crate::vocabulary::snapshot::Snapshot;
 
 /// The largest head, in bytes.
@@ -169,40 +174,34 @@ impl<V: NodeView> Connection<V> {
         if body.size_hint().lower() > BODY_SIZE_MAX as u64 {
             return whole(too_large());
         }
-        let request = routes::Request {
+        let request = route::Request {
             method: &parts.method,
             uri: &parts.uri,
             headers: &parts.headers,
             peer: self.peer,
         };
-        if routes::is_plain_status(&parts.method, &parts.uri) {
+        if router::is_plain_status(&parts.method, &parts.uri) {
             let body = self.at_this_moment(|snapshot, moment| self.status.body(snapshot, moment));
-            return whole(routes::json_body(body));
+            return whole(json_body(body));
         }
         let token = self.options.admin_token.as_ref();
-        match self.at_this_moment(|_, moment| routes::respond(request, moment, token)) {
+        match self.at_this_moment(|_, moment| router::respond(request, moment, token)) {
             Outcome::Answer(response) => whole(response),
             Outcome::Order(kind) => whole(self.order(kind, body).await),
-            Outcome::Wait(wait) => {
+            Outcome::Wait(wait, handler) => {
                 let Some(_place) = self.place() else { return whole(self.too_many()) };
                 self.wait(wait).await;
-                whole(self.at_this_moment(|_, moment| routes::answer_now(request, moment)))
+                whole(self.at_this_moment(|_, moment| handler(request, moment)))
             }
             Outcome::Events(subscription) => {
                 let Some(place) = self.place() else { return whole(self.too_many()) };
-                routes::stream_head(Either::Right(self.events(subscription, place)))
+                stream_head(Either::Right(self.events(subscription, place)))
             }
         }
     }
 
     fn at_this_moment<T>(&self, answer: impl FnOnce(&Arc<Snapshot>, &Moment<'_>) -> T) -> T {
-        let history = Arc::clone(&self.history.borrow());
-        let snapshot = self.view.snapshot();
-        // Read after the snapshot: a pause between the two can only shorten the lease.
-        let now = self.view.holder_now();
-        let pulse = self.view.pulse();
-        let moment = Moment::new(&snapshot, &history, (now, pulse), &self.options);
-        answer(&snapshot, &moment)
+        at_this_moment(&self.view, &self.history, &self.options, answer)
     }
 
     fn place(&self) -> Option<Place> {
@@ -228,7 +227,7 @@ impl<V: NodeView> Connection<V> {
     }
 
     fn events(&self, subscription: Subscription, place: Place) -> EventBody<V> {
-        let around = Surroundings {
+        let carrier = Carrier {
             view: self.view.clone(),
             history: self.history.clone(),
             closing: self.closing.clone(),
@@ -237,7 +236,7 @@ impl<V: NodeView> Connection<V> {
             activity: Arc::clone(&self.activity),
             _place: place,
         };
-        EventBody::new(subscription, around)
+        EventBody::new(subscription, carrier)
     }
 
     async fn order(&self, kind: OrderKind, body: Incoming) -> Response<Bytes> {
@@ -261,7 +260,7 @@ impl<V: NodeView> Connection<V> {
             Err(response) => return *response,
         };
         match timeout(self.options.order_timeout, self.carry_out(order)).await {
-            Ok(outcome) => routes::carried_out(outcome),
+            Ok(outcome) => order::carried_out(outcome),
             Err(_) => {
                 let detail = "the order was given and may still be carried out: ask /v1/status";
                 Kind::OrderTimeout.with(detail).response()
@@ -269,7 +268,7 @@ impl<V: NodeView> Connection<V> {
         }
     }
 
-    async fn carry_out(&self, order: Order) -> Result<Done, crate::shell::handle::OrderError> {
+    async fn carry_out(&self, order: Order) -> Result<Done, OrderError> {
         match order {
             Order::StepDown { to, hold } => {
                 self.view.step_down(to, hold).await.map(Done::SteppedDown)
@@ -295,7 +294,7 @@ fn unparsed(status: StatusCode) -> Problem {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Kind::HeadersTooLarge.with(format!(
             "the request's head has more than {HEAD_SIZE_MAX} bytes or {HEADERS_MAX} headers"
         )),
-        StatusCode::URI_TOO_LONG => routes::target_too_long(),
+        StatusCode::URI_TOO_LONG => router::target_too_long(),
         _ => Kind::Malformed.with("this is no HTTP/1.1 request"),
     }
 }

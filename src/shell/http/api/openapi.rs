@@ -1,0 +1,142 @@
+//! The table of routes as an OpenAPI document, for programs that read such things. What it
+//! promises is held against the running server by a test.
+//!
+//! What no route decides (the schemas, the token) stands in `openapi.json`.
+
+use hyper::body::Bytes;
+use serde::Serialize;
+use serde_json::ser::{PrettyFormatter, Serializer};
+use serde_json::{Map, Value, json};
+
+use super::media_type::JSON;
+use super::route::{Action, Answer, Guard, Parameter, Route, Schema};
+
+/// The document without its paths.
+const FRAME: &str = include_str!("openapi.json");
+
+/// A query is read where a GET waits or streams, and by no other method.
+const QUERY_ANSWERS: &[Answer] = &[Answer::problem(400, "The query cannot be understood.")];
+/// What a long poll takes.
+const POLL_PARAMETERS: &[Parameter] = &[
+    Parameter::query("index", "Wait until the index is no longer this one."),
+    Parameter::query("wait", "How long at most: 250ms, 30s, 1m. 30s if left out, 60s at most."),
+];
+/// How any order may be answered.
+const ORDER_ANSWERS: &[Answer] = &[
+    Answer::problem(400, "The body cannot be understood."),
+    Answer::problem(408, "The body did not arrive in time."),
+    Answer::problem(413, "The body is too large."),
+    Answer::problem(503, "The node takes no orders now."),
+    Answer::problem(504, "Given, but not known to be done."),
+];
+/// How whoever is no operator is answered.
+const OPERATOR_ANSWERS: &[Answer] = &[Answer::problem(
+    403,
+    "Not an operator: neither over the control socket, nor with the admin token from loopback. The \
+     detail names the way.",
+)];
+
+/// The document that describes `routes`.
+///
+/// # Errors
+/// If the part that is written by hand is no JSON.
+pub(super) fn document(routes: &[Route]) -> Result<Bytes, serde_json::Error> {
+    let mut document: Map<String, Value> = serde_json::from_str(FRAME)?;
+    let mut paths = Map::new();
+    for route in routes {
+        for path in route.paths {
+            paths.insert((*path).to_owned(), operations(route));
+        }
+    }
+    document.insert("paths".to_owned(), paths.into());
+    let mut text = Vec::new();
+    let indented = PrettyFormatter::with_indent(b" ");
+    document.serialize(&mut Serializer::with_formatter(&mut text, indented))?;
+    text.push(b'\n');
+    Ok(text.into())
+}
+
+/// What can be done with a route, by method.
+fn operations(route: &Route) -> Value {
+    let options = options(route);
+    if let Action::Order { .. } = route.action {
+        return json!({ "post": operation(route), "options": options });
+    }
+    let get = operation(route);
+    // It answers as GET does, but without a body and without a look at the query.
+    let mut head = get.clone();
+    head["summary"] = format!("{} The head alone.", route.summary).into();
+    let bare = |answer: &Answer| (answer.status.to_string(), described(answer.description));
+    head["responses"] = route.answers.iter().map(bare).collect();
+    json!({ "get": get, "head": head, "options": options })
+}
+
+/// GET or POST.
+fn operation(route: &Route) -> Value {
+    let mut operation = json!({ "summary": route.summary });
+    let (parameters, answers, body) = match &route.action {
+        Action::Show(_) | Action::Check { .. } => (&[][..], &[][..], &None),
+        Action::Poll(_) => (POLL_PARAMETERS, QUERY_ANSWERS, &None),
+        Action::Stream => (&[][..], QUERY_ANSWERS, &None),
+        Action::Order { body, .. } => (&[][..], ORDER_ANSWERS, body),
+    };
+    let guarded = match route.guard {
+        Guard::Open => &[][..],
+        Guard::Operator => {
+            // Over the control socket nothing is needed, and over TCP the token.
+            operation["security"] = json!([{}, { "token": [] }]);
+            OPERATOR_ANSWERS
+        }
+    };
+    let answers = route.answers.iter().chain(answers).chain(guarded);
+    operation["responses"] =
+        answers.map(|answer| (answer.status.to_string(), with_body(answer))).collect();
+    let parameters: Vec<Value> = route.parameters.iter().chain(parameters).map(asked).collect();
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    if let Some(body) = body {
+        let schema = schema(Schema::Named(body.schema));
+        let content = json!({ JSON: { "schema": schema } });
+        operation["requestBody"] = json!({ "required": body.required, "content": content });
+    }
+    operation
+}
+
+fn options(route: &Route) -> Value {
+    let responses = match route.action {
+        Action::Check { success, .. } => {
+            json!({ "200": described(success), "503": described("It is not.") })
+        }
+        _ => json!({ "204": described("See the Allow header.") }),
+    };
+    json!({ "summary": "What can be done here.", "responses": responses })
+}
+
+fn asked(parameter: &Parameter) -> Value {
+    json!({
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": false,
+        "schema": schema(Schema::Text),
+        "description": parameter.description,
+    })
+}
+
+fn described(description: &str) -> Value {
+    json!({ "description": description })
+}
+
+fn with_body(answer: &Answer) -> Value {
+    let content = json!({ "schema": schema(answer.schema) });
+    let content = answer.media_types.iter().map(|kind| ((*kind).to_owned(), content.clone()));
+    json!({ "description": answer.description, "content": content.collect::<Value>() })
+}
+
+fn schema(schema: Schema) -> Value {
+    match schema {
+        Schema::Text => json!({ "type": "string" }),
+        Schema::Object => json!({ "type": "object" }),
+        Schema::Named(name) => json!({ "$ref": format!("#/components/schemas/{name}") }),
+    }
+}

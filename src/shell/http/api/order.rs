@@ -1,0 +1,191 @@
+//! Orders to the node: what their bodies say, and how what became of them is answered. The
+//! server carries them out in between.
+
+use std::time::Duration;
+
+use hyper::Response;
+use hyper::body::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::answer::json;
+use super::problem::Kind;
+use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::shell::handle::OrderError;
+use crate::vocabulary::identity::NodeId;
+
+/// The largest body of a request, in bytes.
+pub const BODY_SIZE_MAX: usize = 4 * 1024;
+/// The longest time a node can be told to hold back from contending.
+pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// `POST /v1/step-down`
+    StepDown,
+    /// `POST /v1/forget`
+    Forget,
+    /// `POST /v1/leave`
+    Leave,
+}
+
+/// An order with all it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Step down as Goose.
+    StepDown {
+        /// In favour of this node.
+        to: Option<NodeId>,
+        /// And do not contend for so long.
+        hold: Option<Duration>,
+    },
+    /// Make the cluster forget a member that is down or has left.
+    Forget {
+        /// Which.
+        id: NodeId,
+    },
+    /// Leave the cluster and end.
+    Leave,
+}
+
+/// What became of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It stepped down.
+    SteppedDown(SteppedDown),
+    /// The member is forgotten.
+    Forgot {
+        /// Which.
+        id: NodeId,
+        /// It is a voter, and stays one.
+        is_voter: bool,
+    },
+    /// It said goodbye.
+    Left,
+}
+
+/// The body of `POST /v1/step-down`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepDownBody {
+    #[serde(default)]
+    to: Option<Named>,
+    #[serde(default)]
+    hold_ms: Option<u64>,
+}
+
+/// The body of `POST /v1/forget`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ForgetBody {
+    id: Named,
+}
+
+/// A node as a person names it: by number or by address.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Number(u64),
+    Text(String),
+}
+
+impl Named {
+    /// The id that is meant; `field` said it.
+    fn id(self, field: &str) -> Result<NodeId, String> {
+        let id = match self {
+            Self::Number(number) => NodeId::new(number),
+            Self::Text(text) => text.parse(),
+        };
+        id.map_err(|error| format!("\"{field}\": {error}"))
+    }
+}
+
+/// The fields of a body. By way of a map, because an array would do for a struct otherwise.
+fn fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    let fields = serde_json::from_slice::<serde_json::Map<_, _>>(body);
+    fields.and_then(|fields| serde_json::from_value(fields.into()))
+}
+
+impl Order {
+    /// The order that `body` describes.
+    ///
+    /// # Errors
+    /// The answer to a body that describes none.
+    pub fn parse(kind: OrderKind, body: &[u8]) -> Result<Self, Box<Response<Bytes>>> {
+        let malformed = |detail: String| Box::new(Kind::Malformed.with(detail).response());
+        let empty = body.trim_ascii().is_empty();
+        match kind {
+            OrderKind::Leave => Ok(Self::Leave),
+            OrderKind::Forget => {
+                let body: ForgetBody = fields(body).map_err(|error| {
+                    malformed(format!("the body is not {{\"id\":ID}}: {error}"))
+                })?;
+                Ok(Self::Forget { id: body.id.id("id").map_err(malformed)? })
+            }
+            OrderKind::StepDown if empty => Ok(Self::StepDown { to: None, hold: None }),
+            OrderKind::StepDown => {
+                let body: StepDownBody = fields(body).map_err(|error| {
+                    malformed(format!(
+                        "the body is not {{\"to\":ID,\"hold_ms\":N}}, both optional: {error}"
+                    ))
+                })?;
+                let to = body.to.map(|named| named.id("to")).transpose().map_err(malformed)?;
+                let hold = body.hold_ms.map(Duration::from_millis);
+                if hold.is_some_and(|hold| hold > HOLD_MAX) {
+                    let limit = HOLD_MAX.as_millis();
+                    return Err(malformed(format!("\"hold_ms\" may be {limit} (a day) at most")));
+                }
+                Ok(Self::StepDown { to, hold })
+            }
+        }
+    }
+}
+
+/// The answer of `POST /v1/step-down`.
+#[derive(Serialize)]
+struct SteppedDownView {
+    term: u64,
+    nominee: Option<NodeId>,
+}
+
+/// The answer of `POST /v1/forget`.
+#[derive(Serialize)]
+struct ForgotView {
+    id: NodeId,
+    is_voter: bool,
+}
+
+/// The answer of `POST /v1/leave`.
+#[derive(Serialize)]
+struct LeftView {
+    left: bool,
+}
+
+/// The answer to an order, once it is known what became of it.
+pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
+    match outcome {
+        Ok(Done::SteppedDown(SteppedDown { term, nominee })) => {
+            json(&SteppedDownView { term, nominee })
+        }
+        Ok(Done::Forgot { id, is_voter }) => json(&ForgotView { id, is_voter }),
+        Ok(Done::Left) => json(&LeftView { left: true }),
+        Err(error) => {
+            let kind = match error {
+                OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. }) => {
+                    Kind::NotTheGoose
+                }
+                OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
+                OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
+                OrderError::NotForgotten(ForgetError::Unknown(_)) => Kind::NoSuchMember,
+                OrderError::NotForgotten(ForgetError::Own(_) | ForgetError::Present(_)) => {
+                    Kind::MemberPresent
+                }
+                OrderError::Unavailable | OrderError::Refused(StepDownError::WorkGoesOn) => {
+                    Kind::Unavailable
+                }
+            };
+            kind.with(error.to_string()).response()
+        }
+    }
+}
