@@ -110,11 +110,15 @@ impl BroadcastHandler<MemberIdentity> for Listener {
             Broadcast::Goose(goose) => Subject::Term(goose.term),
             Broadcast::Forgotten(tombstone) => Subject::Forgotten(*tombstone),
         };
-        if self.is_known(subject, sender.is_none()) {
+        let is_own = sender.is_none();
+        if self.is_known(subject, is_own) {
             return Ok(None);
         }
-        // The receiver lives as long as this handler does.
-        let _ = self.heard.send(news);
+        // What this node says itself is no news to it.
+        if !is_own {
+            // The receiver lives as long as this handler does.
+            let _ = self.heard.send(news);
+        }
         Ok(Some(subject))
     }
 }

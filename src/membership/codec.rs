@@ -8,6 +8,7 @@
 //! has applied, exactly once, in order to spread it. Its notifications leave suspicions out.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +38,7 @@ struct Desk {
     own: MemberIdentity,
     sender: Process,
     leaving: bool,
-    written: Vec<Member<MemberIdentity>>,
+    written: VecDeque<Member<MemberIdentity>>,
 }
 
 /// The start of a packet.
@@ -53,7 +54,7 @@ struct Prefix {
 
 impl GossipCodec {
     pub(super) fn new(own: MemberIdentity) -> Self {
-        let desk = Desk { own, sender: own.process, leaving: false, written: Vec::new() };
+        let desk = Desk { own, sender: own.process, leaving: false, written: VecDeque::new() };
         Self { desk: Arc::new(Mutex::new(desk)) }
     }
 
@@ -74,10 +75,10 @@ impl GossipCodec {
         self.desk().leaving = true;
     }
 
-    /// Every update that was applied since this was last asked, in order. Members that were sent
-    /// to a newcomer are among them, as they are.
-    pub(super) fn take_written(&self) -> Vec<Member<MemberIdentity>> {
-        std::mem::take(&mut self.desk().written)
+    /// The next update that was applied, in order. Members that were sent to a newcomer are
+    /// among them, as they are.
+    pub(super) fn pop_written(&self) -> Option<Member<MemberIdentity>> {
+        self.desk().written.pop_front()
     }
 }
 
@@ -267,7 +268,7 @@ impl Codec<MemberIdentity> for GossipCodec {
         if own && desk.leaving && member.state() == State::Down {
             return put(&Member::new(*member.id(), LEFT, State::Down), buffer);
         }
-        desk.written.push(member.clone());
+        desk.written.push_back(member.clone());
         put(member, buffer)
     }
 
