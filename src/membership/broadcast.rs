@@ -1,7 +1,7 @@
 //! What gossip carries besides members: who is Goose, and which dead members to forget.
 //!
-//! It rides on packets that are sent anyway, each piece a bounded number of times, and whoever
-//! joins later hears nothing of it. So all of it is a hint, or is told again to whoever shows
+//! It rides on packets that are sent anyway, each piece a bounded number of times, and a node that
+//! joins later hears nothing of it. So all of it is a hint, or is told again to a node that shows
 //! that it has missed it.
 
 use std::collections::VecDeque;

@@ -1,6 +1,6 @@
 //! A bound on the members that are known, which the gossip library does not have.
 //!
-//! The library keeps whatever gossip names, and without a key anybody who reaches the port can
+//! The library keeps whatever gossip names, and without a key everybody who reaches the port can
 //! name members. So there are two limits, in this order:
 //!
 //! 1. Above [`CROWDED`] members the dead are forgotten before their time, the longest dead
@@ -19,7 +19,6 @@ use foca::Member;
 use super::codec;
 use super::identity::MemberIdentity;
 use super::members::Members;
-use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 
 /// The most members that are known, dead ones included: several times the largest cluster that
@@ -48,32 +47,23 @@ impl Capacity {
     ) -> Option<Cow<'packet, [u8]>> {
         let crowded = members.size() + NAMED_MAX > MEMBERS_MAX;
         let fits = |address| !crowded || members.at(address).is_some();
-        let is_news =
-            |member: &Member<MemberIdentity>| member.id().address == own || members.is_news(member);
         // What cannot be read is for SWIM to refuse.
-        self.reduce(packet, fits, is_news).unwrap_or(Some(Cow::Borrowed(packet)))
-    }
-
-    /// The packet with members only that fit and are news.
-    fn reduce<'packet>(
-        &mut self,
-        packet: &'packet [u8],
-        fits: impl Fn(SocketAddr) -> bool,
-        is_news: impl Fn(&Member<MemberIdentity>) -> bool,
-    ) -> Result<Option<Cow<'packet, [u8]>>, CodecError> {
-        let (source, ..) = codec::opening(packet)?;
+        let whole = Some(Cow::Borrowed(packet));
+        let Ok((source, ..)) = codec::opening(packet) else { return whole };
         if !fits(source) {
             self.refused += 1;
-            return Ok(None);
+            return None;
         }
         let mut refused = 0;
-        let (packet, _) = codec::retain_members(packet, |member| {
-            let fits = fits(member.id().address);
+        let reduced = codec::retain_members(packet, |member| {
+            let address = member.id().address;
+            let fits = fits(address);
             refused += u64::from(!fits);
-            fits && is_news(member)
-        })?;
+            fits && (address == own || members.is_news(member))
+        });
+        let Ok(reduced) = reduced else { return whole };
         self.refused += refused;
-        Ok(Some(packet))
+        Some(reduced)
     }
 
     /// Leaves of new members as many as there is room for.

@@ -1,8 +1,8 @@
 //! The gossip library's packets in our wire format.
 //!
-//! The library puts both identities whole into every packet. Which process speaks to which is in
-//! our own envelope already, and nine packets in ten carry nothing else, so only what the
-//! envelope does not say goes on the wire.
+//! The library puts both identities whole into every packet. Our own envelope says already which
+//! process speaks to which, and nine packets in ten carry nothing else. So only what the envelope
+//! does not say goes on the wire.
 //!
 //! This is also where membership learns what changed: the library encodes every update that it
 //! has applied, exactly once, in order to spread it. Its notifications leave suspicions out.
@@ -28,13 +28,13 @@ pub(super) const LEFT: u16 = u16::MAX;
 /// bincode with a limit, like everything else on the wire.
 #[derive(Clone, Debug)]
 pub(super) struct GossipCodec {
-    desk: Arc<Mutex<Desk>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
-/// What the codec and its owner tell each other. The library owns the codec, so they share this;
-/// both are only ever used by the one owner of the node.
+/// What the codec and [`super::swim`] tell each other. The library owns the codec, so they share
+/// this; both are only ever used by the one owner of the node.
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     own: MemberIdentity,
     sender: Process,
     leaving: bool,
@@ -54,31 +54,31 @@ struct Prefix {
 
 impl GossipCodec {
     pub(super) fn new(own: MemberIdentity) -> Self {
-        let desk = Desk { own, sender: own.process, leaving: false, written: VecDeque::new() };
-        Self { desk: Arc::new(Mutex::new(desk)) }
+        let shared = Shared { own, sender: own.process, leaving: false, written: VecDeque::new() };
+        Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        // Nothing is left half-written by whoever holds it.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // No holder leaves anything half-written.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next packet to be decoded came from this process and is meant for this identity.
     pub(super) fn expect(&self, sender: Process, own: MemberIdentity) {
-        let mut desk = self.desk();
-        desk.sender = sender;
-        desk.own = own;
+        let mut shared = self.shared();
+        shared.sender = sender;
+        shared.own = own;
     }
 
     /// From here on this node's own death is told as its leaving.
     pub(super) fn leave(&self) {
-        self.desk().leaving = true;
+        self.shared().leaving = true;
     }
 
     /// The next update that was applied, in order. Members that were sent to a newcomer are
     /// among them, as they are.
     pub(super) fn pop_written(&self) -> Option<Member<MemberIdentity>> {
-        self.desk().written.pop_front()
+        self.shared().written.pop_front()
     }
 }
 
@@ -107,16 +107,16 @@ pub(super) fn source(sender: Process, packet: &[u8]) -> Option<MemberIdentity> {
     Some(MemberIdentity { process: sender, address, renewal, eligible })
 }
 
-/// The packet with only those members that `keep` approves of, and how many were taken out. Its
-/// layout is the library's: a header, then, unless it carries broadcasts alone, a count of
-/// members in two bytes, the members, and broadcasts.
+/// The packet with only those members that `keep` approves of. Its layout is the library's: a
+/// header, then, unless it carries broadcasts alone, a count of members in two bytes, the
+/// members, and broadcasts.
 pub(super) fn retain_members(
     packet: &[u8],
     mut keep: impl FnMut(&Member<MemberIdentity>) -> bool,
-) -> Result<(Cow<'_, [u8]>, u16), CodecError> {
+) -> Result<Cow<'_, [u8]>, CodecError> {
     let (_, message, mut at) = opening(packet)?;
     let Some(count) = packet.get(at..at + 2).filter(|_| message != Message::Broadcast) else {
-        return Ok((Cow::Borrowed(packet), 0));
+        return Ok(Cow::Borrowed(packet));
     };
     let count = u16::from_be_bytes([count[0], count[1]]);
     let start = at;
@@ -132,13 +132,13 @@ pub(super) fn retain_members(
         at += size;
     }
     if kept == count {
-        return Ok((Cow::Borrowed(packet), 0));
+        return Ok(Cow::Borrowed(packet));
     }
     let mut reduced = packet[..start].to_vec();
     reduced.extend_from_slice(&kept.to_be_bytes());
     reduced.extend_from_slice(&members);
     reduced.extend_from_slice(&packet[at..]);
-    Ok((Cow::Owned(reduced), count - kept))
+    Ok(Cow::Owned(reduced))
 }
 
 /// A packet that tells a member that it was given up, so that it renames itself.
@@ -174,20 +174,18 @@ pub(super) fn notice(
     telling(own, suspect, &Member::new(*suspect, incarnation, State::Suspect))
 }
 
-/// What a node that has left answers to this packet from another: who that is, and a packet that
-/// says that this one has left. Nothing, if no answer is expected: two that have left would
-/// answer each other for ever.
+/// What a node that has left answers to this packet from another: which member that is, and a
+/// packet that says that this one has left. None if the other expects no answer: two nodes that
+/// have left would answer each other for ever.
 pub(super) fn goodbye(
     own: &MemberIdentity,
     sender: Process,
     packet: &[u8],
 ) -> Option<(MemberIdentity, Vec<u8>)> {
-    let (prefix, _) = codec::decode_front::<Prefix>(packet).ok()?;
-    let Prefix { address, renewal, eligible, message, .. } = prefix;
-    if !matches!(message, Message::Announce | Message::Feed | Message::Ping(_)) {
+    let asker = source(sender, packet)?;
+    if !matches!(message_of(packet)?, Message::Announce | Message::Feed | Message::Ping(_)) {
         return None;
     }
-    let asker = MemberIdentity { process: sender, address, renewal, eligible };
     let packet = telling(own, &asker, &Member::new(*own, LEFT, State::Down)).ok()?;
     Some((asker, packet))
 }
@@ -249,11 +247,11 @@ impl Codec<MemberIdentity> for GossipCodec {
 
     fn decode_header(&mut self, buffer: impl Buf) -> Result<Header<MemberIdentity>, CodecError> {
         let Prefix { address, renewal, eligible, incarnation, to_renewal, message } = take(buffer)?;
-        let desk = self.desk();
+        let shared = self.shared();
         Ok(Header {
-            src: MemberIdentity { process: desk.sender, address, renewal, eligible },
+            src: MemberIdentity { process: shared.sender, address, renewal, eligible },
             src_incarnation: incarnation,
-            dst: MemberIdentity { renewal: to_renewal, ..desk.own },
+            dst: MemberIdentity { renewal: to_renewal, ..shared.own },
             message,
         })
     }
@@ -263,12 +261,12 @@ impl Codec<MemberIdentity> for GossipCodec {
         member: &Member<MemberIdentity>,
         buffer: impl BufMut,
     ) -> Result<(), CodecError> {
-        let mut desk = self.desk();
-        let own = member.id().process == desk.own.process;
-        if own && desk.leaving && member.state() == State::Down {
+        let mut shared = self.shared();
+        let own = member.id().process == shared.own.process;
+        if own && shared.leaving && member.state() == State::Down {
             return put(&Member::new(*member.id(), LEFT, State::Down), buffer);
         }
-        desk.written.push_back(member.clone());
+        shared.written.push_back(member.clone());
         put(member, buffer)
     }
 

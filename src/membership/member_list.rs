@@ -1,8 +1,8 @@
 //! The list of members as people and the election see it: in order, counted, and shared.
 //!
-//! Whoever reads it holds it as it was; changes are made in place while nobody does. What is
-//! asked of it at every packet, or whenever somebody changes his mind about a member, is counted
-//! as it changes: to look through thousands of members costs more than all else.
+//! A reader holds the list as it was; changes are made in place while there is no reader. What is
+//! asked of the list at every packet, or at every change of opinion about a member, is counted as
+//! the list changes: to look through thousands of members costs more than all else.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -228,8 +228,8 @@ impl MemberList {
         self.members.binary_search_by_key(&id, |member| member.id)
     }
 
-    /// Where in the list the other of that number is, counted without those that are gone:
-    /// nobody is asked more often for standing behind many of them.
+    /// Where in the list the other of that number is, counted without those that are gone: a
+    /// member that stands behind many of them is not asked more often than another.
     fn place_of(&self, number: usize) -> usize {
         if self.counts.others + 1 == self.members.len() {
             let own = self.members.partition_point(|member| member.id < self.own);

@@ -71,7 +71,7 @@ impl Held {
     }
 }
 
-/// A hash of who somebody is, whatever is thought of it.
+/// A hash of who a member is, whatever is thought of it.
 pub(super) fn hash(identity: &MemberIdentity) -> u64 {
     stable_hash(b"member", &identity.encode())
 }

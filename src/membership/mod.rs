@@ -88,7 +88,7 @@ pub struct Membership {
 }
 
 impl Membership {
-    /// A member that knows nobody yet.
+    /// A member that knows no other yet.
     pub fn new(identity: MemberIdentity, timing: &Timing, entropy: [u8; 32]) -> Self {
         let mut random = ChaCha8Rng::from_seed(entropy);
         Self {
@@ -110,7 +110,7 @@ impl Membership {
 
     /// A gossip packet arrived from this process of another node.
     pub fn handle_gossip(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
-        // A node that has said goodbye is not to be woken by those who had not heard it yet.
+        // A node that has said goodbye is not to be woken by those that had not heard it yet.
         if self.swim.has_left() && !mutant::is(Mutant::LeaverListens) {
             self.answer_with_goodbye(sender, packet);
             return;
@@ -148,7 +148,7 @@ impl Membership {
         self.settle(now);
     }
 
-    /// Mend 6: whoever asks a node that has left, or lets it in late, is told.
+    /// Mend 6: a node that has left tells those that ask it anything, or let it in late.
     fn answer_with_goodbye(&mut self, sender: Process, packet: &[u8]) {
         if let Some((asker, goodbye)) = codec::goodbye(self.swim.own(), sender, packet)
             && !mutant::is(Mutant::LeaverIsSilent)
@@ -186,7 +186,7 @@ impl Membership {
                         self.outputs.send((suspect.process, suspect.address), notice);
                     }
                 }
-                Timer::PushPull => self.compare_with_somebody(now),
+                Timer::PushPull => self.compare_with_a_member(now),
                 Timer::MembersUpdate => self.update_members(now),
                 Timer::MetadataRound => self.ask_for_metadata(now),
             }
@@ -298,8 +298,8 @@ impl Membership {
         dead.into_iter().for_each(|member| self.remove(member));
     }
 
-    /// Asks somebody what this node lacks.
-    fn compare_with_somebody(&mut self, now: HolderTime) {
+    /// Asks a member what this node lacks.
+    fn compare_with_a_member(&mut self, now: HolderTime) {
         if self.swim.has_left() || mutant::is(Mutant::NoReconciliation) {
             return;
         }
@@ -412,7 +412,7 @@ impl Membership {
         self.metadata.answer(sender, query, &self.members)
     }
 
-    /// An answer came. False: nobody had asked for it.
+    /// An answer came. False: this node had not asked for it.
     pub fn take_answer(&mut self, now: HolderTime, sender: Process, reply: &MetadataReply) -> bool {
         if !self.metadata.expects(sender, reply) {
             return false;
@@ -481,7 +481,7 @@ impl Membership {
         codec::message_of(packet).is_some_and(|message| message == foca::Message::Announce)
     }
 
-    /// The kind of a packet in words, for whoever watches; none if it is not sound.
+    /// The kind of a packet in words, for those who watch; none if it is not sound.
     pub fn kind(packet: &[u8]) -> Option<String> {
         if message::is_exchange(packet) {
             return message::kind(packet).map(str::to_owned);
@@ -506,12 +506,12 @@ impl Membership {
         self.swim.own().renewal
     }
 
-    /// Whether somebody may know this node, or come to know it by what is on its way.
+    /// Whether another node may know this one, or come to know it by what is on its way.
     pub fn may_be_known(&self) -> bool {
         self.alive_count() > 1 || self.swim.has_announced()
     }
 
-    /// Whether anybody knows this node under its present name (mend 4).
+    /// Whether another node knows this one under its present name (mend 4).
     pub fn is_connected(&self) -> bool {
         self.swim.is_connected()
     }

@@ -54,9 +54,9 @@ pub enum MembershipOutput {
     },
     /// A process is gone: declared down, or replaced by a newer one of its node.
     Departed(Process),
-    /// Somebody knows this node.
+    /// Another node knows this one.
     Connected,
-    /// Nobody does any more.
+    /// No other node does any more.
     Disconnected,
     /// Gossip names a Goose. A hint.
     GooseHint(Goose),

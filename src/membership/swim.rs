@@ -1,5 +1,5 @@
 //! SWIM, as the foca library does it, with what it needs from us around it: an identity, a codec,
-//! room for what it wants done, and somebody to hear the broadcasts that it carries.
+//! room for what it wants done, and a listener for the broadcasts that it carries.
 //!
 //! ```text
 //!   packets, timers ──▶ foca ──▶ packets, timers, notifications ──┐
@@ -7,7 +7,7 @@
 //!                        └ listener: every broadcast that is new ─┘
 //! ```
 //!
-//! Assumption: whoever calls anything here that changes something polls until nothing is left.
+//! Assumption: the caller of anything here that changes something polls until nothing is left.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub(super) struct Swim {
 }
 
 impl Swim {
-    /// A member that knows nobody yet.
+    /// A member that knows no other yet.
     pub(super) fn new(own: MemberIdentity, timing: &Timing, random: &mut ChaCha8Rng) -> Self {
         let (hear, heard) = channel();
         let codec = GossipCodec::new(own);
@@ -76,8 +76,8 @@ impl Swim {
         }
     }
 
-    /// Begins anew under the same name, with these members and with no timer; they are told to
-    /// nobody.
+    /// Begins anew under the same name, with these members and with no timer. It does not gossip
+    /// them.
     pub(super) fn start_anew(
         &mut self,
         timing: &Timing,
@@ -137,8 +137,8 @@ impl Swim {
         self.foca.handle_timer(timer, &mut self.runtime)
     }
 
-    /// Takes over these members. They are told to others as well, or to nobody: then nothing is
-    /// said here of what is held of them.
+    /// Takes over these members. If it `spreads` them, it gossips them and says what it holds;
+    /// otherwise it does neither.
     pub(super) fn apply(&mut self, members: &[Member<MemberIdentity>], spreads: bool) -> Outcome {
         self.foca.apply_many(members.iter().cloned(), spreads, &mut self.runtime)
     }
@@ -206,12 +206,12 @@ impl Swim {
         ping && self.foca.updates_backlog() == 0
     }
 
-    /// Whether anybody knows this node under its present name (mend 4).
+    /// Whether another node knows this one under its present name (mend 4).
     pub(super) fn is_connected(&self) -> bool {
         self.is_connected
     }
 
-    /// Whether it ever made itself known to somebody.
+    /// Whether it ever made itself known to another node.
     pub(super) fn has_announced(&self) -> bool {
         self.has_announced
     }
@@ -226,7 +226,7 @@ impl Swim {
     }
 }
 
-/// The library, knowing nobody.
+/// The library, knowing no other node.
 fn library(
     own: MemberIdentity,
     timing: &Timing,

@@ -52,14 +52,14 @@ fn forged_members_fill_the_table_to_its_bound_and_no_further() {
     let mut membership = told(10_000, Member::alive);
     assert!(known(&membership) > MEMBERS_MAX - NAMED_MAX);
     assert!(membership.refused() > 1000, "{}", membership.refused());
-    // Whoever is known goes on, and is believed.
+    // A member that is known goes on, and is believed.
     let (one, stranger) = (identity(2), identity(99_999));
     let news = [Member::down(one), Member::alive(stranger)];
     membership.handle_gossip(HolderTime(2), identity(1).process, &packet(identity(1), &news));
     let departed = std::iter::from_fn(|| membership.poll_output())
         .any(|output| matches!(output, MembershipOutput::Departed(who) if who == one.process));
     assert!(departed);
-    // Nobody new is, nor gets an answer.
+    // A stranger is not, nor does it get an answer.
     membership.handle_gossip(HolderTime(3), stranger.process, &packet(stranger, &[]));
     assert!(membership.poll_output().is_none());
 }
@@ -208,7 +208,7 @@ fn a_question_fits_its_datagram_and_names_its_partner_first() {
 }
 
 #[test]
-fn whoever_lacks_nothing_has_no_round_to_come() {
+fn a_node_that_lacks_nothing_has_no_round_to_come() {
     let mut membership = acquainted();
     assert_ne!(membership.timers.deadline(&Timer::MetadataRound), HolderTime::NEVER);
     for number in 2..=100 {

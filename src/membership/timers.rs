@@ -27,7 +27,7 @@ pub(super) enum Timer {
     PushPull,
     /// The list of members is to be brought up to date.
     MembersUpdate,
-    /// Somebody is to be asked for metadata.
+    /// A member is to be asked for metadata.
     MetadataRound,
 }
 
@@ -80,7 +80,7 @@ impl Timers {
     }
 
     /// Takes out a timer that is due. If several are, SWIM's come first, in its order: what it
-    /// says of members is known before anybody is asked or told about them.
+    /// says of members is known before others are asked or told about them.
     pub(super) fn expired(&mut self, now: HolderTime) -> Option<Timer> {
         let due = || self.pending.range(..=(now, u8::MAX, u64::MAX)).map(|(key, _)| *key);
         let of_swim = due().find(|(_, rank, _)| *rank <= SWIM_LAST);

@@ -48,7 +48,7 @@ pub enum ForgetError {
     Present(NodeId),
 }
 
-/// When a tombstone may be removed, and when somebody was last told of it.
+/// When a tombstone may be removed, and when a node was last told of it.
 #[derive(Debug)]
 struct Grave {
     renewal: u32,
@@ -89,7 +89,7 @@ impl Tombstones {
         grave.is_some_and(|grave| member.renewal <= grave.renewal)
     }
 
-    /// The tombstone of `process`, if somebody may be told of it now.
+    /// The tombstone of `process`, if a node may be told of it now.
     fn telling(&mut self, process: Process, now: HolderTime) -> Option<Tombstone> {
         let grave = self.graves.get_mut(&process)?;
         let due = grave.told.is_none_or(|told| now.since(told) >= TOLD_INTERVAL);
@@ -133,8 +133,7 @@ impl Tombstones {
         let reply = tombstone.and_then(|tombstone| {
             codec::bearing(own, &source, &Broadcast::Forgotten(tombstone)).ok().map(to_source)
         });
-        let packet = kept.map_or(Cow::Borrowed(packet), |(packet, _)| packet);
-        Searched { packet: Some(packet), reply }
+        Searched { packet: Some(kept.unwrap_or(Cow::Borrowed(packet))), reply }
     }
 }
 
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_names_the_dead_is_told_now_and_then() {
+    fn a_node_that_names_the_dead_is_told_now_and_then() {
         let mut tombstones = Tombstones::default();
         tombstones.add(tombstone(1, 0), HolderTime(0));
         let at = |milliseconds: u64| HolderTime(milliseconds * 1_000_000);

@@ -76,7 +76,7 @@ pub(in crate::membership) fn decode(packet: &[u8]) -> Result<Exchange, CodecErro
     codec::decode_whole(packet.get(1..).unwrap_or_default())
 }
 
-/// What it is, for whoever watches; none if it is not sound.
+/// What it is, for those who watch; none if it is not sound.
 pub(in crate::membership) fn kind(packet: &[u8]) -> Option<&'static str> {
     Some(match decode(packet).ok()? {
         Exchange::Compare(_) => "Compare",

@@ -51,13 +51,13 @@ use message::{Compare, Exchange, Page};
 
 /// The pause between two questions if all is well, give or take half of it.
 const PAUSE_MOST: Duration = Duration::from_secs(20);
-/// Somebody new is a newcomer for so long at most.
+/// A node is a newcomer for so long at most.
 const NEWCOMER_MAX: Duration = Duration::from_secs(10);
 /// A responder that seems to lack something asks in turn this often at most.
-const ASK_BACK_INTERVAL: Duration = Duration::from_secs(5);
+const ASK_IN_TURN_INTERVAL: Duration = Duration::from_secs(5);
 /// A question is answered by so many pages at most.
 const PAGES_MAX: u8 = 8;
-/// So many pages are sent in [`WINDOW`], whoever asks: about ten megabytes a second.
+/// So many pages are sent in [`WINDOW`] to all askers: about ten megabytes a second.
 const PAGES_AT_ONCE: usize = 128;
 const WINDOW: Duration = Duration::from_millis(20);
 /// A page takes this for other things than members.
@@ -95,6 +95,7 @@ pub(super) struct PushPull {
     question: Option<Question>,
     /// Counts the questions with a filter: each is about the next part.
     part: u32,
+    /// Since when, and how many pages were sent since then.
     window: HolderTime,
     pages: usize,
 }
@@ -134,7 +135,7 @@ impl PushPull {
         self.differs && self.is_newcomer(now)
     }
 
-    /// Whether what this node learns is news to nobody else.
+    /// Whether what this node learns is news to no other.
     pub(super) fn is_newcomer(&self, now: HolderTime) -> bool {
         now < self.newcomer_until
     }
@@ -145,12 +146,6 @@ impl PushPull {
             self.pace(now, unanswered.gained);
         }
         timers.set(now.plus(self.pause.mul_f64(0.5 + chance)), Timer::PushPull);
-    }
-
-    /// Slower while others hold something else: somebody may have what this node lacks.
-    fn slow_down(&mut self) {
-        let pause = if self.differs { self.pause * 3 / 2 } else { self.pause * 2 };
-        self.pause = pause.min(PAUSE_MOST);
     }
 
     /// A question to this node, with a filter or without.
@@ -192,7 +187,7 @@ impl PushPull {
         };
         let MemberIdentity { address, renewal, eligible, .. } = *own;
         let digest = members.digest(own);
-        // Whoever has not proven its address to the other yet gets a page and no more.
+        // An asker that has not proven its address to the other yet gets a page and no more.
         let pages = if round == 0 { 1 } else { PAGES_MAX };
         message::encode(&Exchange::Compare(Compare {
             address,
@@ -232,7 +227,7 @@ impl PushPull {
             pages.push(Page { nonce, digest, last: true, more: false, members: Vec::new() });
         }
         self.pages += pages.len();
-        let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_BACK_INTERVAL);
+        let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_IN_TURN_INTERVAL);
         (pages, differ && !gives && !compare.filter.is_empty() && !recent)
     }
 
@@ -289,7 +284,9 @@ impl PushPull {
     /// Slower, except for a newcomer whose last conversation brought so many members, if any.
     fn pace(&mut self, now: HolderTime, gained: usize) {
         if gained == 0 || !self.is_newcomer(now) {
-            self.slow_down();
+            // Less so while others hold something else: one may have what this node lacks.
+            let pause = if self.differs { self.pause * 3 / 2 } else { self.pause * 2 };
+            self.pause = pause.min(PAUSE_MOST);
         }
     }
 }

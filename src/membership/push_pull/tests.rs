@@ -102,7 +102,7 @@ fn equals_exchange_two_small_packets_and_rest() {
 }
 
 #[test]
-fn whoever_differs_asks_again_with_a_filter() {
+fn an_asker_that_differs_asks_again_with_a_filter() {
     let (there, mut here) = (members([0, 2, 3].into_iter()), members(1..3));
     let (mut asker, mut timers) = (PushPull::new(ROUND_TRIP), Timers::default());
     let (_, again) = exchange(1, (&mut asker, &mut here, &mut timers), &there, false);

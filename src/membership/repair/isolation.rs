@@ -1,13 +1,13 @@
 //! Mend 3: a node that hears nothing at all blames itself.
 //!
-//! While nothing is received, nobody is declared down. Whatever the node has come to think of
-//! others meanwhile is no news to anybody, and SWIM has no way to unsay it: with the first packet
-//! SWIM is started anew, under the same name, with what was known before.
+//! While a node receives nothing, it declares no member down. What it has come to think of others
+//! meanwhile is no news to them, and SWIM has no way to unsay it. So with the first packet the
+//! node starts SWIM anew, under the same name, with what was known before.
 //!
-//! With only one other member there is no telling who is cut off, so this does not apply. Nor does
-//! it for ever: after [`ISOLATION_MAX`] the others are shown as down, for the last node that is
-//! left should not show the dead as doubtful. What it then thinks is forgotten all the same if it
-//! hears anybody again.
+//! With only one other member there is no telling which of the two is cut off, so this does not
+//! apply. It ends after [`ISOLATION_MAX`]: the last node that is left should show the dead as
+//! down, and not as doubtful. If it hears another node again after all, it forgets what it thought
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::super::identity::MemberIdentity;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
-/// For so long at most nobody is declared down because nothing is received: longer than any
+/// A node that receives nothing puts off for so long to declare others down: longer than any
 /// restart of a switch or of a machine's network that people would not call an outage.
 const ISOLATION_MAX: Duration = Duration::from_secs(30);
 
@@ -59,7 +59,7 @@ impl Isolation {
         self.before.get_or_insert_with(|| held.map(trusted).collect());
     }
 
-    /// Whether nobody is to be declared down.
+    /// Whether no member is to be declared down.
     pub(in crate::membership) fn gates(&self, now: HolderTime) -> bool {
         self.before.is_some() && !self.is_silent(now, ISOLATION_MAX)
     }
