@@ -1,7 +1,7 @@
 //! Membership: who is probably alive, by SWIM gossip.
 //!
 //! SWIM (Das, Gupta, Motivala 2002) is foca's; this module gives it an identity, a codec, one
-//! table of timers and a list by node id, and mends what it leaves broken ([`repair`]). All it
+//! table of timers and a list by node id, and mends what it leaves broken (`repair`). All it
 //! says is a hint: the election works, only less well informed, whatever membership believes.
 //!
 //! Each part owns its state, and says what is to be done. This file says in which order:
@@ -318,7 +318,7 @@ impl Membership {
         }
     }
 
-    /// A question or an answer of [`push_pull`] arrived.
+    /// A question or an answer of push/pull arrived.
     fn handle_exchange(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
         match message::decode(packet) {
             Ok(Exchange::Compare(compare)) => self.compare(now, sender, &compare),

@@ -15,7 +15,7 @@ fn identity(number: u32) -> MemberIdentity {
 
 fn members(numbers: impl Iterator<Item = u32>) -> Members {
     let mut members = Members::new(identity(9_999_999));
-    numbers.for_each(|number| _ = members.note(&Member::alive(identity(number))));
+    numbers.for_each(|number| members.note(&Member::alive(identity(number))));
     members
 }
 
@@ -41,7 +41,7 @@ fn exchange(
         assert!(packet.len() <= GOSSIP_SIZE_MAX, "{}", packet.len());
         assert!(asker.accepts(other.process, page));
         let news = news(&page.members, &own, here);
-        news.iter().for_each(|member| _ = here.note(member));
+        news.iter().for_each(|member| here.note(member));
         let state = (here.digest(&own), here.present());
         again = asker.conclude(now, page, news.len(), state, 0.5, timers);
     }
