@@ -142,35 +142,21 @@ pub(super) fn retain_members(
 }
 
 /// A packet that tells a member that it was given up, so that it renames itself.
-pub(super) fn death_notice(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-) -> Result<Vec<u8>, CodecError> {
-    let mut packet = Vec::with_capacity(64);
-    codec::encode_into(&prefix(own, 0, to, Message::TurnUndead), &mut packet)?;
-    Ok(packet)
+pub(super) fn death_notice(own: &MemberIdentity, to: &MemberIdentity) -> Vec<u8> {
+    begin(own, to, Message::TurnUndead)
 }
 
 /// A packet with one piece of news and nothing else.
-pub(super) fn bearing(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-    news: &Broadcast,
-) -> Result<Vec<u8>, CodecError> {
-    let mut packet = Vec::with_capacity(128);
-    codec::encode_into(&prefix(own, 0, to, Message::Broadcast), &mut packet)?;
+pub(super) fn bearing(own: &MemberIdentity, to: &MemberIdentity, news: &Broadcast) -> Vec<u8> {
+    let mut packet = begin(own, to, Message::Broadcast);
     let news = news.encode();
     packet.put_u16(u16::try_from(news.len()).unwrap_or(u16::MAX));
     packet.extend_from_slice(&news);
-    Ok(packet)
+    packet
 }
 
 /// A packet that tells `suspect` that it is suspected, and nothing else.
-pub(super) fn notice(
-    own: &MemberIdentity,
-    suspect: &MemberIdentity,
-    incarnation: u16,
-) -> Result<Vec<u8>, CodecError> {
+pub(super) fn notice(own: &MemberIdentity, suspect: &MemberIdentity, incarnation: u16) -> Vec<u8> {
     telling(own, suspect, &Member::new(*suspect, incarnation, State::Suspect))
 }
 
@@ -186,23 +172,24 @@ pub(super) fn goodbye(
     if !matches!(message_of(packet)?, Message::Announce | Message::Feed | Message::Ping(_)) {
         return None;
     }
-    let packet = telling(own, &asker, &Member::new(*own, LEFT, State::Down)).ok()?;
-    Some((asker, packet))
+    Some((asker, telling(own, &asker, &Member::new(*own, LEFT, State::Down))))
 }
 
 /// A packet with one update and nothing else.
-fn telling(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-    update: &Member<MemberIdentity>,
-) -> Result<Vec<u8>, CodecError> {
-    // What this node says of itself is older than anything known of it, so it changes nothing.
-    let prefix = prefix(own, 0, to, Message::Gossip);
-    let mut packet = Vec::with_capacity(128);
-    codec::encode_into(&prefix, &mut packet)?;
+fn telling(own: &MemberIdentity, to: &MemberIdentity, update: &Member<MemberIdentity>) -> Vec<u8> {
+    let mut packet = begin(own, to, Message::Gossip);
     packet.put_u16(1);
-    codec::encode_into(update, &mut packet)?;
-    Ok(packet)
+    let _ = codec::encode_into(update, &mut packet);
+    packet
+}
+
+/// The start of a packet. Identities and a few numbers cannot exceed the codec's limit, so neither
+/// this nor what is put behind it fails.
+fn begin(own: &MemberIdentity, to: &MemberIdentity, message: Message<MemberIdentity>) -> Vec<u8> {
+    let mut packet = Vec::with_capacity(128);
+    // What this node says of itself is older than anything known of it, so it changes nothing.
+    let _ = codec::encode_into(&prefix(own, 0, to, message), &mut packet);
+    packet
 }
 
 fn prefix(

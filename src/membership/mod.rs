@@ -129,8 +129,7 @@ impl Membership {
         let Some(packet) = searched.packet else { return };
         let own = self.swim.own().address;
         let Some(packet) = self.capacity.admit(&packet, own, &self.members) else { return };
-        let outcome = self.swim.handle_data(sender, &packet);
-        self.outputs.report(now, outcome);
+        self.outputs.report(now, self.swim.handle_data(sender, &packet));
         // SWIM wants to be asked later whether a probe was answered. Once it was, it is asked at
         // once: that spares a wake-up for each probe. If that was a late answer to an earlier
         // probe, others are asked after the member a little early.
@@ -160,8 +159,7 @@ impl Membership {
     /// Mend 3: SWIM begins anew with what was known before this node was cut off.
     fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
         before.retain(|member| !self.tombstones.names(member.id()));
-        let outcome = self.swim.start_anew(&self.timing, before, &mut self.random);
-        self.outputs.report(now, outcome);
+        self.outputs.report(now, self.swim.start_anew(&self.timing, before, &mut self.random));
         self.timers.stop_swim();
         self.members.reload(self.swim.held());
         self.settle(now);
@@ -206,8 +204,7 @@ impl Membership {
         if let foca::Timer::RemoveDown(member) = timer {
             return self.remove(member);
         }
-        let outcome = self.swim.handle_timer(timer);
-        self.outputs.report(now, outcome);
+        self.outputs.report(now, self.swim.handle_timer(timer));
     }
 
     /// Does what SWIM wants done, and takes over what it knows by now.
@@ -343,8 +340,7 @@ impl Membership {
             if news.is_empty() {
                 return;
             }
-            let outcome = self.swim.apply(&news, true);
-            self.outputs.report(now, outcome);
+            self.outputs.report(now, self.swim.apply(&news, true));
             self.settle(now);
         }
         if !self.members.get(&asker).is_some_and(Held::is_present) {
@@ -373,8 +369,7 @@ impl Membership {
         news.retain(|member| !self.tombstones.forgets(member.id(), &self.members));
         self.capacity.limit(&mut news, &self.members);
         let spreads = !self.push_pull.is_newcomer(now);
-        let outcome = self.swim.apply(&news, spreads);
-        self.outputs.report(now, outcome);
+        self.outputs.report(now, self.swim.apply(&news, spreads));
         // SWIM says nothing of what it does not gossip.
         news.iter().for_each(|member| self.members.note(member));
         self.settle(now);
@@ -430,8 +425,7 @@ impl Membership {
     pub fn announce_to(&mut self, now: HolderTime, member: &[u8]) -> Result<(), CodecError> {
         let member = MemberIdentity::decode(member)?;
         if !self.swim.has_left() {
-            let outcome = self.swim.announce(member);
-            self.outputs.report(now, outcome);
+            self.outputs.report(now, self.swim.announce(member));
             self.settle(now);
         }
         Ok(())
@@ -457,16 +451,14 @@ impl Membership {
 
     /// Says goodbye. SWIM gossips it once; [`Membership::linger`] does so again.
     pub fn leave(&mut self, now: HolderTime) {
-        let outcome = self.swim.leave();
+        self.outputs.report(now, self.swim.leave());
         self.timers.stop(&Timer::PushPull);
-        self.outputs.report(now, outcome);
         self.settle(now);
     }
 
     /// Gossips once more what is still to be told.
     pub fn linger(&mut self, now: HolderTime) {
-        let outcome = self.swim.gossip();
-        self.outputs.report(now, outcome);
+        self.outputs.report(now, self.swim.gossip());
         self.settle(now);
     }
 

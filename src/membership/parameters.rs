@@ -8,18 +8,8 @@ use foca::{Config, PeriodicParams};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::timing::Timing;
 
-const fn count(number: usize) -> NonZeroUsize {
-    match NonZeroUsize::new(number) {
-        Some(number) => number,
-        None => NonZeroUsize::MIN,
-    }
-}
-
-const fn transmissions(number: u8) -> NonZeroU8 {
-    match NonZeroU8::new(number) {
-        Some(number) => number,
-        None => NonZeroU8::MIN,
-    }
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The dead are forgotten after this. Long, so that members which were cut off are recognised
@@ -36,7 +26,7 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
         num_indirect_probes: count(3),
         // The usual 4·log10(N) leaves stragglers at a thousand members; 20 leaves hardly any,
         // and they are found by comparing digests.
-        max_transmissions: transmissions(20),
+        max_transmissions: NonZeroU8::new(20).unwrap_or(NonZeroU8::MIN),
         suspect_to_down_after: suspicion(probe_period, members),
         remove_down_after: Some(REMOVE_DOWN_AFTER),
         max_packet_size: count(GOSSIP_SIZE_MAX),

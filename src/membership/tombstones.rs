@@ -118,10 +118,9 @@ impl Tombstones {
         }
         // What cannot be read is for SWIM to refuse.
         let Some(source) = codec::source(sender, packet) else { return whole };
-        let to_source = |packet| (source, packet);
         if self.forgets(&source, members) {
-            let reply = codec::death_notice(own, &source).ok().map(to_source);
-            return Searched { packet: None, reply };
+            let notice = codec::death_notice(own, &source);
+            return Searched { packet: None, reply: Some((source, notice)) };
         }
         let mut named = None;
         let kept = codec::retain_members(packet, |member| {
@@ -130,9 +129,8 @@ impl Tombstones {
             !forgotten
         });
         let tombstone = named.and_then(|process| self.telling(process, now));
-        let reply = tombstone.and_then(|tombstone| {
-            codec::bearing(own, &source, &Broadcast::Forgotten(tombstone)).ok().map(to_source)
-        });
+        let bearing = |tombstone| codec::bearing(own, &source, &Broadcast::Forgotten(tombstone));
+        let reply = tombstone.map(|tombstone| (source, bearing(tombstone)));
         Searched { packet: Some(kept.unwrap_or(Cow::Borrowed(packet))), reply }
     }
 }

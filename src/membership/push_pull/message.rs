@@ -57,6 +57,13 @@ pub(in crate::membership) struct Page {
     pub(in crate::membership) members: Vec<Member<MemberIdentity>>,
 }
 
+impl Page {
+    /// One with nobody on it, and the last one so far.
+    pub(super) fn empty(nonce: u32, digest: u64) -> Self {
+        Self { nonce, digest, last: true, more: false, members: Vec::new() }
+    }
+}
+
 /// Whether a packet belongs here and not to SWIM.
 pub(in crate::membership) fn is_exchange(packet: &[u8]) -> bool {
     packet.first() == Some(&MARK)

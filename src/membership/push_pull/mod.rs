@@ -68,8 +68,7 @@ const ROUNDS_MAX: u32 = 32;
 /// A question that was asked and not answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Question {
-    to: Process,
-    address: SocketAddr,
+    partner: (Process, SocketAddr),
     nonce: u32,
     has_filter: bool,
     /// So many parts the filters are divided into.
@@ -152,7 +151,7 @@ impl PushPull {
     pub(super) fn ask(
         &mut self,
         now: HolderTime,
-        (to, address): (Process, SocketAddr),
+        partner: (Process, SocketAddr),
         (own, members): (&MemberIdentity, &Members),
         has_filter: bool,
         entropy: u64,
@@ -161,12 +160,13 @@ impl PushPull {
         let count = members.present() + 1;
         let parts = Part::count(count);
         let (round, gained, untried) = match self.question {
-            Some(before) if before.to == to => (before.round + 1, before.gained, before.untried),
+            Some(before) if before.partner.0 == partner.0 => {
+                (before.round + 1, before.gained, before.untried)
+            }
             _ => (0, 0, parts),
         };
         self.question = Some(Question {
-            to,
-            address,
+            partner,
             nonce,
             has_filter,
             parts,
@@ -211,7 +211,7 @@ impl PushPull {
         if now.since(self.window) >= WINDOW {
             (self.window, self.pages) = (now, 0);
         }
-        let (digest, nonce) = (members.digest(own), compare.nonce);
+        let digest = members.digest(own);
         let differ = digest != compare.digest;
         let mut pages = Vec::new();
         if differ && !compare.filter.is_empty() {
@@ -224,7 +224,7 @@ impl PushPull {
         }
         let gives = !pages.is_empty();
         if !gives {
-            pages.push(Page { nonce, digest, last: true, more: false, members: Vec::new() });
+            pages.push(Page::empty(compare.nonce, digest));
         }
         self.pages += pages.len();
         let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_IN_TURN_INTERVAL);
@@ -235,7 +235,7 @@ impl PushPull {
     pub(super) fn accepts(&mut self, sender: Process, page: &Page) -> bool {
         let Some(question) = &mut self.question else { return false };
         question.pages += 1;
-        question.to == sender
+        question.partner.0 == sender
             && question.nonce == page.nonce
             && question.pages <= usize::from(PAGES_MAX)
     }
@@ -260,14 +260,14 @@ impl PushPull {
         if question.learnt > 0 {
             question.untried = if page.more { question.parts } else { question.parts - 1 };
         }
-        let Question { to, address, has_filter, untried, gained, round, .. } = *question;
+        let Question { partner, has_filter, untried, gained, round, .. } = *question;
         let same = page.digest == digest;
         let goes_on = !has_filter || untried > 0;
         if !same && goes_on && round < ROUNDS_MAX {
             // The answer to what comes now has its time, too.
             let due = timers.deadline(&Timer::PushPull).max(now.plus(self.pause_least));
             timers.set(due, Timer::PushPull);
-            return Some((to, address));
+            return Some(partner);
         }
         self.question = None;
         // One that is equal may be a newcomer, too: nothing follows from one alone.
@@ -308,8 +308,6 @@ fn lacking(
             if held.is_present() { filter.lacks(held.hash) } else { filter.has(held.hash) };
         differs && held.member.id() != asker
     };
-    let empty =
-        || Page { nonce: compare.nonce, digest, last: true, more: false, members: Vec::new() };
     let mut pages: Vec<Page> = Vec::new();
     let mut size = GOSSIP_SIZE_MAX;
     let mut bytes = Vec::new();
@@ -323,7 +321,7 @@ fn lacking(
                 break;
             }
             pages.iter_mut().for_each(|page| page.last = false);
-            pages.push(empty());
+            pages.push(Page::empty(compare.nonce, digest));
             size = 0;
         }
         size += bytes.len();

@@ -49,7 +49,6 @@ impl BuddyNotices {
     ) -> Option<Vec<u8>> {
         self.waiting -= 1;
         let stands = members.suspects(suspect, incarnation);
-        // An identity and a few numbers: it cannot exceed the codec's limit.
-        codec::notice(own, suspect, incarnation).ok().filter(|_| stands)
+        stands.then(|| codec::notice(own, suspect, incarnation))
     }
 }
