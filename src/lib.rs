@@ -68,18 +68,92 @@
 //! operating-system clock, no thread, no async and no randomness of its own. A test fails when
 //! that is not so (`tests/layering.rs`).
 //!
-//! # One packet, five files
+//! # One packet, 10 files
 //!
-//! 1. `shell/driver.rs`: the one task that owns the core receives a datagram, reads the clocks,
-//!    and calls [`node::NodeCore::handle_datagram`].
-//! 2. `node/receive.rs`: the envelope is checked; what is foreign, stale or malformed is
-//!    counted and dropped.
-//! 3. `election/mod.rs`: the message goes to the voter or to the contender of this node
-//!    (gossip goes to [`membership::Membership`] instead).
-//! 4. `election/voter/grants.rs`: the voter judges a request for a grant, rule by rule, and
-//!    answers once its record is durable.
-//! 5. `node/flow.rs`: what came of it is put into envelopes, and the driver sends it, after
-//!    publishing the new snapshot.
+//! A Goose asks a voter to renew its grant. On the voter's machine:
+//!
+//! 1. `shell/socket.rs` takes the datagram from the kernel, with the address it came from.
+//! 2. `shell/driver.rs` is the one task that owns the core. It reads the clocks once and calls
+//!    [`node::NodeCore::handle_datagram`].
+//! 3. `node/mod.rs` has the datagram received, and then has everything flow that follows from it.
+//! 4. `node/receive.rs` checks the envelope. It counts and drops what is foreign, stale or
+//!    malformed.
+//! 5. `vocabulary/seal.rs` opens the datagram, if the cluster has a key.
+//! 6. `vocabulary/datagram.rs` decodes the envelope and the message in it.
+//! 7. `election/mod.rs` gives the message to the voter, as it would give an answer to the
+//!    contender. (A packet of gossip goes to `membership/mod.rs` instead.)
+//! 8. `election/voter/grants.rs` judges the request, rule by rule, and grants.
+//! 9. `election/outbox.rs` keeps the answer until it is asked for.
+//! 10. `node/flow.rs` puts the answer into an envelope. The driver publishes the new snapshot,
+//!     and then the socket sends the answer.
+//!
+//! A claim changes the voter's record, and the answer waits for the disk: `node/persistence.rs`
+//! hands the record out, `shell/store.rs` writes it, and `election/voter/mod.rs` answers once it is
+//! durable.
+//!
+//! # One timer, 9 files
+//!
+//! It is time to probe a member:
+//!
+//! 1. `shell/timer.rs` sleeps until the one deadline that the node has at any moment.
+//! 2. `shell/driver.rs` reads the clocks, which decide what is due, and calls
+//!    [`node::NodeCore::handle_timeout`].
+//! 3. `node/mod.rs` has membership, election and itself do what is due.
+//! 4. `membership/mod.rs` does it, one timer after another.
+//! 5. `membership/timers.rs` gives out the timers that have expired. Its next one is part of what
+//!    the driver sleeps on.
+//! 6. `membership/swim.rs` hands the timer to the foca library, which picks a member.
+//! 7. `membership/codec.rs` encodes the ping.
+//! 8. `membership/output.rs` keeps the packet until it is asked for.
+//! 9. `node/flow.rs` puts it into an envelope, as it does with every message.
+//!
+//! # Terms
+//!
+//! The [guide](guide::terms) has the words that other systems use for these.
+//!
+//! | term | what it is | where |
+//! |---|---|---|
+//! | ballot | a number that a contender draws for one attempt; a voter never goes back below the highest it has granted | `election/ballots.rs` |
+//! | blank | a voter without a record to stand by | `election/voter/blank.rs` |
+//! | boot | one start of a process: a start number and a random number | `vocabulary/identity.rs` |
+//! | buddy notice | a suspect hears of the suspicion from the node that suspects it | `membership/repair/buddy.rs` |
+//! | certificate | a release that the outgoing Goose hands to its successor, which shows it to the voters | `election/tenure.rs` |
+//! | claim | the first request for grants under a fresh ballot, for a short lease | `election/contender.rs` |
+//! | contender | the part of a node that polls voters, claims, and holds the lease | `election/contender.rs` |
+//! | deference | a voter lets a lower contender wait a moment for a higher one | `election/deference.rs` |
+//! | drain | giving the lease away while work is alive: ask it to end, wait, give | `node/drain.rs` |
+//! | Duck | a node that is not the Goose | `election/role.rs` |
+//! | envelope | what stands before every message: cluster, sender, addressee | `vocabulary/datagram.rs` |
+//! | founding | the first moment of a cluster: every voter finds its disk empty and hears the same of all others | `election/founding.rs` |
+//! | founding map | which random number names each voter's empty disk | `vocabulary/record.rs` |
+//! | Goose | the one node that holds a valid lease | `election/tenure.rs` |
+//! | grant | one voter's part of a lease | `election/voter/grants.rs` |
+//! | keeper | a helper process that ends the work of a dead node and tells the voters | `shell/keeper` |
+//! | last will | ready-made releases that the keeper sends once its node is dead | `node/last_will.rs` |
+//! | leader freshness | how lately the Goose was seen, as gossip carries it to all who poll nobody | `election/leader_freshness.rs` |
+//! | lease | the right to be Goose until a moment on the holder's own clock | `vocabulary/timing.rs` |
+//! | member | a node as gossip knows it: alive, suspect, down or left | `membership/members.rs` |
+//! | metadata | where a member serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
+//! | mutant | a bug that is put in to see that a checker finds it | `vocabulary/mutant.rs` |
+//! | nemesis | what breaks things at random in the simulator, and mends them | `sim/nemesis.rs` |
+//! | outbox | what the election wants done, in order | `election/outbox.rs` |
+//! | preemption | the Goose hands over to a higher node that has come to stay | `election/preemption.rs` |
+//! | push/pull | two members compare what they hold by digest, and one fetches what it lacks | `membership/push_pull` |
+//! | quarantine | a restarted voter grants nothing new until all that it may have granted has run out | `election/voter/mod.rs` |
+//! | record | what a voter must not forget, in its state folder | `vocabulary/record.rs` |
+//! | release | the holder says that it acts no more; voters free their votes | `election/farewell.rs` |
+//! | repair | what the gossip library leaves broken, mended | `membership/repair` |
+//! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
+//! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender.rs` |
+//! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm.rs` |
+//! | tenure | one leadership of one process | `election/tenure.rs` |
+//! | term | the ballot at which a leadership began: the fencing token | `election/tenure.rs` |
+//! | tombstone | a note that a process has ended for good (`election/voter/grants.rs`), or that a member is forgotten | `membership/tombstones.rs` |
+//! | twin | a second live process under the id of a voter | `node/receive.rs` |
+//! | voter | the part of a node that grants leases, one at a time, and stands by them across crashes | `election/voter` |
+//! | voter progress | what a contender knows of one voter | `election/voter_progress.rs` |
+//! | voter set | who votes, fixed when the cluster is founded | `vocabulary/configuration.rs` |
+//! | work | what a program does under the lease | `election/work.rs` |
 //!
 //! # The lease, in numbers
 //!

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 mod circles;
 #[path = "layering/guide.rs"]
 mod guide;
+#[path = "layering/map.rs"]
+mod map;
+#[path = "layering/owners.rs"]
+mod owners;
 
 /// Each layer, with the modules of this crate that it may use besides itself.
 const LAYERS: &[(&str, &[&str])] = &[

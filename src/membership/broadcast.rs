@@ -1,7 +1,7 @@
 //! What gossip carries besides members: who is Goose, and which dead members to forget.
 //!
-//! It rides on packets that are sent anyway, each piece a bounded number of times, and whoever
-//! joins later hears nothing of it. So all of it is a hint, or is told again to whoever shows
+//! It rides on packets that are sent anyway, each piece a bounded number of times, and a node that
+//! joins later hears nothing of it. So all of it is a hint, or is told again to a node that shows
 //! that it has missed it.
 
 use std::collections::VecDeque;
@@ -110,11 +110,15 @@ impl BroadcastHandler<MemberIdentity> for Listener {
             Broadcast::Goose(goose) => Subject::Term(goose.term),
             Broadcast::Forgotten(tombstone) => Subject::Forgotten(*tombstone),
         };
-        if self.is_known(subject, sender.is_none()) {
+        let is_own = sender.is_none();
+        if self.is_known(subject, is_own) {
             return Ok(None);
         }
-        // The receiver lives as long as this handler does.
-        let _ = self.heard.send(news);
+        // What this node says itself is no news to it.
+        if !is_own {
+            // The receiver lives as long as this handler does.
+            let _ = self.heard.send(news);
+        }
         Ok(Some(subject))
     }
 }

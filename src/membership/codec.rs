@@ -1,13 +1,14 @@
 //! The gossip library's packets in our wire format.
 //!
-//! The library puts both identities whole into every packet. Which process speaks to which is in
-//! our own envelope already, and nine packets in ten carry nothing else, so only what the
-//! envelope does not say goes on the wire.
+//! The library puts both identities whole into every packet. Our own envelope says already which
+//! process speaks to which, and nine packets in ten carry nothing else. So only what the envelope
+//! does not say goes on the wire.
 //!
 //! This is also where membership learns what changed: the library encodes every update that it
 //! has applied, exactly once, in order to spread it. Its notifications leave suspicions out.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,17 +28,17 @@ pub(super) const LEFT: u16 = u16::MAX;
 /// bincode with a limit, like everything else on the wire.
 #[derive(Clone, Debug)]
 pub(super) struct GossipCodec {
-    desk: Arc<Mutex<Desk>>,
+    shared: Arc<Mutex<Shared>>,
 }
 
-/// What the codec and its owner tell each other. The library owns the codec, so they share this;
-/// both are only ever used by the one owner of the node.
+/// What the codec and [`super::swim`] tell each other. The library owns the codec, so they share
+/// this; both are only ever used by the one owner of the node.
 #[derive(Debug)]
-struct Desk {
+struct Shared {
     own: MemberIdentity,
     sender: Process,
     leaving: bool,
-    written: Vec<Member<MemberIdentity>>,
+    written: VecDeque<Member<MemberIdentity>>,
 }
 
 /// The start of a packet.
@@ -53,31 +54,31 @@ struct Prefix {
 
 impl GossipCodec {
     pub(super) fn new(own: MemberIdentity) -> Self {
-        let desk = Desk { own, sender: own.process, leaving: false, written: Vec::new() };
-        Self { desk: Arc::new(Mutex::new(desk)) }
+        let shared = Shared { own, sender: own.process, leaving: false, written: VecDeque::new() };
+        Self { shared: Arc::new(Mutex::new(shared)) }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        // Nothing is left half-written by whoever holds it.
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // No holder leaves anything half-written.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next packet to be decoded came from this process and is meant for this identity.
     pub(super) fn expect(&self, sender: Process, own: MemberIdentity) {
-        let mut desk = self.desk();
-        desk.sender = sender;
-        desk.own = own;
+        let mut shared = self.shared();
+        shared.sender = sender;
+        shared.own = own;
     }
 
     /// From here on this node's own death is told as its leaving.
     pub(super) fn leave(&self) {
-        self.desk().leaving = true;
+        self.shared().leaving = true;
     }
 
-    /// Every update that was applied since this was last asked, in order. Members that were sent
-    /// to a newcomer are among them, as they are.
-    pub(super) fn take_written(&self) -> Vec<Member<MemberIdentity>> {
-        std::mem::take(&mut self.desk().written)
+    /// The next update that was applied, in order. Members that were sent to a newcomer are
+    /// among them, as they are.
+    pub(super) fn pop_written(&self) -> Option<Member<MemberIdentity>> {
+        self.shared().written.pop_front()
     }
 }
 
@@ -106,16 +107,16 @@ pub(super) fn source(sender: Process, packet: &[u8]) -> Option<MemberIdentity> {
     Some(MemberIdentity { process: sender, address, renewal, eligible })
 }
 
-/// The packet with only those members that `keep` approves of, and how many were taken out. Its
-/// layout is the library's: a header, then, unless it carries broadcasts alone, a count of
-/// members in two bytes, the members, and broadcasts.
+/// The packet with only those members that `keep` approves of. Its layout is the library's: a
+/// header, then, unless it carries broadcasts alone, a count of members in two bytes, the
+/// members, and broadcasts.
 pub(super) fn retain_members(
     packet: &[u8],
     mut keep: impl FnMut(&Member<MemberIdentity>) -> bool,
-) -> Result<(Cow<'_, [u8]>, u16), CodecError> {
+) -> Result<Cow<'_, [u8]>, CodecError> {
     let (_, message, mut at) = opening(packet)?;
     let Some(count) = packet.get(at..at + 2).filter(|_| message != Message::Broadcast) else {
-        return Ok((Cow::Borrowed(packet), 0));
+        return Ok(Cow::Borrowed(packet));
     };
     let count = u16::from_be_bytes([count[0], count[1]]);
     let start = at;
@@ -131,79 +132,64 @@ pub(super) fn retain_members(
         at += size;
     }
     if kept == count {
-        return Ok((Cow::Borrowed(packet), 0));
+        return Ok(Cow::Borrowed(packet));
     }
     let mut reduced = packet[..start].to_vec();
     reduced.extend_from_slice(&kept.to_be_bytes());
     reduced.extend_from_slice(&members);
     reduced.extend_from_slice(&packet[at..]);
-    Ok((Cow::Owned(reduced), count - kept))
+    Ok(Cow::Owned(reduced))
 }
 
 /// A packet that tells a member that it was given up, so that it renames itself.
-pub(super) fn death_notice(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-) -> Result<Vec<u8>, CodecError> {
-    let mut packet = Vec::with_capacity(64);
-    codec::encode_into(&prefix(own, 0, to, Message::TurnUndead), &mut packet)?;
-    Ok(packet)
+pub(super) fn death_notice(own: &MemberIdentity, to: &MemberIdentity) -> Vec<u8> {
+    begin(own, to, Message::TurnUndead)
 }
 
 /// A packet with one piece of news and nothing else.
-pub(super) fn bearing(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-    news: &Broadcast,
-) -> Result<Vec<u8>, CodecError> {
-    let mut packet = Vec::with_capacity(128);
-    codec::encode_into(&prefix(own, 0, to, Message::Broadcast), &mut packet)?;
+pub(super) fn bearing(own: &MemberIdentity, to: &MemberIdentity, news: &Broadcast) -> Vec<u8> {
+    let mut packet = begin(own, to, Message::Broadcast);
     let news = news.encode();
     packet.put_u16(u16::try_from(news.len()).unwrap_or(u16::MAX));
     packet.extend_from_slice(&news);
-    Ok(packet)
+    packet
 }
 
 /// A packet that tells `suspect` that it is suspected, and nothing else.
-pub(super) fn notice(
-    own: &MemberIdentity,
-    suspect: &MemberIdentity,
-    incarnation: u16,
-) -> Result<Vec<u8>, CodecError> {
+pub(super) fn notice(own: &MemberIdentity, suspect: &MemberIdentity, incarnation: u16) -> Vec<u8> {
     telling(own, suspect, &Member::new(*suspect, incarnation, State::Suspect))
 }
 
-/// What a node that has left answers to this packet from another: who that is, and a packet that
-/// says that this one has left. Nothing, if no answer is expected: two that have left would
-/// answer each other for ever.
+/// What a node that has left answers to this packet from another: which member that is, and a
+/// packet that says that this one has left. None if the other expects no answer: two nodes that
+/// have left would answer each other for ever.
 pub(super) fn goodbye(
     own: &MemberIdentity,
     sender: Process,
     packet: &[u8],
 ) -> Option<(MemberIdentity, Vec<u8>)> {
-    let (prefix, _) = codec::decode_front::<Prefix>(packet).ok()?;
-    let Prefix { address, renewal, eligible, message, .. } = prefix;
-    if !matches!(message, Message::Announce | Message::Feed | Message::Ping(_)) {
+    let asker = source(sender, packet)?;
+    if !matches!(message_of(packet)?, Message::Announce | Message::Feed | Message::Ping(_)) {
         return None;
     }
-    let asker = MemberIdentity { process: sender, address, renewal, eligible };
-    let packet = telling(own, &asker, &Member::new(*own, LEFT, State::Down)).ok()?;
-    Some((asker, packet))
+    Some((asker, telling(own, &asker, &Member::new(*own, LEFT, State::Down))))
 }
 
 /// A packet with one update and nothing else.
-fn telling(
-    own: &MemberIdentity,
-    to: &MemberIdentity,
-    update: &Member<MemberIdentity>,
-) -> Result<Vec<u8>, CodecError> {
-    // What this node says of itself is older than anything known of it, so it changes nothing.
-    let prefix = prefix(own, 0, to, Message::Gossip);
-    let mut packet = Vec::with_capacity(128);
-    codec::encode_into(&prefix, &mut packet)?;
+fn telling(own: &MemberIdentity, to: &MemberIdentity, update: &Member<MemberIdentity>) -> Vec<u8> {
+    let mut packet = begin(own, to, Message::Gossip);
     packet.put_u16(1);
-    codec::encode_into(update, &mut packet)?;
-    Ok(packet)
+    let _ = codec::encode_into(update, &mut packet);
+    packet
+}
+
+/// The start of a packet. Identities and a few numbers cannot exceed the codec's limit, so neither
+/// this nor what is put behind it fails.
+fn begin(own: &MemberIdentity, to: &MemberIdentity, message: Message<MemberIdentity>) -> Vec<u8> {
+    let mut packet = Vec::with_capacity(128);
+    // What this node says of itself is older than anything known of it, so it changes nothing.
+    let _ = codec::encode_into(&prefix(own, 0, to, message), &mut packet);
+    packet
 }
 
 fn prefix(
@@ -248,11 +234,11 @@ impl Codec<MemberIdentity> for GossipCodec {
 
     fn decode_header(&mut self, buffer: impl Buf) -> Result<Header<MemberIdentity>, CodecError> {
         let Prefix { address, renewal, eligible, incarnation, to_renewal, message } = take(buffer)?;
-        let desk = self.desk();
+        let shared = self.shared();
         Ok(Header {
-            src: MemberIdentity { process: desk.sender, address, renewal, eligible },
+            src: MemberIdentity { process: shared.sender, address, renewal, eligible },
             src_incarnation: incarnation,
-            dst: MemberIdentity { renewal: to_renewal, ..desk.own },
+            dst: MemberIdentity { renewal: to_renewal, ..shared.own },
             message,
         })
     }
@@ -262,12 +248,12 @@ impl Codec<MemberIdentity> for GossipCodec {
         member: &Member<MemberIdentity>,
         buffer: impl BufMut,
     ) -> Result<(), CodecError> {
-        let mut desk = self.desk();
-        let own = member.id().process == desk.own.process;
-        if own && desk.leaving && member.state() == State::Down {
+        let mut shared = self.shared();
+        let own = member.id().process == shared.own.process;
+        if own && shared.leaving && member.state() == State::Down {
             return put(&Member::new(*member.id(), LEFT, State::Down), buffer);
         }
-        desk.written.push(member.clone());
+        shared.written.push_back(member.clone());
         put(member, buffer)
     }
 

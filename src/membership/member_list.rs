@@ -1,10 +1,11 @@
 //! The list of members as people and the election see it: in order, counted, and shared.
 //!
-//! Whoever reads it holds it as it was; changes are made in place while nobody does. What is
-//! asked of it at every packet, or whenever somebody changes his mind about a member, is counted
-//! as it changes: to look through thousands of members costs more than all else.
+//! A reader holds the list as it was; changes are made in place while there is no reader. What is
+//! asked of the list at every packet, or at every change of opinion about a member, is counted as
+//! the list changes: to look through thousands of members costs more than all else.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rand::{Rng, RngExt};
@@ -22,13 +23,15 @@ pub(super) struct MemberList {
     own: NodeId,
     members: Arc<Vec<MemberView>>,
     counts: Counts,
+    /// Most have nothing to say of themselves.
+    nothing: Arc<Metadata>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Counts {
     /// Others that are not gone.
     others: usize,
-    /// Of those, whose details are not known.
+    /// Of those, whose metadata is not known.
     undescribed: usize,
     /// Higher nodes that may lead and are not gone.
     rank: usize,
@@ -53,11 +56,11 @@ impl MemberList {
     pub(super) fn new(own: MemberView) -> Self {
         let mut counts = Counts::default();
         counts.count(own.id, &own, true);
-        Self { own: own.id, members: Arc::new(vec![own]), counts }
+        Self { own: own.id, members: Arc::new(vec![own]), counts, nothing: Arc::default() }
     }
 
-    /// Puts these in place of what the list says of them; none: no longer known. Whose details
-    /// are not given keeps those that are known of the same process.
+    /// Puts these in place of what the list says of them; none: no longer known. Whose metadata
+    /// is not given keeps what is known of the same process.
     pub(super) fn apply(&mut self, fresh: BTreeMap<NodeId, Option<MemberView>>) {
         if fresh.len() > FEW {
             return self.merge(fresh);
@@ -104,18 +107,21 @@ impl MemberList {
         self.members = Arc::new(members);
     }
 
-    /// Shows the details of this process, if the list names it.
-    pub(super) fn describe(&mut self, process: Process, metadata: Arc<Metadata>) {
+    /// Takes in the metadata of this process, if the list names it.
+    pub(super) fn describe(&mut self, process: Process, metadata: &Metadata) {
         let Ok(at) = self.place(process.id) else { return };
         if self.members[at].boot != process.boot {
             return;
         }
         let member = &mut Arc::make_mut(&mut self.members)[at];
         self.counts.count(self.own, member, false);
-        member.metadata = Some(metadata);
+        let is_nothing = *metadata == *self.nothing;
+        member.metadata =
+            Some(if is_nothing { Arc::clone(&self.nothing) } else { Arc::new(metadata.clone()) });
         self.counts.count(self.own, member, true);
     }
 
+    /// Everybody, lowest id first.
     pub(super) fn shared(&self) -> Arc<Vec<MemberView>> {
         Arc::clone(&self.members)
     }
@@ -124,32 +130,106 @@ impl MemberList {
         self.members.get(self.place(id).ok()?)
     }
 
+    /// Which process a node is now, and where.
+    pub(super) fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
+        self.get(id).map(address)
+    }
+
+    /// Whether this process is one of the others that are not gone.
+    pub(super) fn is_here(&self, process: Process) -> bool {
+        let known = self.get(process.id).filter(|member| is_other(self.own, member));
+        known.is_some_and(|member| member.boot == process.boot)
+    }
+
+    /// How many others are not gone.
+    pub(super) fn others(&self) -> usize {
+        self.counts.others
+    }
+
+    /// The others that are not gone, from the one of that number on and round to it.
+    pub(super) fn others_from(&self, number: usize) -> impl Iterator<Item = (Process, SocketAddr)> {
+        let all = self.around(self.place_of(number));
+        all.filter(|member| is_other(self.own, member)).map(address)
+    }
+
+    /// One of the others that are not gone, at random.
+    pub(super) fn any_other(&self, random: &mut impl Rng) -> Option<(Process, SocketAddr)> {
+        if self.counts.others == 0 {
+            return None;
+        }
+        self.members.get(self.place_of(random.random_range(0..self.counts.others))).map(address)
+    }
+
+    /// Up to `count` others that are not gone, at random if there are more; if all are gone, of
+    /// those.
+    pub(super) fn sample(&self, count: usize, random: &mut impl Rng) -> Vec<(Process, SocketAddr)> {
+        let mut start =
+            |of: usize, is_choice: bool| if is_choice { random.random_range(0..of) } else { 0 };
+        let others = self.counts.others;
+        if others > 0 {
+            return self.others_from(start(others, others > count)).take(count).collect();
+        }
+        // A node that is alone asks those that it holds for dead: it may be mistaken.
+        let absent = self.members.iter().filter(|member| !member.state.is_present()).map(address);
+        let absent: Vec<_> = absent.collect();
+        let start = start(absent.len(), !absent.is_empty());
+        absent.iter().cycle().skip(start).take(absent.len().min(count)).copied().collect()
+    }
+
+    /// How many higher nodes may lead and are not gone.
+    pub(super) fn rank(&self) -> usize {
+        self.counts.rank
+    }
+
+    /// Those who may lead and are not gone, highest first.
+    pub(super) fn eligible(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
+        let may_lead = |member: &&MemberView| member.eligible && member.state.is_present();
+        self.members.iter().rev().filter(may_lead).map(address)
+    }
+
+    /// Of how many others that are not gone the metadata is not known.
+    pub(super) fn undescribed(&self) -> usize {
+        self.counts.undescribed
+    }
+
+    /// Of which ones.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = (Process, SocketAddr)> {
+        let others = self.members.iter().filter(|member| is_other(self.own, member));
+        others.filter(|member| member.metadata.is_none()).map(address)
+    }
+
+    /// Whether the metadata of this process is not known.
+    pub(super) fn lacks(&self, process: &Process) -> bool {
+        let known = self.get(process.id).filter(|member| member.boot == process.boot);
+        known.is_none_or(|member| member.metadata.is_none())
+    }
+
+    /// The metadata of a node, if it is known, and of which of its processes it is.
+    pub(super) fn metadata_of(&self, id: NodeId) -> Option<(Process, &Arc<Metadata>)> {
+        self.get(id).and_then(described)
+    }
+
+    /// All metadata that is known, from one place in the list on and round to it.
+    pub(super) fn described_from(
+        &self,
+        start: usize,
+    ) -> impl Iterator<Item = (Process, &Arc<Metadata>)> {
+        self.around(start).filter_map(described)
+    }
+
+    /// All, from one place on and round to it.
+    fn around(&self, start: usize) -> impl Iterator<Item = &MemberView> {
+        let (before, behind) = self.members.split_at(start % self.members.len().max(1));
+        behind.iter().chain(before)
+    }
+
     /// Where a node is in the list, or where it would be.
     fn place(&self, id: NodeId) -> Result<usize, usize> {
         self.members.binary_search_by_key(&id, |member| member.id)
     }
 
-    /// All, from one place on and round to it.
-    pub(super) fn around(&self, start: usize) -> impl Iterator<Item = &MemberView> {
-        let (before, behind) = self.members.split_at(start % self.members.len().max(1));
-        behind.iter().chain(before)
-    }
-
-    /// The others that are not gone, from the one of that number on and round to it.
-    pub(super) fn others_from(&self, number: usize) -> impl Iterator<Item = &MemberView> {
-        self.around(self.place_of(number)).filter(|member| is_other(self.own, member))
-    }
-
-    /// One of the others that are not gone, at random.
-    pub(super) fn any_other(&self, random: &mut impl Rng) -> Option<&MemberView> {
-        if self.counts.others == 0 {
-            return None;
-        }
-        self.members.get(self.place_of(random.random_range(0..self.counts.others)))
-    }
-
-    /// Where in the list the other of that number is, counted without those that are gone:
-    /// nobody is asked more often for standing behind many of them.
+    /// Where in the list the other of that number is, counted without those that are gone: a
+    /// member that stands behind many of them is not asked more often than another.
     fn place_of(&self, number: usize) -> usize {
         if self.counts.others + 1 == self.members.len() {
             let own = self.members.partition_point(|member| member.id < self.own);
@@ -159,26 +239,16 @@ impl MemberList {
         let here = all.filter(|(_, member)| is_other(self.own, member));
         here.map(|(at, _)| at).nth(number).unwrap_or(0)
     }
+}
 
-    /// How many others are not gone.
-    pub(super) fn others(&self) -> usize {
-        self.counts.others
-    }
+/// The metadata of a member that is known.
+fn described(member: &MemberView) -> Option<(Process, &Arc<Metadata>)> {
+    Some((address(member).0, member.metadata.as_ref()?))
+}
 
-    /// Of how many of them the details are not known.
-    pub(super) fn undescribed(&self) -> usize {
-        self.counts.undescribed
-    }
-
-    /// How many higher nodes may lead and are not gone.
-    pub(super) fn rank(&self) -> usize {
-        self.counts.rank
-    }
-
-    /// Those who may lead and are not gone, highest first.
-    pub(super) fn eligible(&self) -> impl Iterator<Item = &MemberView> {
-        self.members.iter().rev().filter(|member| member.eligible && member.state.is_present())
-    }
+/// Which process a member is, and where.
+fn address(member: &MemberView) -> (Process, SocketAddr) {
+    (Process { id: member.id, boot: member.boot }, member.address)
 }
 
 /// Whether it is another node than this one, and not gone.
@@ -247,8 +317,8 @@ mod tests {
             for _ in 0..10 {
                 let id = NodeId::new(random.random_range(1..100)).unwrap();
                 let process = Process { id, boot: Boot { start: 1, nonce: 0 } };
-                single.describe(process, Arc::default());
-                merged.describe(process, Arc::default());
+                single.describe(process, &Metadata::default());
+                merged.describe(process, &Metadata::default());
             }
             assert_eq!(single.members, merged.members);
             assert_eq!((single.counts, merged.counts), (counted(&single), counted(&merged)));
@@ -267,9 +337,9 @@ mod tests {
         let details_of_three =
             |list: &MemberList| list.get(NodeId::new(3).unwrap()).unwrap().metadata.is_some();
         list.apply(BTreeMap::from([(first.id, Some(first.clone()))]));
-        list.describe(process(&second), Arc::default());
+        list.describe(process(&second), &Metadata::default());
         assert!(!details_of_three(&list), "of another process");
-        list.describe(process(&first), Arc::default());
+        list.describe(process(&first), &Metadata::default());
         let down = MemberView { state: MemberState::Down, ..first.clone() };
         list.apply(BTreeMap::from([(first.id, Some(down))]));
         assert!(details_of_three(&list), "whoever is gone is known still");
@@ -289,10 +359,10 @@ mod tests {
                 list.apply(BTreeMap::from([(view.id, Some(view))]));
             }
             let mut seen: Vec<NodeId> =
-                (0..500).filter_map(|_| Some(list.any_other(&mut random)?.id)).collect();
+                (0..500).filter_map(|_| Some(list.any_other(&mut random)?.0.id)).collect();
             seen.sort_unstable();
             seen.dedup();
-            let others: Vec<NodeId> = list.others_from(0).map(|member| member.id).collect();
+            let others: Vec<NodeId> = list.others_from(0).map(|(process, _)| process.id).collect();
             assert_eq!(seen, others);
             assert_eq!(others.len(), list.others());
         }

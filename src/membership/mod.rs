@@ -1,36 +1,43 @@
 //! Membership: who is probably alive, by SWIM gossip.
 //!
 //! SWIM (Das, Gupta, Motivala 2002) is foca's; this module gives it an identity, a codec, one
-//! timer queue and a view by node id, and mends what it leaves broken (`repair.rs`). All it says
-//! is a hint: the election works, only less well informed, whatever membership believes.
+//! table of timers and a list by node id, and mends what it leaves broken (`repair`). All it
+//! says is a hint: the election works, only less well informed, whatever membership believes.
+//!
+//! Each part owns its state, and says what is to be done. This file says in which order:
+//!
+//! ```text
+//!   packet ──▶ repair ─▶ tombstones ─▶ capacity ─▶ swim ──┐
+//!      └─────▶ push_pull ─────────────────────────▶ swim ──┼─▶ settle ─▶ members ─▶ metadata
+//!   timer ───▶ timers ─▶ repair ──────────────────▶ swim ──┘     └─▶ outputs
+//! ```
 //!
 //! Assumptions: packets were checked to come from a node of this cluster; time is the holder
-//! clock; whoever drives it calls [`Membership::handle_timeout`] at
-//! [`Membership::next_deadline`], for a timer that is never delivered stalls the library.
+//! clock; the node calls [`Membership::handle_timeout`] at [`Membership::next_deadline`], for a
+//! timer that is never delivered stalls SWIM.
 
 mod broadcast;
 mod capacity;
 mod codec;
-mod filter;
 pub mod identity;
 mod member_list;
-mod members_by_id;
+mod members;
 mod metadata;
+mod output;
 mod parameters;
 mod push_pull;
 mod repair;
 pub mod seeding;
-mod swim_members;
+mod swim;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod tombstones;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
 
-use foca::{AccumulatingRuntime, Foca, Member, OwnedNotification, Timer};
+use foca::{Member, OwnedNotification};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
@@ -38,288 +45,377 @@ use crate::vocabulary::codec::CodecError;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Goose, Message};
+use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::snapshot::{MemberState, MemberView};
+use crate::vocabulary::snapshot::MemberView;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
-use broadcast::{Broadcast, Listener};
-use capacity::{CROWDED, MEMBERS_MAX};
-use codec::GossipCodec;
+use broadcast::{Broadcast, TOMBSTONES_MAX, Tombstone};
+use capacity::{CROWDED, Capacity, MEMBERS_MAX};
 use identity::MemberIdentity;
-use members_by_id::MembersById;
+use members::{Held, Members};
+use metadata::MetadataRounds;
+pub use output::MembershipOutput;
+use output::Outputs;
 use push_pull::PushPull;
-use swim_members::SwimMembers;
-use timers::Timers;
+use push_pull::message::{self, Compare, Exchange, Page};
+use repair::buddy::{BUDDY_NOTICES_MAX, BuddyNotices};
+use repair::death_notices::DeathNotices;
+use repair::isolation::Isolation;
+use swim::{Swim, SwimOutput};
+use timers::{Timer, Timers};
 pub use tombstones::ForgetError;
+use tombstones::Tombstones;
 
-/// In a large cluster the view is brought up to date this often at most.
-const UPDATE_LEAST: Duration = Duration::from_millis(100);
-/// Up to this many members the view is brought up to date at every change.
-const SMALL: usize = 64;
-/// Each member has a timer or two, and the library a few of its own.
-const TIMERS_MAX: usize = 4 * MEMBERS_MAX;
-/// An error is reported this often at most.
-const ERROR_INTERVAL: Duration = Duration::from_secs(10);
-
-/// What membership wants done, or has to tell.
-#[derive(Clone, Debug)]
-pub enum MembershipOutput {
-    /// Send a packet.
-    Send {
-        /// To which process.
-        to: Process,
-        /// Where it is.
-        address: SocketAddr,
-        /// What.
-        packet: Vec<u8>,
-    },
-    /// Send something else.
-    Tell {
-        /// To which process.
-        to: Process,
-        /// Where it is.
-        address: SocketAddr,
-        /// What.
-        message: Message,
-    },
-    /// More is known of what people want to know of members.
-    DetailsChanged,
-    /// The opinion of a member changed.
-    MemberChanged {
-        /// Which node.
-        id: NodeId,
-        /// Where it is.
-        address: SocketAddr,
-        /// What is thought of it now.
-        state: MemberState,
-    },
-    /// A member is no longer known: an operator had it forgotten, or it was gone for a day.
-    MemberForgotten {
-        /// Which node.
-        id: NodeId,
-        /// Where it was.
-        address: SocketAddr,
-    },
-    /// A process is gone: declared down, or replaced by a newer one of its node.
-    Departed(Process),
-    /// Somebody knows this node.
-    Connected,
-    /// Nobody does any more.
-    Disconnected,
-    /// Gossip names a Goose. A hint.
-    GooseHint(Goose),
-    /// The library reported an error; it was survived.
-    Error(String),
-}
-
-type Library = Foca<MemberIdentity, GossipCodec, ChaCha8Rng, Listener>;
+/// Each member has a timer or two, and SWIM a few of its own.
+const TIMERS_MAX: usize = 4 * MEMBERS_MAX + BUDDY_NOTICES_MAX;
 
 /// One node's membership.
 pub struct Membership {
-    foca: Library,
-    runtime: AccumulatingRuntime<MemberIdentity>,
-    timers: Timers,
     timing: Timing,
-    codec: GossipCodec,
-    view: MembersById,
-    swim_members: SwimMembers,
+    swim: Swim,
+    timers: Timers,
+    members: Members,
     push_pull: PushPull,
-    last_update: HolderTime,
-    connected: bool,
-    notices: repair::Notices,
-    refused: u64,
-    tombstones: tombstones::Tombstones,
-    rounds: metadata::Rounds,
-    buddies: repair::BuddyNotices,
-    isolation: repair::Isolation,
-    last_received: HolderTime,
-    /// The timer of gossip, while there is nothing to gossip: an idle node sleeps.
-    parked: Option<Timer<MemberIdentity>>,
-    has_announced: bool,
-    left: bool,
-    next_error: HolderTime,
-    scaled_for: u32,
-    heard: Receiver<Broadcast>,
-    hear: Sender<Broadcast>,
+    metadata: MetadataRounds,
+    tombstones: Tombstones,
+    capacity: Capacity,
+    isolation: Isolation,
+    buddies: BuddyNotices,
+    death_notices: DeathNotices,
     random: ChaCha8Rng,
-    outputs: VecDeque<MembershipOutput>,
+    outputs: Outputs,
 }
 
 impl Membership {
-    /// A member that knows nobody yet.
+    /// A member that knows no other yet.
     pub fn new(identity: MemberIdentity, timing: &Timing, entropy: [u8; 32]) -> Self {
-        let (hear, heard) = channel();
         let mut random = ChaCha8Rng::from_seed(entropy);
-        let codec = GossipCodec::new(identity);
-        let foca = library(identity, timing, 1, (&codec, &hear, &mut random));
         Self {
-            foca,
-            runtime: AccumulatingRuntime::new(),
-            timers: Timers::default(),
             timing: timing.clone(),
-            codec,
-            view: MembersById::new(identity),
-            swim_members: SwimMembers::default(),
+            swim: Swim::new(identity, timing, &mut random),
+            timers: Timers::default(),
+            members: Members::new(identity),
             push_pull: PushPull::new(timing.probe_round_trip),
-            last_update: HolderTime(0),
-            connected: false,
-            notices: repair::Notices::default(),
-            refused: 0,
-            tombstones: tombstones::Tombstones::default(),
-            rounds: metadata::Rounds::new(&mut random),
-            buddies: repair::BuddyNotices::default(),
-            isolation: repair::Isolation::default(),
-            last_received: HolderTime(0),
-            parked: None,
-            has_announced: false,
-            left: false,
-            next_error: HolderTime(0),
-            scaled_for: 1,
-            heard,
-            hear,
+            metadata: MetadataRounds::new(&mut random),
+            tombstones: Tombstones::default(),
+            capacity: Capacity::default(),
+            isolation: Isolation::default(),
+            buddies: BuddyNotices::default(),
+            death_notices: DeathNotices::default(),
             random,
-            outputs: VecDeque::new(),
+            outputs: Outputs::default(),
         }
     }
 
     /// A gossip packet arrived from this process of another node.
     pub fn handle_gossip(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
-        // Whoever has said goodbye is not to be woken by those who had not heard it yet.
-        if self.left && !mutant::is(Mutant::LeaverListens) {
+        // A node that has said goodbye is not to be woken by those that had not heard it yet.
+        if self.swim.has_left() && !mutant::is(Mutant::LeaverListens) {
             self.answer_with_goodbye(sender, packet);
             return;
         }
-        if let Some(before) = self.isolation.end() {
+        if let Some(before) = self.isolation.end(now) {
             self.start_anew(now, before);
         }
-        self.last_received = now;
-        if push_pull::is_exchange(packet) {
+        if message::is_exchange(packet) {
             return self.handle_exchange(now, sender, packet);
         }
-        let Some(packet) = self.without_forgotten(now, sender, packet) else { return };
-        let own = *self.foca.identity();
-        let is_news = |member: &Member<MemberIdentity>| {
-            member.id().address == own.address || self.swim_members.is_news(member)
-        };
-        let is_known = |address| self.swim_members.knows(address);
-        let admitted = capacity::admit(&packet, self.swim_members.size(), is_known, is_news);
-        self.refused += admitted.refused;
-        let Some(packet) = admitted.packet else { return };
-        self.codec.expect(sender, own);
-        let outcome = self.foca.handle_data(&packet, &mut self.runtime);
-        self.note(now, outcome);
-        self.end_probe(now, sender, &packet);
-        self.drain(now);
-        self.forget_the_longest_dead(now);
-    }
-
-    /// The library wants to be asked later whether a probe was answered. Once it was, it is asked
-    /// at once: that spares a wake-up for each probe. If that was a late answer to an earlier
-    /// probe, others are asked after the member a little early.
-    fn end_probe(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
-        if codec::is_acknowledgement(packet)
-            && let Some(timer) = self.timers.pop_second_stage(sender)
+        let known = (self.swim.own(), &self.members);
+        let searched = self.tombstones.search(now, known, sender, packet);
+        if let Some((to, reply)) = searched.reply {
+            self.send(now, &to, reply);
+        }
+        let Some(packet) = searched.packet else { return };
+        let own = self.swim.own().address;
+        let Some(packet) = self.capacity.admit(&packet, own, &self.members) else { return };
+        self.outputs.report(now, self.swim.handle_data(sender, &packet));
+        // SWIM wants to be asked later whether a probe was answered. Once it was, it is asked at
+        // once: that spares a wake-up for each probe. If that was a late answer to an earlier
+        // probe, others are asked after the member a little early.
+        if codec::is_acknowledgement(&packet)
+            && let Some(timer) = self.timers.take_second_stage(sender)
         {
             self.deliver(now, timer);
         }
-    }
-
-    /// Mend 6: whoever asks a node that has left, or lets it in late, is told.
-    fn answer_with_goodbye(&mut self, sender: Process, packet: &[u8]) {
-        let own = self.foca.identity();
-        if let Some((asker, goodbye)) = codec::goodbye(own, sender, packet)
-            && !mutant::is(Mutant::LeaverIsSilent)
-        {
-            let (to, address) = (asker.process, asker.address);
-            self.outputs.push_back(MembershipOutput::Send { to, address, packet: goodbye });
-        }
-    }
-
-    /// Makes room, if it is scarce.
-    fn forget_the_longest_dead(&mut self, now: HolderTime) {
-        while self.swim_members.size() > CROWDED
-            && let Some(removal) = self.timers.pop_removal()
+        self.settle(now);
+        while self.members.size() > CROWDED
+            && let Some(removal) = self.timers.take_removal()
         {
             self.deliver(now, removal);
         }
-        self.drain(now);
+        self.settle(now);
     }
 
-    /// How many members were not taken in, for there was no room.
-    pub fn refused(&self) -> u64 {
-        self.refused
-    }
-
-    /// Whether this packet is the first word of somebody who wants to join: the only one that
-    /// may be meant for an earlier identity of its receiver.
-    pub fn is_announcement(packet: &[u8]) -> bool {
-        codec::message_of(packet).is_some_and(|message| message == foca::Message::Announce)
-    }
-
-    /// The kind of a packet in words, for whoever watches; none if it is not sound.
-    pub fn kind(packet: &[u8]) -> Option<String> {
-        if push_pull::is_exchange(packet) {
-            return push_pull::kind(packet).map(str::to_owned);
+    /// Mend 6: a node that has left tells those that ask it anything, or let it in late.
+    fn answer_with_goodbye(&mut self, sender: Process, packet: &[u8]) {
+        if let Some((asker, goodbye)) = codec::goodbye(self.swim.own(), sender, packet)
+            && !mutant::is(Mutant::LeaverIsSilent)
+        {
+            self.outputs.send((asker.process, asker.address), goodbye);
         }
-        codec::message_of(packet).map(|message| format!("{message:?}"))
     }
 
-    /// Delivers every timer that is due, in order.
+    /// Mend 3: SWIM begins anew with what was known before this node was cut off.
+    fn start_anew(&mut self, now: HolderTime, mut before: Vec<Member<MemberIdentity>>) {
+        before.retain(|member| !self.tombstones.names(member.id()));
+        self.outputs.report(now, self.swim.start_anew(&self.timing, before, &mut self.random));
+        self.timers.stop_swim();
+        self.members.reload(self.swim.held());
+        self.settle(now);
+    }
+
+    /// Does everything that is due, in order.
     pub fn handle_timeout(&mut self, now: HolderTime) {
-        while let Some(timer) = self.timers.pop_due(now) {
-            self.watch_isolation(now);
-            self.deliver(now, timer);
-            self.drain(now);
-        }
-        self.tell_suspects(now);
-        self.reconcile(now);
-        self.update_view(now);
-        self.hold_round(now);
-    }
-
-    fn deliver(&mut self, now: HolderTime, timer: Timer<MemberIdentity>) {
-        let idle = self.foca.updates_backlog() == 0 && self.foca.custom_broadcast_backlog() == 0;
-        if matches!(timer, Timer::PeriodicGossip(_)) && idle {
-            self.parked = Some(timer);
-            return;
-        }
-        let gated = self.isolation.gates(self.last_received, now);
-        if !repair::permits(&timer, &self.swim_members, gated) {
-            return;
-        }
-        if let Timer::RemoveDown(member) = timer {
-            self.remove(now, member);
-            return;
-        }
-        let outcome = self.foca.handle_timer(timer, &mut self.runtime);
-        self.note(now, outcome);
-    }
-
-    /// Mend 2.
-    fn tell_suspects(&mut self, now: HolderTime) {
-        while let Some((suspect, incarnation)) = self.buddies.pop_due(now) {
-            if !repair::is_still_suspected(&suspect, incarnation, &self.swim_members) {
-                continue;
-            }
-            let own = self.foca.identity();
-            // An identity and a few numbers: it cannot exceed the codec's limit.
-            if let Ok(packet) = codec::notice(own, &suspect, incarnation) {
-                let (to, address) = (suspect.process, suspect.address);
-                self.outputs.push_back(MembershipOutput::Send { to, address, packet });
+        while let Some(timer) = self.timers.expired(now) {
+            match timer {
+                Timer::Swim(timer) => {
+                    // By node: a member that moved may be held twice.
+                    let others = self.members.list().others();
+                    let period = self.timing.probe_period;
+                    self.isolation.watch(now, others, period, self.swim.held());
+                    self.deliver(now, timer);
+                    self.settle(now);
+                }
+                Timer::BuddyNotice { suspect, incarnation } => {
+                    let own = self.swim.own();
+                    let notice = self.buddies.take(own, &suspect, incarnation, &self.members);
+                    if let Some(notice) = notice {
+                        self.outputs.send((suspect.process, suspect.address), notice);
+                    }
+                }
+                Timer::PushPull => self.compare_with_a_member(now),
+                Timer::MembersUpdate => self.update_members(now),
+                Timer::MetadataRound => self.ask_for_metadata(now),
             }
         }
     }
 
     /// When [`Membership::handle_timeout`] is due.
     pub fn next_deadline(&self) -> HolderTime {
-        let update = if self.view.is_stale() {
-            self.last_update.plus(UPDATE_LEAST)
-        } else {
-            HolderTime::NEVER
+        self.timers.next()
+    }
+
+    /// Tells SWIM of one of its timers, unless that would break something.
+    fn deliver(&mut self, now: HolderTime, timer: foca::Timer<MemberIdentity>) {
+        if !repair::permits(&timer, &self.members, self.isolation.gates(now)) {
+            return;
+        }
+        if let foca::Timer::RemoveDown(member) = timer {
+            return self.remove(member);
+        }
+        self.outputs.report(now, self.swim.handle_timer(timer));
+    }
+
+    /// Does what SWIM wants done, and takes over what it knows by now.
+    fn settle(&mut self, now: HolderTime) {
+        while let Some(output) = self.swim.poll() {
+            match output {
+                SwimOutput::Send(to, packet) => self.send(now, &to, packet),
+                SwimOutput::Schedule(after, timer) => {
+                    if let foca::Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer
+                    {
+                        let span = (now, after);
+                        self.buddies.plan(*member_id, *incarnation, span, &mut self.timers);
+                    }
+                    self.timers.set(now.plus(after), Timer::Swim(timer));
+                }
+                SwimOutput::Holds(member) => self.members.note(&member),
+                SwimOutput::Notification(notification) => self.notified(now, notification),
+                SwimOutput::Heard(Broadcast::Goose(goose)) => {
+                    self.outputs.push(MembershipOutput::GooseHint(goose));
+                }
+                SwimOutput::Heard(Broadcast::Forgotten(tombstone)) => self.bury(now, tombstone),
+            }
+        }
+        self.update_members(now);
+    }
+
+    /// Brings the list of members up to date, and tells what changed.
+    fn update_members(&mut self, now: HolderTime) {
+        let alive = self.swim.alive();
+        let Some(changes) = self.members.update(now, alive, &mut self.timers) else { return };
+        if !changes.is_empty() && !self.swim.has_left() {
+            self.metadata.plan(now, self.members.list(), &mut self.timers);
+        }
+        changes.into_iter().for_each(|change| self.outputs.push(change));
+        self.swim.rescale(&self.timing);
+    }
+
+    fn notified(&mut self, now: HolderTime, notification: OwnedNotification<MemberIdentity>) {
+        match notification {
+            OwnedNotification::MemberUp(_) => {}
+            OwnedNotification::MemberDown(member) => {
+                self.outputs.push(MembershipOutput::Departed(member.process));
+                if self.tombstones.names(&member) {
+                    self.remove(member);
+                }
+            }
+            OwnedNotification::Rename(before, after) => {
+                if before.process != after.process {
+                    self.outputs.push(MembershipOutput::Departed(before.process));
+                }
+            }
+            OwnedNotification::Active => {
+                let chance = self.random.random_range(0.0..1.0);
+                self.push_pull.begin(now, chance, &mut self.timers);
+                self.outputs.push(MembershipOutput::Connected);
+            }
+            OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
+                self.push_pull.end(&mut self.timers);
+                self.outputs.push(MembershipOutput::Disconnected);
+            }
+        }
+    }
+
+    /// Sends a packet, unless it is one more notice of its receiver's death (mend 5).
+    fn send(&mut self, now: HolderTime, to: &MemberIdentity, packet: Vec<u8>) {
+        if self.death_notices.permit(to.process.id, &packet, now) {
+            self.outputs.send((to.process, to.address), packet);
+        }
+    }
+
+    /// Takes a dead member out of SWIM's list and ours.
+    fn remove(&mut self, member: MemberIdentity) {
+        if self.swim.remove(member) {
+            self.members.forget(&member);
+        }
+    }
+
+    /// A tombstone was set here or elsewhere.
+    fn bury(&mut self, now: HolderTime, tombstone: Tombstone) {
+        if tombstone.process == self.swim.own().process {
+            return;
+        }
+        self.tombstones.add(tombstone, now);
+        let is_dead = |member: &&Member<MemberIdentity>| {
+            member.state() == foca::State::Down && self.tombstones.names(member.id())
         };
-        let push_pull = if self.left { HolderTime::NEVER } else { self.push_pull.next_deadline() };
-        let timers = self.timers.next_deadline().min(self.buddies.next_deadline());
-        timers.min(update).min(push_pull).min(self.rounds.next_deadline())
+        let dead: Vec<_> = self.swim.held().filter(is_dead).map(|member| *member.id()).collect();
+        dead.into_iter().for_each(|member| self.remove(member));
+    }
+
+    /// Asks a member what this node lacks.
+    fn compare_with_a_member(&mut self, now: HolderTime) {
+        if self.swim.has_left() || mutant::is(Mutant::NoReconciliation) {
+            return;
+        }
+        let chance = self.random.random_range(0.0..1.0);
+        self.push_pull.postpone(now, chance, &mut self.timers);
+        let Some(partner) = self.members.list().any_other(&mut self.random) else { return };
+        self.ask(now, partner, self.push_pull.wants_filter(now));
+    }
+
+    fn ask(&mut self, now: HolderTime, partner: (Process, SocketAddr), has_filter: bool) {
+        let entropy = self.random.random();
+        let known = (self.swim.own(), &self.members);
+        // Its size is bounded, far below the codec's limit.
+        if let Ok(packet) = self.push_pull.ask(now, partner, known, has_filter, entropy) {
+            self.outputs.send(partner, packet);
+        }
+    }
+
+    /// A question or an answer of push/pull arrived.
+    fn handle_exchange(&mut self, now: HolderTime, sender: Process, packet: &[u8]) {
+        match message::decode(packet) {
+            Ok(Exchange::Compare(compare)) => self.compare(now, sender, &compare),
+            Ok(Exchange::Page(page)) => self.read_page(now, sender, &page),
+            Err(error) => self.outputs.report(now, Err(error)),
+        }
+        self.settle(now);
+    }
+
+    /// Another node asks what it lacks. It is alive, then, and this node knows it from here on.
+    fn compare(&mut self, now: HolderTime, sender: Process, compare: &Compare) {
+        let own = *self.swim.own();
+        let asker = compare.asker(sender);
+        // An asker that is forgotten or held for dead is told so when it probes or is probed.
+        if asker.address == own.address || self.tombstones.forgets(&asker, &self.members) {
+            return;
+        }
+        let alive = Member::alive(asker);
+        if self.members.is_news(&alive) {
+            let mut news = vec![alive];
+            self.capacity.limit(&mut news, &self.members);
+            if news.is_empty() {
+                return;
+            }
+            self.outputs.report(now, self.swim.apply(&news, true));
+            self.settle(now);
+        }
+        if !self.members.get(&asker).is_some_and(Held::is_present) {
+            return;
+        }
+        let known = (&own, &self.members);
+        let (pages, asks_in_turn) = self.push_pull.answer(now, &asker, compare, known);
+        let partner = (asker.process, asker.address);
+        for page in pages {
+            if let Ok(packet) = message::encode(&Exchange::Page(page)) {
+                self.outputs.send(partner, packet);
+            }
+        }
+        if asks_in_turn {
+            self.ask(now, partner, true);
+        }
+    }
+
+    /// A part of an answer arrived.
+    fn read_page(&mut self, now: HolderTime, sender: Process, page: &Page) {
+        if !self.push_pull.accepts(sender, page) {
+            return;
+        }
+        let own = *self.swim.own();
+        let mut news = push_pull::news(&page.members, &own, &self.members);
+        news.retain(|member| !self.tombstones.forgets(member.id(), &self.members));
+        self.capacity.limit(&mut news, &self.members);
+        let spreads = !self.push_pull.is_newcomer(now);
+        self.outputs.report(now, self.swim.apply(&news, spreads));
+        // SWIM says nothing of what it does not gossip.
+        news.iter().for_each(|member| self.members.note(member));
+        self.settle(now);
+        let state = (self.members.digest(&own), self.members.present());
+        let chance = self.random.random_range(0.0..1.0);
+        let timers = &mut self.timers;
+        let again = self.push_pull.conclude(now, page, news.len(), state, chance, timers);
+        if let Some(partner) = again {
+            self.ask(now, partner, true);
+        }
+    }
+
+    fn ask_for_metadata(&mut self, now: HolderTime) {
+        if self.swim.has_left() || mutant::is(Mutant::DetailsUnasked) {
+            return;
+        }
+        let question = self.metadata.hold(now, self.members.list(), &mut self.timers);
+        if let Some(((to, address), query)) = question {
+            let message = Message::MetadataQuery(query);
+            self.outputs.push(MembershipOutput::Tell { to, address, message });
+        }
+    }
+
+    /// Says what this node's own metadata is.
+    pub fn describe(&mut self, metadata: Metadata) {
+        self.members.describe(self.swim.own().process, &metadata);
+    }
+
+    /// What is to be answered to this process; none if it is no member, or if nothing that it
+    /// lacks is known.
+    pub fn answer(&mut self, sender: Process, query: &MetadataQuery) -> Option<MetadataReply> {
+        if self.swim.has_left() {
+            return None;
+        }
+        self.metadata.answer(sender, query, &self.members)
+    }
+
+    /// An answer came. False: this node had not asked for it.
+    pub fn take_answer(&mut self, now: HolderTime, sender: Process, reply: &MetadataReply) -> bool {
+        if !self.metadata.expects(sender, reply) {
+            return false;
+        }
+        if self.metadata.learn(now, sender, reply, &mut self.members, &mut self.timers) {
+            self.outputs.push(MembershipOutput::DetailsChanged);
+        }
+        true
     }
 
     /// Makes itself known to a member whose identity came with a welcome.
@@ -328,256 +424,144 @@ impl Membership {
     /// [`CodecError`] if the bytes are no identity; nothing is sent then.
     pub fn announce_to(&mut self, now: HolderTime, member: &[u8]) -> Result<(), CodecError> {
         let member = MemberIdentity::decode(member)?;
-        if self.left {
-            return Ok(());
+        if !self.swim.has_left() {
+            self.outputs.report(now, self.swim.announce(member));
+            self.settle(now);
         }
-        self.has_announced = true;
-        let outcome = self.foca.announce(member, &mut self.runtime);
-        self.note(now, outcome);
-        self.drain(now);
         Ok(())
     }
 
-    /// The identity under which this node gossips now, for a welcome.
-    pub fn encoded_identity(&self) -> Vec<u8> {
-        self.foca.identity().encode()
+    /// Makes the cluster forget a member that is down or has left.
+    ///
+    /// # Errors
+    /// As [`ForgetError`] says; nothing changed then.
+    pub fn forget(&mut self, now: HolderTime, id: NodeId) -> Result<(), ForgetError> {
+        for tombstone in tombstones::tombstones_of(id, self.swim.own(), self.swim.held())? {
+            self.bury(now, tombstone);
+            self.swim.spread(&Broadcast::Forgotten(tombstone));
+        }
+        self.settle(now);
+        Ok(())
     }
 
-    /// Says goodbye. The library gossips it once; [`Membership::linger`] does so again.
+    /// Lets gossip spread who is Goose.
+    pub fn broadcast_goose(&mut self, goose: &Goose) {
+        self.swim.spread(&Broadcast::Goose(goose.clone()));
+    }
+
+    /// Says goodbye. SWIM gossips it once; [`Membership::linger`] does so again.
     pub fn leave(&mut self, now: HolderTime) {
-        self.codec.leave();
-        let outcome = self.foca.leave_cluster(&mut self.runtime);
-        self.left = true;
-        self.note(now, outcome);
-        self.drain(now);
+        self.outputs.report(now, self.swim.leave());
+        self.timers.stop(&Timer::PushPull);
+        self.settle(now);
     }
 
     /// Gossips once more what is still to be told.
     pub fn linger(&mut self, now: HolderTime) {
-        let outcome = self.foca.gossip(&mut self.runtime);
-        self.note(now, outcome);
-        self.drain(now);
-    }
-
-    /// Whether somebody may know this node, or come to know it by what is on its way.
-    pub fn may_be_known(&self) -> bool {
-        self.alive_count() > 1 || self.has_announced
-    }
-
-    /// Whether anybody knows this node under its present name (mend 4).
-    pub fn is_connected(&self) -> bool {
-        self.connected
-    }
-
-    /// Whether nothing at all was received for ten probe periods, though others should be there.
-    pub fn is_silent(&self, now: HolderTime) -> bool {
-        self.connected && now.since(self.last_received) > self.timing.probe_period * 10
-    }
-
-    /// Whether somebody is at this address, as far as gossip knows.
-    pub fn is_present(&self, address: SocketAddr) -> bool {
-        let own = self.foca.identity().address;
-        address == own
-            || self.swim_members.at(address).is_some_and(|it| it.state() != foca::State::Down)
-    }
-
-    /// Lets gossip spread who is Goose.
-    pub fn broadcast_goose(&mut self, now: HolderTime, goose: &Goose) {
-        // An older term than one heard already is not spread; that is no error.
-        let _ = self.foca.add_broadcast(&Broadcast::Goose(goose.clone()).encode());
-        self.hear(now);
-        // What this node says of itself is no news to it.
-        self.outputs
-            .retain(|output| !matches!(output, MembershipOutput::GooseHint(hint) if hint == goose));
+        self.outputs.report(now, self.swim.gossip());
+        self.settle(now);
     }
 
     /// What to do next, in order.
     pub fn poll_output(&mut self) -> Option<MembershipOutput> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
-    /// Everybody, this node included, lowest id first.
-    pub fn members(&self) -> Arc<Vec<MemberView>> {
-        self.view.listed()
+    /// Whether this packet is the first word of a node that wants to join: the only one that may
+    /// be meant for an earlier identity of its receiver.
+    pub fn is_announcement(packet: &[u8]) -> bool {
+        codec::message_of(packet).is_some_and(|message| message == foca::Message::Announce)
     }
 
-    /// How many are not down, this node included.
-    pub fn alive_count(&self) -> usize {
-        self.view.others() + 1
+    /// The kind of a packet in words, for those who watch; none if it is not sound.
+    pub fn kind(packet: &[u8]) -> Option<String> {
+        if message::is_exchange(packet) {
+            return message::kind(packet).map(str::to_owned);
+        }
+        codec::message_of(packet).map(|message| format!("{message:?}"))
+    }
+
+    /// Whether this packet is a ping of a member with no news: then there is little news
+    /// anywhere, and the answer is short. If it is not, and is lost for its length, others are
+    /// asked to ping too, and the accused is told.
+    pub fn asks_in_brief(&self, packet: &[u8]) -> bool {
+        self.swim.is_brief_ping(packet)
+    }
+
+    /// The identity under which this node gossips now, for a welcome.
+    pub fn encoded_identity(&self) -> Vec<u8> {
+        self.swim.own().encode()
     }
 
     /// How often this process has had to take a new name.
     pub fn renewals(&self) -> u32 {
-        self.foca.identity().renewal
+        self.swim.own().renewal
+    }
+
+    /// Whether another node may know this one, or come to know it by what is on its way.
+    pub fn may_be_known(&self) -> bool {
+        self.alive_count() > 1 || self.swim.has_announced()
+    }
+
+    /// Whether another node knows this one under its present name (mend 4).
+    pub fn is_connected(&self) -> bool {
+        self.swim.is_connected()
+    }
+
+    /// Whether nothing at all was received for ten probe periods, though others should be there.
+    pub fn is_silent(&self, now: HolderTime) -> bool {
+        self.is_connected() && self.isolation.is_silent(now, self.timing.probe_period * 10)
+    }
+
+    /// Whether a node is at this address, as far as gossip knows.
+    pub fn is_present(&self, address: SocketAddr) -> bool {
+        address == self.swim.own().address
+            || self.members.at(address).is_some_and(|it| it.state() != foca::State::Down)
+    }
+
+    /// Everybody, this node included, lowest id first.
+    pub fn members(&self) -> Arc<Vec<MemberView>> {
+        self.members.list().shared()
+    }
+
+    /// How many are not down, this node included.
+    pub fn alive_count(&self) -> usize {
+        self.members.list().others() + 1
     }
 
     /// The highest nodes that may lead and are not down, highest first.
     pub fn top_eligible(&self, count: usize) -> Vec<(Process, SocketAddr)> {
-        self.view.top_eligible(count)
+        self.members.list().eligible().take(count).collect()
     }
 
     /// How many nodes that may lead are higher than this one.
     pub fn rank_among_eligible(&self) -> usize {
-        self.view.rank()
+        self.members.list().rank()
     }
 
     /// Where a node is, and which process it is now, according to gossip.
     pub fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
-        self.view.address_of(id)
+        self.members.list().address_of(id)
     }
 
     /// Up to `count` others that are not gone, at random if there are more; if all are gone, of
     /// those.
     pub fn sample(&mut self, count: usize) -> Vec<(Process, SocketAddr)> {
-        let others = self.view.others();
-        if others == 0 {
-            // Whoever is alone asks those that it holds for dead: it may be mistaken.
-            let absent: Vec<_> = self.view.absent().collect();
-            let start =
-                if absent.is_empty() { 0 } else { self.random.random_range(0..absent.len()) };
-            let around = absent.len().min(count);
-            return absent.iter().cycle().skip(start).take(around).copied().collect();
-        }
-        let start = if others <= count { 0 } else { self.random.random_range(0..others) };
-        self.view.others_from(start).take(count).collect()
+        self.members.list().sample(count, &mut self.random)
     }
 
-    fn note(&mut self, now: HolderTime, outcome: Result<(), foca::Error>) {
-        if let Err(error) = outcome {
-            self.complain(now, error.to_string());
-        }
-    }
-
-    fn complain(&mut self, now: HolderTime, error: String) {
-        if now >= self.next_error {
-            self.next_error = now.plus(ERROR_INTERVAL);
-            self.outputs.push_back(MembershipOutput::Error(error));
-        }
+    /// How many members were not taken in, for there was no room.
+    pub fn refused(&self) -> u64 {
+        self.capacity.refused()
     }
 
     /// Every table whose entries come from others, with its bound.
     pub fn tables(&self) -> Vec<TableSize> {
-        let known = self.view.known();
+        let table = |name, size, size_max| TableSize { name, size, size_max };
         vec![
-            TableSize { name: "members", size: known, size_max: MEMBERS_MAX },
-            TableSize {
-                name: "forgotten",
-                size: self.tombstones.len(),
-                size_max: broadcast::TOMBSTONES_MAX,
-            },
-            TableSize { name: "timers", size: self.timers.len(), size_max: TIMERS_MAX },
+            table("members", self.members.known(), MEMBERS_MAX),
+            table("forgotten", self.tombstones.len(), TOMBSTONES_MAX),
+            table("timers", self.timers.len(), TIMERS_MAX),
         ]
     }
-
-    /// Takes over what the library left in its runtime.
-    fn drain(&mut self, now: HolderTime) {
-        while let Some((to, packet)) = self.runtime.to_send() {
-            if !self.notices.permit(to.process.id, &packet, now) {
-                continue;
-            }
-            self.outputs.push_back(MembershipOutput::Send {
-                to: to.process,
-                address: to.address,
-                packet: packet.to_vec(),
-            });
-        }
-        while let Some((after, timer)) = self.runtime.to_schedule() {
-            if let Timer::ChangeSuspectToDown { member_id, incarnation, .. } = &timer {
-                self.buddies.plan(*member_id, *incarnation, now, after);
-            }
-            self.timers.insert(now.plus(after), timer);
-        }
-        for member in self.codec.take_written() {
-            self.learn(&member);
-        }
-        let busy = self.foca.updates_backlog() > 0 || self.foca.custom_broadcast_backlog() > 0;
-        if let Some(timer) = self.parked.take_if(|_| busy) {
-            self.timers.insert(now, timer);
-        }
-        while let Some(notification) = self.runtime.to_notify() {
-            self.notified(now, notification);
-        }
-        self.hear(now);
-        self.update_view(now);
-    }
-
-    fn hear(&mut self, now: HolderTime) {
-        while let Ok(news) = self.heard.try_recv() {
-            match news {
-                Broadcast::Goose(goose) => {
-                    self.outputs.push_back(MembershipOutput::GooseHint(goose))
-                }
-                Broadcast::Forgotten(tombstone) => self.lay_to_rest(now, tombstone),
-            }
-        }
-    }
-
-    fn notified(&mut self, now: HolderTime, notification: OwnedNotification<MemberIdentity>) {
-        match notification {
-            OwnedNotification::MemberUp(_) => {}
-            OwnedNotification::MemberDown(member) => {
-                self.outputs.push_back(MembershipOutput::Departed(member.process));
-                self.remove_if_forgotten(now, member);
-            }
-            OwnedNotification::Rename(before, after) => {
-                if before.process != after.process {
-                    self.outputs.push_back(MembershipOutput::Departed(before.process));
-                }
-            }
-            OwnedNotification::Active => {
-                self.connected = true;
-                self.push_pull.begin(now, self.random.random_range(0.0..1.0));
-                self.outputs.push_back(MembershipOutput::Connected);
-            }
-            OwnedNotification::Idle | OwnedNotification::Defunct | OwnedNotification::Rejoin(_) => {
-                self.connected = false;
-                self.push_pull.end();
-                self.outputs.push_back(MembershipOutput::Disconnected);
-            }
-        }
-    }
-
-    fn update_view(&mut self, now: HolderTime) {
-        let large = self.foca.num_members() > SMALL;
-        if !self.view.is_stale() || large && now < self.last_update.plus(UPDATE_LEAST) {
-            return;
-        }
-        self.last_update = now;
-        let changes = self.view.update(&self.swim_members);
-        if !changes.is_empty() {
-            self.plan_round(now);
-        }
-        for change in changes {
-            let members_by_id::Change { id, address, state } = change;
-            self.outputs.push_back(match state {
-                Some(state) => MembershipOutput::MemberChanged { id, address, state },
-                None => MembershipOutput::MemberForgotten { id, address },
-            });
-        }
-        self.rescale();
-    }
-
-    /// The time to defend oneself grows with the cluster, by its order of magnitude.
-    fn rescale(&mut self) {
-        let members = self.foca.num_members();
-        let scale = members.max(1).ilog10();
-        if scale != self.scaled_for {
-            self.scaled_for = scale;
-            // Only numbers change that the library allows to change while it runs.
-            let _ = self.foca.set_config(parameters::parameters(&self.timing, members));
-        }
-    }
-}
-
-/// The library, knowing nobody.
-fn library(
-    identity: MemberIdentity,
-    timing: &Timing,
-    members: usize,
-    (codec, hear, random): (&GossipCodec, &Sender<Broadcast>, &mut ChaCha8Rng),
-) -> Library {
-    let listener = Listener::new(hear.clone());
-    let parameters = parameters::parameters(timing, members);
-    let random = ChaCha8Rng::from_rng(random);
-    Foca::with_custom_broadcast(identity, parameters, random, codec.clone(), listener)
 }

@@ -8,18 +8,8 @@ use foca::{Config, PeriodicParams};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::timing::Timing;
 
-const fn count(number: usize) -> NonZeroUsize {
-    match NonZeroUsize::new(number) {
-        Some(number) => number,
-        None => NonZeroUsize::MIN,
-    }
-}
-
-const fn transmissions(number: u8) -> NonZeroU8 {
-    match NonZeroU8::new(number) {
-        Some(number) => number,
-        None => NonZeroU8::MIN,
-    }
+fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The dead are forgotten after this. Long, so that members which were cut off are recognised
@@ -36,16 +26,16 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
         num_indirect_probes: count(3),
         // The usual 4·log10(N) leaves stragglers at a thousand members; 20 leaves hardly any,
         // and they are found by comparing digests.
-        max_transmissions: transmissions(20),
+        max_transmissions: NonZeroU8::new(20).unwrap_or(NonZeroU8::MIN),
         suspect_to_down_after: suspicion(probe_period, members),
         remove_down_after: Some(REMOVE_DOWN_AFTER),
         max_packet_size: count(GOSSIP_SIZE_MAX),
-        // Whoever is wrongly declared down must learn of it, or it stays down for ever.
+        // A member that is wrongly declared down must learn of it, or it stays down for ever.
         notify_down_members: true,
-        // What gossip missed is found by comparing digests (see `push_pull.rs`). This is for
-        // whoever cannot ask: an announcement alone reaches a later process of a member, or one
-        // that is taken for another, and makes it ask back. Without it one of a thousand bad
-        // days ended with a node that nobody let in.
+        // What gossip missed is found by comparing digests (see `push_pull`). This is for a node
+        // that cannot ask: only an announcement reaches a later process of a member, or one that
+        // is taken for another, and makes it ask in turn. Without it one of a thousand bad days
+        // ended with a node that no other let in.
         periodic_announce: Some(PeriodicParams {
             frequency: Duration::from_secs(5),
             num_members: count(1),
@@ -64,8 +54,8 @@ pub(super) fn parameters(timing: &Timing, members: usize) -> Config {
 }
 
 /// News goes one hop further in this time: a little less than a round trip may take, 50 ms on a
-/// local network, 250 between sites. So it is with a thousand nodes in eight hops long before
-/// anybody's time to defend itself is over, and no faster than answers can come back.
+/// local network, 250 between sites. It reaches a thousand nodes in eight hops, long before the
+/// time of a suspect to defend itself is over, and no faster than answers can come back.
 fn gossip_period(timing: &Timing) -> Duration {
     timing.probe_round_trip * 5 / 8
 }

@@ -1,35 +1,34 @@
 //! Members that an operator had forgotten.
 //!
-//! The dead stay in everybody's list for a day, so that whoever was cut off is recognised when
-//! it comes back. An operator who knows better has one forgotten: it is taken out of the list
-//! here, and a **tombstone** with its exact name is gossiped to the others, which do the same.
+//! The dead stay in everybody's list for a day, so that a node that was cut off is recognised when
+//! it comes back. An operator who knows better has one forgotten: this node takes it out of its
+//! list, and gossips a **tombstone** with its exact name to the others, which do the same.
 //!
-//! Whoever missed that still names the dead one, and the gossip library would take it in again.
-//! So for as long as the dead are kept, every packet is searched for names that have a
-//! tombstone. They are taken out before the library sees them, and whoever named one is told.
+//! A node that missed that still names the dead member, and SWIM would take the member in again.
+//! So for as long as the dead are kept, every packet is searched for names that have a tombstone.
+//! They are taken out before SWIM sees them, and the sender that named one is told.
 //!
 //! A tombstone names one process and how often it has renamed itself. A new process of the node
-//! is somebody else and welcome at once. So is the same process, should it turn out to be
-//! alive: it is told that it was given up, as the library would have told it, and renames itself.
-//! Where a member is alive or suspect its tombstone waits: the member is forgotten once it is
-//! down.
+//! is another member and welcome at once. So is the same process if it turns out to be alive: it
+//! is told that it was given up, as SWIM would have told it, and renames itself. The tombstone of
+//! a member that is alive or suspect waits: the member is forgotten once it is down.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use foca::{Member, State, Timer};
+use foca::{Member, State};
 
 use super::broadcast::{Broadcast, TOMBSTONES_MAX, Tombstone};
 use super::codec;
 use super::identity::MemberIdentity;
+use super::members::Members;
 use super::parameters::REMOVE_DOWN_AFTER;
-use super::{Membership, MembershipOutput};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 
-/// Whoever names a forgotten member is told so, this often at most for each.
+/// A node that names a forgotten member is told so, this often at most for each such member.
 const TOLD_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Why a member was not forgotten. Nothing changed.
@@ -49,7 +48,7 @@ pub enum ForgetError {
     Present(NodeId),
 }
 
-/// When a tombstone may be removed, and when somebody was last told of it.
+/// When a tombstone may be removed, and when a node was last told of it.
 #[derive(Debug)]
 struct Grave {
     renewal: u32,
@@ -68,7 +67,8 @@ impl Tombstones {
         self.graves.len()
     }
 
-    fn add(&mut self, tombstone: Tombstone, now: HolderTime) {
+    /// A tombstone was set here or elsewhere.
+    pub(super) fn add(&mut self, tombstone: Tombstone, now: HolderTime) {
         self.graves.retain(|_, grave| grave.until > now);
         let Tombstone { process, renewal } = tombstone;
         if self.graves.len() >= TOMBSTONES_MAX && !self.graves.contains_key(&process) {
@@ -89,7 +89,7 @@ impl Tombstones {
         grave.is_some_and(|grave| member.renewal <= grave.renewal)
     }
 
-    /// The tombstone of `process`, if somebody may be told of it now.
+    /// The tombstone of `process`, if a node may be told of it now.
     fn telling(&mut self, process: Process, now: HolderTime) -> Option<Tombstone> {
         let grave = self.graves.get_mut(&process)?;
         let due = grave.told.is_none_or(|told| now.since(told) >= TOLD_INTERVAL);
@@ -98,117 +98,76 @@ impl Tombstones {
             Tombstone { process, renewal: grave.renewal }
         })
     }
-}
 
-impl Membership {
-    /// Makes the cluster forget a member that is down or has left.
-    ///
-    /// # Errors
-    /// As [`ForgetError`] says; nothing changed then.
-    pub fn forget(&mut self, now: HolderTime, id: NodeId) -> Result<(), ForgetError> {
-        if id == self.foca.identity().process.id {
-            return Err(ForgetError::Own(id));
-        }
-        let of_node = |member: &&Member<MemberIdentity>| member.id().process.id == id;
-        // A node that moved is there at each of its addresses.
-        let known: Vec<_> = self.foca.iter_membership_state().filter(of_node).cloned().collect();
-        if known.is_empty() {
-            return Err(ForgetError::Unknown(id));
-        }
-        if known.iter().any(|member| member.state() != State::Down) {
-            return Err(ForgetError::Present(id));
-        }
-        for member in known {
-            let MemberIdentity { process, renewal, .. } = *member.id();
-            let tombstone = Tombstone { process, renewal };
-            self.lay_to_rest(now, tombstone);
-            // Nothing is wrong with it that the library could complain of.
-            let _ = self.foca.add_broadcast(&Broadcast::Forgotten(tombstone).encode());
-        }
-        self.drain(now);
-        Ok(())
+    /// Whether this member has a tombstone and is not known to be here all the same.
+    pub(super) fn forgets(&self, member: &MemberIdentity, members: &Members) -> bool {
+        self.names(member) && !members.holds(member.process)
     }
 
-    /// A tombstone was set here or elsewhere.
-    pub(super) fn lay_to_rest(&mut self, now: HolderTime, tombstone: Tombstone) {
-        if tombstone.process == self.foca.identity().process {
-            return;
-        }
-        self.tombstones.add(tombstone, now);
-        let dead = |member: &&Member<MemberIdentity>| {
-            member.state() == State::Down && self.tombstones.names(member.id())
-        };
-        let dead: Vec<_> =
-            self.foca.iter_membership_state().filter(dead).map(|member| *member.id()).collect();
-        dead.iter().for_each(|member| self.remove(now, *member));
-    }
-
-    /// A member went down: if it has a tombstone, it is forgotten now.
-    pub(super) fn remove_if_forgotten(&mut self, now: HolderTime, member: MemberIdentity) {
-        if self.tombstones.names(&member) {
-            self.remove(now, member);
-        }
-    }
-
-    /// Takes a dead member out of the library's list and ours.
-    pub(super) fn remove(&mut self, now: HolderTime, member: MemberIdentity) {
-        let outcome = self.foca.handle_timer(Timer::RemoveDown(member), &mut self.runtime);
-        self.note(now, outcome);
-        if !self.foca.iter_membership_state().any(|known| *known.id() == member) {
-            self.view.forget(&member, &self.swim_members);
-            self.swim_members.forget(&member);
-        }
-    }
-
-    /// The packet without forgotten members; none if its sender is one. Whoever named one is
-    /// told, and so is whoever is one.
-    pub(super) fn without_forgotten<'packet>(
+    /// Takes the names of forgotten members out of a packet of `sender`.
+    pub(super) fn search<'packet>(
         &mut self,
         now: HolderTime,
+        (own, members): (&MemberIdentity, &Members),
         sender: Process,
         packet: &'packet [u8],
-    ) -> Option<Cow<'packet, [u8]>> {
-        if self.tombstones.len() == 0 || mutant::is(Mutant::ForgottenReturn) {
-            return Some(Cow::Borrowed(packet));
+    ) -> Searched<'packet> {
+        let whole = Searched { packet: Some(Cow::Borrowed(packet)), reply: None };
+        if self.graves.is_empty() || mutant::is(Mutant::ForgottenReturn) {
+            return whole;
         }
-        // What cannot be read is for the library to refuse.
-        let Some(source) = codec::source(sender, packet) else {
-            return Some(Cow::Borrowed(packet));
-        };
-        if self.is_forgotten(&source) {
-            let own = *self.foca.identity();
-            if let Ok(notice) = codec::death_notice(&own, &source)
-                && self.notices.permit(source.process.id, &notice, now)
-            {
-                self.send(&source, notice);
-            }
-            return None;
+        // What cannot be read is for SWIM to refuse.
+        let Some(source) = codec::source(sender, packet) else { return whole };
+        if self.forgets(&source, members) {
+            let notice = codec::death_notice(own, &source);
+            return Searched { packet: None, reply: Some((source, notice)) };
         }
         let mut named = None;
         let kept = codec::retain_members(packet, |member| {
-            let forgotten = self.is_forgotten(member.id());
+            let forgotten = self.forgets(member.id(), members);
             named = named.or(forgotten.then_some(member.id().process));
             !forgotten
         });
-        if let Some(tombstone) = named.and_then(|process| self.tombstones.telling(process, now)) {
-            let own = *self.foca.identity();
-            if let Ok(packet) = codec::bearing(&own, &source, &Broadcast::Forgotten(tombstone)) {
-                self.send(&source, packet);
-            }
-        }
-        Some(kept.map_or(Cow::Borrowed(packet), |(packet, _)| packet))
+        let tombstone = named.and_then(|process| self.telling(process, now));
+        let bearing = |tombstone| codec::bearing(own, &source, &Broadcast::Forgotten(tombstone));
+        let reply = tombstone.map(|tombstone| (source, bearing(tombstone)));
+        Searched { packet: Some(kept.unwrap_or(Cow::Borrowed(packet))), reply }
     }
+}
 
-    /// Whether this member has a tombstone and is not known to be here all the same.
-    pub(super) fn is_forgotten(&self, member: &MemberIdentity) -> bool {
-        let present = |known: &Member<MemberIdentity>| known.id().process == member.process;
-        self.tombstones.names(member) && !self.foca.iter_membership_state().any(present)
-    }
+/// A packet that was searched for forgotten members.
+pub(super) struct Searched<'packet> {
+    /// The packet without them; none if its sender is one.
+    pub(super) packet: Option<Cow<'packet, [u8]>>,
+    /// What the sender is told: that it is forgotten, or that a member is that it named.
+    pub(super) reply: Option<(MemberIdentity, Vec<u8>)>,
+}
 
-    fn send(&mut self, to: &MemberIdentity, packet: Vec<u8>) {
-        let (to, address) = (to.process, to.address);
-        self.outputs.push_back(MembershipOutput::Send { to, address, packet });
+/// The tombstones with which a node is forgotten; `held` is everybody that is known.
+///
+/// # Errors
+/// As [`ForgetError`] says.
+pub(super) fn tombstones_of<'a>(
+    id: NodeId,
+    own: &MemberIdentity,
+    held: impl Iterator<Item = &'a Member<MemberIdentity>>,
+) -> Result<Vec<Tombstone>, ForgetError> {
+    if id == own.process.id {
+        return Err(ForgetError::Own(id));
     }
+    // A node that moved is there at each of its addresses.
+    let known: Vec<_> = held.filter(|member| member.id().process.id == id).collect();
+    if known.is_empty() {
+        return Err(ForgetError::Unknown(id));
+    }
+    if known.iter().any(|member| member.state() != State::Down) {
+        return Err(ForgetError::Present(id));
+    }
+    let name = |member: &&Member<MemberIdentity>| {
+        let MemberIdentity { process, renewal, .. } = *member.id();
+        Tombstone { process, renewal }
+    };
+    Ok(known.iter().map(name).collect())
 }
 
 #[cfg(test)]
@@ -252,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_names_the_dead_is_told_now_and_then() {
+    fn a_node_that_names_the_dead_is_told_now_and_then() {
         let mut tombstones = Tombstones::default();
         tombstones.add(tombstone(1, 0), HolderTime(0));
         let at = |milliseconds: u64| HolderTime(milliseconds * 1_000_000);

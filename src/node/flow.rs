@@ -112,7 +112,7 @@ impl NodeCore {
                     self.index += 1;
                     if let Event::GooseChanged(Some(goose)) = &event {
                         if goose.process == self.me {
-                            self.membership.broadcast_goose(now.holder, goose);
+                            self.membership.broadcast_goose(goose);
                         }
                         self.notice_joining(now);
                     }

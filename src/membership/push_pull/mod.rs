@@ -1,11 +1,11 @@
 //! Push/pull: what gossip has missed is found by comparing digests, and fetched.
 //!
-//! News is gossiped so many times and then no more; whoever has missed it by then would never
-//! hear of it. And somebody new would have to be told of everybody by everybody's gossip. So
-//! every node asks another one at random now and then:
+//! News is gossiped so many times and then no more: a node that has missed it by then would never
+//! hear of it. A newcomer would have to be told of everybody by everybody's gossip. So every node
+//! asks another one at random now and then:
 //!
 //! ```text
-//! asker                                                      asked
+//! asker                                                      responder
 //!   │ Compare { digest of whom I hold for present } ──────────▶ │
 //!   │ ◀──────────── Page { digest of whom I do, nobody }        │   equal: again in 10 to 30 s
 //!   │ Compare { the same, and a Bloom filter of them } ───────▶ │   they differ
@@ -15,52 +15,49 @@
 //!   │ Compare …                                                 │   until nothing is left
 //! ```
 //!
-//! A filter of more members than have room in it would hide most of what is asked for. Then the
-//! members are divided into parts by their hashes, and a question is about one part, the next
-//! about the next: with one filter for all, half of five thousand nodes knew everybody after
-//! three seconds and the last one after a minute.
+//! One filter for more members than it has room for would hide most of what is asked for. So a
+//! large cluster is divided into parts by the hashes of its members, and each question is about
+//! the next part. With one filter for all, half of five thousand nodes knew everybody after three
+//! seconds, and the last one after a minute.
 //!
-//! A newcomer sends the filter at once, and keeps its pace while that brings anything. What it
-//! learns it does not gossip: it is news to nobody else. Whoever is asked and has
-//! nothing to give to one that differs asks back, for then it is probably itself that lacks
-//! something.
+//! A newcomer sends the filter at once, and keeps its pace while that brings anything. It does not
+//! gossip what it learns, which is news to nobody else. If digests differ and the responder has
+//! nothing to send, the responder is probably the one that is behind, so it asks in turn.
 //!
-//! Of the dead only those are told that the asker may hold for present, and it believes that
-//! only of those that it does: or nobody who is dead would ever be forgotten.
+//! The responder names a dead member only if the asker may hold it for present, and the asker
+//! believes that only if it does. Otherwise no dead member would ever be forgotten.
 //!
-//! Bounds: one question at a time, a page is no larger than a gossip packet, eight of them
-//! answer a question, and a node sends [`PAGES_AT_ONCE`] in [`WINDOW`]. A source that has not
-//! proven its address gets a small multiple of what it sent, like from everybody
-//! (`node/proof.rs`).
+//! Bounds: a node asks one question at a time, a page is no larger than a gossip packet, eight
+//! pages answer a question, and a node sends [`PAGES_AT_ONCE`] in [`WINDOW`]. A source that has
+//! not proven its address gets a small multiple of what it sent (`node/proof.rs`).
 
-mod exchange;
+mod filter;
+pub(super) mod message;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use foca::{Member, State};
-use serde::{Deserialize, Serialize};
 
-use super::filter::{Filter, Part};
 use super::identity::MemberIdentity;
-use super::swim_members::{self, SwimMembers};
+use super::members::{FIRST, Held, Members, hash};
+use super::timers::{Timer, Timers};
 use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
+use filter::{Filter, Part};
+use message::{Compare, Exchange, Page};
 
-/// How such a packet begins. No packet of the library does: it begins with a small number.
-const MARK: u8 = 0xff;
 /// The pause between two questions if all is well, give or take half of it.
 const PAUSE_MOST: Duration = Duration::from_secs(20);
-/// Somebody new is a newcomer for so long at most.
+/// A node is a newcomer for so long at most.
 const NEWCOMER_MAX: Duration = Duration::from_secs(10);
-/// Whoever is found to lack something asks back this often at most.
-const ASK_BACK_INTERVAL: Duration = Duration::from_secs(5);
+/// A responder that seems to lack something asks in turn this often at most.
+const ASK_IN_TURN_INTERVAL: Duration = Duration::from_secs(5);
 /// A question is answered by so many pages at most.
 const PAGES_MAX: u8 = 8;
-/// So many pages are sent in [`WINDOW`], whoever asks: about ten megabytes a second.
+/// So many pages are sent in [`WINDOW`] to all askers: about ten megabytes a second.
 const PAGES_AT_ONCE: usize = 128;
 const WINDOW: Duration = Duration::from_millis(20);
 /// A page takes this for other things than members.
@@ -68,55 +65,10 @@ const PAGE_FRAME: usize = 40;
 /// So many questions in a row go to one node.
 const ROUNDS_MAX: u32 = 32;
 
-/// What two nodes say to each other here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Exchange {
-    Compare(Compare),
-    Page(Page),
-}
-
-/// "This is what I hold; what do I lack?"
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Compare {
-    /// Where the asker is, and under which name; its process is in the envelope.
-    pub(super) address: SocketAddr,
-    pub(super) renewal: u32,
-    pub(super) eligible: bool,
-    /// To be echoed.
-    nonce: u32,
-    /// So many pages are wanted at most.
-    pages: u8,
-    digest: u64,
-    /// Empty if digests are to be compared first.
-    filter: Filter,
-}
-
-impl Compare {
-    /// Who asks.
-    pub(super) fn asker(&self, process: Process) -> MemberIdentity {
-        let Self { address, renewal, eligible, .. } = *self;
-        MemberIdentity { process, address, renewal, eligible }
-    }
-}
-
-/// Members that the asker seems to lack.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Page {
-    nonce: u32,
-    /// Of what the answering node holds.
-    digest: u64,
-    /// No other page of this answer follows.
-    last: bool,
-    /// There was more than fitted the answer.
-    more: bool,
-    pub(super) members: Vec<Member<MemberIdentity>>,
-}
-
 /// A question that was asked and not answered yet.
 #[derive(Clone, Copy, Debug)]
 struct Question {
-    to: Process,
-    address: SocketAddr,
+    partner: (Process, SocketAddr),
     nonce: u32,
     has_filter: bool,
     /// So many parts the filters are divided into.
@@ -130,21 +82,11 @@ struct Question {
     round: u32,
 }
 
-/// What to do after a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Nothing for now.
-    Wait,
-    /// Ask the same node again, with a filter.
-    Again(Process, SocketAddr),
-}
-
 /// The pace of one node's questions and answers.
 #[derive(Debug)]
 pub(super) struct PushPull {
     pause_least: Duration,
     pause: Duration,
-    next: HolderTime,
     newcomer_until: HolderTime,
     /// What the last one that was asked held was not the same.
     differs: bool,
@@ -152,6 +94,7 @@ pub(super) struct PushPull {
     question: Option<Question>,
     /// Counts the questions with a filter: each is about the next part.
     part: u32,
+    /// Since when, and how many pages were sent since then.
     window: HolderTime,
     pages: usize,
 }
@@ -162,7 +105,6 @@ impl PushPull {
         Self {
             pause_least: round_trip,
             pause: round_trip,
-            next: HolderTime::NEVER,
             newcomer_until: HolderTime(0),
             differs: true,
             last_asked: None,
@@ -174,22 +116,17 @@ impl PushPull {
     }
 
     /// The node is in touch with others now. `chance` is from 0 to 1.
-    pub(super) fn begin(&mut self, now: HolderTime, chance: f64) {
+    pub(super) fn begin(&mut self, now: HolderTime, chance: f64, timers: &mut Timers) {
         self.pause = self.pause_least;
-        self.next = now.plus(self.pause.mul_f64(chance));
+        timers.set(now.plus(self.pause.mul_f64(chance)), Timer::PushPull);
         self.newcomer_until = now.plus(NEWCOMER_MAX);
         self.question = None;
     }
 
-    /// It no longer is.
-    pub(super) fn end(&mut self) {
-        self.next = HolderTime::NEVER;
+    /// The node is not in touch with others any more.
+    pub(super) fn end(&mut self, timers: &mut Timers) {
+        timers.stop(&Timer::PushPull);
         self.question = None;
-    }
-
-    /// When somebody is to be asked.
-    pub(super) fn next_deadline(&self) -> HolderTime {
-        if mutant::is(Mutant::NoReconciliation) { HolderTime::NEVER } else { self.next }
     }
 
     /// Whether a filter is worth its bytes in the next question.
@@ -197,44 +134,39 @@ impl PushPull {
         self.differs && self.is_newcomer(now)
     }
 
-    /// Whether what this node learns is news to nobody else.
+    /// Whether what this node learns is news to no other.
     pub(super) fn is_newcomer(&self, now: HolderTime) -> bool {
         now < self.newcomer_until
     }
 
-    /// When the next question is due, if the one that comes now is not answered.
-    pub(super) fn postpone(&mut self, now: HolderTime, chance: f64) {
+    /// Sets when the next question is due, if the one that comes now is not answered.
+    pub(super) fn postpone(&mut self, now: HolderTime, chance: f64, timers: &mut Timers) {
         if let Some(unanswered) = self.question.take() {
             self.pace(now, unanswered.gained);
         }
-        self.next = now.plus(self.pause.mul_f64(0.5 + chance));
-    }
-
-    /// Slower while others hold something else: somebody may have what this node lacks.
-    fn slow_down(&mut self) {
-        let pause = if self.differs { self.pause * 3 / 2 } else { self.pause * 2 };
-        self.pause = pause.min(PAUSE_MOST);
+        timers.set(now.plus(self.pause.mul_f64(0.5 + chance)), Timer::PushPull);
     }
 
     /// A question to this node, with a filter or without.
     pub(super) fn ask(
         &mut self,
         now: HolderTime,
-        (to, address): (Process, SocketAddr),
-        (own, swim_members): (&MemberIdentity, &SwimMembers),
+        partner: (Process, SocketAddr),
+        (own, members): (&MemberIdentity, &Members),
         has_filter: bool,
         entropy: u64,
     ) -> Result<Vec<u8>, CodecError> {
         let nonce = u32::try_from(entropy >> 32).unwrap_or(0);
-        let count = swim_members.present() + 1;
+        let count = members.present() + 1;
         let parts = Part::count(count);
         let (round, gained, untried) = match self.question {
-            Some(before) if before.to == to => (before.round + 1, before.gained, before.untried),
+            Some(before) if before.partner.0 == partner.0 => {
+                (before.round + 1, before.gained, before.untried)
+            }
             _ => (0, 0, parts),
         };
         self.question = Some(Question {
-            to,
-            address,
+            partner,
             nonce,
             has_filter,
             parts,
@@ -247,17 +179,17 @@ impl PushPull {
         self.last_asked = Some(now);
         let filter = if has_filter {
             self.part = self.part.wrapping_add(1);
-            let everybody = swim_members.around(FIRST).filter(|held| held.is_present());
-            let hashes = everybody.map(|held| held.hash).chain([swim_members::hash(own)]);
+            let everybody = members.around(FIRST).filter(|held| held.is_present());
+            let hashes = everybody.map(|held| held.hash).chain([hash(own)]);
             Filter::of(hashes, Part::new(self.part, parts), count, entropy)
         } else {
             Filter::default()
         };
         let MemberIdentity { address, renewal, eligible, .. } = *own;
-        let digest = swim_members.digest(own);
-        // Whoever has not proven its address to the other yet gets a page and no more.
+        let digest = members.digest(own);
+        // An asker that has not proven its address to the other yet gets a page and no more.
         let pages = if round == 0 { 1 } else { PAGES_MAX };
-        encode(&Exchange::Compare(Compare {
+        message::encode(&Exchange::Compare(Compare {
             address,
             renewal,
             eligible,
@@ -268,18 +200,18 @@ impl PushPull {
         }))
     }
 
-    /// The pages that answer a question, in order, and whether this node should ask back.
+    /// The pages that answer a question, in order, and whether this node should ask in turn.
     pub(super) fn answer(
         &mut self,
         now: HolderTime,
         asker: &MemberIdentity,
         compare: &Compare,
-        (own, swim_members): (&MemberIdentity, &SwimMembers),
+        (own, members): (&MemberIdentity, &Members),
     ) -> (Vec<Page>, bool) {
         if now.since(self.window) >= WINDOW {
             (self.window, self.pages) = (now, 0);
         }
-        let (digest, nonce) = (swim_members.digest(own), compare.nonce);
+        let digest = members.digest(own);
         let differ = digest != compare.digest;
         let mut pages = Vec::new();
         if differ && !compare.filter.is_empty() {
@@ -288,14 +220,14 @@ impl PushPull {
                 return (pages, false);
             }
             let wanted = usize::from(compare.pages.clamp(1, PAGES_MAX));
-            pages = lacking(asker, compare, swim_members, digest, budget.min(wanted));
+            pages = lacking(asker, compare, members, digest, budget.min(wanted));
         }
         let gives = !pages.is_empty();
         if !gives {
-            pages.push(Page { nonce, digest, last: true, more: false, members: Vec::new() });
+            pages.push(Page::empty(compare.nonce, digest));
         }
         self.pages += pages.len();
-        let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_BACK_INTERVAL);
+        let recent = self.last_asked.is_some_and(|at| now.since(at) < ASK_IN_TURN_INTERVAL);
         (pages, differ && !gives && !compare.filter.is_empty() && !recent)
     }
 
@@ -303,12 +235,13 @@ impl PushPull {
     pub(super) fn accepts(&mut self, sender: Process, page: &Page) -> bool {
         let Some(question) = &mut self.question else { return false };
         question.pages += 1;
-        question.to == sender
+        question.partner.0 == sender
             && question.nonce == page.nonce
             && question.pages <= usize::from(PAGES_MAX)
     }
 
-    /// So many of a page's members were news; `digest` is this node's own by now.
+    /// So many of a page's members were news; `digest` is this node's own by now. The answer is
+    /// whom to ask again, with a filter.
     pub(super) fn conclude(
         &mut self,
         now: HolderTime,
@@ -316,23 +249,25 @@ impl PushPull {
         learnt: usize,
         (digest, present): (u64, usize),
         chance: f64,
-    ) -> Next {
-        let Some(question) = &mut self.question else { return Next::Wait };
+        timers: &mut Timers,
+    ) -> Option<(Process, SocketAddr)> {
+        let question = self.question.as_mut()?;
         question.learnt += learnt;
         question.gained += learnt;
         if !page.last {
-            return Next::Wait;
+            return None;
         }
         if question.learnt > 0 {
             question.untried = if page.more { question.parts } else { question.parts - 1 };
         }
-        let Question { to, address, has_filter, untried, gained, round, .. } = *question;
+        let Question { partner, has_filter, untried, gained, round, .. } = *question;
         let same = page.digest == digest;
         let goes_on = !has_filter || untried > 0;
         if !same && goes_on && round < ROUNDS_MAX {
             // The answer to what comes now has its time, too.
-            self.next = self.next.max(now.plus(self.pause_least));
-            return Next::Again(to, address);
+            let due = timers.deadline(&Timer::PushPull).max(now.plus(self.pause_least));
+            timers.set(due, Timer::PushPull);
+            return Some(partner);
         }
         self.question = None;
         // One that is equal may be a newcomer, too: nothing follows from one alone.
@@ -342,44 +277,41 @@ impl PushPull {
         } else {
             self.pace(now, gained);
         }
-        self.postpone(now, chance);
-        Next::Wait
+        self.postpone(now, chance, timers);
+        None
     }
 
     /// Slower, except for a newcomer whose last conversation brought so many members, if any.
     fn pace(&mut self, now: HolderTime, gained: usize) {
         if gained == 0 || !self.is_newcomer(now) {
-            self.slow_down();
+            // Less so while others hold something else: one may have what this node lacks.
+            let pause = if self.differs { self.pause * 3 / 2 } else { self.pause * 2 };
+            self.pause = pause.min(PAUSE_MOST);
         }
     }
 }
 
-/// The first of all addresses.
-const FIRST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// Pages of what the asker seems to lack, beginning anywhere: whoever asks several nodes gets
-/// something else from each.
+/// Pages of what the asker seems to lack, beginning anywhere: an asker gets something else from
+/// each responder.
 fn lacking(
     asker: &MemberIdentity,
     compare: &Compare,
-    swim_members: &SwimMembers,
+    members: &Members,
     digest: u64,
     pages_max: usize,
 ) -> Vec<Page> {
     let salt = compare.filter.salt.to_le_bytes();
-    let start = swim_members.nth_address(usize::from(u16::from_le_bytes([salt[0], salt[1]])));
-    let lacks = |held: &&swim_members::Held| {
+    let start = members.nth_address(usize::from(u16::from_le_bytes([salt[0], salt[1]])));
+    let lacks = |held: &&Held| {
         let filter = &compare.filter;
         let differs =
             if held.is_present() { filter.lacks(held.hash) } else { filter.has(held.hash) };
         differs && held.member.id() != asker
     };
-    let empty =
-        || Page { nonce: compare.nonce, digest, last: true, more: false, members: Vec::new() };
     let mut pages: Vec<Page> = Vec::new();
     let mut size = GOSSIP_SIZE_MAX;
     let mut bytes = Vec::new();
-    for held in swim_members.around(start.unwrap_or(FIRST)).filter(lacks) {
+    for held in members.around(start.unwrap_or(FIRST)).filter(lacks) {
         bytes.clear();
         // An identity and a few numbers: it cannot exceed the codec's limit.
         let _ = codec::encode_into(&held.member, &mut bytes);
@@ -389,7 +321,7 @@ fn lacking(
                 break;
             }
             pages.iter_mut().for_each(|page| page.last = false);
-            pages.push(empty());
+            pages.push(Page::empty(compare.nonce, digest));
             size = 0;
         }
         size += bytes.len();
@@ -402,43 +334,16 @@ fn lacking(
 
 /// Which of these members a node takes over: of the dead only those that it holds for present.
 pub(super) fn news(
-    members: &[Member<MemberIdentity>],
+    named: &[Member<MemberIdentity>],
     own: &MemberIdentity,
-    swim_members: &SwimMembers,
+    members: &Members,
 ) -> Vec<Member<MemberIdentity>> {
     let believed = |member: &&Member<MemberIdentity>| match member.state() {
-        State::Down => swim_members.get(member.id()).is_some_and(swim_members::Held::is_present),
-        State::Alive | State::Suspect => swim_members.is_news(member),
+        State::Down => members.get(member.id()).is_some_and(Held::is_present),
+        State::Alive | State::Suspect => members.is_news(member),
     };
-    let others = members.iter().filter(|member| member.id().address != own.address);
+    let others = named.iter().filter(|member| member.id().address != own.address);
     others.filter(believed).cloned().collect()
-}
-
-/// Whether a packet belongs here and not to the library.
-pub(super) fn is_exchange(packet: &[u8]) -> bool {
-    packet.first() == Some(&MARK)
-}
-
-pub(super) fn encode(exchange: &Exchange) -> Result<Vec<u8>, CodecError> {
-    let mut packet = vec![MARK];
-    codec::encode_into(exchange, &mut packet)?;
-    Ok(packet)
-}
-
-/// Reads such a packet.
-///
-/// # Errors
-/// [`CodecError`] if it is none.
-pub(super) fn decode(packet: &[u8]) -> Result<Exchange, CodecError> {
-    codec::decode_whole(packet.get(1..).unwrap_or_default())
-}
-
-/// What it is, for whoever watches; none if it is not sound.
-pub(super) fn kind(packet: &[u8]) -> Option<&'static str> {
-    Some(match decode(packet).ok()? {
-        Exchange::Compare(_) => "Compare",
-        Exchange::Page(_) => "Page",
-    })
 }
 
 #[cfg(test)]

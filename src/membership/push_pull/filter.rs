@@ -1,5 +1,5 @@
-//! A Bloom filter: a set in a few bits, which holds everybody who is in it, and by chance some
-//! who are not. A salt makes those others each time.
+//! A Bloom filter: a set in a few bits. It holds all of its members, and by chance some others. A
+//! salt makes those others different ones each time.
 
 use serde::{Deserialize, Serialize};
 
