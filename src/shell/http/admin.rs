@@ -7,10 +7,11 @@
 //! The token counts over loopback only. From elsewhere it came in the clear, and whoever could
 //! read along has it now; so it is refused without being looked at.
 
-use std::fmt;
 use std::net::IpAddr;
 
 use hyper::header::{AUTHORIZATION, FORWARDED, HeaderMap, ORIGIN};
+
+pub use crate::config::token::Token;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,45 +22,6 @@ pub enum Peer {
     Operator,
     /// Over the control socket, from the user of this number.
     OtherUser(u32),
-}
-
-/// The admin token: a secret, never shown.
-#[derive(Clone)]
-pub struct Token(String);
-
-/// Why a text is no admin token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an admin token is one line of 16 to 512 visible ASCII characters")]
-pub struct TokenError;
-
-impl Token {
-    /// The token `text`, without the white space around it.
-    ///
-    /// # Errors
-    /// [`TokenError`] if it is too short, too long, or cannot stand in a header.
-    pub fn new(text: &str) -> Result<Self, TokenError> {
-        let text = text.trim();
-        let sound = (16..=512).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
-        if sound { Ok(Self(text.to_owned())) } else { Err(TokenError) }
-    }
-
-    /// The secret itself, for a client's header.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// Compares in a time that depends on the lengths only.
-    fn matches(&self, given: &[u8]) -> bool {
-        let own = self.0.as_bytes();
-        let differences = own.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
-        own.len() == given.len() && differences == 0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(…)")
-    }
 }
 
 /// Why an order was not taken, and how it would be.
