@@ -1,15 +1,15 @@
 //! The command line as it is typed. The settings of a node come from their table, by way of
-//! [`super::raw_flags`]; here is what commands take besides.
+//! [`super::raw_flags`]; here is what commands take besides, and how values are parsed.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::raw_flags::names;
 use crate::config::Raw;
-use crate::config::flags::PROFILES;
+use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::client::NodeUrl;
 use crate::vocabulary::identity::NodeId;
 
@@ -258,4 +258,13 @@ pub(super) fn truth(text: &str) -> Result<bool, &'static str> {
         "false" | "no" | "off" | "0" | "n" | "f" => Ok(false),
         _ => Err("this is neither yes nor no: write true or false"),
     }
+}
+
+/// The parser of a value that has one of these names.
+pub(super) fn names(choices: &'static [Choice]) -> PossibleValuesParser {
+    let value = |(name, help): &Choice| {
+        let value = PossibleValue::new(*name);
+        if help.is_empty() { value } else { value.help(*help) }
+    };
+    PossibleValuesParser::new(choices.iter().map(value))
 }

@@ -4,12 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use super::arguments::{duration, truth};
-use crate::config::flags::{Choice, FLAGS, Flag, Take};
+use super::arguments::{duration, names, truth};
+use crate::config::flags::{FLAGS, Flag, Take};
 use crate::config::{Origin, Raw};
 use crate::vocabulary::identity::NodeId;
 
@@ -41,7 +40,7 @@ impl FromArgMatches for Raw {
 
 /// How the parser knows a setting.
 fn argument(flag: &Flag) -> Arg {
-    let mut argument = Arg::new(flag.key).help(flag.help).hide(flag.help.is_empty());
+    let mut argument = Arg::new(flag.key).help(flag.help).hide(flag.hidden);
     if !flag.positional {
         argument = argument.long(flag.key);
     }
@@ -67,15 +66,6 @@ fn argument(flag: &Flag) -> Arg {
     };
     let name = flag.key.to_uppercase().replace('-', "_");
     argument.value_name(if flag.value.is_empty() { name } else { flag.value.to_owned() })
-}
-
-/// The parser of a value that has one of these names.
-pub(super) fn names(choices: &'static [Choice]) -> PossibleValuesParser {
-    let value = |(name, help): &Choice| {
-        let value = PossibleValue::new(*name);
-        if help.is_empty() { value } else { value.help(*help) }
-    };
-    PossibleValuesParser::new(choices.iter().map(value))
 }
 
 /// Puts what was given where it goes.

@@ -23,8 +23,10 @@ pub struct Flag {
     pub value: &'static str,
     /// The environment variable; empty if there is none.
     pub environment: &'static str,
-    /// What it is for, as the help says it; empty hides it there.
+    /// What it is for, as the help says it.
     pub help: &'static str,
+    /// Whether the help leaves it out.
+    pub hidden: bool,
     /// What holds if it is not given, if that is a value of its own.
     pub default: Option<&'static str>,
     /// Whether the file may have it.
@@ -82,6 +84,7 @@ const SETTING: Flag = Flag {
     value: "",
     environment: "",
     help: "",
+    hidden: false,
     default: None,
     in_file: true,
     reload: Reload::Restart,
@@ -361,9 +364,10 @@ pub static FLAGS: &[Flag] = &[
         show: Some(|_, checked| format!("{:?}", checked.hooks.limit)),
         ..SETTING
     },
-    // Leave when standard input ends: a parent that dies takes the node along.
     Flag {
         key: "exit-with-stdin",
+        help: "Leave when standard input ends: a parent that dies takes the node along",
+        hidden: true,
         in_file: false,
         take: Take::Switch(|raw, truth| raw.exit_with_stdin = truth),
         ..SETTING

@@ -31,19 +31,16 @@ pub fn for_a_program(error: &dyn std::fmt::Display) -> String {
     said + rest
 }
 
-/// Says the value that stands behind a flag as an argument, unless it is only what the help calls
-/// it; the rest of the text.
+/// Says the value that stands behind a flag as an argument, and leaves out what only stands for
+/// one, as in the help; returns the rest of the text.
 fn argument<'text>(rest: &'text str, flag: &Flag, said: &mut String) -> &'text str {
     if let Some(value) = rest.strip_prefix('=') {
         let end = value.find(|c: char| !c.is_alphanumeric()).unwrap_or(value.len());
         *said += &format!("({})", &value[..end]);
         return &value[end..];
     }
-    let placeholder = |rest: &'text str| rest.strip_prefix(' ')?.strip_prefix(flag.value);
-    match placeholder(rest) {
-        Some(rest) if !flag.value.is_empty() => rest,
-        _ => rest,
-    }
+    let placeholder = rest.strip_prefix(' ').filter(|_| !flag.value.is_empty());
+    placeholder.and_then(|text| text.strip_prefix(flag.value)).unwrap_or(rest)
 }
 
 #[cfg(test)]

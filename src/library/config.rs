@@ -1,4 +1,5 @@
-//! What a node is started with: collected by [`Config`], judged as a whole when it starts.
+//! What a node is started with: collected by [`Config`], judged and opened as the binary's settings
+//! are, by [`crate::config`].
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -166,7 +167,8 @@ impl Config {
     }
 
     /// A node to join through: a host name or an address, with a port. Repeatable; looked up
-    /// again at every attempt.
+    /// again at every attempt. This node itself may be among them, but not be the only one, unless
+    /// [voters](Self::voters) are named.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<String>) -> Self {
         self.raw.seeds.push(seed.into());
