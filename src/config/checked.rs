@@ -13,7 +13,7 @@ use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::seal::KeyRing;
-use crate::vocabulary::setup::{SEEDS_MAX, Setup};
+use crate::vocabulary::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::timing::Timing;
 
 /// HTTP is served this far above the gossip port, unless told otherwise.
@@ -113,7 +113,7 @@ impl Checked {
             voter_addresses,
             eligible: !raw.never_goose,
             timing,
-            drain_timeout: raw.drain_timeout,
+            drain_timeout: raw.drain_timeout.unwrap_or(DRAIN_TIMEOUT),
             keys,
             entropy: environment.entropy,
             ..Setup::new(cluster, id, advertised)

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{Checked, Storage};
-use super::raw::{CLUSTER_DEFAULT, HttpAddress, LISTEN_DEFAULT, LogFormat, LogLevel, Raw, RawTag};
+use super::raw::{CLUSTER_DEFAULT, HttpAddress, LogFormat, LogLevel, Raw, RawTag};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::timing::Profile;
 
@@ -106,7 +106,7 @@ pub static FLAGS: &[Flag] = &[
         value: "ADDR:PORT",
         environment: "GAGGLE_ADDR",
         help: "Where to speak with other nodes, over UDP: an IP address and a port",
-        default: Some(LISTEN_DEFAULT),
+        default: Some("127.0.0.1:8000"),
         method: "Config::new",
         take: Take::Text(|raw, text| raw.listen = text),
         show: Some(|_, checked| checked.listen.to_string()),

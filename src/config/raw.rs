@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::vocabulary::seal::KEY_SIZE;
-use crate::vocabulary::setup::DRAIN_TIMEOUT;
 use crate::vocabulary::timing::Profile;
 
-/// Where a node listens, unless told otherwise.
-pub const LISTEN_DEFAULT: &str = "127.0.0.1:8000";
 /// The name of a cluster, unless told otherwise.
 pub const CLUSTER_DEFAULT: &str = "gaggle";
 
-/// Every setting of a node as it was given.
-#[derive(Clone, Debug)]
+/// Every setting of a node as it was given. What nobody has said is empty here; of a person's
+/// settings those that have a default in the table have that instead.
+#[derive(Clone, Debug, Default)]
 pub struct Raw {
     /// Where to speak with other nodes.
     pub listen: String,
@@ -67,59 +65,31 @@ pub struct Raw {
     /// Leave when standard input ends.
     pub exit_with_stdin: bool,
     /// How long an order waits for the work under the lease to end.
-    pub drain_timeout: Duration,
+    pub drain_timeout: Option<Duration>,
     /// Where each was found.
     pub origins: Origins,
-}
-
-impl Default for Raw {
-    /// What a person has said who has typed no more than the command.
-    fn default() -> Self {
-        Self {
-            listen: LISTEN_DEFAULT.to_owned(),
-            seeds: Vec::new(),
-            voters: None,
-            id: None,
-            advertise: None,
-            http: HttpAddress::Derived,
-            tags: Vec::new(),
-            cluster: CLUSTER_DEFAULT.to_owned(),
-            lease: None,
-            profile: Profile::default(),
-            preempt: None,
-            never_goose: false,
-            state_dir: None,
-            ephemeral: false,
-            key_file: None,
-            keys: Vec::new(),
-            config: None,
-            admin_token_file: None,
-            log_format: LogFormat::default(),
-            log_level: LogLevel::default(),
-            no_keeper: false,
-            on_goose: None,
-            on_duck: None,
-            hook_timeout: None,
-            exit_with_stdin: false,
-            drain_timeout: DRAIN_TIMEOUT,
-            origins: Origins::default(),
-        }
-    }
 }
 
 impl Raw {
     /// What a program has said that has said no more than where to listen: nothing is kept and no
     /// HTTP is served.
     pub fn of_program(listen: String) -> Self {
-        let origins = Origins { program: true, ..Origins::default() };
-        Self { listen, http: HttpAddress::None, ephemeral: true, origins, ..Self::default() }
+        Self {
+            listen,
+            cluster: CLUSTER_DEFAULT.to_owned(),
+            http: HttpAddress::None,
+            ephemeral: true,
+            origins: Origins { program: true, ..Origins::default() },
+            ..Self::default()
+        }
     }
 }
 
 /// Where HTTP is served.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HttpAddress {
     /// Beside the address to listen on, at a port that follows from its port.
+    #[default]
     Derived,
     /// Here.
     At(String),

@@ -11,7 +11,7 @@ use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::Profile;
 
 fn raw() -> Raw {
-    Raw::default()
+    Raw { listen: "127.0.0.1:8000".to_owned(), cluster: "gaggle".to_owned(), ..Raw::default() }
 }
 
 fn environment() -> Environment {

@@ -257,7 +257,7 @@ impl Config {
     /// lease.
     #[must_use]
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
-        self.raw.drain_timeout = limit;
+        self.raw.drain_timeout = Some(limit);
         self
     }
 
