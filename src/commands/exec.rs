@@ -31,7 +31,6 @@ use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::{self, Fault, SettingsError};
 use crate::shell::handle::Departure;
-use crate::shell::http::ServerThread;
 use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
 use crate::vocabulary::timing::Timing;
 use signals::Forwarded;
@@ -155,7 +154,9 @@ async fn lived(
             }
         }
     };
-    http.map(ServerThread::stop);
+    if let Some(http) = http {
+        http.stop();
+    }
     tracing::info!("the node has ended");
     if departure == Ok(Departure::WorkGoesOn) {
         return Ok(left_behind(&supervisor).into());

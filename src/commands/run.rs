@@ -25,7 +25,6 @@ use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::checked::Storage;
 use crate::config::{self, Checked, Raw};
 use crate::shell::handle::Handle;
-use crate::shell::http::ServerThread;
 use crate::shell::last_will_sender::LastWillSender;
 
 /// Runs a node to its end.
@@ -102,7 +101,9 @@ async fn lived(
         () = systemd.keep_informed(&handle) => false,
         outcome = handle.ended() => {
             // Whoever ordered the leave over HTTP still waits for the answer.
-            http.map(ServerThread::stop);
+            if let Some(http) = http {
+                http.stop();
+            }
             tracing::info!("the node has ended");
             return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
@@ -136,7 +137,9 @@ async fn lived(
             }
         }
     }
-    http.map(ServerThread::stop);
+    if let Some(http) = http {
+        http.stop();
+    }
     tracing::info!("the node has ended");
     Ok(Exit::Done)
 }
