@@ -51,12 +51,14 @@
 //! # A map
 //!
 //! ```text
-//!  commands   command line, settings            src/commands
+//!  commands   what a person types               src/commands
 //!     │
 //!     │ library  what stands at the crate's root  src/library
 //!     │  │
 //!  shell      sockets, clocks, disk, HTTP       src/shell      sim: the same core in a
 //!     │                                                        simulated world, with checkers
+//!  config     settings: given, then checked     src/config
+//!     │
 //!  node       composes the two below            src/node
 //!     │
 //!  membership │ election                        src/membership │ src/election
@@ -64,7 +66,7 @@
 //!  vocabulary time, ids, messages, records      src/vocabulary
 //! ```
 //!
-//! Imports point downward only, and the core (everything below the shell) has no socket, no
+//! Imports point downward only, and the core (everything from the node down) has no socket, no
 //! operating-system clock, no thread, no async and no randomness of its own. A test fails when
 //! that is not so (`tests/layering.rs`).
 //!
@@ -165,6 +167,7 @@
 
 #[cfg(feature = "cli")]
 pub mod commands;
+pub mod config;
 pub mod election;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
@@ -180,6 +183,7 @@ pub mod shell;
 pub mod sim;
 pub mod vocabulary;
 
+pub use config::SettingsError;
 pub use library::{
     Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState,
     Node, NodeEnded, Role, StartError, Status, Voters,

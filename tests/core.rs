@@ -12,11 +12,9 @@ use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::Event;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::message::Founding;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
-use gaggle::vocabulary::timing::{Profile, Timing};
 
 const LATENCY: u64 = 200_000;
 
@@ -72,21 +70,13 @@ impl World {
 
     fn try_start(&mut self, number: u64, voters: &[u64]) -> Result<(), StartError> {
         let setup = Setup {
-            cluster: ClusterName::new("test").unwrap(),
-            id: id(number),
-            address: address(number),
-            http: None,
-            tags: Tags::default(),
             seeds: vec![address(1).to_string()],
             voters: (!voters.is_empty())
                 .then(|| VoterSet::new(voters.iter().map(|n| id(*n)).collect()).unwrap()),
             voter_addresses: voters.iter().map(|n| (id(*n), address(*n))).collect(),
             preempt: self.preempt.get(&number).copied(),
-            eligible: true,
-            timing: Timing::of(Profile::Lan),
-            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-            keys: None,
             entropy: [u8::try_from(number + self.sequence % 200).unwrap(); 32],
+            ..Setup::new(ClusterName::new("test").unwrap(), id(number), address(number))
         };
         let disk = match self.records.get(&number).cloned() {
             _ if self.damaged.remove(&number) => Disk::Damaged(None),

@@ -22,10 +22,8 @@ use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::setup::Setup;
-use gaggle::vocabulary::timing::{Profile, Timing};
 
 /// A bad disk: each write takes this long until it is durable.
 const SLOW: u64 = 500_000_000;
@@ -170,20 +168,9 @@ fn single(store: &Sick) -> Handle {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let id = NodeId::new(1).unwrap();
     let setup = Setup {
-        cluster: ClusterName::new("disk").unwrap(),
-        id,
-        address: socket.local_addr().unwrap(),
-        http: None,
-        tags: Tags::default(),
-        seeds: Vec::new(),
         voters: Some(VoterSet::new(vec![id]).unwrap()),
-        preempt: None,
-        voter_addresses: Vec::new(),
-        eligible: true,
-        timing: Timing::of(Profile::Lan),
-        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-        keys: None,
         entropy: [1; 32],
+        ..Setup::new(ClusterName::new("disk").unwrap(), id, socket.local_addr().unwrap())
     };
     let store = Box::new(store.clone());
     start(StartOptions { setup, socket, disk: Disk::Empty, store, last_will_sender: None }).unwrap()

@@ -22,9 +22,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("election", &["vocabulary"]),
     ("node", &["membership", "election", "vocabulary"]),
     ("sim", &["node", "election", "membership", "vocabulary"]),
-    ("shell", &["node", "vocabulary"]),
-    ("library", &["shell", "node", "vocabulary"]),
-    ("commands", &["shell", "node", "vocabulary"]),
+    ("config", &["node", "vocabulary"]),
+    ("shell", &["config", "node", "vocabulary"]),
+    ("library", &["shell", "config", "node", "vocabulary"]),
+    ("commands", &["shell", "config", "node", "vocabulary"]),
 ];
 
 /// The sans-IO core: no clock, socket, thread, ambient randomness, or order that differs from

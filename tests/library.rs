@@ -319,3 +319,46 @@ async fn settings_that_make_no_sense_are_refused_before_anything_is_opened() {
     let error = refused(Config::on_socket(socket).unwrap().id(7).voters([own])).await;
     assert!(matches!(error, StartError::OwnAddressUnderAnotherId { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_node_whose_only_seed_is_itself_is_refused_instead_of_waiting_for_ever() {
+    let (socket, own) = bound();
+    let config = Config::on_socket(socket).unwrap().seed(&own);
+    let error = timeout(PATIENCE, Node::start(config)).await.unwrap().unwrap_err().to_string();
+    let expected = format!("the only seed is this node itself ({own})");
+    assert!(error.starts_with(&expected), "{error}");
+    assert!(!error.contains("--") && error.contains("Config::voters"), "{error}");
+}
+
+#[tokio::test]
+async fn settings_are_judged_before_a_port_or_a_folder_is_opened() {
+    // Whoever opens first says that this port is taken.
+    let (_taken, own) = bound();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let start =
+        |change: fn(Config) -> Config| Node::start(change(Config::new(&own)).state_dir(&state));
+    let wrong: [fn(Config) -> Config; 6] = [
+        |config| config.voters(["goose"]),
+        |config| config.voters(["1", "1"]),
+        |config| config.id(1 << 60),
+        |config| config.key([1; 32]).key([1; 32]),
+        |config| config.advertise("0.0.0.0:8000".parse().unwrap()),
+        |config| config.seed("192.0.2.1:8000"),
+    ];
+    for change in wrong {
+        let error = start(change).await.unwrap_err();
+        assert!(!matches!(error, StartError::Bind(_)), "{error}");
+        assert!(!error.to_string().contains("--"), "{error}");
+    }
+    assert!(!state.exists(), "no folder was made");
+    let error = start(|config| config).await.unwrap_err();
+    assert!(matches!(error, StartError::Bind(_)), "{error}");
+}
+
+/// A socket of the test's own, and its address.
+fn bound() -> (UdpSocket, String) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let own = socket.local_addr().unwrap().to_string();
+    (socket, own)
+}

@@ -19,11 +19,9 @@ use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::NoStore;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::Disk;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::HolderTime;
-use gaggle::vocabulary::timing::{Profile, Timing};
 use http::Client;
 
 /// Far longer than anything here should take.
@@ -34,20 +32,9 @@ fn served(last_will_sender: Option<Box<dyn LastWillSender>>) -> (Handle, ServerT
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let id = NodeId::new(1).unwrap();
     let setup = Setup {
-        cluster: ClusterName::new("pulse").unwrap(),
-        id,
-        address: socket.local_addr().unwrap(),
-        http: None,
-        tags: Tags::default(),
-        seeds: Vec::new(),
         voters: Some(VoterSet::new(vec![id]).unwrap()),
-        preempt: None,
-        voter_addresses: Vec::new(),
-        eligible: true,
-        timing: Timing::of(Profile::Lan),
-        keys: None,
-        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         entropy: [1; 32],
+        ..Setup::new(ClusterName::new("pulse").unwrap(), id, socket.local_addr().unwrap())
     };
     let store = Box::new(NoStore);
     let handle =

@@ -17,7 +17,7 @@ use gaggle::vocabulary::message::{
     Acquire, AcquireKind, Assurance, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
     Release, Standing, VoterStatus, Welcome,
 };
-use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
+use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::seal::{self, KeyRing};
 use gaggle::vocabulary::setup::Setup;
@@ -92,20 +92,12 @@ impl World {
         let mut entropy = [u8::try_from(number).unwrap(); 32];
         entropy[8..16].copy_from_slice(&self.now.to_le_bytes());
         let setup = Setup {
-            cluster: ClusterName::new("test").unwrap(),
-            id: id(number),
-            address: address(number),
-            http: None,
-            tags: Tags::default(),
             seeds: vec![address(1).to_string(), address(2).to_string()],
             voters: Some(VoterSet::new(VOTERS.map(id).to_vec()).unwrap()),
             voter_addresses: VOTERS.iter().map(|n| (id(*n), address(*n))).collect(),
-            preempt: None,
-            eligible: true,
-            timing: Timing::of(Profile::Lan),
-            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
             keys: keys.cloned(),
             entropy,
+            ..Setup::new(ClusterName::new("test").unwrap(), id(number), address(number))
         };
         let disk = self.records.get(&number).cloned().map_or(Disk::Empty, Disk::Sound);
         let node = NodeCore::new(setup, disk, self.now()).unwrap();

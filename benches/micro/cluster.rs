@@ -8,12 +8,10 @@ use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::datagram;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::Disk;
 use gaggle::vocabulary::seal::{self, KEY_SIZE, KeyRing};
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
-use gaggle::vocabulary::timing::{Profile, Timing};
 
 /// The key of those that seal.
 pub(crate) const SECRET: [u8; KEY_SIZE] = [5; KEY_SIZE];
@@ -35,20 +33,12 @@ fn address(number: u64) -> SocketAddr {
 pub(crate) fn setup(number: u64, sealed: bool) -> Setup {
     let all = || (1..=NODES).map(id);
     Setup {
-        cluster: ClusterName::new("micro").expect("a name"),
-        id: id(number),
-        address: address(number),
-        http: None,
-        tags: Tags::default(),
         seeds: vec![address(1).to_string()],
         voters: Some(VoterSet::new(all().collect()).expect("a set")),
         voter_addresses: (1..=NODES).map(|number| (id(number), address(number))).collect(),
-        preempt: None,
-        eligible: true,
-        timing: Timing::of(Profile::Lan),
-        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         keys: sealed.then(|| KeyRing::new(vec![SECRET]).expect("one key")),
         entropy: [u8::try_from(number).unwrap_or(0); 32],
+        ..Setup::new(ClusterName::new("micro").expect("a name"), id(number), address(number))
     }
 }
 

@@ -8,10 +8,8 @@ use gaggle::sim::trace::TraceDepth;
 use gaggle::sim::world::World;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::HolderTime;
-use gaggle::vocabulary::timing::{Profile, Timing};
 
 pub(crate) const MILLI: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MILLI;
@@ -38,20 +36,13 @@ impl Cluster {
         let set = VoterSet::new((0..voters).map(id).collect()).expect("a voter set");
         let seeds = vec![Network::address(0, 0).to_string()];
         let setup = |index: usize| Setup {
-            cluster: ClusterName::new("scale").expect("a name"),
-            id: id(index),
-            address: Network::address(index, 0),
-            http: None,
-            tags: Tags::default(),
             seeds: seeds.clone(),
             voters: (index < voters).then(|| set.clone()),
-            preempt: None,
-            voter_addresses: Vec::new(),
-            eligible: true,
-            timing: Timing::of(Profile::Lan),
-            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-            keys: None,
-            entropy: [0; 32],
+            ..Setup::new(
+                ClusterName::new("scale").expect("a name"),
+                id(index),
+                Network::address(index, 0),
+            )
         };
         let setups = (0..nodes).map(setup).collect();
         let world = World::new(seed, setups, Weather::fair(LINK), TraceDepth::Digest);

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::setup::Setup;
-use gaggle::vocabulary::timing::{Profile, Timing};
 
 use super::links::{Links, NODES, Traffic, VOTERS};
 
@@ -46,11 +44,6 @@ pub(crate) fn setup(
     let address_of = |node: usize| addresses[node - 1];
     let seeds = (1..=NODES).filter(|seed| *seed != node).take(VOTERS);
     Ok(Setup {
-        cluster: ClusterName::new("chaos")?,
-        id: id(node)?,
-        address: address_of(node),
-        http: None,
-        tags: Tags::default(),
         seeds: seeds.map(|seed| address_of(seed).to_string()).collect(),
         voter_addresses: if node <= VOTERS {
             voters.iter().zip(1..).map(|(id, voter)| (*id, address_of(voter))).collect()
@@ -59,11 +52,7 @@ pub(crate) fn setup(
         },
         // The others learn from a seed who votes.
         voters: if node <= VOTERS { Some(VoterSet::new(voters)?) } else { None },
-        preempt: None,
-        eligible: true,
-        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-        keys: None,
-        timing: Timing::of(Profile::Lan),
         entropy,
+        ..Setup::new(ClusterName::new("chaos")?, id(node)?, address_of(node))
     })
 }

@@ -1,15 +1,17 @@
-//! The command line as it is typed: raw flags, with their environment variables. What they
-//! mean together is judged in [`super::settings`].
+//! The command line as it is typed. The settings of a node come from their table, by way of
+//! [`super::raw_flags`]; here is what commands take besides, and how values are parsed.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Raw;
+use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::client::NodeUrl;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::timing::Profile;
 
 /// The version with the commit that it is built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
@@ -32,7 +34,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start a node
-    Run(Box<RunArguments>),
+    Run(Box<Raw>),
     /// Start a node that runs a command while, and only while, it is the Goose
     Exec(Box<ExecArguments>),
     /// Show what `run` would start with, where each value is from, and what it is worth
@@ -69,8 +71,8 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// What `run` and `check` are told of the node.
-    pub(super) fn run_arguments_mut(&mut self) -> Option<&mut RunArguments> {
+    /// What `run`, `exec` and `check` are told of the node.
+    pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
         match self {
             Self::Run(arguments) => Some(arguments),
             Self::Check(arguments) => Some(&mut arguments.run),
@@ -84,7 +86,7 @@ impl Command {
 #[command(after_help = EXEC_HELP)]
 pub(super) struct ExecArguments {
     #[command(flatten)]
-    pub(super) run: RunArguments,
+    pub(super) run: Raw,
     /// How long the command has between SIGTERM and SIGKILL when the lease is not renewed. It must
     /// fit into the lease [default: half of what fits]
     #[arg(long, value_name = "DURATION", env = "GAGGLE_STOP_TIMEOUT", value_parser = duration)]
@@ -118,7 +120,7 @@ pub(super) enum OnExit {
 #[derive(Debug, Args)]
 pub(super) struct CheckArguments {
     #[command(flatten)]
-    pub(super) run: RunArguments,
+    pub(super) run: Raw,
     /// How to show it
     #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
     pub(super) output: OutputFormat,
@@ -131,132 +133,6 @@ pub(super) struct KeygenArguments {
     pub(super) output: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Args)]
-pub(super) struct RunArguments {
-    /// Where to speak with other nodes, over UDP: an IP address and a port
-    #[arg(value_name = "ADDR:PORT", env = "GAGGLE_ADDR", default_value = "127.0.0.1:8000")]
-    pub(super) listen: String,
-    /// A node to join through; repeatable. Host names are looked up again at every attempt
-    #[arg(long = "seed", value_name = "HOST:PORT", env = "GAGGLE_SEED", value_delimiter = ',')]
-    pub(super) seeds: Vec<String>,
-    /// The voters to found a cluster with: ids, addresses, or ID=ADDR:PORT. Addresses also
-    /// serve as seeds. Not needed with a seed of a founded cluster
-    #[arg(long, value_name = "A,B,C", env = "GAGGLE_VOTERS")]
-    pub(super) voters: Option<String>,
-    /// This node's id; the highest wins elections [default: made from the address]
-    #[arg(long, value_name = "N", env = "GAGGLE_ID")]
-    pub(super) id: Option<NodeId>,
-    /// The address under which others reach this node [default: ADDR:PORT]
-    #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_ADVERTISE")]
-    pub(super) advertise: Option<String>,
-    /// Where to serve HTTP [default: ADDR with PORT + 1000]
-    #[arg(long, value_name = "ADDR:PORT", env = "GAGGLE_HTTP")]
-    pub(super) http: Option<String>,
-    /// Something to be known of this node, shown with its member; repeatable, up to 8 times
-    #[arg(long = "tag", value_name = "KEY=VALUE", env = "GAGGLE_TAG", value_delimiter = ',')]
-    pub(super) tags: Vec<String>,
-    /// The cluster's name
-    #[arg(long, value_name = "NAME", env = "GAGGLE_CLUSTER", default_value = "gaggle")]
-    pub(super) cluster: String,
-    /// How long a lease lasts, from 150ms to 10s [default: as the profile says, lan 600ms]
-    #[arg(long, value_name = "DURATION", env = "GAGGLE_LEASE", value_parser = duration)]
-    pub(super) lease: Option<Duration>,
-    /// Timings for a kind of network
-    #[arg(long, env = "GAGGLE_PROFILE", default_value = "lan")]
-    pub(super) profile: ProfileName,
-    /// Hand the lease to a higher node once it has been there for 5 s. Settled when the cluster is
-    /// founded, for all nodes alike [default: the Goose stays until it goes]
-    #[arg(long, value_name = "BOOL", env = "GAGGLE_PREEMPT", num_args = 0..=1,
-          default_missing_value = "true", require_equals = true,
-          value_parser = truth)]
-    pub(super) preempt: Option<bool>,
-    /// Vote and gossip, but never become Goose
-    #[arg(long, env = "GAGGLE_NEVER_GOOSE", value_parser = truth)]
-    pub(super) never_goose: bool,
-    /// Where to keep what must survive a restart
-    /// [default: gaggle/CLUSTER/ID under the user's state directory]
-    #[arg(long, value_name = "DIR", env = "GAGGLE_STATE_DIR")]
-    pub(super) state_dir: Option<PathBuf>,
-    /// Keep nothing: every start waits as if the disk had been lost
-    #[arg(long, env = "GAGGLE_EPHEMERAL", value_parser = truth)]
-    pub(super) ephemeral: bool,
-    /// A file with the keys that seal what nodes say to each other, as `gaggle keygen` makes
-    /// them: the first seals, all open
-    #[arg(long, value_name = "FILE", env = "GAGGLE_KEY_FILE")]
-    pub(super) key_file: Option<PathBuf>,
-    /// A TOML file with settings: keys are named like these flags, and ADDR:PORT is `listen`.
-    /// Flags and the environment are stronger
-    #[arg(long, value_name = "FILE", env = "GAGGLE_CONFIG")]
-    pub(super) config: Option<PathBuf>,
-    /// A file with the token that lets whoever holds it give orders over TCP, from loopback. On
-    /// the machine itself the node's user and root need none
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
-    pub(super) admin_token_file: Option<PathBuf>,
-    /// How the log is written
-    #[arg(long, env = "GAGGLE_LOG_FORMAT", default_value = "text")]
-    pub(super) log_format: LogFormat,
-    /// How much is logged
-    #[arg(long, env = "GAGGLE_LOG_LEVEL", default_value = "info")]
-    pub(super) log_level: LogLevel,
-    /// Start no keeper: a node that is killed then costs the others a lease
-    #[arg(long, env = "GAGGLE_NO_KEEPER", value_parser = truth)]
-    pub(super) no_keeper: bool,
-    /// What to run when this node has become Goose: a program and its arguments, separated by
-    /// spaces. No shell reads it
-    #[arg(long, value_name = "CMD", env = "GAGGLE_ON_GOOSE")]
-    pub(super) on_goose: Option<String>,
-    /// What to run before this node is Goose no more
-    #[arg(long, value_name = "CMD", env = "GAGGLE_ON_DUCK")]
-    pub(super) on_duck: Option<String>,
-    /// How long a hook may run, up to 20s; a hand-over waits for it [default: 5s]
-    #[arg(long, value_name = "DURATION", env = "GAGGLE_HOOK_TIMEOUT", value_parser = duration)]
-    pub(super) hook_timeout: Option<Duration>,
-    /// Leave when standard input ends: a parent that dies takes the node along
-    #[arg(long, hide = true)]
-    pub(super) exit_with_stdin: bool,
-}
-
-/// A [`Profile`] by name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum ProfileName {
-    /// One building
-    #[default]
-    Lan,
-    /// One quiet rack
-    Fast,
-    /// Between sites
-    Wan,
-}
-
-impl From<ProfileName> for Profile {
-    fn from(name: ProfileName) -> Self {
-        match name {
-            ProfileName::Lan => Self::Lan,
-            ProfileName::Fast => Self::Fast,
-            ProfileName::Wan => Self::Wan,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Lines for people
-    #[default]
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(super) enum LogLevel {
-    Error,
-    Warn,
-    #[default]
-    Info,
-    Debug,
-    Trace,
-}
-
 #[derive(Debug, Args)]
 pub(super) struct DevArguments {
     /// How many nodes
@@ -267,8 +143,8 @@ pub(super) struct DevArguments {
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=15))]
     pub(super) voters: Option<u16>,
     /// Timings for a kind of network
-    #[arg(long, default_value = "lan")]
-    pub(super) profile: ProfileName,
+    #[arg(long, default_value = "lan", value_parser = names(PROFILES))]
+    pub(super) profile: String,
 }
 
 /// Whom to ask, and how to show the answer.
@@ -370,16 +246,25 @@ pub(super) struct LeaveArguments {
 }
 
 /// A duration as people write it.
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text)
         .map_err(|_| "this is no span of time: write it like 600ms, 3s or 1m30s")
 }
 
 /// Yes or no as people write it, and nothing else: a mistyped "false" must not mean yes.
-fn truth(text: &str) -> Result<bool, &'static str> {
+pub(super) fn truth(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" | "y" | "t" => Ok(true),
         "false" | "no" | "off" | "0" | "n" | "f" => Ok(false),
         _ => Err("this is neither yes nor no: write true or false"),
     }
+}
+
+/// The parser of a value that has one of these names.
+pub(super) fn names(choices: &'static [Choice]) -> PossibleValuesParser {
+    let value = |(name, help): &Choice| {
+        let value = PossibleValue::new(*name);
+        if help.is_empty() { value } else { value.help(*help) }
+    };
+    PossibleValuesParser::new(choices.iter().map(value))
 }

@@ -14,9 +14,10 @@ use super::arguments::{
     StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
-use super::settings::{SettingsError, read_token};
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
+use crate::config::Fault;
+use crate::config::token::Token;
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::history::{HistoryView, TermView};
@@ -43,7 +44,7 @@ pub(super) fn status(arguments: &StatusArguments) -> Result<Exit, CommandError> 
 /// `gaggle members`
 pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError> {
     let wanted = Tags::parse(arguments.tags.iter().map(String::as_str));
-    let wanted = wanted.map_err(SettingsError::from)?;
+    let wanted = wanted.map_err(Fault::from)?;
     let node = Conversation::begin(&arguments.ask)?;
     let mut answer = node.ask(paths::MEMBERS)?;
     if wanted.iter().next().is_some() {
@@ -199,7 +200,7 @@ fn order<T: DeserializeOwned>(
     body: String,
     table: impl FnOnce(T) -> String,
 ) -> Result<Exit, CommandError> {
-    let token = token_file.map(read_token).transpose()?;
+    let token = token_file.map(Token::read).transpose().map_err(Fault::from)?;
     let runtime = runtime()?;
     let (node, token) = runtime.block_on(node_to_order(arguments, token.as_ref()))?;
     let (output, timeout) = (arguments.output, arguments.timeout);

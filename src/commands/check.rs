@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::arguments::{CheckArguments, OutputFormat, RunArguments};
-use super::settings::{Environment, RunSettings, Storage};
-use super::sources::{Origin, Origins};
-use super::{CommandError, Exit, one_line, print};
+use super::arguments::{CheckArguments, OutputFormat};
+use super::{CommandError, Exit, environment, one_line, print};
+use crate::config::flags::{FLAGS, Flag};
+use crate::config::{self, Checked, Origin, Raw};
 use crate::vocabulary::endurance::Surroundings;
 use crate::vocabulary::time::milliseconds;
 use crate::vocabulary::timing::counted;
@@ -25,82 +25,49 @@ pub(super) struct Setting {
     pub(super) origin: Origin,
 }
 
+/// What a reader looks for first; the rest follows in the order of the help.
+const SHOWN_FIRST: [&str; 9] =
+    ["cluster", "id", "listen", "advertise", "http", "seed", "voters", "tag", "profile"];
+/// Where much of what is above was found.
+const SHOWN_LAST: &str = "config";
+
 /// Shows the effective settings, or why they are refused.
-pub(super) fn check(arguments: &CheckArguments, origins: &Origins) -> Result<Exit, CommandError> {
-    let settings = RunSettings::check(&arguments.run, &Environment::of_process([0; 32]))
-        .map_err(|error| CommandError::settings(error, origins))?;
-    let shown = effective(&arguments.run, &settings, origins);
-    for warning in &settings.warnings {
+pub(super) fn check(arguments: &CheckArguments) -> Result<Exit, CommandError> {
+    let raw = &arguments.run;
+    let checked = config::check(raw, &environment([0; 32]))?;
+    let shown = effective(raw, &checked);
+    for warning in &checked.warnings {
         // What is printed below does not depend on whether anybody reads this.
         let _ = writeln!(std::io::stderr(), "warning: {}", one_line(warning));
     }
     let text = match arguments.output {
-        OutputFormat::Table => table(&arguments.run, &settings, &shown),
-        OutputFormat::Json => format!("{:#}\n", json(&arguments.run, &settings, &shown)),
+        OutputFormat::Table => table(raw, &checked, &shown),
+        OutputFormat::Json => format!("{:#}\n", json(raw, &checked, &shown)),
     };
     print(&text)?;
     Ok(Exit::Done)
 }
 
 /// Every setting, as it takes effect.
-pub(super) fn effective(
-    raw: &RunArguments,
-    settings: &RunSettings,
-    origins: &Origins,
-) -> Vec<Setting> {
-    let setup = &settings.setup;
-    let none = || "none".to_owned();
-    let list = |items: Vec<String>| if items.is_empty() { none() } else { items.join(", ") };
-    let path = |path: &Option<std::path::PathBuf>| {
-        path.as_ref().map_or_else(none, |path| path.display().to_string())
+pub(super) fn effective(raw: &Raw, checked: &Checked) -> Vec<Setting> {
+    let place = |flag: &&Flag| {
+        let first = SHOWN_FIRST.iter().position(|key| *key == flag.key);
+        (flag.key == SHOWN_LAST, first.unwrap_or(SHOWN_FIRST.len()))
     };
-    let voters = setup.voters.as_ref();
-    let voters = voters.map(|set| set.ids().iter().map(ToString::to_string).collect());
-    let state = match &settings.storage {
-        Storage::Folder(folder) => folder.display().to_string(),
-        Storage::Ephemeral => none(),
-    };
-    let keys = setup.keys.as_ref().map_or_else(none, |keys| {
-        format!("{} (keys {})", path(&raw.key_file), keys.hints().join(", "))
-    });
-    // Without a word the record or the cluster decides; a cluster founded now goes without.
-    let founds = setup.voters.is_some() || setup.seeds.is_empty();
-    let said = if founds { "false" } else { "as the cluster" }.to_owned();
-    let all = [
-        ("cluster", setup.cluster.to_string()),
-        ("id", setup.id.to_string()),
-        ("listen", settings.listen.to_string()),
-        ("advertise", setup.address.to_string()),
-        ("http", settings.http.to_string()),
-        ("seed", list(setup.seeds.clone())),
-        ("voters", list(voters.unwrap_or_default())),
-        ("tag", list(setup.tags.iter().map(|(key, value)| format!("{key}={value}")).collect())),
-        ("profile", format!("{:?}", raw.profile).to_lowercase()),
-        ("lease", format!("{:?}", setup.timing.lease)),
-        ("preempt", setup.preempt.map_or_else(|| said, |said| said.to_string())),
-        ("never-goose", (!setup.eligible).to_string()),
-        ("state-dir", state),
-        ("ephemeral", (settings.storage == Storage::Ephemeral).to_string()),
-        ("key-file", keys),
-        ("admin-token-file", path(&raw.admin_token_file)),
-        ("log-format", format!("{:?}", raw.log_format).to_lowercase()),
-        ("log-level", format!("{:?}", raw.log_level).to_lowercase()),
-        ("no-keeper", raw.no_keeper.to_string()),
-        ("on-goose", raw.on_goose.clone().unwrap_or_else(none)),
-        ("on-duck", raw.on_duck.clone().unwrap_or_else(none)),
-        ("hook-timeout", format!("{:?}", settings.hooks.limit)),
-        ("config", path(&raw.config)),
-    ];
-    // What a file says must not move somebody's cursor.
-    let setting = |(name, value): (_, String)| {
+    let mut flags: Vec<&Flag> = FLAGS.iter().collect();
+    flags.sort_by_key(place);
+    let setting = |flag: &Flag| {
         // The voters' addresses serve as seeds.
-        let source = if name == "seed" && raw.seeds.is_empty() { "voters" } else { name };
-        Setting { name, value: one_line(&value), origin: origins.of(source) }
+        let voters = flag.key == "seed" && raw.seeds.is_empty();
+        let origin = raw.origins.of(if voters { "voters" } else { flag.key });
+        // What a file says must not move somebody's cursor.
+        let value = one_line(&flag.show?(raw, checked));
+        Some(Setting { name: flag.key, value, origin })
     };
-    all.into_iter().map(setting).collect()
+    flags.into_iter().filter_map(setting).collect()
 }
 
-fn table(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> String {
+fn table(raw: &Raw, checked: &Checked, shown: &[Setting]) -> String {
     let width = |cell: fn(&Setting) -> usize| shown.iter().map(cell).max().unwrap_or(0);
     let (name, value) = (width(|it| it.name.len()), width(|it| it.value.chars().count()));
     let mut text = String::new();
@@ -108,8 +75,8 @@ fn table(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Strin
         let Setting { name: key, value: cell, origin } = setting;
         text += &format!("{key:name$}  {cell:value$}  {origin}\n");
     }
-    let surroundings = Surroundings::of(raw.profile.into());
-    let timing = &settings.setup.timing;
+    let surroundings = Surroundings::of(raw.profile);
+    let timing = &checked.setup.timing;
     let bound = ceiling(timing.fail_over_bound(surroundings));
     let (round_trip, sync) = (surroundings.round_trip, surroundings.sync);
     text += &format!(
@@ -143,9 +110,9 @@ fn ceiling(span: Duration) -> Duration {
     floor(span + Duration::from_nanos(999_999))
 }
 
-fn json(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Value {
-    let surroundings = Surroundings::of(raw.profile.into());
-    let timing = &settings.setup.timing;
+fn json(raw: &Raw, checked: &Checked, shown: &[Setting]) -> Value {
+    let surroundings = Surroundings::of(raw.profile);
+    let timing = &checked.setup.timing;
     let endurance = timing.endurance(surroundings);
     let milliseconds = |span: Duration| span.as_secs_f64() * 1000.0;
     let entries = shown.iter().map(|setting| {
@@ -163,6 +130,6 @@ fn json(raw: &RunArguments, settings: &RunSettings, shown: &[Setting]) -> Value 
             "round_trip_ms": milliseconds(surroundings.round_trip),
             "sync_ms": milliseconds(surroundings.sync),
         },
-        "warnings": settings.warnings,
+        "warnings": checked.warnings,
     })
 }

@@ -27,10 +27,9 @@ use super::launch::{Launched, launch};
 use super::log::{self, Log};
 use super::reload::Running;
 use super::run::{Signals, greeting};
-use super::settings::{Environment, RunSettings, SettingsError};
-use super::sources::Origins;
 use super::systemd::Systemd;
-use super::{CommandError, Exit, entropy, one_line, runtime};
+use super::{CommandError, Exit, entropy, environment, one_line, runtime};
+use crate::config::{self, Fault, SettingsError};
 use crate::shell::handle::Departure;
 use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
 use crate::vocabulary::timing::Timing;
@@ -41,16 +40,15 @@ use supervisor::{OWN_FAULT, Supervisor};
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a node and its command to their end.
-pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitCode, CommandError> {
-    let log = Log::start(arguments.run.log_format, arguments.run.log_level)
-        .map_err(CommandError::Process)?;
-    let environment = Environment::of_process(entropy()?);
-    let refused = |error| CommandError::settings(error, origins);
-    let mut settings = RunSettings::check(&arguments.run, &environment).map_err(refused)?;
-    settings.setup.drain_timeout = arguments.drain_timeout.saturating_add(KILL_PATIENCE);
-    let stop_timeout = stop_timeout(arguments, &settings.setup.timing).map_err(refused)?;
-    let running = Running::new(log, &arguments.run, &settings, origins);
-    for warning in &settings.warnings {
+pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> {
+    let raw = &arguments.run;
+    let log = Log::start(raw.log_format, raw.log_level).map_err(CommandError::Process)?;
+    let mut checked = config::check(raw, &environment(entropy()?))?;
+    checked.setup.drain_timeout = arguments.drain_timeout.saturating_add(KILL_PATIENCE);
+    let stop_timeout = stop_timeout(arguments, &checked.setup.timing)
+        .map_err(|fault| SettingsError::new(fault, &raw.origins))?;
+    let running = Running::new(log, raw, &checked);
+    for warning in &checked.warnings {
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
@@ -61,9 +59,9 @@ pub(super) fn exec(arguments: &ExecArguments, origins: &Origins) -> Result<ExitC
         let mut signals = Signals::new().map_err(CommandError::Process)?;
         let forwarded = Forwarded::new(arguments.forward_hup).map_err(CommandError::Process)?;
         let reports = keeper.reports().map_err(CommandError::Process)?;
-        let greeting = greeting(&settings);
+        let greeting = greeting(&checked);
         let launched = tokio::select! {
-            launched = launch(settings, Some(Box::new(last_will_sender))) => launched?,
+            launched = launch(checked, Some(Box::new(last_will_sender))) => launched?,
             (cause, _) = signals.next() => {
                 tracing::info!("{cause} before the node has started: ending");
                 return Ok(Exit::Done.into());
@@ -95,14 +93,14 @@ pub(super) fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
 }
 
 /// The stop timeout that was asked for, or half of what fits.
-fn stop_timeout(arguments: &ExecArguments, timing: &Timing) -> Result<Duration, SettingsError> {
+fn stop_timeout(arguments: &ExecArguments, timing: &Timing) -> Result<Duration, Fault> {
     if arguments.run.no_keeper {
-        return Err(SettingsError::ExecWithoutKeeper);
+        return Err(Fault::ExecWithoutKeeper);
     }
     let max = keeper::stop_timeout_max(timing);
     let lease = timing.lease;
     match arguments.stop_timeout {
-        Some(asked) if asked > max => Err(SettingsError::StopTimeout { asked, max, lease }),
+        Some(asked) if asked > max => Err(Fault::StopTimeout { asked, max, lease }),
         Some(asked) => Ok(asked),
         None => Ok(max / 2),
     }
@@ -156,7 +154,9 @@ async fn lived(
             }
         }
     };
-    http.stop();
+    if let Some(http) = http {
+        http.stop();
+    }
     tracing::info!("the node has ended");
     if departure == Ok(Departure::WorkGoesOn) {
         return Ok(left_behind(&supervisor).into());

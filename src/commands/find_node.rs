@@ -19,10 +19,10 @@ use tokio::task::JoinSet;
 use super::arguments::AskArguments;
 use super::table;
 use super::{CommandError, complain};
+use crate::config::token::Token;
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::paths;
-use crate::shell::http::api::token::Token;
 use crate::shell::http::api::views::StatusView;
 use crate::shell::http::client::{ClientError, NodeUrl, PORT_DEFAULT, Question, ask};
 

@@ -1,10 +1,9 @@
-//! Key files: one key per line, base64 or hexadecimal, `#` before a comment. The first key
-//! seals, all open.
+//! `gaggle keygen`: a new key for a key file, as [`crate::config::key_file`] reads it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,73 +11,9 @@ use zeroize::Zeroizing;
 
 use super::arguments::KeygenArguments;
 use super::{CommandError, Exit, entropy, print};
-use crate::vocabulary::seal::{KEY_SIZE, KeyRing, KeyRingError};
+use crate::config::key_file::KeyFileError;
 
-/// A key file that is longer is something else.
-const FILE_SIZE_MAX: u64 = 16 * 1024;
-
-/// Why there are no keys. Key material is never part of the message.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum KeyFileError {
-    #[error("the key file {} cannot be read: {source}: make one with `gaggle keygen --output {}`", file.display(), file.display())]
-    Read { file: PathBuf, source: std::io::Error },
-    #[error("the key file {} is no key file: it is longer than {FILE_SIZE_MAX} bytes: name one that `gaggle keygen` made", file.display())]
-    TooLong { file: PathBuf },
-    #[error(
-        "the key file {}, line {line}: this is no key: write {KEY_SIZE} bytes in base64 or \
-         hexadecimal, as `gaggle keygen` does",
-        file.display()
-    )]
-    Line { file: PathBuf, line: usize },
-    #[error("the key file {}: {reason}", file.display())]
-    Ring { file: PathBuf, reason: KeyRingError },
-    #[error("cannot write the key to {}: {source}: name a file that does not exist yet", file.display())]
-    Write { file: PathBuf, source: std::io::Error },
-}
-
-/// The keys in `file`, and a warning if others on this machine can read it.
-pub(super) fn read_keys(file: &Path) -> Result<(KeyRing, Option<String>), KeyFileError> {
-    let failure = |source| KeyFileError::Read { file: file.to_owned(), source };
-    let opened = File::open(file).map_err(failure)?;
-    let mode = opened.metadata().map_err(failure)?.permissions().mode() & 0o777;
-    let mut text = Zeroizing::new(String::new());
-    opened.take(FILE_SIZE_MAX + 1).read_to_string(&mut text).map_err(failure)?;
-    if text.len() as u64 > FILE_SIZE_MAX {
-        return Err(KeyFileError::TooLong { file: file.to_owned() });
-    }
-    let warning = (mode & 0o177 != 0).then(|| {
-        let file = file.display();
-        format!("the key file {file} is open to others (mode {mode:04o}): chmod 600 {file}")
-    });
-    Ok((parse(file, &text)?, warning))
-}
-
-fn parse(file: &Path, text: &str) -> Result<KeyRing, KeyFileError> {
-    let mut keys = Zeroizing::new(Vec::new());
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if !line.is_empty() {
-            let malformed = || KeyFileError::Line { file: file.to_owned(), line: number + 1 };
-            keys.push(key(line).ok_or_else(malformed)?);
-        }
-    }
-    let ring = KeyRing::new(std::mem::take(&mut *keys));
-    ring.map_err(|reason| KeyFileError::Ring { file: file.to_owned(), reason })
-}
-
-/// 64 hexadecimal digits, or base64: no text is both, for 32 bytes are 44 digits of that.
-fn key(text: &str) -> Option<[u8; KEY_SIZE]> {
-    let bytes = if text.len() == 2 * KEY_SIZE {
-        let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
-        let digits = text.bytes().all(|digit| digit.is_ascii_hexdigit());
-        (0..text.len()).step_by(2).map(pair).collect::<Option<Vec<u8>>>().filter(|_| digits)?
-    } else {
-        STANDARD.decode(text).ok()?
-    };
-    Zeroizing::new(bytes).as_slice().try_into().ok()
-}
-
-/// `gaggle keygen`: a new key, printed, or written to a file that only its owner reads.
+/// Makes a new key: printed, or written to a file that only its owner reads.
 pub(super) fn keygen(arguments: &KeygenArguments) -> Result<Exit, CommandError> {
     let secret = Zeroizing::new(entropy()?);
     let line = Zeroizing::new(STANDARD.encode(*secret) + "\n");
@@ -99,32 +34,10 @@ fn write_new(file: &Path, text: &str) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
-
-    fn parsed(text: &str) -> Result<KeyRing, String> {
-        parse(Path::new("keys"), text).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn keys_are_read_in_both_spellings_among_comments() {
-        let secret = [0xa5; KEY_SIZE];
-        let hexadecimal = "A5a5".repeat(16);
-        let expected = KeyRing::new(vec![secret, [1; KEY_SIZE]]).unwrap();
-        let text = format!("# ours\n\n {hexadecimal} # new\n{}\n", STANDARD.encode([1; KEY_SIZE]));
-        assert_eq!(parsed(&text), Ok(expected));
-    }
-
-    #[test]
-    fn what_is_no_key_is_refused_by_its_line_and_never_shown() {
-        let good = STANDARD.encode([1; KEY_SIZE]);
-        for wrong in ["secret", &good[..40], &"+1".repeat(32), &"ä".repeat(32)] {
-            let text = parsed(&format!("{good}\n{wrong}\n")).unwrap_err();
-            assert!(text.starts_with("the key file keys, line 2: this is no key"), "{text}");
-            assert!(!text.contains(wrong), "{text}");
-        }
-        assert!(parsed("# none\n").unwrap_err().contains("there is no key"));
-        assert!(parsed(&format!("{good}\n{good}")).unwrap_err().contains("key 2 is there already"));
-    }
+    use crate::config::key_file;
 
     #[test]
     fn a_new_key_is_its_owners_alone_and_overwrites_nothing() {
@@ -132,13 +45,13 @@ mod tests {
         let file = folder.path().join("key");
         let arguments = KeygenArguments { output: Some(file.clone()) };
         keygen(&arguments).unwrap();
-        let (ring, warning) = read_keys(&file).unwrap();
+        let (ring, warning) = key_file::read(&file).unwrap();
         assert_eq!((ring.hints().len(), warning), (1, None));
         let error = keygen(&arguments).unwrap_err().to_string();
         assert!(error.contains("name a file that does not exist yet"), "{error}");
         let mode = std::fs::Permissions::from_mode(0o640);
         std::fs::set_permissions(&file, mode).unwrap();
-        let (again, warning) = read_keys(&file).unwrap();
+        let (again, warning) = key_file::read(&file).unwrap();
         assert_eq!(again, ring);
         assert!(warning.unwrap().contains("(mode 0640): chmod 600"));
     }

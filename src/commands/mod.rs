@@ -7,11 +7,13 @@
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
+use crate::config::key_file::KeyFileError;
+use crate::config::{Environment, Fault, Origins, SettingsError};
 use crate::shell::http::client::ClientError;
 #[cfg(target_os = "linux")]
 use crate::shell::keeper;
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
-use sources::SourceError;
+use sources::{SourceError, variables};
 
 mod arguments;
 mod ask;
@@ -24,9 +26,9 @@ mod find_node;
 mod keys;
 mod launch;
 mod log;
+mod raw_flags;
 mod reload;
 mod run;
-mod settings;
 mod sources;
 mod systemd;
 mod table;
@@ -53,19 +55,15 @@ impl From<Exit> for ExitCode {
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 enum CommandError {
-    /// The flags make no sense. Nothing was opened.
-    #[error("{error}{hidden}")]
-    Settings {
-        error: settings::SettingsError,
-        /// Where they were set, if that was not on the command line.
-        hidden: String,
-    },
+    /// The settings make no sense. Nothing was opened.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// Neither does what they are taken from.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A key could not be written.
     #[error(transparent)]
-    Keys(#[from] keys::KeyFileError),
+    Keys(#[from] KeyFileError),
     /// The node could not be started; whatever was opened is closed again.
     #[error(transparent)]
     Launch(#[from] launch::LaunchError),
@@ -123,22 +121,17 @@ enum CommandError {
     Process(#[source] std::io::Error),
 }
 
-impl From<settings::SettingsError> for CommandError {
-    fn from(error: settings::SettingsError) -> Self {
-        Self::Settings { error, hidden: String::new() }
+impl From<Fault> for CommandError {
+    /// Of what was said on the command line alone.
+    fn from(fault: Fault) -> Self {
+        Self::Settings(SettingsError::new(fault, &Origins::default()))
     }
 }
 
 impl CommandError {
-    /// Settings that are refused, with where they are from.
-    fn settings(error: settings::SettingsError, origins: &sources::Origins) -> Self {
-        let hidden = origins.hidden(error.keys());
-        Self::Settings { error, hidden }
-    }
-
     fn exit(&self) -> Exit {
         match self {
-            Self::Settings { .. } | Self::Source(_) => Exit::Usage,
+            Self::Settings(_) | Self::Source(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
@@ -185,10 +178,10 @@ pub fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let outcome = match sources::read(&words) {
         #[cfg(target_os = "linux")]
-        Ok((Arguments { command: Command::Exec(arguments) }, origins)) => {
-            return exec::concluded(exec::exec(&arguments, &origins));
+        Ok(Arguments { command: Command::Exec(arguments) }) => {
+            return exec::concluded(exec::exec(&arguments));
         }
-        Ok((arguments, origins)) => obey(&arguments.command, &origins).map(ExitCode::from),
+        Ok(arguments) => obey(&arguments.command).map(ExitCode::from),
         // Help and version come this way too, and are no failures.
         Err(SourceError::CommandLine(error)) => error.exit(),
         Err(error) => Err(error.into()),
@@ -243,16 +236,15 @@ pub(crate) enum Judged {
 #[cfg(feature = "simulation")]
 pub(crate) fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
     let mut arguments = match sources::read_with(words, text) {
-        Ok((arguments, _)) => arguments,
+        Ok(arguments) => arguments,
         Err(SourceError::CommandLine(_)) => return Judged::CommandLine,
         Err(error) => return Judged::File(one_line(&error.to_string())),
     };
-    let Some(run) = arguments.command.run_arguments_mut() else { return Judged::CommandLine };
+    let Some(raw) = arguments.command.raw_mut() else { return Judged::CommandLine };
     let home = std::path::PathBuf::from("/home/nobody");
-    let environment =
-        settings::Environment { home: Some(home), ..settings::Environment::default() };
-    match settings::RunSettings::check(run, &environment) {
-        Ok(settings) => Judged::Accepted(Box::new(settings.setup)),
+    let environment = Environment { home: Some(home), ..Environment::default() };
+    match crate::config::check(raw, &environment) {
+        Ok(checked) => Judged::Accepted(Box::new(checked.setup)),
         Err(error) => Judged::Refused(one_line(&error.to_string())),
     }
 }
@@ -274,12 +266,12 @@ fn keep() -> ExitCode {
     }
 }
 
-fn obey(command: &Command, origins: &sources::Origins) -> Result<Exit, CommandError> {
+fn obey(command: &Command) -> Result<Exit, CommandError> {
     match command {
-        Command::Run(arguments) => run::run(arguments, origins),
+        Command::Run(arguments) => run::run(arguments),
         // It has exit codes of its own, so it is started elsewhere.
         Command::Exec(_) => Err(CommandError::ExecElsewhere),
-        Command::Check(arguments) => check::check(arguments, origins),
+        Command::Check(arguments) => check::check(arguments),
         Command::Keygen(arguments) => keys::keygen(arguments),
         Command::Dev(arguments) => dev::dev(arguments),
         Command::Status(arguments) => ask::status(arguments),
@@ -329,6 +321,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
         .enable_all()
         .build()
         .map_err(CommandError::Process)
+}
+
+/// What settings take from this process besides what was given, with `entropy` for its node.
+fn environment(entropy: [u8; 32]) -> Environment {
+    let path = |name| std::env::var_os(name).map(std::path::PathBuf::from);
+    let warnings = variables::strays(&variables::of_process());
+    Environment { state_home: path("XDG_STATE_HOME"), home: path("HOME"), warnings, entropy }
 }
 
 /// Where all randomness comes from: the operating system.

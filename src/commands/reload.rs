@@ -9,18 +9,15 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::arguments::{LogLevel, RunArguments};
 use super::check::{Setting, effective};
 use super::log::Log;
-use super::settings::{Environment, RunSettings};
-use super::sources::{self, Origin, Origins};
-use super::{CommandError, one_line};
+use super::{CommandError, environment, one_line, sources};
+use crate::config::flags::{Reload, named};
+use crate::config::raw::LogLevel;
+use crate::config::token::Token;
+use crate::config::{self, Checked, Origin, Raw};
 use crate::shell::handle::Handle;
-use crate::shell::http::api::token::Token;
 use crate::vocabulary::seal::KeyRing;
-
-/// What takes effect without a restart.
-const AT_ONCE: [&str; 3] = ["seed", "key-file", "log-level"];
 
 /// Files that have not been read after this are spoken of.
 const READ_PATIENCE: Duration = Duration::from_secs(2);
@@ -49,21 +46,16 @@ struct Reading {
 /// What was read anew.
 #[derive(Debug)]
 pub(super) struct Fresh {
-    settings: RunSettings,
+    checked: Checked,
     effective: Vec<Setting>,
     log_level: LogLevel,
 }
 
 impl Running {
-    pub(super) fn new(
-        log: Log,
-        raw: &RunArguments,
-        settings: &RunSettings,
-        origins: &Origins,
-    ) -> Self {
-        let effective = effective(raw, settings, origins);
-        let keys = settings.setup.keys.clone();
-        let admin_token = settings.admin_token.clone();
+    pub(super) fn new(log: Log, raw: &Raw, checked: &Checked) -> Self {
+        let effective = effective(raw, checked);
+        let keys = checked.setup.keys.clone();
+        let admin_token = checked.admin_token.clone();
         let log_level = raw.log_level;
         Self { log, log_level, effective, keys, admin_token, reading: None }
     }
@@ -123,10 +115,10 @@ impl Running {
     }
 
     fn take(&mut self, handle: &Handle, fresh: Fresh) {
-        for warning in &fresh.settings.warnings {
+        for warning in &fresh.checked.warnings {
             tracing::warn!("{}", one_line(warning));
         }
-        let keys = fresh.settings.setup.keys;
+        let keys = fresh.checked.setup.keys;
         let (mut changed, mut later) = changes(&self.effective, &fresh.effective);
         // The same file may hold other keys, in another order perhaps; without keys at all a
         // running node would begin to speak openly, which nobody does by accident.
@@ -137,7 +129,7 @@ impl Running {
         // The same file may hold another token, too.
         let token = "admin-token-file";
         let secret = |token: &Option<Token>| token.as_ref().map(|it| it.reveal().to_owned());
-        let differs = secret(&fresh.settings.admin_token) != secret(&self.admin_token);
+        let differs = secret(&fresh.checked.admin_token) != secret(&self.admin_token);
         if differs && !later.contains(&token) {
             later.push(token);
         }
@@ -152,7 +144,7 @@ impl Running {
             }
             _ => Ok(()),
         };
-        let done = done.and_then(|()| handle.replace_seeds(fresh.settings.setup.seeds));
+        let done = done.and_then(|()| handle.replace_seeds(fresh.checked.setup.seeds));
         if let Err(error) = done {
             tracing::error!("SIGHUP received, but {error}: send it again");
             return;
@@ -179,14 +171,13 @@ impl Running {
 
 fn fresh() -> Result<Fresh, CommandError> {
     let words: Vec<_> = std::env::args_os().collect();
-    let (mut arguments, origins) = sources::read(&words)?;
-    let raw = arguments.command.run_arguments_mut();
+    let mut arguments = sources::read(&words)?;
+    let raw = arguments.command.raw_mut();
     // This process was started by the same words.
     let raw = raw.ok_or_else(|| CommandError::Process(std::io::Error::other("not a node")))?;
-    let settings = RunSettings::check(raw, &Environment::of_process([0; 32]))
-        .map_err(|error| CommandError::settings(error, &origins))?;
-    let effective = effective(raw, &settings, &origins);
-    Ok(Fresh { settings, effective, log_level: raw.log_level })
+    let checked = config::check(raw, &environment([0; 32]))?;
+    let effective = effective(raw, &checked);
+    Ok(Fresh { checked, effective, log_level: raw.log_level })
 }
 
 /// The names of what changed: at once, and after a restart. What nobody has set follows from
@@ -200,7 +191,7 @@ fn changes(before: &[Setting], after: &[Setting]) -> (Vec<&'static str>, Vec<&'s
         })
     };
     let names = after.iter().filter(differs).map(|setting| setting.name);
-    names.partition(|name| AT_ONCE.contains(name))
+    names.partition(|name| named(name).is_some_and(|flag| flag.reload == Reload::AtOnce))
 }
 
 #[cfg(test)]

@@ -16,33 +16,29 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::arguments::RunArguments;
 use super::launch::{Launched, launch};
 use super::log::{self, Log};
 use super::reload::Running;
-use super::settings::{Environment, RunSettings, Storage};
-use super::sources::Origins;
 use super::systemd::Systemd;
 use super::terminal::Terminal;
-use super::{CommandError, Exit, entropy, one_line, runtime};
+use super::{CommandError, Exit, entropy, environment, one_line, runtime};
+use crate::config::checked::Storage;
+use crate::config::{self, Checked, Raw};
 use crate::shell::handle::Handle;
 use crate::shell::last_will_sender::LastWillSender;
 
 /// Runs a node to its end.
-pub(super) fn run(arguments: &RunArguments, origins: &Origins) -> Result<Exit, CommandError> {
-    let log =
-        Log::start(arguments.log_format, arguments.log_level).map_err(CommandError::Process)?;
-    let environment = Environment::of_process(entropy()?);
-    let settings = RunSettings::check(arguments, &environment)
-        .map_err(|error| CommandError::settings(error, origins))?;
-    let running = Running::new(log, arguments, &settings, origins);
-    for warning in &settings.warnings {
+pub(super) fn run(raw: &Raw) -> Result<Exit, CommandError> {
+    let log = Log::start(raw.log_format, raw.log_level).map_err(CommandError::Process)?;
+    let checked = config::check(raw, &environment(entropy()?))?;
+    let running = Running::new(log, raw, &checked);
+    for warning in &checked.warnings {
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let last_will_sender = if arguments.no_keeper { None } else { keeper() };
+    let last_will_sender = if raw.no_keeper { None } else { keeper() };
     let runtime = runtime()?;
-    let lived = lived(settings, last_will_sender, running, arguments.exit_with_stdin);
+    let lived = lived(checked, last_will_sender, running, raw.exit_with_stdin);
     let outcome = runtime.block_on(lived);
     // A look-up of a host name may still hang in the resolver; nobody waits for it.
     runtime.shutdown_background();
@@ -81,16 +77,16 @@ fn wait_for_orphans() {
 fn wait_for_orphans() {}
 
 async fn lived(
-    settings: RunSettings,
+    checked: Checked,
     last_will_sender: Option<Box<dyn LastWillSender>>,
     mut running: Running,
     exit_with_stdin: bool,
 ) -> Result<Exit, CommandError> {
     // Before the node starts, so that a signal never finds it without a handler.
     let mut signals = Signals::new().map_err(CommandError::Process)?;
-    let greeting = greeting(&settings);
+    let greeting = greeting(&checked);
     let Launched { handle, http } = tokio::select! {
-        launched = launch(settings, last_will_sender) => launched?,
+        launched = launch(checked, last_will_sender) => launched?,
         (cause, _) = signals.next() => {
             tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);
@@ -105,7 +101,9 @@ async fn lived(
         () = systemd.keep_informed(&handle) => false,
         outcome = handle.ended() => {
             // Whoever ordered the leave over HTTP still waits for the answer.
-            http.stop();
+            if let Some(http) = http {
+                http.stop();
+            }
             tracing::info!("the node has ended");
             return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
         }
@@ -139,7 +137,9 @@ async fn lived(
             }
         }
     }
-    http.stop();
+    if let Some(http) = http {
+        http.stop();
+    }
     tracing::info!("the node has ended");
     Ok(Exit::Done)
 }
@@ -249,15 +249,15 @@ async fn end_of_input(matters: bool) {
 }
 
 /// What a node says first.
-pub(super) fn greeting(settings: &RunSettings) -> String {
-    let setup = &settings.setup;
-    let state = match &settings.storage {
+pub(super) fn greeting(checked: &Checked) -> String {
+    let setup = &checked.setup;
+    let state = match &checked.storage {
         Storage::Folder(folder) => format!("state in {}", folder.display()),
         Storage::Ephemeral => "no state kept".to_owned(),
     };
-    let http = setup.http.unwrap_or(settings.http);
+    let ask = setup.http.map(|http| format!("; ask it: curl http://{http}/")).unwrap_or_default();
     let greeting = format!(
-        "node {} of cluster \"{}\" on {} (UDP), {state}; ask it: curl http://{http}/",
+        "node {} of cluster \"{}\" on {} (UDP), {state}{ask}",
         setup.id, setup.cluster, setup.address
     );
     one_line(&greeting)

@@ -15,12 +15,10 @@ use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::message::Message;
-use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::record::{Disk, Record};
 use crate::vocabulary::seal::{self, KeyRing};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
-use crate::vocabulary::timing::{Profile, Timing};
 
 /// One way.
 const TRAVEL: u64 = 200_000;
@@ -178,20 +176,12 @@ impl Cluster {
         let mut entropy = [0; 32];
         entropy[0] = u8::try_from(number).ok()?;
         let setup = Setup {
-            cluster: ClusterName::new("pond").ok()?,
-            id,
-            address: address(number),
-            http: None,
-            tags: Tags::default(),
             seeds: (1..=3).filter(|n| *n != number).map(|n| address(n).to_string()).collect(),
             voters: if votes { Some(VoterSet::new(voters).ok()?) } else { None },
-            preempt: None,
-            voter_addresses: Vec::new(),
             eligible: votes,
-            timing: Timing::of(Profile::Lan),
-            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
             keys: self.keys.clone(),
             entropy,
+            ..Setup::new(ClusterName::new("pond").ok()?, id, address(number))
         };
         self.nodes.push(NodeCore::new(setup, Disk::Empty, self.now()).ok()?);
         self.drain(self.nodes.len() - 1);

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, Subject};
 use super::{Tally, Target, ensure};
+use crate::config::token::Token;
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::http::api::guard::Peer;
-use crate::shell::http::api::token::Token;
 use crate::shell::http::{NodeView, Options, serve_connection};
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::identity::NodeId;

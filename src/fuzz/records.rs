@@ -13,7 +13,6 @@ use crate::vocabulary::codec;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::message::Founding;
-use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
@@ -190,20 +189,10 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
     let seeds = if mode & 1 > 0 { vec!["10.0.0.2:8000".to_owned()] } else { Vec::new() };
     let cluster = ClusterName::new("pond").map_err(|error| error.to_string())?;
     let setup = Setup {
-        cluster,
-        id: id(1),
-        address: super::cluster::address(1),
-        http: None,
-        tags: Tags::default(),
         seeds,
-        voters: None,
-        preempt: None,
-        voter_addresses: Vec::new(),
         eligible: mode & 2 == 0,
-        timing: Timing::of(Profile::Lan),
-        drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
-        keys: None,
         entropy: [mode; 32],
+        ..Setup::new(cluster, id(1), super::cluster::address(1))
     };
     let promised = match &disk {
         Disk::Sound(record) => record.vote.clone(),

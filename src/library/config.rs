@@ -1,4 +1,5 @@
-//! What a node is started with: collected by [`Config`], judged as a whole when it starts.
+//! What a node is started with: collected by [`Config`], judged and opened as the binary's settings
+//! are, by [`crate::config`].
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::PathBuf;
@@ -7,18 +8,20 @@ use std::time::Duration;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+#[cfg(feature = "http")]
+use crate::config::raw::HttpAddress;
+use crate::config::raw::{RawTag, SecretKey};
+use crate::config::words::for_a_program;
+use crate::config::{Checked, Environment, Fault, Raw, SettingsError, check};
 use crate::node;
 use crate::shell::handle::Handle;
+#[cfg(feature = "http")]
+use crate::shell::http::{self, Listeners, Options, ServerThread};
+use crate::shell::open::{Handed, OpenError, Opened};
 use crate::shell::socket::{self, BindError};
-use crate::shell::start::{StartOptions, start};
-use crate::shell::store::{NoStore, StateFolder, Store, StoreError};
-use crate::vocabulary::configuration::{ClusterName, ClusterNameError, VoterSet, VoterSetError};
-use crate::vocabulary::identity::{NodeId, NodeIdError, normalised};
-use crate::vocabulary::metadata::{TagError, Tags};
-use crate::vocabulary::record::Disk;
-use crate::vocabulary::seal::{KeyRing, KeyRingError};
-use crate::vocabulary::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
-use crate::vocabulary::timing::{Profile, Timing, TimingError};
+use crate::shell::start::{self, StartOptions};
+use crate::shell::store::StoreError;
+use crate::vocabulary::timing::Profile;
 
 /// What a node is started with. Nothing is opened or judged before
 /// [`Node::start`](crate::Node::start).
@@ -33,32 +36,8 @@ use crate::vocabulary::timing::{Profile, Timing, TimingError};
 /// ```
 #[derive(Debug)]
 pub struct Config {
-    listen: String,
-    socket: Option<UdpSocket>,
-    advertise: Option<SocketAddr>,
-    id: Option<u64>,
-    cluster: String,
-    seeds: Vec<String>,
-    tags: Vec<(String, String)>,
-    voters: Vec<String>,
-    profile: Profile,
-    lease: Option<Duration>,
-    preempt: Option<bool>,
-    drain_timeout: Duration,
-    eligible: bool,
-    state_dir: Option<PathBuf>,
-    keys: Vec<Secret>,
-    #[cfg(feature = "http")]
-    http: Option<std::net::TcpListener>,
-}
-
-/// A key that no debug output shows.
-struct Secret([u8; 32]);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("(secret)")
-    }
+    raw: Raw,
+    handed: Handed,
 }
 
 /// Why a node did not start. Nothing was left open or running, and no record was written.
@@ -66,67 +45,107 @@ impl std::fmt::Debug for Secret {
 #[non_exhaustive]
 pub enum StartError {
     /// Not an IP address with a port.
-    #[error("\"{0}\" is no IP address with a port: write it like 10.0.0.1:8000")]
-    Address(String),
+    #[error(transparent)]
+    Address(SettingsError),
     /// Others could not be told how to reach this node.
-    #[error("{0} names no single machine: say with Config::advertise how others reach this node")]
-    NothingToAdvertise(SocketAddr),
+    #[error(transparent)]
+    NothingToAdvertise(SettingsError),
     /// Not a node id.
     #[error(transparent)]
-    Id(#[from] NodeIdError),
+    Id(SettingsError),
     /// Not a cluster name.
     #[error(transparent)]
-    Cluster(#[from] ClusterNameError),
+    Cluster(SettingsError),
     /// Not a voter set.
     #[error(transparent)]
-    Voters(#[from] VoterSetError),
+    Voters(SettingsError),
     /// This node's own address stands among the voters under another id.
-    #[error(
-        "the voters name this node's own address {address} as node {meant}, but this is node \
-         {own}: leave Config::id out, or write {own}={address} on every node"
-    )]
-    OwnAddressUnderAnotherId {
-        /// This node's address.
-        address: SocketAddr,
-        /// The id it has among the voters.
-        meant: NodeId,
-        /// The id it was given.
-        own: NodeId,
-    },
+    #[error(transparent)]
+    OwnAddressUnderAnotherId(SettingsError),
     /// A seed that is neither an address nor a host name with a port.
-    #[error("the seed \"{0}\" is no host with a port: write it like goose.example:8000")]
-    Seed(String),
+    #[error(transparent)]
+    Seed(SettingsError),
     /// More than 64.
-    #[error("{0} seeds are too many: name {SEEDS_MAX} at most; a few that are usually up will do")]
-    TooManySeeds(usize),
+    #[error(transparent)]
+    TooManySeeds(SettingsError),
+    /// The only seed is this node itself: it would wait for a cluster that nobody founds.
+    #[error(transparent)]
+    OwnSeed(SettingsError),
     /// Not a tag, or one too many.
     #[error(transparent)]
-    Tag(#[from] TagError),
+    Tag(SettingsError),
     /// A lease that is not safe or not usable.
     #[error(transparent)]
-    Timing(#[from] TimingError),
+    Timing(SettingsError),
     /// Not a ring of keys.
     #[error(transparent)]
-    Keys(#[from] KeyRingError),
+    Keys(SettingsError),
+    /// Settings that do not go together in another way.
+    #[error(transparent)]
+    Settings(SettingsError),
     /// The socket could not be bound.
-    #[error(transparent)]
-    Bind(#[from] BindError),
+    #[error("{}", for_a_program(.0))]
+    Bind(#[source] BindError),
     /// The state folder cannot be used.
-    #[error(transparent)]
-    State(#[from] StoreError),
+    #[error("{}", for_a_program(.0))]
+    State(#[source] StoreError),
     /// What is on disk does not go with these settings.
-    #[error(transparent)]
-    Record(#[from] node::StartError),
+    #[error("{}", for_a_program(.0))]
+    Record(#[source] node::StartError),
     /// The operating system refused something.
     #[error("cannot start the node: {0}")]
     System(#[from] std::io::Error),
+}
+
+impl From<SettingsError> for StartError {
+    fn from(error: SettingsError) -> Self {
+        match error.fault() {
+            Fault::Address { .. } | Fault::PortZero { .. } => Self::Address(error),
+            Fault::NothingToAdvertise(_) | Fault::AdvertisesNobody(_) => {
+                Self::NothingToAdvertise(error)
+            }
+            Fault::Id(_) => Self::Id(error),
+            Fault::Cluster(_) => Self::Cluster(error),
+            Fault::Voter(_)
+            | Fault::VoterId(_)
+            | Fault::VoterSet(_)
+            | Fault::SharedVoterAddress { .. } => Self::Voters(error),
+            Fault::OwnAddressUnderAnotherId { .. } => Self::OwnAddressUnderAnotherId(error),
+            Fault::Seed(_) => Self::Seed(error),
+            Fault::TooManySeeds(_) => Self::TooManySeeds(error),
+            Fault::OwnSeed(_) => Self::OwnSeed(error),
+            Fault::Tag(_) => Self::Tag(error),
+            Fault::Timing(_) => Self::Timing(error),
+            Fault::Keys(_) => Self::Keys(error),
+            _ => Self::Settings(error),
+        }
+    }
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => Self::State(error),
+            OpenError::Record { reason, .. } => Self::Record(reason),
+            OpenError::Bind(error) => Self::Bind(error),
+        }
+    }
+}
+
+impl From<start::StartError> for StartError {
+    fn from(error: start::StartError) -> Self {
+        match error {
+            start::StartError::Record(error) => Self::Record(error),
+            start::StartError::System(error) => Self::System(error),
+        }
+    }
 }
 
 /// A node that runs, with what belongs to it.
 pub(super) struct Started {
     pub(super) handle: Handle,
     #[cfg(feature = "http")]
-    pub(super) http: Option<crate::shell::http::ServerThread>,
+    pub(super) http: Option<ServerThread>,
 }
 
 impl Config {
@@ -134,25 +153,7 @@ impl Config {
     /// port 0 the system chooses one. Without a [seed](Self::seed) and without
     /// [voters](Self::voters) it founds a cluster of itself alone.
     pub fn new(listen: impl Into<String>) -> Self {
-        Self {
-            listen: listen.into(),
-            socket: None,
-            advertise: None,
-            id: None,
-            cluster: "gaggle".to_owned(),
-            seeds: Vec::new(),
-            tags: Vec::new(),
-            voters: Vec::new(),
-            profile: Profile::default(),
-            lease: None,
-            preempt: None,
-            drain_timeout: DRAIN_TIMEOUT,
-            eligible: true,
-            state_dir: None,
-            keys: Vec::new(),
-            #[cfg(feature = "http")]
-            http: None,
-        }
+        Self { raw: Raw::of_program(listen.into()), handed: Handed::default() }
     }
 
     /// A node on a UDP socket that you bound.
@@ -161,15 +162,16 @@ impl Config {
     /// If the socket does not say where it is bound.
     pub fn on_socket(socket: UdpSocket) -> std::io::Result<Self> {
         let mut config = Self::new(socket.local_addr()?.to_string());
-        config.socket = Some(socket);
+        config.handed.socket = Some(socket);
         Ok(config)
     }
 
     /// A node to join through: a host name or an address, with a port. Repeatable; looked up
-    /// again at every attempt.
+    /// again at every attempt. This node itself may be among them, but not be the only one, unless
+    /// [voters](Self::voters) are named.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<String>) -> Self {
-        self.seeds.push(seed.into());
+        self.raw.seeds.push(seed.into());
         self
     }
 
@@ -178,7 +180,7 @@ impl Config {
     /// up to 64 printable ASCII characters without commas.
     #[must_use]
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.tags.push((key.into(), value.into()));
+        self.raw.tags.push(RawTag::Pair(key.into(), value.into()));
         self
     }
 
@@ -190,7 +192,8 @@ impl Config {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        self.voters = voters.into_iter().map(Into::into).collect();
+        let voters: Vec<String> = voters.into_iter().map(Into::into).collect();
+        self.raw.voters = (!voters.is_empty()).then_some(voters);
         self
     }
 
@@ -198,21 +201,21 @@ impl Config {
     /// the advertised address.
     #[must_use]
     pub fn id(mut self, id: u64) -> Self {
-        self.id = Some(id);
+        self.raw.id = Some(id);
         self
     }
 
     /// How others reach this node, if not at the address that it listens on.
     #[must_use]
     pub fn advertise(mut self, address: SocketAddr) -> Self {
-        self.advertise = Some(address);
+        self.raw.advertise = Some(address.to_string());
         self
     }
 
     /// The cluster's name; `gaggle` unless you say otherwise.
     #[must_use]
     pub fn cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = name.into();
+        self.raw.cluster = name.into();
         self
     }
 
@@ -221,21 +224,22 @@ impl Config {
     /// every start before it votes, and can take no part in founding a cluster at once.
     #[must_use]
     pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.state_dir = Some(folder.into());
+        self.raw.state_dir = Some(folder.into());
+        self.raw.ephemeral = false;
         self
     }
 
     /// Timings for a kind of network.
     #[must_use]
     pub fn profile(mut self, profile: Profile) -> Self {
-        self.profile = profile;
+        self.raw.profile = profile;
         self
     }
 
     /// How long a lease lasts, from 150 ms to 10 s; all other spans go along.
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.lease = Some(lease);
+        self.raw.lease = Some(lease);
         self
     }
 
@@ -243,7 +247,7 @@ impl Config {
     /// cluster is founded, for all nodes alike.
     #[must_use]
     pub fn preempt(mut self, preempt: bool) -> Self {
-        self.preempt = Some(preempt);
+        self.raw.preempt = Some(preempt);
         self
     }
 
@@ -253,21 +257,21 @@ impl Config {
     /// lease.
     #[must_use]
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
-        self.drain_timeout = limit;
+        self.raw.drain_timeout = Some(limit);
         self
     }
 
     /// Vote and gossip, but never become Goose.
     #[must_use]
     pub fn never_goose(mut self) -> Self {
-        self.eligible = false;
+        self.raw.never_goose = true;
         self
     }
 
     /// A key of the cluster, 32 random bytes. Repeatable: the first seals, all open.
     #[must_use]
     pub fn key(mut self, key: [u8; 32]) -> Self {
-        self.keys.push(Secret(key));
+        self.raw.keys.push(SecretKey(key));
         self
     }
 
@@ -279,162 +283,55 @@ impl Config {
     #[cfg(feature = "http")]
     #[must_use]
     pub fn http(mut self, listener: std::net::TcpListener) -> Self {
-        self.http = Some(listener);
+        self.handed.http = Some(listener);
         self
     }
 
     /// Judges, opens and starts, in this order.
     pub(super) fn start(mut self) -> Result<Started, StartError> {
-        let given = self.listen.parse::<SocketAddr>();
-        let listen = given.map_err(|_| StartError::Address(self.listen.clone()))?;
-        self.judge()?;
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => socket::bind(listen)?,
-        };
-        let setup = self.setup(socket.local_addr()?)?;
-        let (disk, store): (Disk, Box<dyn Store>) = match &self.state_dir {
-            Some(path) => {
-                let (folder, disk) = StateFolder::open(path)?;
-                (disk, Box::new(folder))
-            }
-            None => (Disk::Ephemeral, Box::new(NoStore)),
-        };
-        node::check_record(&setup, &disk)?;
+        let checked = self.checked()?;
         #[cfg(feature = "http")]
-        let interval = setup.timing.standby_interval;
-        let handle = start(StartOptions { setup, socket, disk, store, last_will_sender: None });
-        let handle = handle.map_err(|error| match error {
-            crate::shell::start::StartError::Record(error) => StartError::Record(error),
-            crate::shell::start::StartError::System(error) => StartError::System(error),
-        })?;
-        #[cfg(feature = "http")]
-        let folder = self.state_dir.as_deref();
+        let interval = checked.setup.timing.standby_interval;
+        let opened = Opened::of(&checked, self.handed)?;
+        let Opened { setup, socket, disk, store, .. } = opened;
+        let handle =
+            start::start(StartOptions { setup, socket, disk, store, last_will_sender: None })?;
         Ok(Started {
             #[cfg(feature = "http")]
-            http: self.http.map(|tcp| serve(tcp, folder, &handle, interval)).transpose()?,
+            http: opened.listeners.map(|them| serve(them, &handle, interval)).transpose()?,
             handle,
         })
     }
 
-    /// What can be judged without opening anything.
-    fn judge(&self) -> Result<(), StartError> {
-        ClusterName::new(&self.cluster)?;
-        if self.seeds.len() + self.voters.len() > SEEDS_MAX {
-            return Err(StartError::TooManySeeds(self.seeds.len() + self.voters.len()));
-        }
-        for seed in &self.seeds {
-            let port = seed.rsplit_once(':').and_then(|(host, port)| {
-                (!host.is_empty()).then(|| port.parse::<u16>().ok()).flatten()
-            });
-            if port.is_none_or(|port| port == 0) {
-                return Err(StartError::Seed(seed.clone()));
-            }
-        }
-        self.timing()?;
-        self.tags()?;
-        Ok(())
-    }
-
-    fn tags(&self) -> Result<Tags, TagError> {
-        Tags::new(self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())))
-    }
-
-    fn timing(&self) -> Result<Timing, TimingError> {
-        let timing = Timing::of(self.profile);
-        let timing = match self.lease {
-            Some(lease) => timing.with_lease(lease),
-            None => timing,
-        };
-        timing.check_for(self.profile)?;
-        Ok(timing)
-    }
-
-    fn setup(&self, bound: SocketAddr) -> Result<Setup, StartError> {
-        let address = normalised(self.advertise.unwrap_or(bound));
-        if address.ip().is_unspecified() || address.port() == 0 {
-            return Err(StartError::NothingToAdvertise(address));
-        }
-        let id = match self.id {
-            Some(id) => NodeId::new(id)?,
-            None => NodeId::of_address(address)?,
-        };
-        let mut seeds = self.seeds.clone();
-        let (mut voters, mut voter_addresses) = (Vec::new(), Vec::new());
-        for text in &self.voters {
-            let (voter, place) = voter(text)?;
-            voters.push(voter);
-            let Some(place) = place else { continue };
-            voter_addresses.push((voter, place));
-            if place == address && voter != id {
-                let (meant, own) = (voter, id);
-                return Err(StartError::OwnAddressUnderAnotherId { address, meant, own });
-            }
-            if place != address {
-                seeds.push(place.to_string());
-            }
-        }
-        let voters = if voters.is_empty() { None } else { Some(VoterSet::new(voters)?) };
-        let keys = self.keys.iter().map(|key| key.0).collect::<Vec<_>>();
-        let keys = if keys.is_empty() { None } else { Some(KeyRing::new(keys)?) };
-        #[cfg(feature = "http")]
-        let http = self.http.as_ref().map(std::net::TcpListener::local_addr).transpose()?;
-        #[cfg(not(feature = "http"))]
-        let http = None;
+    /// The judgement. If the system is to choose the port, that is opened in the end, and what
+    /// depends on it judged then.
+    fn checked(&mut self) -> Result<Checked, StartError> {
         let mut entropy = [0; 32];
         SysRng.try_fill_bytes(&mut entropy).map_err(std::io::Error::other)?;
-        Ok(Setup {
-            cluster: ClusterName::new(&self.cluster)?,
-            id,
-            address,
-            http,
-            tags: self.tags()?,
-            seeds,
-            voters,
-            preempt: self.preempt,
-            voter_addresses,
-            eligible: self.eligible,
-            timing: self.timing()?,
-            drain_timeout: self.drain_timeout,
-            keys,
-            entropy,
-        })
-    }
-}
-
-/// One voter: `ID`, `ADDR:PORT`, or `ID=ADDR:PORT`.
-fn voter(text: &str) -> Result<(NodeId, Option<SocketAddr>), StartError> {
-    let address = |text: &str| {
-        let parsed = text.trim().parse().map(normalised);
-        parsed.map_err(|_| StartError::Address(text.to_owned()))
-    };
-    match text.split_once('=') {
-        Some((id, place)) => Ok((id.trim().parse()?, Some(address(place)?))),
-        None => match text.trim().parse::<u64>() {
-            Ok(number) => Ok((NodeId::new(number)?, None)),
-            Err(_) => {
-                let address = address(text)?;
-                Ok((NodeId::of_address(address)?, Some(address)))
-            }
-        },
+        let environment = Environment { entropy, ..Environment::default() };
+        #[cfg(feature = "http")]
+        if let Some(listener) = &self.handed.http {
+            self.raw.http = HttpAddress::At(listener.local_addr()?.to_string());
+        }
+        let checked = check(&self.raw, &environment)?;
+        if checked.listen.port() != 0 {
+            return Ok(checked);
+        }
+        let socket = socket::bind(checked.listen).map_err(StartError::Bind)?;
+        self.raw.listen = socket.local_addr()?.to_string();
+        self.handed.socket = Some(socket);
+        Ok(check(&self.raw, &environment)?)
     }
 }
 
 #[cfg(feature = "http")]
 fn serve(
-    tcp: std::net::TcpListener,
-    state_folder: Option<&std::path::Path>,
+    listeners: Listeners,
     handle: &Handle,
     standby_interval: Duration,
-) -> Result<crate::shell::http::ServerThread, StartError> {
-    use crate::shell::control_socket::{ControlSocket, places::Places};
-    let id = handle.snapshot().process.id;
-    let control = ControlSocket::open(state_folder, id, &Places::of_process());
-    let control = control.inspect_err(|error| tracing::warn!("{error}")).ok();
-    let listeners = crate::shell::http::Listeners { tcp, control };
-    let options = crate::shell::http::Options::new(standby_interval);
-    let served = crate::shell::http::spawn_thread(listeners, handle.clone(), options);
-    served.map_err(|error| {
+) -> Result<ServerThread, StartError> {
+    let options = Options::new(standby_interval);
+    http::spawn_thread(listeners, handle.clone(), options).map_err(|error| {
         // Nobody will hold this node.
         handle.dismiss();
         StartError::System(std::io::Error::other(error))

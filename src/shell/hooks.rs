@@ -27,33 +27,12 @@ use tokio::time::{sleep, timeout};
 
 use super::handle::Handle;
 use super::work::Permit;
+use crate::config::hooks::Hooks;
 use crate::vocabulary::event::{ElectionReason, Event};
 use crate::vocabulary::snapshot::{Lease, Snapshot};
-use crate::vocabulary::timing::{Timing, counted};
 
 /// While the lease is about to be given away, it is looked at again after this.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-
-/// What to run, and for how long.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hooks {
-    /// The words of the command for a Goose; none if there are no words.
-    pub on_goose: Vec<String>,
-    /// The same for one that is to be Duck.
-    pub on_duck: Vec<String>,
-    /// A hook that runs for longer is killed.
-    pub limit: Duration,
-    /// The demotion's hook starts when no more than this is left of the lease.
-    pub lead: Duration,
-}
-
-impl Hooks {
-    /// Half of what is left of a lease once two renewals in a row are missing.
-    #[must_use]
-    pub fn lead_of(timing: &Timing) -> Duration {
-        counted(timing.lease).saturating_sub(timing.renew_interval * 2) / 2
-    }
-}
 
 /// Why a hook is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,6 +21,7 @@ pub(crate) mod journal;
 #[cfg(all(feature = "cli", target_os = "linux"))]
 pub mod keeper;
 pub mod last_will_sender;
+pub mod open;
 mod order;
 mod published_lease;
 pub mod pulse;

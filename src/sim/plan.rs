@@ -12,7 +12,6 @@ use super::prng::Prng;
 use super::swarm::Swarm;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -255,21 +254,17 @@ fn draw_setups(
                 timing.lease_max = timing.lease_max.max(std::time::Duration::from_secs(2));
             }
             Setup {
-                cluster: ClusterName::new("simulated").unwrap_or_else(|_| unreachable!()),
-                id: id(index),
-                address,
-                http: None,
-                tags: Tags::default(),
                 seeds,
                 voters: knows.then(|| set.clone()),
-                preempt: None,
                 voter_addresses: if knows { addresses.collect() } else { Vec::new() },
                 // Somebody must be able to lead.
                 eligible: index == voters[0] || !(witnesses && prng.chance(300)),
                 timing,
-                drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
-                entropy: [0; 32],
-                keys: None,
+                ..Setup::new(
+                    ClusterName::new("simulated").unwrap_or_else(|_| unreachable!()),
+                    id(index),
+                    address,
+                )
             }
         })
         .collect()

@@ -24,7 +24,6 @@ use super::world::{Tale, World};
 use crate::node::ForgetError;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -63,20 +62,15 @@ impl Scenario {
         let addresses: Vec<_> =
             voters.iter().map(|voter| (id(*voter), Network::address(index(*voter), 0))).collect();
         let setup = |number: u64| Setup {
-            cluster: ClusterName::new("story").unwrap_or_else(|error| panic!("{error}")),
-            id: id(number),
-            address: Network::address(index(number), 0),
-            http: None,
-            tags: Tags::default(),
             seeds: (1..=nodes).filter(|n| *n != number).map(|n| format!("node-{n}:7000")).collect(),
             voters: Some(set.clone()),
             voter_addresses: addresses.clone(),
-            preempt: None,
-            eligible: true,
             timing: Timing::of(profile),
-            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
-            entropy: [0; 32],
-            keys: None,
+            ..Setup::new(
+                ClusterName::new("story").unwrap_or_else(|error| panic!("{error}")),
+                id(number),
+                Network::address(index(number), 0),
+            )
         };
         (1..=nodes).map(setup).collect()
     }

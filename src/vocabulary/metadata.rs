@@ -57,11 +57,16 @@ impl Tags {
     /// # Errors
     /// [`TagError`] names the first that is none, or says that there are too many.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, TagError> {
-        let pair = |text: &'a str| {
-            let malformed = || TagError::Malformed(text.chars().take(TAG_VALUE_MAX).collect());
-            text.trim().split_once('=').ok_or_else(malformed)
-        };
-        Self::new(texts.into_iter().map(pair).collect::<Result<Vec<_>, _>>()?)
+        Self::new(texts.into_iter().map(Self::split).collect::<Result<Vec<_>, _>>()?)
+    }
+
+    /// The key and the value of a text like `zone=eu-1`; neither is judged.
+    ///
+    /// # Errors
+    /// [`TagError::Malformed`] if nothing parts them.
+    pub fn split(text: &str) -> Result<(&str, &str), TagError> {
+        let malformed = || TagError::Malformed(text.chars().take(TAG_VALUE_MAX).collect());
+        text.trim().split_once('=').ok_or_else(malformed)
     }
 
     /// The tags with these keys and values.

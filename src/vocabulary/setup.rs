@@ -7,7 +7,7 @@ use super::configuration::{ClusterName, VoterSet};
 use super::identity::NodeId;
 use super::metadata::Tags;
 use super::seal::KeyRing;
-use super::timing::Timing;
+use super::timing::{Profile, Timing};
 
 /// The most seeds a node keeps.
 pub const SEEDS_MAX: usize = 64;
@@ -48,4 +48,29 @@ pub struct Setup {
     pub keys: Option<KeyRing>,
     /// Where all randomness of the node comes from.
     pub entropy: [u8; 32],
+}
+
+impl Setup {
+    /// A node that was told nothing but who and where it is: it founds a cluster of itself alone,
+    /// on the timings of a local network, sealed by no key. Its randomness is the same at every
+    /// start until [`Setup::entropy`] is given.
+    #[must_use]
+    pub fn new(cluster: ClusterName, id: NodeId, address: SocketAddr) -> Self {
+        Self {
+            cluster,
+            id,
+            address,
+            http: None,
+            tags: Tags::default(),
+            seeds: Vec::new(),
+            voters: None,
+            preempt: None,
+            voter_addresses: Vec::new(),
+            eligible: true,
+            timing: Timing::of(Profile::default()),
+            drain_timeout: DRAIN_TIMEOUT,
+            keys: None,
+            entropy: [0; 32],
+        }
+    }
 }

@@ -4,11 +4,9 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum;
-
 use super::DevError;
 use crate::commands::arguments::DevArguments;
-use crate::commands::settings::HTTP_PORT_OFFSET;
+use crate::config::checked::HTTP_PORT_OFFSET;
 
 /// The first gossip port that is tried.
 const PORT_FIRST: u16 = 8000;
@@ -50,9 +48,7 @@ impl Plan {
         }
         let port = free_ports(nodes).ok_or(DevError::NoPorts(nodes))?;
         let folder = new_folder()?;
-        let profile = arguments.profile.to_possible_value();
-        let profile = profile.map_or_else(String::new, |value| value.get_name().to_owned());
-        let nodes = planned(&folder, port, nodes, voters, &profile);
+        let nodes = planned(&folder, port, nodes, voters, &arguments.profile);
         Ok(Self { nodes, folder })
     }
 }
@@ -133,7 +129,7 @@ mod tests {
 
     use super::*;
     use crate::commands::arguments::{Arguments, Command};
-    use crate::commands::settings::{Environment, RunSettings};
+    use crate::config::{Checked, Environment};
 
     #[test]
     fn every_node_of_the_plan_has_sound_settings() {
@@ -144,9 +140,9 @@ mod tests {
             let Command::Run(raw) = Arguments::parse_from(line).command else {
                 panic!("no `run`: {node:?}");
             };
-            let settings = RunSettings::check(&raw, &Environment::default()).unwrap();
+            let settings = Checked::of(&raw, &Environment::default()).unwrap();
             assert_eq!(settings.setup.id.number(), u64::from(node.id));
-            assert_eq!((settings.setup.address, settings.http), (node.address, node.http));
+            assert_eq!((settings.setup.address, settings.http), (node.address, Some(node.http)));
             assert_eq!(settings.setup.voters.is_some(), node.id <= 3);
             assert_eq!(settings.setup.seeds.len(), if node.id <= 3 { 2 } else { 3 });
             assert!(settings.warnings.is_empty());

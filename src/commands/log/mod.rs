@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use super::arguments::{LogFormat, LogLevel};
+use crate::config::raw::{LogFormat, LogLevel};
 use queue::{Output, Queue};
 
 /// The queue of this process's log, once there is one: as there is one standard error.

@@ -5,92 +5,19 @@
 //! command line is parsed a second time. So a value means the same wherever it is written, and
 //! a new flag is a new key of the file without further ado.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches};
 
-use super::arguments::{Arguments, RunArguments};
-use file::ConfigFileError;
+use super::arguments::Arguments;
+use crate::config::Origin;
+use crate::config::file::{self, ConfigFileError, Values};
 
-mod file;
-mod nearest;
 #[cfg(test)]
 mod tests;
 pub(super) mod variables;
-
-/// Flags that make no sense in a file.
-const NO_KEYS: [&str; 4] = ["config", "exit-with-stdin", "help", "version"];
-/// The key for what has no flag: the address to listen on.
-const LISTEN: &str = "listen";
-
-/// Where a value was found, the weakest first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Origin {
-    /// Nowhere: it is built in or follows from others.
-    Default,
-    /// In the configuration file.
-    File,
-    /// In this environment variable.
-    Environment(String),
-    /// On the command line.
-    Flag,
-}
-
-impl Origin {
-    /// How much it counts beside another.
-    fn rank(&self) -> u8 {
-        match self {
-            Self::Default => 0,
-            Self::File => 1,
-            Self::Environment(_) => 2,
-            Self::Flag => 3,
-        }
-    }
-}
-
-impl std::fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Default => formatter.write_str("default"),
-            Self::File => formatter.write_str("file"),
-            Self::Environment(name) => formatter.write_str(name),
-            Self::Flag => formatter.write_str("flag"),
-        }
-    }
-}
-
-/// Every setting's origin, by the name of its key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Origins {
-    keys: BTreeMap<String, Origin>,
-    file: Option<PathBuf>,
-}
-
-impl Origins {
-    /// Where `key` was set.
-    pub(super) fn of(&self, key: &str) -> Origin {
-        self.keys.get(key).cloned().unwrap_or(Origin::Default)
-    }
-
-    /// Which of `keys` were set where nobody looks who reads the command line, in words; empty
-    /// if none was.
-    pub(super) fn hidden(&self, keys: &[&str]) -> String {
-        let place = |key: &&str| match self.of(key) {
-            Origin::File => {
-                let file = self.file.as_ref().map(|file| file.display().to_string());
-                Some(format!("{key} is set in {}", file.unwrap_or_default()))
-            }
-            Origin::Environment(name) => Some(format!("{key} is set by {name}")),
-            Origin::Default | Origin::Flag => None,
-        };
-        let places: Vec<String> = keys.iter().filter_map(place).collect();
-        if places.is_empty() { String::new() } else { format!(" ({})", places.join(", ")) }
-    }
-}
 
 /// Why nothing can be made of what was given.
 #[derive(Debug, thiserror::Error)]
@@ -104,15 +31,10 @@ pub(super) enum SourceError {
     /// The configuration file.
     #[error(transparent)]
     File(#[from] ConfigFileError),
-    /// A folder for state and the wish for none, from equally strong sources.
-    #[error(
-        "state-dir and ephemeral contradict each other: leave out the one or the other{hidden}"
-    )]
-    TwoStorages { hidden: String },
 }
 
 /// Reads the command line `words`, the environment, and the file that they name.
-pub(super) fn read(words: &[OsString]) -> Result<(Arguments, Origins), SourceError> {
+pub(super) fn read(words: &[OsString]) -> Result<Arguments, SourceError> {
     let first = understood(words)?;
     let file = match first.subcommand() {
         Some(("run" | "exec" | "check", given)) => given.get_one::<PathBuf>("config").cloned(),
@@ -124,10 +46,7 @@ pub(super) fn read(words: &[OsString]) -> Result<(Arguments, Origins), SourceErr
 
 /// As [`read`], with the text of the file that `--config` would name.
 #[cfg(feature = "simulation")]
-pub(super) fn read_with(
-    words: &[OsString],
-    text: &str,
-) -> Result<(Arguments, Origins), SourceError> {
+pub(super) fn read_with(words: &[OsString], text: &str) -> Result<Arguments, SourceError> {
     let first = understood(words)?;
     let file = PathBuf::from("gaggle.toml");
     let values = file::parse(&file, text)?;
@@ -149,52 +68,34 @@ fn merged(
     words: &[OsString],
     first: &ArgMatches,
     file: Option<PathBuf>,
-    values: BTreeMap<String, Vec<String>>,
-) -> Result<(Arguments, Origins), SourceError> {
+    values: Values,
+) -> Result<Arguments, SourceError> {
     let name = first.subcommand_name().unwrap_or_default();
     let mut command = Arguments::command();
-    let keys = keys();
     for (key, texts) in &values {
-        let identifier = keys.get(key).cloned().unwrap_or_default();
         command = command.mut_subcommand(name, |subcommand| {
-            subcommand.mut_arg(&identifier, |argument| argument.default_values(texts))
+            subcommand.mut_arg(key, |argument| argument.default_values(texts))
         });
     }
     // The command line was understood before: what is wrong now is wrong in the file.
     let matches = command.try_get_matches_from(words).map_err(|error| match &file {
         Some(file) => {
-            let key = blamed(words, &error).as_ref().map(key).unwrap_or_default();
-            ConfigFileError::Value { file: file.clone(), key, reason: reason(&error) }.into()
+            let key = blamed(words, &error).map(|argument| argument.get_id().to_string());
+            let (file, key) = (file.clone(), key.unwrap_or_default());
+            ConfigFileError::Value { file, key, reason: reason(&error) }.into()
         }
         None => SourceError::CommandLine(error),
     })?;
-    let keys = match matches.subcommand() {
-        Some((_, given)) => origins(given, &values),
-        None => BTreeMap::new(),
-    };
-    let origins = Origins { keys, file };
     let mut arguments = Arguments::from_arg_matches(&matches)?;
-    if let Some(run) = arguments.command.run_arguments_mut() {
-        settle_storage(run, &origins)?;
-    }
-    Ok((arguments, origins))
-}
-
-/// A folder for state and the wish for none, from two sources: the stronger one counts.
-fn settle_storage(run: &mut RunArguments, origins: &Origins) -> Result<(), SourceError> {
-    if !run.ephemeral || run.state_dir.is_none() {
-        return Ok(());
-    }
-    let rank = |key| origins.of(key).rank();
-    match rank("state-dir").cmp(&rank("ephemeral")) {
-        std::cmp::Ordering::Greater => run.ephemeral = false,
-        std::cmp::Ordering::Less => run.state_dir = None,
-        std::cmp::Ordering::Equal => {
-            let hidden = origins.hidden(&["state-dir", "ephemeral"]);
-            return Err(SourceError::TwoStorages { hidden });
+    if let Some(raw) = arguments.command.raw_mut() {
+        for key in values.into_keys() {
+            if raw.origins.of(key) == Origin::Default {
+                raw.origins.note(key, Origin::File);
+            }
         }
+        raw.origins.file = file;
     }
-    Ok(())
+    Ok(arguments)
 }
 
 /// The argument of which the parser says that its value is wrong.
@@ -240,40 +141,4 @@ fn reason(error: &clap::Error) -> String {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
-}
-
-/// The keys that a file may have, each with the name by which the parser knows it.
-fn keys() -> BTreeMap<String, String> {
-    let command = Arguments::command();
-    let run = command.find_subcommand("run");
-    let arguments = run.into_iter().flat_map(clap::Command::get_arguments);
-    let named = arguments.map(|argument| (key(argument), argument.get_id().to_string()));
-    named.filter(|(key, _)| !NO_KEYS.contains(&key.as_str())).collect()
-}
-
-fn key(argument: &Arg) -> String {
-    argument.get_long().unwrap_or(LISTEN).to_owned()
-}
-
-fn origins(given: &ArgMatches, values: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, Origin> {
-    let command = Arguments::command();
-    let run = command.find_subcommand("run");
-    let arguments = run.into_iter().flat_map(clap::Command::get_arguments);
-    let origin = |argument: &Arg| {
-        let identifier = argument.get_id().as_str();
-        // `status` and the like know other arguments.
-        if given.try_contains_id(identifier).is_err() {
-            return Origin::Default;
-        }
-        match given.value_source(identifier) {
-            Some(ValueSource::CommandLine) => Origin::Flag,
-            Some(ValueSource::EnvVariable) => {
-                let name = argument.get_env().unwrap_or_default();
-                Origin::Environment(name.to_string_lossy().into_owned())
-            }
-            Some(_) if values.contains_key(&key(argument)) => Origin::File,
-            _ => Origin::Default,
-        }
-    };
-    arguments.map(|argument| (key(argument), origin(argument))).collect()
 }

@@ -1,7 +1,10 @@
 //! What is read from where, and what people are told when it cannot be.
 
 use super::*;
-use crate::commands::arguments::{Command, LogLevel, ProfileName, RunArguments};
+use crate::commands::arguments::Command;
+use crate::config::checked::{Checked, Environment, Storage};
+use crate::config::raw::{LogLevel, Raw};
+use crate::vocabulary::timing::Profile;
 
 struct Given {
     _folder: tempfile::TempDir,
@@ -15,27 +18,27 @@ fn given(text: &str) -> Given {
     Given { _folder: folder, file }
 }
 
-fn run(text: &str, flags: &[&str]) -> Result<(RunArguments, Origins), String> {
+fn run(text: &str, flags: &[&str]) -> Result<Raw, String> {
     let given = given(text);
     let mut words: Vec<OsString> = vec!["gaggle".into(), "run".into()];
     words.extend(flags.iter().map(OsString::from));
     words.extend(["--config".into(), given.file.clone().into()]);
-    let (arguments, origins) = read(&words)
+    let arguments = read(&words)
         .map_err(|error| error.to_string().replace(&given.file.display().to_string(), "FILE"))?;
     let Command::Run(run) = arguments.command else { panic!("{arguments:?}") };
-    Ok((*run, origins))
+    Ok(*run)
 }
 
 #[test]
 fn a_flag_is_stronger_than_the_file_and_the_file_than_the_default() {
     let text = "listen = '127.0.0.1:8100'\ncluster = 'pond'\nseed = ['a:1', 'b:2']\n\
                 voters = [1, 2, 3]\nid = 7\nlease = '900ms'\nnever-goose = true\n";
-    let (run, origins) = run(text, &["--cluster", "lake", "--id", "8"]).unwrap();
+    let run = run(text, &["--cluster", "lake", "--id", "8"]).unwrap();
     assert_eq!((run.listen.as_str(), run.cluster.as_str()), ("127.0.0.1:8100", "lake"));
-    assert_eq!(run.id.unwrap().number(), 8);
+    assert_eq!(run.id, Some(8));
     assert_eq!(run.seeds, ["a:1", "b:2"]);
-    assert_eq!(run.voters.as_deref(), Some("1,2,3"));
-    assert!(run.never_goose && run.profile == ProfileName::Lan);
+    assert_eq!(run.voters.unwrap(), ["1", "2", "3"]);
+    assert!(run.never_goose && run.profile == Profile::Lan);
     assert_eq!(run.log_level, LogLevel::Info);
     let expected = [
         ("cluster", Origin::Flag),
@@ -47,9 +50,9 @@ fn a_flag_is_stronger_than_the_file_and_the_file_than_the_default() {
         ("ephemeral", Origin::Default),
     ];
     for (key, origin) in expected {
-        assert_eq!(origins.of(key), origin, "{key}");
+        assert_eq!(run.origins.of(key), origin, "{key}");
     }
-    let (run, _) = self::run(text, &["--seed", "c:3"]).unwrap();
+    let run = self::run(text, &["--seed", "c:3"]).unwrap();
     assert_eq!(run.seeds, ["c:3"], "lists replace each other whole");
 }
 
@@ -96,19 +99,26 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn of_two_storages_the_stronger_counts() {
-    let (both, _) = run("ephemeral = true", &["--state-dir", "/x"]).unwrap();
-    assert!(!both.ephemeral && both.state_dir.is_some());
-    let (both, _) = run("state-dir = '/x'", &["--ephemeral"]).unwrap();
-    assert!(both.ephemeral && both.state_dir.is_none());
-    assert!(
-        run("state-dir = '/x'\nephemeral = true", &[]).unwrap_err().contains("leave out the one")
-    );
+    let storage = |text: &str, flags: &[&str]| {
+        let raw = run(text, flags).unwrap();
+        let checked = Checked::of(&raw, &Environment::default());
+        checked.map(|checked| checked.storage).map_err(|fault| fault.to_string())
+    };
+    let folder = storage("ephemeral = true", &["--state-dir", "/x"]);
+    assert_eq!(folder, Ok(Storage::Folder("/x".into())));
+    let nowhere = storage("state-dir = '/x'", &["--ephemeral"]);
+    assert_eq!(nowhere, Ok(Storage::Ephemeral));
+    let both = storage("state-dir = '/x'\nephemeral = true", &[]);
+    assert!(both.unwrap_err().contains("leave out the one"));
 }
 
 #[test]
-fn every_long_flag_is_a_key() {
-    let keys = keys();
-    for key in ["listen", "seed", "voters", "id", "lease", "key-file", "admin-token-file"] {
-        assert!(keys.contains_key(key), "{key}");
+fn every_flag_of_a_node_is_in_the_table() {
+    let command = Arguments::command();
+    for name in ["run", "check", "exec"] {
+        let run = command.find_subcommand(name).unwrap();
+        let table = crate::config::flags::FLAGS.iter().map(|flag| flag.key);
+        let known = run.get_arguments().map(|argument| argument.get_id().as_str());
+        assert!(known.collect::<Vec<_>>().starts_with(&table.collect::<Vec<_>>()), "{name}");
     }
 }

@@ -2,8 +2,8 @@
 
 use clap::CommandFactory;
 
-use super::nearest::nearest;
 use crate::commands::arguments::Arguments;
+use crate::config::nearest::nearest;
 
 /// What every variable of ours begins with.
 const PREFIX: &str = "GAGGLE_";
@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_variable() {
-        let known = known();
-        for key in super::super::keys().keys().filter(|key| *key != super::super::LISTEN) {
-            let name = format!("{PREFIX}{}", key.to_uppercase().replace('-', "_"));
-            assert!(known.contains(&name), "{name}");
+        use crate::config::flags::FLAGS;
+        for flag in FLAGS.iter().filter(|flag| flag.in_file && !flag.positional) {
+            let name = format!("{PREFIX}{}", flag.key.to_uppercase().replace('-', "_"));
+            assert!(flag.environment == name && known().contains(&name), "{name}");
         }
     }
 }

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use hyper::header::{AUTHORIZATION, FORWARDED, HeaderMap, ORIGIN};
 
-use super::token::Token;
+use crate::config::token::Token;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

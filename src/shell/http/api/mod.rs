@@ -26,7 +26,6 @@ pub mod query;
 pub mod route;
 pub mod router;
 pub(super) mod table;
-pub mod token;
 pub mod views;
 
 pub(super) use answer::{json_body, stream_head};

@@ -18,8 +18,8 @@ use super::problem::{Kind, Problem};
 use super::query::{Subscription, Wait};
 use super::route::{Action, Guard, Handler, Request, Route};
 use super::table::ROUTES;
-use super::token::Token;
 use super::views::Moment;
+use crate::config::token::Token;
 
 /// The longest target of a request, in bytes.
 pub const TARGET_SIZE_MAX: usize = 2048;

@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use self::node_url::Place;
 use super::api::problem::Problem;
-use super::api::token::Token;
+use crate::config::token::Token;
 
 mod error;
 pub mod events;

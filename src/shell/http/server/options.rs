@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::shell::http::api::token::Token;
+use crate::config::token::Token;
 
 /// The limits and manners of the server.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::super::api::guard::{Peer, Refusal, check};
-use super::super::api::token::Token;
 use super::SECRET;
+use crate::config::token::Token;
 
 const LOOPBACKS: [&str; 4] = ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"];
 const ELSEWHERE: [&str; 4] = ["192.0.2.7", "2001:db8::7", "172.17.0.1", "::ffff:192.0.2.7"];

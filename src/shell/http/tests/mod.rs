@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::api::token::Token;
 use super::api::views::Moment;
 use super::{NodeView, Options, ServerThread, spawn_thread};
+use crate::config::token::Token;
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;

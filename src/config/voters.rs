@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::SettingsError;
+use super::error::Fault;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, normalised};
 
@@ -16,25 +16,25 @@ pub(super) struct Voters {
 }
 
 impl Voters {
-    /// Reads `text` for the node `own` that others reach at `advertised`.
+    /// Reads `entries` for a node of this id that others reach at this address; None if its port
+    /// is still to be chosen, so that no entry can mean it.
     pub(super) fn parse(
-        text: &str,
-        own: NodeId,
-        advertised: SocketAddr,
-    ) -> Result<Self, SettingsError> {
+        entries: &[String],
+        own: Option<(NodeId, SocketAddr)>,
+    ) -> Result<Self, Fault> {
         let mut ids = Vec::new();
         let mut addresses: Vec<(NodeId, SocketAddr)> = Vec::new();
-        // A comma at the end or an empty text names nobody; a gap in the middle is a mistake.
-        let text = text.trim().trim_end_matches(',');
-        for entry in text.split(',').map(str::trim).filter(|_| !text.is_empty()) {
-            let (id, address) = voter(entry)?;
+        for entry in entries {
+            let (id, address) = voter(entry.trim())?;
             if let Some(address) = address {
-                judge_own(id, address, own, advertised)?;
+                if let Some(own) = own {
+                    judge_own(id, address, own)?;
+                }
                 if let Some((first, _)) = addresses.iter().find(|(_, known)| *known == address)
                     && *first != id
                 {
                     let first = *first;
-                    return Err(SettingsError::SharedVoterAddress { address, first, second: id });
+                    return Err(Fault::SharedVoterAddress { address, first, second: id });
                 }
                 addresses.push((id, address));
             }
@@ -59,34 +59,33 @@ impl Voters {
 }
 
 /// One entry: `ID`, `ADDR:PORT`, or `ID=ADDR:PORT`.
-fn voter(entry: &str) -> Result<(NodeId, Option<SocketAddr>), SettingsError> {
-    let malformed = || SettingsError::Voter(entry.to_owned());
+fn voter(entry: &str) -> Result<(NodeId, Option<SocketAddr>), Fault> {
+    let malformed = || Fault::Voter(entry.to_owned());
     let address = |text: &str| text.parse().map(normalised).map_err(|_| malformed());
     if let Some((id, place)) = entry.split_once('=') {
         let number = id.trim().parse().map_err(|_| malformed())?;
-        let id = NodeId::new(number).map_err(SettingsError::VoterId)?;
+        let id = NodeId::new(number).map_err(Fault::VoterId)?;
         let address = address(place.trim())?;
         // Refuses what names no single machine.
-        NodeId::of_address(address).map_err(SettingsError::VoterId)?;
+        NodeId::of_address(address).map_err(Fault::VoterId)?;
         return Ok((id, Some(address)));
     }
     if let Ok(number) = entry.parse() {
-        return Ok((NodeId::new(number).map_err(SettingsError::VoterId)?, None));
+        return Ok((NodeId::new(number).map_err(Fault::VoterId)?, None));
     }
     let address = address(entry)?;
-    Ok((NodeId::of_address(address).map_err(SettingsError::VoterId)?, Some(address)))
+    Ok((NodeId::of_address(address).map_err(Fault::VoterId)?, Some(address)))
 }
 
 /// This node's id and its address must go together.
 fn judge_own(
     id: NodeId,
     address: SocketAddr,
-    own: NodeId,
-    advertised: SocketAddr,
-) -> Result<(), SettingsError> {
+    (own, advertised): (NodeId, SocketAddr),
+) -> Result<(), Fault> {
     match (id == own, address == advertised) {
-        (false, true) => Err(SettingsError::OwnAddressUnderAnotherId { address, meant: id, own }),
-        (true, false) => Err(SettingsError::OwnIdElsewhere { own, listed: address, advertised }),
+        (false, true) => Err(Fault::OwnAddressUnderAnotherId { address, meant: id, own }),
+        (true, false) => Err(Fault::OwnIdElsewhere { own, listed: address, advertised }),
         _ => Ok(()),
     }
 }

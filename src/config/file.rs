@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::keys;
+use super::flags::named;
 use super::nearest::nearest_key;
 
 /// A configuration file that is longer is something else.
@@ -12,9 +12,13 @@ const FILE_SIZE_MAX: u64 = 64 * 1024;
 /// Keys that take a list.
 const LISTS: [&str; 2] = ["seed", "voters"];
 
+/// What a file says, by key, every value as it would be written on the command line.
+pub type Values = BTreeMap<&'static str, Vec<String>>;
+
 /// What can be wrong with a configuration file. Nothing was started.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::commands) enum ConfigFileError {
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum ConfigFileError {
     #[error("the configuration file {} cannot be read: {source}: correct --config (or GAGGLE_CONFIG)", file.display())]
     Read { file: PathBuf, source: std::io::Error },
     #[error("the configuration file {} is longer than {FILE_SIZE_MAX} bytes, so it is something else: correct --config (or GAGGLE_CONFIG)", file.display())]
@@ -29,8 +33,11 @@ pub(in crate::commands) enum ConfigFileError {
     Value { file: PathBuf, key: String, reason: String },
 }
 
-/// What `file` says, every value as it would be written on the command line.
-pub(super) fn values(file: &Path) -> Result<BTreeMap<String, Vec<String>>, ConfigFileError> {
+/// What `file` says.
+///
+/// # Errors
+/// As [`ConfigFileError`] says.
+pub fn values(file: &Path) -> Result<Values, ConfigFileError> {
     use std::io::Read;
     let failure = |source| ConfigFileError::Read { file: file.to_owned(), source };
     let mut text = String::new();
@@ -42,30 +49,30 @@ pub(super) fn values(file: &Path) -> Result<BTreeMap<String, Vec<String>>, Confi
     parse(file, &text)
 }
 
-pub(super) fn parse(
-    file: &Path,
-    text: &str,
-) -> Result<BTreeMap<String, Vec<String>>, ConfigFileError> {
+/// What `text` says, which stands in `file`.
+///
+/// # Errors
+/// As [`ConfigFileError`] says.
+pub fn parse(file: &Path, text: &str) -> Result<Values, ConfigFileError> {
     let table: toml::Table = toml::from_str(text).map_err(|error| {
         let start = error.span().map_or(0, |span| span.start).min(text.len());
         let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
         let reason = error.message().replace('\n', " ");
         ConfigFileError::Syntax { file: file.to_owned(), line, reason }
     })?;
-    let known = keys();
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        if !known.contains_key(&key) {
+        let Some(flag) = named(&key).filter(|flag| flag.in_file) else {
             let hint = nearest_key(&key);
             return Err(ConfigFileError::UnknownKey { file: file.to_owned(), key, hint });
-        }
-        let texts = texts(&key, &value).map_err(|(kind, wanted)| ConfigFileError::Kind {
+        };
+        let texts = texts(flag.key, &value).map_err(|(kind, wanted)| ConfigFileError::Kind {
             file: file.to_owned(),
-            key: key.clone(),
+            key,
             kind,
             wanted,
         })?;
-        values.insert(key, texts);
+        values.insert(flag.key, texts);
     }
     Ok(values)
 }

@@ -2,35 +2,39 @@
 
 use std::time::Duration;
 
+use super::checked::Storage;
+use super::flags::{FLAGS, Take, named};
+use super::raw::{HttpAddress, RawTag};
 use super::*;
-use crate::commands::arguments::{ProfileName, RunArguments};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::setup::SEEDS_MAX;
+use crate::vocabulary::timing::Profile;
 
-fn raw() -> RunArguments {
-    RunArguments {
-        listen: "127.0.0.1:8000".to_owned(),
-        cluster: "gaggle".to_owned(),
-        ..RunArguments::default()
-    }
+fn raw() -> Raw {
+    Raw { listen: "127.0.0.1:8000".to_owned(), cluster: "gaggle".to_owned(), ..Raw::default() }
 }
 
 fn environment() -> Environment {
     Environment { home: Some("/home/duck".into()), ..Environment::default() }
 }
 
-fn checked(raw: &RunArguments) -> RunSettings {
-    RunSettings::check(raw, &environment()).unwrap()
+fn checked(raw: &Raw) -> Checked {
+    check(raw, &environment()).unwrap()
 }
 
-fn refusal(raw: &RunArguments) -> String {
-    RunSettings::check(raw, &environment()).unwrap_err().to_string()
+fn refusal(raw: &Raw) -> String {
+    check(raw, &environment()).unwrap_err().to_string()
 }
 
-fn listening(address: &str) -> RunArguments {
-    RunArguments { listen: address.to_owned(), ..raw() }
+fn listening(address: &str) -> Raw {
+    Raw { listen: address.to_owned(), ..raw() }
 }
 
-fn voting(voters: &str) -> RunArguments {
-    RunArguments { voters: Some(voters.to_owned()), ..raw() }
+fn voting(voters: &str) -> Raw {
+    let mut raw = raw();
+    let Some(Take::Text(set)) = named("voters").map(|flag| &flag.take) else { panic!() };
+    set(&mut raw, voters.to_owned());
+    raw
 }
 
 fn id(number: u64) -> NodeId {
@@ -39,14 +43,14 @@ fn id(number: u64) -> NodeId {
 
 #[test]
 fn hooks_are_words_and_have_a_limit() {
-    let hooked = RunArguments { on_goose: Some(" /bin/a  -b c ".to_owned()), ..raw() };
+    let hooked = Raw { on_goose: Some(" /bin/a  -b c ".to_owned()), ..raw() };
     let hooks = checked(&hooked).hooks;
     assert_eq!(hooks.on_goose, ["/bin/a", "-b", "c"]);
     assert_eq!((hooks.on_duck.len(), hooks.limit.as_secs()), (0, 5));
     assert_eq!(hooks.lead.as_millis(), 167);
-    let empty = RunArguments { on_duck: Some(" ".to_owned()), ..raw() };
+    let empty = Raw { on_duck: Some(" ".to_owned()), ..raw() };
     assert!(refusal(&empty).starts_with("--on-duck is empty"), "{}", refusal(&empty));
-    let patient = RunArguments { hook_timeout: Some(Duration::from_secs(21)), ..raw() };
+    let patient = Raw { hook_timeout: Some(Duration::from_secs(21)), ..raw() };
     assert!(refusal(&patient).contains("up to 20s"), "{}", refusal(&patient));
 }
 
@@ -54,7 +58,7 @@ fn hooks_are_words_and_have_a_limit() {
 fn the_defaults_found_a_cluster_of_one() {
     let settings = checked(&raw());
     assert_eq!(settings.setup.id, id(0x7f00_0001 << 16 | 8000));
-    assert_eq!(settings.http.to_string(), "127.0.0.1:9000");
+    assert_eq!(settings.http.unwrap().to_string(), "127.0.0.1:9000");
     assert_eq!(settings.setup.voters, None, "the core founds, unless a record says otherwise");
     assert!(settings.setup.seeds.is_empty() && settings.setup.eligible);
     let folder = "/home/duck/.local/state/gaggle/gaggle/139637976801088";
@@ -65,16 +69,16 @@ fn the_defaults_found_a_cluster_of_one() {
 #[test]
 fn state_goes_where_the_user_keeps_state() {
     let given = Environment { state_home: Some("/state".into()), ..environment() };
-    let raw = RunArguments { id: Some(id(7)), cluster: "pond".to_owned(), ..raw() };
-    let storage = RunSettings::check(&raw, &given).unwrap().storage;
+    let raw = Raw { id: Some(7), cluster: "pond".to_owned(), ..raw() };
+    let storage = check(&raw, &given).unwrap().storage;
     assert_eq!(storage, Storage::Folder("/state/gaggle/pond/7".into()));
     let relative = Environment { state_home: Some("state".into()), ..environment() };
-    let storage = RunSettings::check(&raw, &relative).unwrap().storage;
+    let storage = check(&raw, &relative).unwrap().storage;
     assert_eq!(storage, Storage::Folder("/home/duck/.local/state/gaggle/pond/7".into()));
-    let nowhere = RunSettings::check(&raw, &Environment::default()).unwrap_err().to_string();
+    let nowhere = check(&raw, &Environment::default()).unwrap_err().to_string();
     assert!(nowhere.contains("add --state-dir DIR, or --ephemeral"), "{nowhere}");
-    let ephemeral = RunArguments { ephemeral: true, ..raw };
-    let storage = RunSettings::check(&ephemeral, &Environment::default()).unwrap().storage;
+    let ephemeral = Raw { ephemeral: true, ..raw };
+    let storage = check(&ephemeral, &Environment::default()).unwrap().storage;
     assert_eq!(storage, Storage::Ephemeral);
 }
 
@@ -95,9 +99,10 @@ fn malformed_addresses_are_refused() {
 fn http_needs_a_port() {
     let text = refusal(&listening("127.0.0.1:64536"));
     assert!(text.contains("64536 + 1000 is above 65535: add --http ADDR:PORT"), "{text}");
-    assert_eq!(checked(&listening("127.0.0.1:64535")).http.port(), 65535);
-    let raw = RunArguments { http: Some("127.0.0.1:1".to_owned()), ..listening("127.0.0.1:64536") };
-    assert_eq!(checked(&raw).http.port(), 1);
+    assert_eq!(checked(&listening("127.0.0.1:64535")).http.unwrap().port(), 65535);
+    let raw =
+        Raw { http: HttpAddress::At("127.0.0.1:1".to_owned()), ..listening("127.0.0.1:64536") };
+    assert_eq!(checked(&raw).http.unwrap().port(), 1);
 }
 
 #[test]
@@ -106,21 +111,19 @@ fn listening_everywhere_needs_an_address_to_tell() {
         let text = refusal(&listening(everywhere));
         assert!(text.contains("add --advertise ADDR:PORT"), "{text}");
     }
-    let advertise = |address: &str| RunArguments {
-        advertise: Some(address.to_owned()),
-        ..listening("0.0.0.0:8000")
-    };
+    let advertise =
+        |address: &str| Raw { advertise: Some(address.to_owned()), ..listening("0.0.0.0:8000") };
     assert!(refusal(&advertise("0.0.0.0:8000")).contains("not the address of a single machine"));
     let settings = checked(&advertise("10.0.0.1:8100"));
     assert_eq!(settings.listen.to_string(), "0.0.0.0:8000");
     assert_eq!(settings.setup.address.to_string(), "10.0.0.1:8100");
-    assert_eq!(settings.http.to_string(), "0.0.0.0:9000");
+    assert_eq!(settings.http.unwrap().to_string(), "0.0.0.0:9000");
     assert_eq!(settings.setup.http.unwrap().to_string(), "10.0.0.1:9000");
 }
 
 #[test]
 fn a_node_on_loopback_cannot_join_elsewhere() {
-    let seeded = |seed: &str| RunArguments { seeds: vec![seed.to_owned()], ..raw() };
+    let seeded = |seed: &str| Raw { seeds: vec![seed.to_owned()], ..raw() };
     let text = refusal(&seeded("10.0.0.1:8000"));
     assert!(text.contains("127.0.0.1:8000, on this machine only, but 10.0.0.1:8000"), "{text}");
     assert_eq!(checked(&seeded("127.0.0.2:8000")).setup.seeds, ["127.0.0.2:8000"]);
@@ -133,22 +136,22 @@ fn a_node_on_loopback_cannot_join_elsewhere() {
 fn seeds_are_hosts_with_ports() {
     for wrong in ["goose.example", "goose.example:0", "a b:1", ":8000", "10.0.0.999:1", "0.0.0.0:1"]
     {
-        let text = refusal(&RunArguments { seeds: vec![wrong.to_owned()], ..raw() });
+        let text = refusal(&Raw { seeds: vec![wrong.to_owned()], ..raw() });
         assert!(text.starts_with(&format!("--seed: \"{wrong}\" is not a host")), "{text}");
     }
     let many = (0..=SEEDS_MAX).map(|number| format!("host-{number}:8000")).collect();
-    assert!(refusal(&RunArguments { seeds: many, ..raw() }).contains("65 seeds are too many"));
-    let own = RunArguments { seeds: vec!["127.0.0.1:8000".to_owned()], ..raw() };
+    assert!(refusal(&Raw { seeds: many, ..raw() }).contains("65 seeds are too many"));
+    let own = Raw { seeds: vec!["127.0.0.1:8000".to_owned()], ..raw() };
     assert!(refusal(&own).starts_with("the only seed is this node itself"));
 }
 
 #[test]
 fn voters_are_ids_addresses_or_both() {
-    let settings = checked(&RunArguments { id: Some(id(1)), ..voting("1,2,3") });
+    let settings = checked(&Raw { id: Some(1), ..voting("1,2,3") });
     let ids = [id(1), id(2), id(3)];
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     let both = "1=127.0.0.1:8000, 2=127.0.0.1:8001, 3=127.0.0.1:8002";
-    let settings = checked(&RunArguments { id: Some(id(1)), ..voting(both) });
+    let settings = checked(&Raw { id: Some(1), ..voting(both) });
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     assert_eq!(settings.setup.voter_addresses.len(), 3);
     assert_eq!(settings.setup.seeds, ["127.0.0.1:8001", "127.0.0.1:8002"]);
@@ -184,23 +187,23 @@ fn an_even_number_of_voters_is_allowed_with_a_reason_against_it() {
 #[test]
 fn the_own_address_goes_with_the_own_id() {
     let voters = "127.0.0.1:8000,127.0.0.1:8001,127.0.0.1:8002";
-    let text = refusal(&RunArguments { id: Some(id(5)), ..voting(voters) });
+    let text = refusal(&Raw { id: Some(5), ..voting(voters) });
     assert!(
         text.contains("but this is node 5: leave --id out, or write 5=127.0.0.1:8000"),
         "{text}"
     );
-    let text = refusal(&RunArguments { id: Some(id(5)), ..voting("4=127.0.0.1:8000") });
+    let text = refusal(&Raw { id: Some(5), ..voting("4=127.0.0.1:8000") });
     assert!(text.contains("means node 4, but this is node 5"), "{text}");
-    let text = refusal(&RunArguments { id: Some(id(5)), ..voting("5=127.0.0.1:8001") });
+    let text = refusal(&Raw { id: Some(5), ..voting("5=127.0.0.1:8001") });
     assert!(text.contains("node 5, this one, is at 127.0.0.1:8001, but it is at 127.0.0.1:8000"));
 }
 
 #[test]
 fn leases_have_bounds() {
-    let leased = |lease| RunArguments { lease: Some(Duration::from_millis(lease)), ..raw() };
+    let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..raw() };
     assert!(refusal(&leased(100)).contains("below the usable minimum"));
     assert!(refusal(&leased(10_001)).contains("above the ceiling"));
-    let wan = RunArguments { profile: ProfileName::Wan, ..leased(600) };
+    let wan = Raw { profile: Profile::Wan, ..leased(600) };
     let text = refusal(&wan);
     assert!(text.contains("minimum of 1.448s where a round trip takes 200ms"), "{text}");
     assert_eq!(checked(&leased(1200)).setup.timing.renew_interval, Duration::from_millis(240));
@@ -208,10 +211,87 @@ fn leases_have_bounds() {
 
 #[test]
 fn names_and_tokens_are_checked() {
-    let named = RunArguments { cluster: "../pond".to_owned(), ..raw() };
+    let named = Raw { cluster: "../pond".to_owned(), ..raw() };
     assert!(refusal(&named).starts_with("--cluster: \"../pond\" is no cluster name"));
-    let absent = RunArguments { admin_token_file: Some("/nowhere/token".into()), ..raw() };
+    let absent = Raw { admin_token_file: Some("/nowhere/token".into()), ..raw() };
     assert!(refusal(&absent).starts_with("the admin token file /nowhere/token cannot be read"));
-    let endless = RunArguments { admin_token_file: Some("/dev/zero".into()), ..raw() };
+    let endless = Raw { admin_token_file: Some("/dev/zero".into()), ..raw() };
     assert!(refusal(&endless).contains("cannot be read: it is longer than 16384 bytes: correct"));
+}
+
+/// A program's settings that break a rule each.
+fn wrong_programs() -> Vec<Raw> {
+    let program = || Raw::of_program("127.0.0.1:8000".to_owned());
+    let listening = |address: &str| Raw::of_program(address.to_owned());
+    let seeded = |seed: &str| Raw { seeds: vec![seed.to_owned()], ..program() };
+    let voting = |voters: &[&str], id| {
+        let voters = voters.iter().map(|voter| (*voter).to_owned()).collect();
+        Raw { voters: Some(voters), id, ..program() }
+    };
+    let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..program() };
+    vec![
+        listening("localhost:8000"),
+        listening("0.0.0.0:8000"),
+        Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
+        Raw { id: Some(0), ..program() },
+        Raw { cluster: "../pond".to_owned(), ..program() },
+        Raw { tags: vec![RawTag::Pair("a=b".to_owned(), "c".to_owned())], ..program() },
+        seeded("nowhere"),
+        seeded("127.0.0.1:8000"),
+        seeded("10.0.0.1:8000"),
+        Raw { seeds: (0..=SEEDS_MAX).map(|n| format!("host-{n}:1")).collect(), ..program() },
+        voting(&["goose"], None),
+        voting(&["0"], None),
+        voting(&["1", "1"], None),
+        voting(&["1,2"], None),
+        voting(&["127.0.0.1:8000"], Some(5)),
+        voting(&["5=127.0.0.1:8001"], Some(5)),
+        voting(&["5=127.0.0.1:8005", "6=127.0.0.1:8005"], None),
+        leased(1),
+        leased(11_000),
+        Raw { profile: Profile::Wan, ..leased(600) },
+        Raw { keys: vec![raw::SecretKey([1; 32]), raw::SecretKey([1; 32])], ..program() },
+        Raw { state_dir: Some("".into()), ephemeral: false, ..program() },
+    ]
+}
+
+#[test]
+fn a_program_is_told_of_methods_and_never_of_flags() {
+    for raw in wrong_programs() {
+        let text = refusal(&raw);
+        assert!(!text.contains("--"), "{text}");
+        // A person is told the same of flags.
+        let origins = Origins::default();
+        let http = HttpAddress::At("127.0.0.1:9000".to_owned());
+        let text = refusal(&Raw { origins, http, ephemeral: raw.state_dir.is_none(), ..raw });
+        assert!(!text.contains("Config::"), "{text}");
+    }
+    let text = refusal(&wrong_programs()[7]);
+    let expected = "the only seed is this node itself (127.0.0.1:8000): name another node to join, \
+                    or found a cluster with Config::voters, or of this node alone without \
+                    Config::seed";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_program_may_leave_the_port_to_the_system_and_all_else_is_judged_before() {
+    let open = || Raw::of_program("127.0.0.1:0".to_owned());
+    assert_eq!(checked(&open()).listen.port(), 0);
+    let text = refusal(&Raw { seeds: vec!["nowhere".to_owned()], ..open() });
+    assert!(text.starts_with("Config::seed: \"nowhere\" is not a host"), "{text}");
+    // Whether this node is meant can only be said once it has a port.
+    let voters = || Some(vec!["1=127.0.0.1:8000".to_owned(), "2=127.0.0.1:8001".to_owned()]);
+    assert!(check(&Raw { voters: voters(), id: Some(1), ..open() }, &environment()).is_ok());
+    assert!(check(&Raw { voters: voters(), ..open() }, &environment()).is_ok());
+    assert!(refusal(&listening("127.0.0.1:0")).contains("port 0"), "a person may not");
+}
+
+#[test]
+fn every_setting_is_defined_once_and_shown() {
+    for (place, flag) in FLAGS.iter().enumerate() {
+        let key = flag.key;
+        assert!(FLAGS.iter().skip(place + 1).all(|other| other.key != key), "{key}");
+        let shown = flag.show.is_some_and(|show| !show(&raw(), &checked(&raw())).is_empty());
+        assert!(shown || flag.hidden, "{key}");
+    }
 }

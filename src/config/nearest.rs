@@ -1,6 +1,6 @@
 //! What somebody probably meant who wrote a name that there is not.
 
-use super::keys;
+use super::flags::FLAGS;
 
 /// Spellings that people bring along from elsewhere, and the keys that they mean here.
 const SYNONYMS: [(&str, &str); 8] = [
@@ -15,9 +15,9 @@ const SYNONYMS: [(&str, &str); 8] = [
 ];
 
 /// The key that is spelt most like `wrong`, as a question; softer if nothing is much like it.
-pub(super) fn nearest_key(wrong: &str) -> String {
-    let keys = keys();
-    let spellings = keys.keys().map(|key| (key.as_str(), key.as_str()));
+pub fn nearest_key(wrong: &str) -> String {
+    let keys = FLAGS.iter().filter(|flag| flag.in_file).map(|flag| flag.key);
+    let spellings = keys.map(|key| (key, key));
     let (key, close) = nearest(wrong, spellings.chain(SYNONYMS));
     if close {
         format!("did you mean \"{key}\"?")
@@ -27,7 +27,7 @@ pub(super) fn nearest_key(wrong: &str) -> String {
 }
 
 /// What of `spellings`, each with what it means, is most like `wrong`, and whether it is at all.
-pub(super) fn nearest<'a>(
+pub fn nearest<'a>(
     wrong: &str,
     spellings: impl Iterator<Item = (&'a str, &'a str)>,
 ) -> (&'a str, bool) {

@@ -1,23 +1,28 @@
-//! What can be wrong with a command line, each with the way out.
+//! What can be wrong with settings, each with the way out, in the words of the command line. How
+//! a program hears of it is said in [`super::words`].
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::HOOK_TIMEOUT_MAX;
-use crate::shell::http::api::token::TokenError;
+use super::hooks::HOOK_TIMEOUT_MAX;
+#[cfg(feature = "cli")]
+use super::key_file::KeyFileError;
+use super::token::TokenFileError;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::metadata::TagError;
+use crate::vocabulary::seal::KeyRingError;
 use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::TimingError;
 
 /// The key of the address to listen on, which has no flag.
-const LISTEN: &str = "listen";
+pub(super) const LISTEN: &str = "listen";
 
-/// Why settings are refused. Nothing was started and no port was opened.
+/// Why settings are refused. Nothing was started, and nothing was opened but the files that they
+/// name.
 #[derive(Debug, thiserror::Error)]
-pub(in crate::commands) enum SettingsError {
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Fault {
     #[error(
         "{}: \"{text}\" is not an IP address with a port: write it like 10.0.0.1:8000",
         flag(key)
@@ -86,6 +91,8 @@ pub(in crate::commands) enum SettingsError {
     Tag(#[from] TagError),
     #[error(transparent)]
     Timing(#[from] TimingError),
+    #[error("state-dir and ephemeral contradict each other: leave out the one or the other")]
+    TwoStorages,
     #[error("--state-dir is empty: name a folder, or use --ephemeral")]
     EmptyStateDir,
     #[error(
@@ -93,17 +100,8 @@ pub(in crate::commands) enum SettingsError {
          --ephemeral"
     )]
     NoStateFolder,
-    #[error(
-        "the admin token file {} cannot be read: {source}: correct --admin-token-file, or write \
-         a token there",
-        file.display()
-    )]
-    TokenFile { file: PathBuf, source: std::io::Error },
-    #[error(
-        "the admin token file {} holds no token: {reason}: write one there",
-        file.display()
-    )]
-    Token { file: PathBuf, reason: TokenError },
+    #[error(transparent)]
+    TokenFile(#[from] TokenFileError),
     #[error(
         "a stop timeout of {asked:?} does not fit into a lease of {lease:?}: give a \
          --stop-timeout of at most {max:?}, or a longer --lease"
@@ -120,8 +118,11 @@ pub(in crate::commands) enum SettingsError {
          for that long a hand-over waits for a hook"
     )]
     HookTimeout(Duration),
+    #[cfg(feature = "cli")]
     #[error(transparent)]
-    KeyFile(#[from] crate::commands::keys::KeyFileError),
+    KeyFile(#[from] KeyFileError),
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
 }
 
 /// A key as it is written on the command line.
@@ -129,9 +130,9 @@ fn flag(key: &str) -> String {
     if key == LISTEN { "the address to listen on".to_owned() } else { format!("--{key}") }
 }
 
-impl SettingsError {
+impl Fault {
     /// The keys that are to blame, so that people can be told where those were set.
-    pub(in crate::commands) fn keys(&self) -> &'static [&'static str] {
+    pub fn keys(&self) -> &'static [&'static str] {
         match self {
             Self::Address { key, .. } | Self::PortZero { key, .. } => match *key {
                 LISTEN => &[LISTEN],
@@ -158,10 +159,13 @@ impl SettingsError {
             Self::ExecWithoutKeeper => &["no-keeper"],
             Self::EmptyHook(_) => &["on-goose", "on-duck"],
             Self::HookTimeout(_) => &["hook-timeout"],
+            Self::TwoStorages => &["state-dir", "ephemeral"],
             Self::EmptyStateDir => &["state-dir"],
             Self::NoStateFolder => &[],
-            Self::TokenFile { .. } | Self::Token { .. } => &["admin-token-file"],
+            Self::TokenFile(_) => &["admin-token-file"],
+            #[cfg(feature = "cli")]
             Self::KeyFile(_) => &["key-file"],
+            Self::Keys(_) => &["key-file"],
         }
     }
 }

@@ -1,0 +1,348 @@
+//! From raw settings to checked ones: parse, don't validate. Every rule that can be judged without
+//! opening anything is judged here, so that refused settings leave nothing behind.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::error::{Fault, LISTEN};
+use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
+use super::raw::{HttpAddress, Raw, RawTag};
+use super::token::Token;
+use super::voters::Voters;
+use crate::vocabulary::configuration::ClusterName;
+use crate::vocabulary::identity::{NodeId, normalised};
+use crate::vocabulary::metadata::Tags;
+use crate::vocabulary::seal::KeyRing;
+use crate::vocabulary::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
+use crate::vocabulary::timing::Timing;
+
+/// HTTP is served this far above the gossip port, unless told otherwise.
+pub const HTTP_PORT_OFFSET: u16 = 1000;
+
+/// Everything that is opened and started, checked.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// What the node itself is told.
+    pub setup: Setup,
+    /// Where the UDP socket is bound.
+    pub listen: SocketAddr,
+    /// Where the HTTP listener is bound, if there is one.
+    pub http: Option<SocketAddr>,
+    /// Where the record is kept.
+    pub storage: Storage,
+    /// Opens the orders to other machines.
+    pub admin_token: Option<Token>,
+    /// What is run when the role changes.
+    pub hooks: Hooks,
+    /// What is allowed and still unwise.
+    pub warnings: Vec<String>,
+}
+
+/// Where the record is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Storage {
+    /// In this folder, which may not exist yet.
+    Folder(PathBuf),
+    /// Nowhere.
+    Ephemeral,
+}
+
+/// What settings take from the process besides what was given.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// `XDG_STATE_HOME`
+    pub state_home: Option<PathBuf>,
+    /// `HOME`
+    pub home: Option<PathBuf>,
+    /// What is unwise in it.
+    pub warnings: Vec<String>,
+    /// Fresh randomness.
+    pub entropy: [u8; 32],
+}
+
+impl Environment {
+    /// The folder below which state is kept. Relative paths are ignored, as the XDG
+    /// specification demands.
+    fn state_folder(&self) -> Option<PathBuf> {
+        let absolute = |path: &&PathBuf| path.is_absolute();
+        let given = self.state_home.as_ref().filter(absolute).cloned();
+        given.or_else(|| {
+            self.home.as_ref().filter(absolute).map(|home| home.join(".local").join("state"))
+        })
+    }
+}
+
+impl Checked {
+    /// Judges `raw`. A program may leave the port to the system: until it is known, what depends on
+    /// it is left out, and the result is no more than a judgement.
+    ///
+    /// # Errors
+    /// The first rule that is broken. Nothing was opened but the files that hold keys and the
+    /// admin token, and these last.
+    pub fn of(raw: &Raw, environment: &Environment) -> Result<Self, Fault> {
+        let mut warnings = environment.warnings.clone();
+        let cluster = ClusterName::new(&raw.cluster)?;
+        let listen = listen(raw)?;
+        let advertised = advertised(raw, listen)?;
+        let http = http_listener(raw, listen)?;
+        let id = own_id(raw, advertised)?;
+        let own = (advertised.port() != 0).then_some((id, advertised));
+        let voters = raw.voters.as_deref().map(|entries| Voters::parse(entries, own));
+        let voters = voters.transpose()?;
+        if let Some(voters) = &voters {
+            warnings.extend(voters.warnings());
+        }
+        let seeds = seeds(raw, advertised, voters.as_ref())?;
+        refuse_unreachable_loopback(advertised, &seeds)?;
+        let timing = timing(raw)?;
+        let storage = storage(raw, environment, &cluster, id)?;
+        let votes = voters.as_ref().is_some_and(|voters| voters.set.contains(id));
+        warnings.extend((storage == Storage::Ephemeral && votes).then(forgetful_voter));
+        let hooks = hooks(raw, &timing)?;
+        let tags = tags(raw)?;
+        let admin_token = raw.admin_token_file.as_deref().map(Token::read).transpose()?;
+        let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
+        let (voters, voter_addresses) =
+            voters.map_or((None, Vec::new()), |voters| (Some(voters.set), voters.addresses));
+        let setup = Setup {
+            http: http.map(|http| reached_at(http, advertised)),
+            tags,
+            seeds,
+            voters,
+            preempt: raw.preempt,
+            voter_addresses,
+            eligible: !raw.never_goose,
+            timing,
+            drain_timeout: raw.drain_timeout.unwrap_or(DRAIN_TIMEOUT),
+            keys,
+            entropy: environment.entropy,
+            ..Setup::new(cluster, id, advertised)
+        };
+        Ok(Self { setup, listen, http, storage, admin_token, hooks, warnings })
+    }
+}
+
+/// An IP address with a port that is not 0.
+fn address(key: &'static str, text: &str) -> Result<SocketAddr, Fault> {
+    let malformed = || Fault::Address { key, text: text.to_owned() };
+    let parsed = text.parse::<SocketAddr>().map_err(|_| malformed())?;
+    if parsed.port() == 0 {
+        return Err(Fault::PortZero { key, address: parsed });
+    }
+    Ok(parsed)
+}
+
+/// A program may have the system choose the port.
+fn listen(raw: &Raw) -> Result<SocketAddr, Fault> {
+    match raw.listen.parse::<SocketAddr>() {
+        Ok(listen) if listen.port() == 0 && raw.origins.program => Ok(listen),
+        _ => address(LISTEN, &raw.listen),
+    }
+}
+
+fn advertised(raw: &Raw, listen: SocketAddr) -> Result<SocketAddr, Fault> {
+    let Some(text) = &raw.advertise else {
+        return if listen.ip().is_unspecified() {
+            Err(Fault::NothingToAdvertise(listen))
+        } else {
+            Ok(normalised(listen))
+        };
+    };
+    let advertised = address("advertise", text)?;
+    if advertised.ip().is_unspecified() || advertised.ip().is_multicast() {
+        return Err(Fault::AdvertisesNobody(advertised));
+    }
+    Ok(normalised(advertised))
+}
+
+fn http_listener(raw: &Raw, listen: SocketAddr) -> Result<Option<SocketAddr>, Fault> {
+    match &raw.http {
+        HttpAddress::At(text) => address("http", text).map(Some),
+        HttpAddress::Derived => match listen.port().checked_add(HTTP_PORT_OFFSET) {
+            Some(port) => Ok(Some(SocketAddr::new(listen.ip(), port))),
+            None => Err(Fault::HttpPort(listen.port())),
+        },
+        HttpAddress::None => Ok(None),
+    }
+}
+
+/// Where others reach a listener on `http`.
+fn reached_at(http: SocketAddr, advertised: SocketAddr) -> SocketAddr {
+    let ip = if http.ip().is_unspecified() { advertised.ip() } else { http.ip() };
+    SocketAddr::new(ip, http.port())
+}
+
+/// This node's id. Until the system has chosen a port, another one stands for it.
+fn own_id(raw: &Raw, advertised: SocketAddr) -> Result<NodeId, Fault> {
+    match raw.id {
+        Some(number) => NodeId::new(number).map_err(Fault::Id),
+        None => {
+            let known = SocketAddr::new(advertised.ip(), advertised.port().max(1));
+            NodeId::of_address(known).map_err(Fault::Id)
+        }
+    }
+}
+
+/// The seeds that were given and the addresses of the voters, without this node itself.
+fn seeds(raw: &Raw, advertised: SocketAddr, voters: Option<&Voters>) -> Result<Vec<String>, Fault> {
+    let own = |text: &str| text.parse().is_ok_and(|seed| normalised(seed) == advertised);
+    let mut seeds: Vec<String> = Vec::new();
+    for seed in raw.seeds.iter().map(|text| text.trim()) {
+        if !is_host_and_port(seed) {
+            return Err(Fault::Seed(seed.to_owned()));
+        }
+        if !own(seed) && !seeds.iter().any(|known| known == seed) {
+            seeds.push(seed.to_owned());
+        }
+    }
+    // A cluster that this node should have joined must not be founded a second time.
+    if seeds.is_empty() && !raw.seeds.is_empty() && voters.is_none() {
+        return Err(Fault::OwnSeed(advertised));
+    }
+    for (_, address) in voters.into_iter().flat_map(|voters| &voters.addresses) {
+        let text = address.to_string();
+        if *address != advertised && !seeds.contains(&text) {
+            seeds.push(text);
+        }
+    }
+    if seeds.len() > SEEDS_MAX {
+        return Err(Fault::TooManySeeds(seeds.len()));
+    }
+    Ok(seeds)
+}
+
+/// A socket address, or a host name with a port. Whether the name exists is found out at
+/// every attempt to join.
+fn is_host_and_port(text: &str) -> bool {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return address.port() != 0 && !address.ip().is_unspecified();
+    }
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return false;
+    };
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    // Digits and dots alone are a mistyped address, not a name.
+    let named = host.chars().any(|c| !c.is_ascii_digit() && c != '.');
+    let sound = host.len() <= 253 && host.chars().all(legal) && named;
+    sound && port.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+/// Others cannot answer a node that says it lives on loopback.
+fn refuse_unreachable_loopback(advertised: SocketAddr, seeds: &[String]) -> Result<(), Fault> {
+    if !advertised.ip().is_loopback() {
+        return Ok(());
+    }
+    let elsewhere =
+        |text: &&String| text.parse::<SocketAddr>().is_ok_and(|seed| !is_loopback(seed.ip()));
+    match seeds.iter().find(elsewhere) {
+        Some(seed) => Err(Fault::LoopbackWithSeedElsewhere { advertised, seed: seed.clone() }),
+        None => Ok(()),
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+fn timing(raw: &Raw) -> Result<Timing, Fault> {
+    let timing = Timing::of(raw.profile);
+    let timing = match raw.lease {
+        Some(lease) => timing.with_lease(lease),
+        None => timing,
+    };
+    timing.check_for(raw.profile)?;
+    Ok(timing)
+}
+
+/// Of a folder for state and the wish for none, the one from the stronger source counts.
+fn storage(
+    raw: &Raw,
+    environment: &Environment,
+    cluster: &ClusterName,
+    id: NodeId,
+) -> Result<Storage, Fault> {
+    let rank = |key| raw.origins.of(key).rank();
+    match &raw.state_dir {
+        Some(_) if raw.ephemeral && rank("state-dir") == rank("ephemeral") => {
+            Err(Fault::TwoStorages)
+        }
+        Some(folder) if !raw.ephemeral || rank("state-dir") > rank("ephemeral") => {
+            if folder.as_os_str().is_empty() {
+                return Err(Fault::EmptyStateDir);
+            }
+            Ok(Storage::Folder(folder.clone()))
+        }
+        _ if raw.ephemeral => Ok(Storage::Ephemeral),
+        _ => {
+            let base = environment.state_folder().ok_or(Fault::NoStateFolder)?;
+            Ok(Storage::Folder(base.join("gaggle").join(cluster.as_str()).join(id.to_string())))
+        }
+    }
+}
+
+fn forgetful_voter() -> String {
+    "--ephemeral: this voter forgets its promises when it stops, so after every start it waits for \
+     three seconds before it votes. If all voters were started so, their clocks stand in for what \
+     they forget, and leases end after three seconds: the weaker promise"
+        .to_owned()
+}
+
+fn tags(raw: &Raw) -> Result<Tags, Fault> {
+    fn pair(tag: &RawTag) -> Result<(&str, &str), Fault> {
+        match tag {
+            RawTag::Pair(key, value) => Ok((key, value)),
+            RawTag::Text(text) => Ok(Tags::split(text)?),
+        }
+    }
+    let pairs = raw.tags.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    Ok(Tags::new(pairs)?)
+}
+
+/// The hooks: their words, not yet looked for.
+fn hooks(raw: &Raw, timing: &Timing) -> Result<Hooks, Fault> {
+    let words = |key, text: &Option<String>| match text {
+        Some(text) if text.trim().is_empty() => Err(Fault::EmptyHook(key)),
+        Some(text) => Ok(text.split_whitespace().map(str::to_owned).collect()),
+        None => Ok(Vec::new()),
+    };
+    let limit = raw.hook_timeout.unwrap_or(HOOK_TIMEOUT);
+    if limit.is_zero() || limit > HOOK_TIMEOUT_MAX {
+        return Err(Fault::HookTimeout(limit));
+    }
+    Ok(Hooks {
+        on_goose: words("on-goose", &raw.on_goose)?,
+        on_duck: words("on-duck", &raw.on_duck)?,
+        limit,
+        lead: Hooks::lead_of(timing),
+    })
+}
+
+/// The keys, or a warning of what their absence means.
+fn keys(
+    raw: &Raw,
+    own: &[SocketAddr],
+    seeds: &[String],
+    warnings: &mut Vec<String>,
+) -> Result<Option<KeyRing>, Fault> {
+    #[cfg(feature = "cli")]
+    if let Some(file) = &raw.key_file {
+        let (keys, warning) = super::key_file::read(file)?;
+        warnings.extend(warning);
+        return Ok(Some(keys));
+    }
+    if !raw.keys.is_empty() {
+        return Ok(Some(KeyRing::new(raw.keys.iter().map(|key| key.0).collect())?));
+    }
+    let here = |text: &String| {
+        text.starts_with("localhost:")
+            || text.parse::<SocketAddr>().is_ok_and(|seed| is_loopback(seed.ip()))
+    };
+    if !own.iter().all(|address| is_loopback(address.ip())) || !seeds.iter().all(here) {
+        warnings.push(
+            "no --key-file: whoever can reach this port can disturb the cluster; make a key with \
+             `gaggle keygen` and give it to every node"
+                .to_owned(),
+        );
+    }
+    Ok(None)
+}

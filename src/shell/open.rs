@@ -1,0 +1,122 @@
+//! From checked settings to what a node is started with: the state folder first, and whether its
+//! record goes with the settings; then the ports. What was opened is closed again when a later step
+//! fails, and when this is dropped.
+//!
+//! It blocks for as long as a file system does.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+
+#[cfg(feature = "http")]
+use std::net::TcpListener;
+
+#[cfg(feature = "http")]
+use super::control_socket::{ControlSocket, places::Places};
+#[cfg(feature = "http")]
+use super::http::Listeners;
+#[cfg(feature = "http")]
+use super::socket::Purpose;
+use super::socket::{self, BindError};
+use super::store::{NoStore, StateFolder, Store, StoreError};
+use crate::config::checked::{Checked, Storage};
+use crate::node;
+use crate::vocabulary::record::Disk;
+use crate::vocabulary::setup::Setup;
+
+/// What is open already before settings are judged, because somebody else has opened it.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The socket for gossip and election.
+    pub socket: Option<UdpSocket>,
+    /// The listener for HTTP.
+    #[cfg(feature = "http")]
+    pub http: Option<TcpListener>,
+}
+
+/// A node that can be started, with everything it needs.
+pub struct Opened {
+    /// The checked configuration.
+    pub setup: Setup,
+    /// The bound socket for gossip and election.
+    pub socket: UdpSocket,
+    /// What the store remembers.
+    pub disk: Disk,
+    /// Where records go; it holds the lock of the state folder.
+    pub store: Box<dyn Store>,
+    /// Where HTTP is served, if it is: the listener, and the socket for orders.
+    #[cfg(feature = "http")]
+    pub listeners: Option<Listeners>,
+}
+
+/// Why something cannot be opened. Nothing is left open, and no record was written; the state
+/// folder and an empty record file may have been created.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The state folder cannot be used. No port was opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record on disk does not go with the settings. No port was opened.
+    #[error("the state folder {}: {reason}", folder.display())]
+    Record {
+        /// Which folder.
+        folder: PathBuf,
+        /// What does not go together.
+        reason: node::StartError,
+    },
+    /// A port is taken or not ours.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl Opened {
+    /// Opens what `checked` asks for and `handed` does not bring along.
+    ///
+    /// # Errors
+    /// As [`OpenError`] says.
+    pub fn of(checked: &Checked, handed: Handed) -> Result<Self, OpenError> {
+        let setup = checked.setup.clone();
+        let (disk, store): (Disk, Box<dyn Store>) = match &checked.storage {
+            Storage::Folder(path) => {
+                let (folder, disk) = StateFolder::open(path)?;
+                node::check_record(&setup, &disk)
+                    .map_err(|reason| OpenError::Record { folder: path.clone(), reason })?;
+                (disk, Box::new(folder))
+            }
+            Storage::Ephemeral => (Disk::Ephemeral, Box::new(NoStore)),
+        };
+        let socket = match handed.socket {
+            Some(socket) => socket,
+            None => socket::bind(checked.listen)?,
+        };
+        Ok(Self {
+            #[cfg(feature = "http")]
+            listeners: listeners(checked, handed.http)?,
+            setup,
+            socket,
+            disk,
+            store,
+        })
+    }
+}
+
+/// The listener for HTTP, and the socket for orders, in the state folder, whose lock is held: so
+/// what a dead process left there may be replaced.
+#[cfg(feature = "http")]
+fn listeners(
+    checked: &Checked,
+    handed: Option<TcpListener>,
+) -> Result<Option<Listeners>, BindError> {
+    let tcp = match (handed, checked.http) {
+        (Some(listener), _) => listener,
+        (None, Some(address)) => TcpListener::bind(address)
+            .map_err(|error| BindError::of(Purpose::Http, address, error))?,
+        (None, None) => return Ok(None),
+    };
+    let folder = match &checked.storage {
+        Storage::Folder(path) => Some(path.as_path()),
+        Storage::Ephemeral => None,
+    };
+    let control = ControlSocket::open(folder, checked.setup.id, &Places::of_process());
+    let control = control.inspect_err(|error| tracing::warn!("{error}")).ok();
+    Ok(Some(Listeners { tcp, control }))
+}
