@@ -66,7 +66,7 @@
 //!
 //! Imports point downward only, and the core (everything below the shell) has no socket, no
 //! operating-system clock, no thread, no async and no randomness of its own. A test fails when
-//! that is not so (`tests/layering.rs`).
+//! that is not so (`tests/layering`).
 //!
 //! # One packet, five files
 //!
