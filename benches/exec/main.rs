@@ -27,8 +27,7 @@ mod figures;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
-use clap::ValueEnum;
+use clap::{Parser, ValueEnum};
 use crowd::Crowd;
 use figures::{Round, Series};
 use report::harness::work::{Workers, work};

@@ -48,7 +48,7 @@ const BANNED: &[(&str, &str)] = &[
 ];
 
 /// Each test program is linked with all of the product, and a clone that is cold links them all
-/// before it can run one: twenty-five of them were most of what `cargo test` took. What a new test
+/// before it can run one: twenty-eight of them were most of what `cargo test` took. What a new test
 /// needs is a module in the program of its kind of environment.
 const TEST_PROGRAMS_MAX: usize = 5;
 
@@ -149,4 +149,22 @@ fn there_are_few_test_programs() {
     assert!(manifest.contains("\nautotests = false\n"), "every file in tests is a program again");
     let count = manifest.lines().filter(|line| *line == "[[test]]").count();
     assert!(count <= TEST_PROGRAMS_MAX, "{count} test programs: make a module of the new one");
+}
+
+/// Cargo does not look for tests by itself here, so a forgotten `mod` would pass for ever.
+#[test]
+fn every_file_belongs_to_a_test_program() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for path in sources(&folder) {
+        let is_mod = path.ends_with("mod.rs");
+        let module = if is_mod { path.parent().unwrap() } else { &path };
+        let above = module.parent().unwrap();
+        if path.ends_with("main.rs") || module == folder.join("harness") {
+            continue;
+        }
+        let name = format!("mod {};", module.file_stem().unwrap().display());
+        let parents = [above.join("main.rs"), above.join("mod.rs"), above.with_extension("rs")];
+        let mut parents = parents.iter().filter_map(|file| fs::read_to_string(file).ok());
+        assert!(parents.any(|text| text.contains(&name)), "{} is in no program", path.display());
+    }
 }

@@ -1,5 +1,5 @@
-//! A Goose that is flooded goes on leading, and obeys. `cargo bench --bench flood` is the long
-//! form.
+//! A Goose that is flooded goes on leading, and obeys. `cargo bench --bench load -- flood` is the
+//! long form.
 
 use std::time::Duration;
 
