@@ -8,7 +8,7 @@
 //!
 //! With `CARGO_PROFILE_RELEASE_OVERFLOW_CHECKS=true` in front, sums that overflow are found
 //! too. The targets are `datagrams`, `records`, `http` and `settings`; each starts from its
-//! corpus in `tests/corpus`. Exits with 1 if an input broke a promise.
+//! corpus in `tests/core/corpus`. Exits with 1 if an input broke a promise.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -57,7 +57,7 @@ impl Arguments {
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(target);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/core/corpus").join(target);
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();

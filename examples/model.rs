@@ -13,7 +13,7 @@
 //! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, messages. Without a limit
 //! of time or states, everything within them is gone through. Progress goes to stderr.
 //!
-//! A play is a beginning and the faults that may happen (`tests/checker/plays.rs`). Exits with
+//! A play is a beginning and the faults that may happen (`tests/core/checker/plays.rs`). Exits with
 //! 1 if a promise is broken; the steps that lead there are printed.
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ use gaggle::vocabulary::mutant::Mutant;
 use stateright::report::{ReportData, ReportDiscovery, Reporter};
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
-#[path = "../tests/checker/mod.rs"]
+#[path = "../tests/core/checker/mod.rs"]
 mod checker;
 use checker::Electing;
 use checker::plays::{Play, plays};

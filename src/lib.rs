@@ -68,7 +68,7 @@
 //!
 //! Imports point downward only, and the core (everything from the node down) has no socket, no
 //! operating-system clock, no thread, no async and no randomness of its own. A test fails when
-//! that is not so (`tests/layering.rs`).
+//! that is not so (`tests/layering`).
 //!
 //! # One packet, 10 files
 //!

@@ -1,11 +1,11 @@
 //! What was measured, and its summary as a table and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde_json::{Value, json};
 
 use super::idle::IdleCost;
+use super::report::{Table, Values};
 
 /// What a time stands for. The order is that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,37 +41,12 @@ impl Measure {
     }
 }
 
-/// The times of one measure at one size, sorted, in milliseconds.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Times(Vec<f64>);
-
-impl Times {
-    fn add(&mut self, time: f64) {
-        let at = self.0.partition_point(|other| *other < time);
-        self.0.insert(at, time);
-    }
-
-    pub(crate) fn all(&self) -> &[f64] {
-        &self.0
-    }
-
-    /// The smallest time that is not exceeded in `percent` per cent of the cases.
-    pub(crate) fn percentile(&self, percent: usize) -> f64 {
-        let rank = (self.0.len() * percent).div_ceil(100).max(1);
-        self.0.get(rank - 1).copied().unwrap_or(f64::NAN)
-    }
-
-    pub(crate) fn median(&self) -> f64 {
-        self.percentile(50)
-    }
-}
-
 /// Everything that was found out.
 #[derive(Debug)]
 pub(crate) struct Report {
-    runs: usize,
-    profile: &'static str,
-    times: BTreeMap<(Measure, u64), Times>,
+    runs: u64,
+    profile: String,
+    times: BTreeMap<(Measure, u64), Values>,
     pub(crate) idle: Vec<IdleCost>,
     /// Goose after Goose, and how often the highest running node was the next.
     pub(crate) successions: usize,
@@ -89,7 +64,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(runs: usize, profile: &'static str) -> Self {
+    pub(crate) fn new(runs: u64, profile: String) -> Self {
         Self {
             runs,
             profile,
@@ -111,13 +86,13 @@ impl Report {
     }
 
     /// By which timings the nodes ran.
-    pub(crate) fn profile(&self) -> &'static str {
-        self.profile
+    pub(crate) fn profile(&self) -> &str {
+        &self.profile
     }
 
     /// All measures, in the order of the table, with their times by size.
-    pub(crate) fn measures(&self) -> Vec<(Measure, Vec<(u64, &Times)>)> {
-        let mut measures: Vec<(Measure, Vec<(u64, &Times)>)> = Vec::new();
+    pub(crate) fn measures(&self) -> Vec<(Measure, Vec<(u64, &Values)>)> {
+        let mut measures: Vec<(Measure, Vec<(u64, &Values)>)> = Vec::new();
         for ((measure, nodes), times) in &self.times {
             match measures.last_mut() {
                 Some((last, sizes)) if last == measure => sizes.push((*nodes, times)),
@@ -128,79 +103,58 @@ impl Report {
     }
 
     pub(crate) fn table(&self) -> String {
-        let mut table = format!(
-            "{:<43}{:>6}{:>6}{:>10}{:>10}{:>10}\n",
-            "milliseconds", "nodes", "count", "median", "90 %", "worst"
-        );
+        let columns = [("nodes", 6), ("count", 6), ("median", 10), ("90 %", 10), ("worst", 10)];
+        let mut table = Table::new(&[&[("milliseconds", 43)][..], &columns].concat());
         for (measure, sizes) in self.measures() {
             for (nodes, times) in sizes {
-                let (median, high) = (times.median(), times.percentile(90));
-                let (label, count, worst) =
-                    (measure.label(), times.all().len(), times.percentile(100));
-                line(
-                    &mut table,
-                    format_args!(
-                        "{label:<43}{nodes:>6}{count:>6}{median:>10.1}{high:>10.1}{worst:>10.1}"
-                    ),
-                );
+                let figures = [times.median(), times.percentile(90), times.largest()];
+                let counts = [nodes.to_string(), times.all().len().to_string()];
+                let first = [measure.label().to_owned()].into_iter().chain(counts);
+                table.row(first.chain(figures.map(|figure| format!("{figure:.1}"))));
             }
         }
-        let _ = writeln!(table);
         let (successions, highest) = (self.successions, self.highest_succeeded);
-        line(
-            &mut table,
-            format_args!("next Goose was the highest node: {highest} of {successions}"),
-        );
         let (events, disturbances) = (self.duck_events, self.disturbances);
-        line(
-            &mut table,
-            format_args!(
-                "leadership changed by a dying Duck or a returning node: {disturbances} of {events}"
-            ),
-        );
         let (faults, terms) = (self.faults.len(), self.terms_seen);
-        line(&mut table, format_args!("two Geese at once: {faults} in {terms} terms"));
-        self.idle_table(&mut table);
-        table
+        let idle = if self.idle.is_empty() { String::new() } else { self.idle_table() };
+        format!(
+            "{table}\nnext Goose was the highest node: {highest} of {successions}\n\
+             leadership changed by a dying Duck or a returning node: {disturbances} of {events}\n\
+             two Geese at once: {faults} in {terms} terms\n{idle}"
+        )
     }
 
-    fn idle_table(&self, table: &mut String) {
-        if !self.idle.is_empty() {
-            line(
-                table,
-                format_args!(
-                    "\n{:<21}{:>6}{:>10}{:>10}{:>14}{:>13}{:>18}",
-                    "idle, per process",
-                    "nodes",
-                    "RSS MiB",
-                    "anon MiB",
-                    "% of a core",
-                    "sent kB/s",
-                    "keeper's own MiB"
-                ),
-            );
-        }
+    fn idle_table(&self) -> String {
+        let mut table = Table::new(&[
+            ("idle, per process", 21),
+            ("nodes", 6),
+            ("RSS MiB", 10),
+            ("anon MiB", 10),
+            ("% of a core", 14),
+            ("sent kB/s", 13),
+            ("keeper's own MiB", 18),
+        ]);
         for cost in &self.idle {
             let IdleCost { nodes, role, resident, anonymous, processor, sent, keeper } = cost;
-            let (resident, anonymous, keeper) =
-                (resident / 1024.0, anonymous / 1024.0, keeper / 1024.0);
-            let sent = sent / 1000.0;
-            line(
-                table,
-                format_args!(
-                    "{role:<21}{nodes:>6}{resident:>10.1}{anonymous:>10.2}{processor:>14.2}\
-                     {sent:>13.2}{keeper:>18.2}"
-                ),
-            );
+            table.row([
+                (*role).to_owned(),
+                nodes.to_string(),
+                format!("{:.1}", resident / 1024.0),
+                format!("{:.2}", anonymous / 1024.0),
+                format!("{processor:.2}"),
+                format!("{:.2}", sent / 1000.0),
+                format!("{:.2}", keeper / 1024.0),
+            ]);
         }
+        format!("\n{table}")
     }
 
     pub(crate) fn json(&self) -> Value {
-        let figure = |(measure, nodes): &(Measure, u64), times: &Times| {
+        let figure = |(measure, nodes): &(Measure, u64), times: &Values| {
             json!({
                 "measure": measure.label(), "nodes": nodes, "unit": "ms",
                 "median": times.median(), "p90": times.percentile(90),
-                "worst": times.percentile(100), "times": times.all(),
+                "worst": times.largest(), "times": times.all(),
             })
         };
         let idle = |cost: &IdleCost| {
@@ -223,9 +177,4 @@ impl Report {
             "terms_seen": self.terms_seen, "two_geese": self.faults, "failures": self.failures,
         })
     }
-}
-
-/// Adds a line. Writing to a string cannot fail.
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let _ = writeln!(text, "{arguments}");
 }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Cluster, PATIENCE, poll_until, processor_seconds};
+use crate::harness::{Cluster, PATIENCE, poll_until};
+use crate::report::usage::{anonymous_kib, field, processor_seconds, resident_kib};
 
 use super::rounds;
 
@@ -75,10 +76,9 @@ pub(crate) fn measure(size: u64, profile: &str, times: IdleTimes) -> Result<Vec<
     let used = |index: usize| {
         let id = ids[index];
         let (before, after) = (before[index]?, after[index]?);
-        let (resident, anonymous) = memory(&cluster, id)?;
         Some(Used {
-            resident,
-            anonymous,
+            resident: resident_kib(&cluster, id)?,
+            anonymous: anonymous_kib(&cluster, id)?,
             processor: (after.seconds - before.seconds) / seconds * 100.0,
             sent: (after.bytes - before.bytes) as f64 / seconds,
             keeper: keeper_memory(&cluster, id)?,
@@ -132,17 +132,4 @@ fn keeper_memory(cluster: &Cluster, id: u64) -> Option<f64> {
         }
     }
     None
-}
-
-/// VmRSS and RssAnon, in KiB.
-fn memory(cluster: &Cluster, id: u64) -> Option<(f64, f64)> {
-    let process = cluster.node(id).pid()?;
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    Some((field(&text, "VmRSS:")?, field(&text, "RssAnon:")?))
-}
-
-/// The number in the line that begins with `name`.
-fn field(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse::<f64>().ok()
 }

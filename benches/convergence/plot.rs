@@ -1,7 +1,8 @@
 //! The figures as one SVG: every single time a dot, every median a bar, on a logarithmic
 //! scale, since a hand-over and a lease differ a hundredfold.
 
-use super::figures::{Report, Times};
+use super::figures::Report;
+use super::report::Values;
 use super::svg::{COLOURS, begin, dot, line, text};
 
 const LEFT: f64 = 330.0;
@@ -91,7 +92,7 @@ pub(crate) fn draw(report: &Report) -> String {
 }
 
 /// All times of one measure at one size.
-fn row(svg: &mut String, scale: &Scale, y: f64, times: &Times, colour: &str) {
+fn row(svg: &mut String, scale: &Scale, y: f64, times: &Values, colour: &str) {
     for time in times.all() {
         dot(svg, (scale.x(*time), y), colour);
     }

@@ -46,7 +46,7 @@ fn cluster(size: u64, profile: &str) -> Cluster {
     let ids: Vec<u64> = (1..=size).collect();
     let watch = Watch::new(SAMPLE_INTERVAL, false);
     let mut cluster = Cluster::new(&ids, &ids[..VOTERS], watch);
-    cluster.add_arguments(&["--profile", profile]);
+    cluster.give_all(&["--profile", profile]);
     cluster
 }
 
@@ -55,21 +55,21 @@ pub(crate) fn relayed_cluster(size: u64, profile: &str) -> Cluster {
     let ids: Vec<u64> = (1..=size).collect();
     let watch = Watch::new(SAMPLE_INTERVAL, false);
     let mut cluster = Cluster::relayed(&ids, &ids[..VOTERS], watch);
-    cluster.add_arguments(&["--profile", profile]);
+    cluster.give_all(&["--profile", profile]);
     cluster
 }
 
 /// Runs a whole round, the `number`-th. What was measured before a failure stays in the report.
-pub(crate) fn round(size: u64, number: usize, report: &mut Report) -> Result<(), String> {
-    let profile = report.profile();
-    on(cluster(size, profile), size, number, report, |round| round.run())?;
-    on(relayed_cluster(size, profile), size, number, report, |round| round.run_cut_off())
+pub(crate) fn round(size: u64, number: u64, report: &mut Report) -> Result<(), String> {
+    let profile = report.profile().to_owned();
+    on(cluster(size, &profile), size, number, report, |round| round.run())?;
+    on(relayed_cluster(size, &profile), size, number, report, |round| round.run_cut_off())
 }
 
 fn on(
     cluster: Cluster,
     size: u64,
-    number: usize,
+    number: u64,
     report: &mut Report,
     run: fn(&mut Round<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
@@ -119,8 +119,8 @@ struct Round<'a> {
     cluster: Cluster,
     size: u64,
     /// Of the round, and of the events in it so far: together they give the moment.
-    number: usize,
-    events: usize,
+    number: u64,
+    events: u64,
     report: &'a mut Report,
 }
 

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::Act;
 use super::harness::work::{Life, overlaps};
+use super::report::Values;
 
 /// One round: what was done, in which term, and in which the next worker was seen.
 pub(crate) struct Round {
@@ -31,8 +32,8 @@ impl Series {
         overlaps(&self.lives)
     }
 
-    /// Milliseconds in which nobody worked after `act`, or after any; the shortest first.
-    fn gaps(&self, act: Option<Act>) -> Vec<f64> {
+    /// Milliseconds in which nobody worked after `act`, or after any.
+    fn gaps(&self, act: Option<Act>) -> Values {
         let gap = |round: &Round| {
             let before = self.lives.iter().filter(|life| life.term == round.before);
             let after = self.lives.iter().filter(|life| life.term == round.after);
@@ -42,16 +43,8 @@ impl Series {
             Some((first - last) as f64 / 1e6)
         };
         let asked = |round: &&Round| act.is_none_or(|act| act == round.act);
-        let mut gaps: Vec<f64> = self.rounds.iter().filter(asked).filter_map(gap).collect();
-        gaps.sort_by(f64::total_cmp);
-        gaps
+        self.rounds.iter().filter(asked).filter_map(gap).collect()
     }
-}
-
-/// The smallest of `sorted` that is not exceeded in `percent` per cent of the cases.
-fn percentile(sorted: &[f64], percent: usize) -> f64 {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or(f64::NAN)
 }
 
 /// With the same profile on the machine as it was, if this one was among idle processes.
@@ -72,15 +65,15 @@ pub(crate) fn table(all: &[Series], ways: &[Act]) -> String {
         );
         for act in ways.iter().copied().map(Some).chain([None]) {
             let gaps = series.gaps(act);
-            let [median, ninety, worst] = [50, 90, 100].map(|percent| percentile(&gaps, percent));
+            let (median, ninety, worst) = (gaps.median(), gaps.percentile(90), gaps.largest());
             let _ = write!(
                 text,
                 "  {:<18} {:>6}  {median:>8.1} ms {ninety:>6.1} ms {worst:>6.1} ms",
                 act.map_or("all", Act::label),
-                gaps.len()
+                gaps.all().len()
             );
             if let Some(empty) = empty(all, series) {
-                let ratio = median / percentile(&empty.gaps(act), 50);
+                let ratio = median / empty.gaps(act).median();
                 let _ = write!(text, "   {ratio:.2}");
             }
             text.push('\n');
@@ -99,14 +92,14 @@ pub(crate) fn as_json(all: &[Series], ways: &[Act]) -> serde_json::Value {
     let series = all.iter().map(|series| {
         let acts = ways.iter().copied().map(|act| {
             let gaps = series.gaps(Some(act));
-            let median = percentile(&gaps, 50);
-            let empty = empty(all, series).map(|empty| percentile(&empty.gaps(Some(act)), 50));
+            let median = gaps.median();
+            let empty = empty(all, series).map(|empty| empty.gaps(Some(act)).median());
             json!({
                 "act": act.label(),
                 "median_ms": median,
-                "worst_ms": percentile(&gaps, 100),
+                "worst_ms": gaps.largest(),
                 "median_to_empty": empty.map(|empty| median / empty),
-                "gaps_ms": gaps,
+                "gaps_ms": gaps.all(),
             })
         });
         json!({

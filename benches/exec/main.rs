@@ -17,20 +17,21 @@
 //! the one worker to the first of the next, so starting the next is part of it. All of it
 //! shares one machine. Ends with 1 if two were alive at once.
 
-// The tests use the rest.
-#[allow(dead_code)]
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+#[path = "../report/mod.rs"]
+mod report;
 
+mod crowd;
 mod figures;
 
-use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::{Parser, ValueEnum};
+use crowd::Crowd;
 use figures::{Round, Series};
-use harness::crowd::Crowd;
-use harness::work::{Workers, work};
+use report::harness::work::{Workers, work};
+use report::{harness, progress};
 use rustix::process::Signal;
 
 /// A restarted voter grants nothing for one lease. An event within that time would measure
@@ -44,22 +45,17 @@ const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
 const NODES: u64 = 3;
 
-const USAGE: &str =
-    "usage: exec [--rounds N] [--profile lan,fast,wan] [--ways kill,term,freeze,isolate]
-            [--idle N] [--sigterm obey|ignore] [-o table|json]";
-
 /// What is done to the node that holds the work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Act {
     Kill,
+    #[value(name = "term")]
     Terminate,
     Freeze,
     Isolate,
 }
 
 impl Act {
-    const ALL: [Self; 4] = [Self::Kill, Self::Terminate, Self::Freeze, Self::Isolate];
-
     fn label(self) -> &'static str {
         match self {
             Self::Kill => "kill -9",
@@ -68,70 +64,33 @@ impl Act {
             Self::Isolate => "isolation",
         }
     }
-
-    fn of_word(word: &str) -> Option<Self> {
-        let words = ["kill", "term", "freeze", "isolate"];
-        Self::ALL.into_iter().zip(words).find(|(_, name)| *name == word).map(|(act, _)| act)
-    }
 }
 
+#[derive(Parser)]
 struct Options {
     /// Of each way.
-    rounds: u32,
-    profiles: Vec<String>,
+    #[arg(long, default_value_t = 50)]
+    rounds: usize,
+    #[arg(long, value_delimiter = ',', default_value = "lan")]
+    profile: Vec<String>,
+    #[arg(long, value_delimiter = ',', default_value = "kill,term,freeze,isolate")]
     ways: Vec<Act>,
+    /// Processes that do nothing, among which all is done once more.
+    #[arg(long, default_value_t = 0)]
     idle: u32,
-    ignore: bool,
-    json: bool,
-}
-
-impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
-        let mut options = Self {
-            rounds: 50,
-            profiles: vec!["lan".to_owned()],
-            ways: Act::ALL.to_vec(),
-            idle: 0,
-            ignore: false,
-            json: false,
-        };
-        while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--rounds" => options.rounds = arguments.next()?.parse().ok()?,
-                "--profile" => {
-                    options.profiles = arguments.next()?.split(',').map(str::to_owned).collect();
-                }
-                "--ways" => {
-                    let ways = arguments.next()?;
-                    options.ways = ways.split(',').map(Act::of_word).collect::<Option<_>>()?;
-                }
-                "--idle" => options.idle = arguments.next()?.parse().ok()?,
-                "--sigterm" => {
-                    options.ignore = match arguments.next()?.as_str() {
-                        "ignore" => true,
-                        "obey" => false,
-                        _ => return None,
-                    };
-                }
-                "-o" => options.json = arguments.next()? == "json",
-                // Cargo says this to every benchmark.
-                "--bench" => {}
-                _ => return None,
-            }
-        }
-        Some(options)
-    }
+    /// What the work does when it is told to end.
+    #[arg(long, default_value = "obey", value_parser = ["obey", "ignore"])]
+    sigterm: String,
+    #[arg(short, default_value = "table", value_parser = ["table", "json"])]
+    output: String,
 }
 
 fn main() -> ExitCode {
     // The workers are this program, too.
     work();
-    let Some(options) = Options::parse(std::env::args().skip(1)) else {
-        eprintln!("{USAGE}");
-        return ExitCode::from(2);
-    };
+    let options: Options = report::arguments();
     let mut all = Vec::new();
-    for profile in &options.profiles {
+    for profile in &options.profile {
         all.push(series(&options, profile, 0));
         if options.idle > 0 {
             progress(&format!("{} idle processes gather", options.idle));
@@ -140,19 +99,16 @@ fn main() -> ExitCode {
         }
     }
     progress("");
-    if options.json {
+    if options.output == "json" {
         println!("{:#}", figures::as_json(&all, &options.ways));
     } else {
         print!("{}", figures::table(&all, &options.ways));
     }
-    let mut sound = true;
-    for (series, (one, other)) in
-        all.iter().flat_map(|series| series.overlaps().into_iter().map(move |both| (series, both)))
-    {
-        sound = false;
-        eprintln!("FAILED: {}: alive at once: {one:?} and {other:?}", series.label());
-    }
-    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report::verdict(all.iter().flat_map(|series| {
+        let overlaps = series.overlaps().into_iter();
+        overlaps
+            .map(|(one, other)| format!("{}: alive at once: {one:?} and {other:?}", series.label()))
+    }))
 }
 
 /// All rounds with one profile among so many idle processes.
@@ -160,12 +116,13 @@ fn series(options: &Options, profile: &str, idle: u32) -> Series {
     let own = std::env::current_exe().expect("the path of this program");
     // Work that ignores SIGTERM must not keep the last node for longer than anybody waits here.
     let arguments = ["--profile", profile, "--drain-timeout", "5s"];
-    let line = if options.ignore { "trap '' TERM; exec $WORKER" } else { "exec $WORKER" };
+    let line =
+        if options.sigterm == "ignore" { "trap '' TERM; exec $WORKER" } else { "exec $WORKER" };
     let mut workers = Workers::start(NODES, &own.display().to_string(), line, &arguments);
     for id in 1..=NODES {
         workers.wait_until_ready(id);
     }
-    let count = options.rounds as usize * options.ways.len();
+    let count = options.rounds * options.ways.len();
     let mut rounds = Vec::new();
     for number in 0..count {
         let act = options.ways[number % options.ways.len()];
@@ -201,13 +158,4 @@ fn round(workers: &mut Workers, act: Act) -> Round {
     }
     workers.wait_until_ready(node);
     Round { act, before, after }
-}
-
-/// Replaces the progress line, if somebody watches.
-fn progress(text: &str) {
-    let mut output = std::io::stderr();
-    if output.is_terminal() {
-        // A lost line of progress is no loss.
-        let _ = write!(output, "\r\x1b[K{text}").and_then(|()| output.flush());
-    }
 }

@@ -1,9 +1,10 @@
 //! What was measured, judged by what was promised, as a table and as JSON.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde_json::{Value, json};
+
+use super::report::{Table, Values};
 
 /// A Goose is found in a large cluster as fast as in a small one, and voters have as much to do,
 /// or so many times that.
@@ -132,34 +133,21 @@ impl Measure {
     }
 }
 
-/// The one in the middle, or between the two that are.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let (low, high) = (sorted.len().saturating_sub(1) / 2, sorted.len() / 2);
-    let at = |place: usize| sorted.get(place).copied().unwrap_or(0.0);
-    f64::midpoint(at(low), at(high))
-}
-
-fn worst(values: &[f64]) -> f64 {
-    values.iter().copied().fold(0.0, f64::max)
-}
-
 /// Everything that was found out.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    values: BTreeMap<Measure, BTreeMap<usize, Vec<f64>>>,
+    values: BTreeMap<Measure, BTreeMap<usize, Values>>,
     /// What did not happen, or not in time.
     pub(crate) failures: Vec<String>,
 }
 
 impl Report {
     pub(crate) fn add(&mut self, measure: Measure, nodes: usize, value: f64) {
-        self.values.entry(measure).or_default().entry(nodes).or_default().push(value);
+        self.values.entry(measure).or_default().entry(nodes).or_default().add(value);
     }
 
     /// The values of a measure by the number of nodes, if it was measured at all.
-    pub(crate) fn sizes(&self, measure: Measure) -> Option<&BTreeMap<usize, Vec<f64>>> {
+    pub(crate) fn sizes(&self, measure: Measure) -> Option<&BTreeMap<usize, Values>> {
         self.values.get(&measure)
     }
 
@@ -169,9 +157,9 @@ impl Report {
         let small = match measure {
             Measure::Killed(_) | Measure::Frozen(_) => {
                 let (small, values) = self.sizes(measure)?.first_key_value()?;
-                (*small <= SMALL).then(|| median(values))
+                (*small <= SMALL).then(|| values.median())
             }
-            Measure::VoterLoad(_) => self.sizes(measure)?.get(&SMALL).map(|it| worst(it)),
+            Measure::VoterLoad(_) => self.sizes(measure)?.get(&SMALL).map(Values::largest),
             _ => return measure.bound(nodes),
         };
         small.filter(|_| nodes <= PROMISED_UP_TO).map(|small| small * RELATIVE_MOST)
@@ -182,7 +170,8 @@ impl Report {
         let mut exceeded = Vec::new();
         for (measure, sizes) in &self.values {
             for (nodes, values) in sizes {
-                let counts = if measure.is_fail_over() { median(values) } else { worst(values) };
+                let counts =
+                    if measure.is_fail_over() { values.median() } else { values.largest() };
                 if let Some(bound) = self.bound(*measure, *nodes).filter(|bound| counts > *bound) {
                     let (label, unit) = (measure.label(), measure.unit());
                     exceeded.push(format!(
@@ -199,42 +188,33 @@ impl Report {
         let mut sizes: Vec<usize> = self.values.values().flat_map(|s| s.keys().copied()).collect();
         sizes.sort_unstable();
         sizes.dedup();
-        let mut table = format!("{:<56}{:>10}", "the worst of every run", "nodes");
-        sizes.iter().for_each(|size| line(&mut table, format_args!("{size:>10}")));
-        table.push('\n');
+        let columns: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+        let mut heads = vec![("the worst of every run", 56), ("nodes", 10)];
+        heads.extend(columns.iter().map(|size| (size.as_str(), 10)));
+        let mut table = Table::new(&heads);
+        let row = |measure: Measure, value: &dyn Fn(usize) -> Option<f64>| {
+            let shown = |size: &usize| value(*size).map_or(String::new(), |it| format!("{it:.1}"));
+            let first = [measure.label(), measure.unit().to_owned()];
+            first.into_iter().chain(sizes.iter().map(shown)).collect::<Vec<_>>()
+        };
         for (measure, values) in &self.values {
-            Self::row(&mut table, *measure, &sizes, |size| values.get(&size).map(|it| worst(it)));
+            table.row(row(*measure, &|size| values.get(&size).map(Values::largest)));
         }
-        if self.values.keys().any(|measure| measure.is_fail_over()) {
-            let heading = "medians; the last column is that of the fewest nodes + 10 %";
-            line(&mut table, format_args!("\n{heading}\n"));
-            for (measure, values) in self.values.iter().filter(|(it, _)| it.is_fail_over()) {
-                Self::row(&mut table, *measure, &sizes, |size| {
-                    values.get(&size).map(|it| median(it))
-                });
-                if let Some(bound) = self.bound(*measure, SMALL) {
-                    table.pop();
-                    line(&mut table, format_args!("  <= {bound:.1}\n"));
-                }
-            }
+        let fail_overs = self.values.iter().filter(|(measure, _)| measure.is_fail_over());
+        let mut fail_overs = fail_overs.peekable();
+        if fail_overs.peek().is_none() {
+            return table.to_string();
         }
-        table
-    }
-
-    fn row(
-        table: &mut String,
-        measure: Measure,
-        sizes: &[usize],
-        value: impl Fn(usize) -> Option<f64>,
-    ) {
-        line(table, format_args!("{:<56}{:>10}", measure.label(), measure.unit()));
-        for size in sizes {
-            match value(*size) {
-                Some(value) => line(table, format_args!("{value:>10.1}")),
-                None => line(table, format_args!("{:>10}", "")),
-            }
+        let widths = heads.iter().map(|(_, width)| *width).chain([0]);
+        let mut medians = Table::headless(widths);
+        for (measure, values) in fail_overs {
+            let bound = self.bound(*measure, SMALL);
+            let bound = bound.map_or(String::new(), |bound| format!("  <= {bound:.1}"));
+            let cells = row(*measure, &|size| values.get(&size).map(Values::median));
+            medians.row(cells.into_iter().chain([bound]));
         }
-        table.push('\n');
+        let heading = "medians; the last column is that of the fewest nodes + 10 %";
+        format!("{table}\n{heading}\n{medians}")
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -242,7 +222,7 @@ impl Report {
             sizes.iter().map(|(nodes, values)| {
                 json!({
                     "measure": measure.label(), "unit": measure.unit(), "nodes": nodes,
-                    "values": values, "bound": self.bound(*measure, *nodes),
+                    "values": values.all(), "bound": self.bound(*measure, *nodes),
                 })
             })
         });
@@ -271,9 +251,4 @@ impl Report {
         self.failures.extend(failures.filter_map(Value::as_str).map(str::to_owned));
         Ok(())
     }
-}
-
-/// Adds text. Writing to a string cannot fail.
-fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    let _ = write!(text, "{arguments}");
 }

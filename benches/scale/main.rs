@@ -15,13 +15,9 @@
 //! wrote, and nothing is simulated. Ends with 1 if a bound that was promised for a thousand or
 //! two thousand nodes is exceeded.
 
-// The tests use the rest.
-#[allow(dead_code)]
-#[path = "../../tests/harness/mod.rs"]
-mod harness;
-
-#[path = "../svg/mod.rs"]
-mod svg;
+#[allow(dead_code, reason = "other benchmarks use the rest")]
+#[path = "../report/mod.rs"]
+mod report;
 
 mod cluster;
 mod figures;
@@ -29,88 +25,56 @@ mod plot;
 mod real;
 mod trials;
 
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::Parser;
 use figures::Report;
-
-const USAGE: &str = "usage: scale [--nodes N]... [--trial NAME]... [--seed N] [--runs N] \
-                     [--quick | --real | --merge FILE...]";
+use report::{harness, progress, svg};
 
 /// What was asked for.
+#[derive(Parser)]
 struct Options {
-    sizes: Vec<usize>,
-    trials: Vec<String>,
+    /// 10, 100, 1,000 and 2,000; 10 and 100 with `--quick`.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(5..=60_000))]
+    nodes: Vec<u64>,
+    #[arg(long, value_parser = trials::ALL.map(|trial| trial.name))]
+    trial: Vec<String>,
+    #[arg(long, default_value_t = 1)]
     seed: u64,
+    #[arg(long, default_value_t = 1)]
     runs: u64,
+    #[arg(long)]
     quick: bool,
     /// Nothing simulated.
+    #[arg(long)]
     real: bool,
     /// Nothing done at all: what was written before is read.
+    #[arg(long)]
     merge: Vec<PathBuf>,
 }
 
 impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self {
-            sizes: Vec::new(),
-            trials: Vec::new(),
-            seed: 1,
-            runs: 1,
-            quick: false,
-            real: false,
-            merge: Vec::new(),
-        };
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            let number = |text: String| {
-                text.parse::<u64>().map_err(|_| format!("\"{text}\" is no whole number"))
-            };
-            match argument.as_str() {
-                "--nodes" => options.sizes.push(usize::try_from(number(value()?)?).unwrap_or(0)),
-                "--trial" => options.trials.push(value()?),
-                "--seed" => options.seed = number(value()?)?,
-                "--runs" => options.runs = number(value()?)?,
-                "--quick" => options.quick = true,
-                "--real" => options.real = true,
-                "--merge" => options.merge.push(value()?.into()),
-                // Cargo says this to every benchmark.
-                "--bench" => {}
-                _ => return Err(format!("{argument} is not understood")),
-            }
+    fn sizes(&self) -> Vec<usize> {
+        match &self.nodes[..] {
+            [] if self.quick => vec![10, 100],
+            [] => vec![10, 100, 1000, 2000],
+            // 60,000 at most.
+            nodes => nodes.iter().filter_map(|nodes| usize::try_from(*nodes).ok()).collect(),
         }
-        if options.sizes.is_empty() {
-            options.sizes = if options.quick { vec![10, 100] } else { vec![10, 100, 1000, 2000] };
-        }
-        if let Some(size) = options.sizes.iter().find(|size| !(5..=60_000).contains(*size)) {
-            return Err(format!("{size} nodes: 5 to 60000 are possible"));
-        }
-        let known = |name: &String| trials::ALL.iter().any(|trial| trial.name == name);
-        if let Some(unknown) = options.trials.iter().find(|name| !known(name)) {
-            let names: Vec<&str> = trials::ALL.iter().map(|trial| trial.name).collect();
-            return Err(format!("no trial is called {unknown}: there are {}", names.join(", ")));
-        }
-        Ok(options)
     }
 
     fn wants(&self, trial: &trials::Trial) -> bool {
-        if self.trials.is_empty() {
+        if self.trial.is_empty() {
             trial.quick || !self.quick
         } else {
-            self.trials.iter().any(|name| name == trial.name)
+            self.trial.iter().any(|name| name == trial.name)
         }
     }
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(reason) => {
-            eprintln!("scale: {reason}\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let options: Options = report::arguments();
     if options.real {
         return measure_real();
     }
@@ -126,25 +90,22 @@ fn main() -> ExitCode {
         }
     }
     print!("{}", report.table());
-    let folder = output_folder();
-    match write_files(&folder, &report) {
-        Ok(()) => println!("\nwritten to {}", folder.display()),
-        Err(error) => {
-            report.failures.push(format!("cannot write to {}: {error}", folder.display()));
-        }
+    let files =
+        [("scale.json", format!("{:#}\n", report.json())), ("scale.svg", plot::draw(&report))];
+    match report::write_files("scale", &files) {
+        Ok(folder) => println!("\nwritten to {}", folder.display()),
+        Err(reason) => report.failures.push(reason),
     }
-    let failures = [report.failures.clone(), report.exceeded()].concat();
-    failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report::verdict([report.failures.clone(), report.exceeded()].concat())
 }
 
 /// Every trial that was asked for, at every size.
 fn simulate(options: &Options, report: &mut Report) {
-    for size in &options.sizes {
+    for size in options.sizes() {
         for trial in trials::ALL.iter().filter(|trial| options.wants(trial)) {
             for seed in options.seed..options.seed + options.runs {
                 progress(&format!("{size} nodes, {}, seed {seed}", trial.name));
-                if let Err(reason) = (trial.run)(*size, seed, report) {
+                if let Err(reason) = (trial.run)(size, seed, report) {
                     let name = trial.name;
                     report.failures.push(format!("{size} nodes, {name}, seed {seed}: {reason}"));
                 }
@@ -159,34 +120,7 @@ fn measure_real() -> ExitCode {
     let mut figures = real::measure(progress);
     progress("");
     print!("{}", figures.table());
-    let folder = output_folder();
-    let text = format!("{:#}\n", figures.json());
-    let written = std::fs::create_dir_all(&folder)
-        .and_then(|()| std::fs::write(folder.join("real.json"), text));
-    if let Err(error) = written {
-        figures.failures.push(format!("cannot write to {}: {error}", folder.display()));
-    }
-    figures.failures.iter().for_each(|problem| eprintln!("FAILED: {problem}"));
-    if figures.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Replaces the progress line, if somebody watches.
-fn progress(text: &str) {
-    let mut output = std::io::stderr();
-    if output.is_terminal() {
-        // A lost line of progress is no loss.
-        let _ = write!(output, "\r\x1b[K{text}").and_then(|()| output.flush());
-    }
-}
-
-/// `target/scale`.
-fn output_folder() -> PathBuf {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().unwrap_or(temporary).join("scale")
-}
-
-fn write_files(folder: &Path, report: &Report) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join("scale.json"), format!("{:#}\n", report.json()))?;
-    std::fs::write(folder.join("scale.svg"), plot::draw(report))
+    let written = report::write_files("scale", &[("real.json", format!("{:#}\n", figures.json()))]);
+    figures.failures.extend(written.err());
+    report::verdict(figures.failures)
 }

@@ -1,7 +1,8 @@
 //! The figures as one SVG: small panels of cost against the number of nodes, both logarithmic.
 //! Every measured value is a dot, a line joins the medians, and what was promised is dashed.
 
-use super::figures::{Measure, Report, median};
+use super::figures::{Measure, Report};
+use super::report::Values;
 use super::svg::{COLOURS, begin, dot, line, text};
 
 const WIDTH: f64 = 1240.0;
@@ -147,7 +148,7 @@ fn draw_panel(svg: &mut String, report: &Report, panel: &Panel, x: Scale, top: f
         let bounds =
             PROMISES.map(|(least, _)| report.bound(*measure, least).filter(|_| x.shows(least)));
         let bounds = bounds.into_iter().flatten();
-        sizes.values().flatten().copied().chain(bounds)
+        sizes.values().flat_map(Values::all).copied().chain(bounds)
     });
     let y = Scale::around(values.map(|value| value / panel.divisor), top + SIZE.1, top);
     let heading = format!("{}, {}", panel.heading, panel.unit);
@@ -160,7 +161,7 @@ fn draw_panel(svg: &mut String, report: &Report, panel: &Panel, x: Scale, top: f
         let mut path = String::new();
         // The last one that was measured stands beside its point, where there is room.
         if let Some((nodes, values)) = sizes.last_key_value() {
-            let last = median(values) / panel.divisor;
+            let last = values.median() / panel.divisor;
             let (across, middle) = (x.place(*nodes as f64) + 8.0, y.place(last));
             if labelled.iter().all(|other| (other - middle).abs() > 11.0) {
                 labelled.push(middle);
@@ -169,11 +170,11 @@ fn draw_panel(svg: &mut String, report: &Report, panel: &Panel, x: Scale, top: f
         }
         for (nodes, values) in *sizes {
             let across = x.place(*nodes as f64);
-            for value in values {
+            for value in values.all() {
                 dot(svg, (across, y.place(value / panel.divisor)), colour);
             }
             let letter = if path.is_empty() { 'M' } else { 'L' };
-            let median = y.place(median(values) / panel.divisor);
+            let median = y.place(values.median() / panel.divisor);
             path.push_str(&format!("{letter}{across:.1} {median:.1}"));
         }
         line(

@@ -16,6 +16,7 @@ use crate::harness::http::Client;
 use crate::harness::process::free_port;
 use crate::harness::watch::{Status, Watch};
 use crate::harness::{Cluster, poll_until};
+use crate::report::{Table, Values};
 
 /// Whatever takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,48 +30,40 @@ const REST: Duration = Duration::from_secs(2);
 /// What was measured, in milliseconds.
 #[derive(Debug, Default)]
 pub(crate) struct Figures {
-    rows: BTreeMap<(usize, String), Vec<f64>>,
+    rows: BTreeMap<(usize, String), Values>,
     pub(crate) failures: Vec<String>,
 }
 
 impl Figures {
     fn add(&mut self, nodes: usize, what: &str, took: Duration) {
         let values = self.rows.entry((nodes, what.to_owned())).or_default();
-        values.push(took.as_secs_f64() * 1000.0);
+        values.add(took.as_secs_f64() * 1000.0);
     }
 
     /// One row a figure: median and worst.
     pub(crate) fn table(&self) -> String {
-        let mut table = format!(
-            "{:<52}{:>8}{:>8}{:>11}{:>11}\n",
-            "real sockets, milliseconds", "nodes", "times", "median", "worst"
-        );
+        let mut table = Table::new(&[
+            ("real sockets, milliseconds", 52),
+            ("nodes", 8),
+            ("times", 8),
+            ("median", 11),
+            ("worst", 11),
+        ]);
         for ((nodes, what), values) in &self.rows {
-            let (median, worst) = (median(values), values.iter().copied().fold(0.0, f64::max));
-            let times = values.len();
-            table += &format!("{what:<52}{nodes:>8}{times:>8}{median:>11.1}{worst:>11.1}\n");
+            let counts = [nodes, &values.all().len()].map(ToString::to_string);
+            let figures = [values.median(), values.largest()].map(|it| format!("{it:.1}"));
+            table.row([what.clone()].into_iter().chain(counts).chain(figures));
         }
-        table
+        table.to_string()
     }
 
     pub(crate) fn json(&self) -> Value {
-        let row = |((nodes, what), values): (&(usize, String), &Vec<f64>)| json!({ "measure": what, "nodes": nodes, "unit": "ms", "values": values });
+        let row = |((nodes, what), values): (&(usize, String), &Values)| json!({ "measure": what, "nodes": nodes, "unit": "ms", "values": values.all() });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "figures": self.rows.iter().map(row).collect::<Vec<_>>(),
             "failures": self.failures,
         })
-    }
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => 0.0,
-        even if even % 2 == 0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
-        _ => sorted[middle],
     }
 }
 

@@ -1,7 +1,7 @@
 //! Hostile input, by the million: what every way into a node must stand.
 //!
 //! A [`Target`] takes any bytes, hands them to real code, and says which promise they broke.
-//! The same targets serve a short run in `cargo test` (`tests/fuzz.rs`), a long one
+//! The same targets serve a short run in `cargo test` (`tests/core/fuzz.rs`), a long one
 //! (`examples/fuzz.rs`), and any coverage-guided fuzzer.
 //!
 //! ```text

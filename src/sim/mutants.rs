@@ -65,8 +65,8 @@ pub const MUTANTS: [Hunt; Mutant::ALL.len() + Mutant::OF_WORK.len() - UNHUNTED.l
 ];
 
 /// Bugs for which no swarm is known that shows them within a thousand seeds. They are found by
-/// the model checker (`tests/model.rs`), by stories (`tests/scenarios/records.rs` and `work.rs`),
-/// and what takes voters that change by the tests of founding.
+/// the model checker (`tests/core/model.rs`), by stories (`tests/core/scenarios/records.rs` and
+/// `work.rs`), and what takes voters that change by the tests of founding.
 pub const UNHUNTED: [Mutant; 10] = [
     Mutant::EarlyAnswersCounted,
     Mutant::OneVoterLessThanAll,

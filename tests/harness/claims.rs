@@ -21,7 +21,7 @@ use std::time::Instant;
 
 /// One term, as far as it was seen.
 #[derive(Debug)]
-struct Claim {
+pub(super) struct Claim {
     node: u64,
     boot: String,
     /// It had begun by then.
@@ -41,7 +41,7 @@ struct Yes {
 /// All claims that were ever seen in one cluster.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    terms: BTreeMap<u64, Claim>,
+    pub(super) terms: BTreeMap<u64, Claim>,
     yes: Vec<Yes>,
     shared_terms: Vec<String>,
 }
@@ -73,11 +73,6 @@ impl Claims {
     /// `node` answered `/goose` with 200.
     pub(crate) fn said_yes(&mut self, node: u64, (sent, received): (Instant, Instant)) {
         self.yes.push(Yes { node, sent, received });
-    }
-
-    /// How many terms have been seen.
-    pub(crate) fn term_count(&self) -> usize {
-        self.terms.len()
     }
 
     /// Every proof that two nodes were Goose at once; empty if there is none.

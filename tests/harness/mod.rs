@@ -25,7 +25,6 @@ use self::relay::Relay;
 use self::watch::{Leadership, Status, Watch};
 
 pub(crate) mod claims;
-pub(crate) mod crowd;
 pub(crate) mod flood;
 pub(crate) mod http;
 pub(crate) mod process;
@@ -129,13 +128,6 @@ impl Cluster {
             cluster.add(id, bound[&id], own);
         }
         cluster
-    }
-
-    /// Starts every node with these arguments too, from the next start on.
-    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
-        for node in self.nodes.values_mut() {
-            node.settings.arguments.extend(arguments.iter().map(|word| (*word).to_owned()));
-        }
     }
 
     /// The network between the nodes, if it was made to be cut.
@@ -353,28 +345,6 @@ pub(crate) fn write_keys(file: &Path, keys: &[u8]) {
     std::fs::write(file, lines.collect::<String>()).expect("a key file");
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(file, mode).expect("a key file of its owner");
-}
-
-/// How much memory a node's process holds, in KiB.
-pub(crate) fn resident_kib(cluster: &Cluster, id: u64) -> u64 {
-    let process = cluster.node(id).pid().expect("the node runs");
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    number.expect("its memory")
-}
-
-/// The time for which the threads of a node have run, in seconds: what utime and stime count
-/// in hundredths, the scheduler's own statistics count in nanoseconds.
-pub(crate) fn processor_seconds(cluster: &Cluster, id: u64) -> Option<f64> {
-    let process = cluster.node(id).pid()?;
-    let mut seconds = 0.0;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task")).ok()? {
-        let text = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
-        let nanoseconds: f64 = text.split_whitespace().next()?.parse().ok()?;
-        seconds += nanoseconds / 1e9;
-    }
-    Some(seconds)
 }
 
 /// Where a node serves HTTP: at its port + 1000, as is the default, if that is free.

@@ -13,9 +13,11 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(crate) const GAGGLE: &str = env!("CARGO_BIN_EXE_gaggle");
 
 /// Ports are taken from below the range from which the kernel gives ports to clients: a port
-/// of a node that is down must still be free when the node returns.
+/// of a node that is down must still be free when the node returns. So must the port of its HTTP
+/// server, which is a thousand higher by default: of every two thousand the upper half is left
+/// out.
 const PORTS_FIRST: u16 = 12_000;
-const PORTS_COUNT: u16 = 20_000;
+const PORTS_COUNT: u16 = 10_000;
 
 /// A port that nobody uses on loopback, neither over UDP nor over TCP, and that was not given
 /// out before by this process.
@@ -25,7 +27,8 @@ pub(crate) fn free_port() -> u16 {
     let start = u16::try_from(std::process::id() * 613 % u32::from(PORTS_COUNT)).unwrap_or(0);
     for _ in 0..PORTS_COUNT {
         let offset = OFFSET.fetch_add(1, Ordering::Relaxed) % PORTS_COUNT;
-        let port = PORTS_FIRST + (start + offset) % PORTS_COUNT;
+        let place = (start + offset) % PORTS_COUNT;
+        let port = PORTS_FIRST + place / 1000 * 2000 + place % 1000;
         let address = (Ipv4Addr::LOCALHOST, port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return port;

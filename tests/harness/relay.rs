@@ -85,6 +85,7 @@ impl Relay {
     }
 
     /// How many bytes a node has sent.
+    #[allow(dead_code, reason = "for the benchmarks")]
     pub(crate) fn sent_by(&self, id: u64) -> u64 {
         self.state().sent.get(&id).copied().unwrap_or(0)
     }

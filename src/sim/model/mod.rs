@@ -18,8 +18,8 @@
 //!   or the new one. Newer changes replace what still waits to be written.
 //! * Founding from empty disks, restarts in the midst of it, and emptied disks.
 //! * Handing over, with the certificate that the nominee attaches to its claim, and claims that
-//!   come late with it. `tests/model.rs` puts mutants into the certificates and sees them found: one
-//!   that ends a newer grant, one that ends another's, one whose issuer goes on acting.
+//!   come late with it. `tests/core/model.rs` puts mutants into the certificates and sees them
+//!   found: one that ends a newer grant, one that ends another's, one whose issuer goes on acting.
 //!
 //! # What is not
 //!
@@ -48,7 +48,7 @@
 //! # Bounds
 //!
 //! There is no limit of depth: waits, crashes and all the rest are counted, part of the state,
-//! and limited, and that makes the space finite. `tests/checker/plays.rs` names the plays with
+//! and limited, and that makes the space finite. `tests/core/checker/plays.rs` names the plays with
 //! their bounds; `examples/model.rs` runs them and others.
 
 pub mod action;

@@ -1,0 +1,314 @@
+//! Real processes, real signals, real sockets: what a user can see from outside, over HTTP and
+//! by exit codes. Waits for conditions and never for times.
+//!
+//! All the while every node is asked whether it is the Goose; see `harness::claims` for what
+//! proves two Geese at once.
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::process::{GAGGLE, NodeProcess, Settings, free_port};
+use crate::harness::watch::{Leadership, Watch};
+use crate::harness::{Cluster, PATIENCE, poll_until};
+
+/// The lease of the default profile.
+const LEASE: Duration = Duration::from_millis(600);
+
+/// Often enough to see a lease that is claimed twice, seldom enough for a busy machine.
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(4);
+
+fn watch() -> Watch {
+    Watch::new(SAMPLE_INTERVAL, true)
+}
+
+/// Three voters, 1 to 3, with `count` nodes in all; started, agreed and joined.
+fn running_cluster(count: u64) -> (Cluster, Leadership) {
+    let ids: Vec<u64> = (1..=count).collect();
+    let mut cluster = Cluster::new(&ids, &ids[..3], watch());
+    for id in ids.iter().rev() {
+        cluster.start(*id);
+    }
+    let leadership = cluster.wait_for_agreement(&ids, 0);
+    (cluster, leadership)
+}
+
+#[test]
+fn the_highest_that_is_there_leads_and_a_killed_goose_returns_as_a_duck() {
+    let ids = [1, 2, 3, 4, 5];
+    let mut cluster = Cluster::new(&ids, &[3, 4, 5], watch());
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    assert_eq!(first.goose, 5, "{}", cluster.logs());
+
+    cluster.kill(5);
+    let second = cluster.wait_for_agreement(&[1, 2, 3, 4], first.term);
+    assert_ne!(second.goose, 5);
+
+    cluster.start(5);
+    let third = cluster.wait_for_agreement(&ids, first.term);
+    assert_eq!(third, second, "a node that returns disturbs nobody\n{}", cluster.logs());
+    assert_eq!(cluster.get(5, "/goose").map(|answer| answer.code), Some(503));
+    assert_eq!(cluster.get(5, "/duck").map(|answer| answer.code), Some(200));
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_terminated_goose_hands_over_and_exits_with_zero() {
+    let (mut cluster, first) = running_cluster(5);
+    let status = cluster.terminate(first.goose);
+    assert_eq!(status.code(), Some(0), "{}", cluster.logs());
+    let second = cluster.wait_for_agreement(&cluster.running(), first.term);
+    assert_ne!(second.goose, first.goose);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_frozen_goose_wakes_as_a_duck() {
+    let (cluster, first) = running_cluster(5);
+    let others = cluster.others(&[first.goose]);
+    let frozen = Instant::now();
+    cluster.freeze(first.goose);
+    let second = cluster.wait_for_agreement(&others, first.term);
+    cluster
+        .wait_until("three leases have passed", |_| (frozen.elapsed() > 3 * LEASE).then_some(()));
+
+    // The watching thread's last request waits in the frozen node: it is answered first.
+    cluster.thaw(first.goose);
+    let answer =
+        cluster.wait_until("the thawed node answers", |cluster| cluster.get(first.goose, "/goose"));
+    assert_eq!(answer.code, 503, "its first answer is no\n{}", cluster.logs());
+
+    let third = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_eq!(third, second, "a node that wakes disturbs nobody\n{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_node_with_one_seed_becomes_a_duck_that_knows_the_goose() {
+    let (mut cluster, first) = running_cluster(5);
+    let seed = cluster.others(&[first.goose])[0];
+    cluster.add_by_seed(6, seed);
+    cluster.start(6);
+    let second = cluster.wait_for_agreement(&cluster.ids(), 0);
+    assert_eq!(second, first, "a node that joins disturbs nobody\n{}", cluster.logs());
+    let joined = cluster.wait_until("six members are alive in its view", |cluster| {
+        cluster.status(6).filter(|status| status.members.alive == 6)
+    });
+    assert!(!joined.is_goose());
+    let voters = joined.voters.expect("a joined node knows the voters");
+    assert_eq!((voters.ids, voters.is_voter), (vec![1, 2, 3], false));
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn without_a_majority_of_voters_nobody_leads() {
+    let (cluster, first) = running_cluster(5);
+    // The Goose keeps running: it must give up by itself.
+    let frozen: Vec<u64> =
+        cluster.voters().iter().copied().filter(|id| *id != first.goose).take(2).collect();
+    let others = cluster.others(&frozen);
+    for id in &frozen {
+        cluster.freeze(*id);
+    }
+    cluster.wait_until("no running node leads or knows a Goose", |cluster| {
+        let ducks = others.iter().all(|id| {
+            cluster.status(*id).is_some_and(|status| !status.is_goose() && status.goose.is_none())
+        });
+        ducks.then_some(())
+    });
+    for id in &frozen {
+        cluster.thaw(*id);
+    }
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert!(second.term > first.term);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn after_a_restart_of_all_the_term_is_higher() {
+    let (mut cluster, first) = running_cluster(5);
+    let ids = cluster.ids();
+    for id in &ids {
+        cluster.kill(*id);
+    }
+    for id in ids.iter().rev() {
+        cluster.start(*id);
+    }
+    let second = cluster.wait_for_agreement(&ids, first.term);
+    assert!(second.term > first.term);
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_voter_that_restarts_does_not_change_the_term() {
+    let (mut cluster, first) = running_cluster(5);
+    for voter in cluster.voters().to_vec() {
+        if voter == first.goose {
+            continue;
+        }
+        cluster.kill(voter);
+        cluster.start(voter);
+        let since = Instant::now();
+        cluster.wait_until("the voter is reached again", |cluster| {
+            let status = cluster.watch().latest(first.goose, since)?;
+            let voters = status.voters?;
+            let returned = cluster.watch().latest(voter, since)?.goose.is_some();
+            (returned && voters.reachable.contains(&voter)).then_some(())
+        });
+    }
+    let second = cluster.wait_for_agreement(&cluster.ids(), 0);
+    assert_eq!(second, first, "{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn an_ordered_step_down_moves_the_goose() {
+    let (cluster, first) = running_cluster(3);
+    let duck = cluster.others(&[first.goose])[0];
+    let refused = cluster.order(duck, "/v1/step-down").expect("an answer");
+    assert_eq!(refused.code, 409, "only the Goose can step down");
+
+    // It is refused until somebody has shown that it could take over.
+    cluster.wait_until("the Goose steps down", |cluster| {
+        let done = cluster.order(first.goose, "/v1/step-down")?;
+        (done.code == 200).then_some(())
+    });
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_ne!(second.goose, first.goose, "{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
+/// Runs the binary to its end.
+fn gaggle(arguments: &[&str]) -> Output {
+    let mut child = Command::new(GAGGLE)
+        .args(arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary can be started");
+    let ended = poll_until(PATIENCE, || child.try_wait().expect("the process can be asked for"));
+    if ended.is_none() {
+        let _ = child.kill();
+    }
+    assert!(ended.is_some(), "{arguments:?} did not end");
+    child.wait_with_output().expect("what it wrote can be read")
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_one_line_that_says_why() {
+    let wrong: [&[&str]; 6] = [
+        &["run", "--no-such-flag"],
+        &["run", "not-an-address"],
+        &["run", "--id", "0"],
+        &["run", "--lease", "1ms"],
+        &["run", "127.0.0.1:12001", "--id", "7", "--voters", "127.0.0.1:12001"],
+        &["run", "--ephemeral", "--state-dir", "somewhere"],
+    ];
+    for arguments in wrong {
+        let output = gaggle(arguments);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {message}");
+        assert!(!message.is_empty(), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_address_in_use_is_named_and_is_exit_code_1() {
+    let mut cluster = Cluster::new(&[1], &[1], watch());
+    cluster.start(1);
+    cluster.wait_for_agreement(&[1], 0);
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let settings = &cluster.node(1).settings;
+    let (taken, taken_http) = (settings.address.to_string(), settings.http.to_string());
+    let free = || format!("127.0.0.1:{}", crate::harness::process::free_port());
+    for (address, http, named) in
+        [(taken.clone(), free(), taken), (free(), taken_http.clone(), taken_http)]
+    {
+        let output = gaggle(&["run", &address, "--http", &http, "--state-dir", state]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert!(message.contains(&named) && message.contains("in use"), "{message}");
+    }
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_dead_member_is_forgotten_on_order_and_one_that_lives_is_not() {
+    let (mut cluster, _) = running_cluster(4);
+    let forget = |cluster: &Cluster, id: &str| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let output = gaggle(&["forget", id, "--node", &node]);
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let shown = |cluster: &Cluster, by: u64, what: &str| {
+        let answer = cluster.get(by, "/v1/members");
+        answer.is_some_and(|answer| String::from_utf8_lossy(&answer.body).contains(what))
+    };
+    let (code, line) = forget(&cluster, "4");
+    assert!(code == Some(1) && line.contains("node 4 is not down"), "{code:?}: {line}");
+    cluster.kill(4);
+    let is_done = |cluster: &Cluster| (forget(cluster, "4").0 == Some(0)).then_some(());
+    cluster.wait_until("member 4 down and forgotten", |cluster| is_done(cluster));
+    cluster.wait_until("forgotten by all", |cluster| {
+        (1..=3).all(|by| !shown(cluster, by, "\"id\":4,")).then_some(())
+    });
+    assert!(cluster.node(3).log().contains("is forgotten"), "{}", cluster.logs());
+    cluster.start(4);
+    cluster.wait_until("return", |cluster| {
+        (1..=3).all(|by| shown(cluster, by, "\"id\":4,")).then_some(())
+    });
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn everybody_learns_of_tags_and_http_addresses_and_members_are_picked_by_them() {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, watch());
+    cluster.give(2, &["--tag", "zone=eu-1", "--tag", "rack=7"]);
+    cluster.start_highest_first();
+    let said = format!(
+        "\"http\":\"{}\",\"tags\":{{\"rack\":\"7\",\"zone\":\"eu-1\"}}",
+        cluster.node(2).settings.http
+    );
+    for by in ids {
+        cluster.wait_until("tags known", |cluster| {
+            let answer = cluster.get(by, "/v1/members")?;
+            String::from_utf8_lossy(&answer.body).contains(&said).then_some(())
+        });
+    }
+    let members = |tags: &[&str]| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let output = gaggle(&[&["members", "--node", node.as_str()], tags].concat());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(members(&[]).contains("rack=7 zone=eu-1"), "{}", members(&[]));
+    assert_eq!(members(&[]).lines().count(), 4);
+    assert_eq!(members(&["--tag", "zone=eu-1", "--tag", "rack=7"]).lines().count(), 2);
+    assert_eq!(members(&["--tag", "zone=eu-2"]).lines().count(), 1, "the head alone");
+    let status = cluster.get(2, "/v1/status").map(|answer| answer.body).unwrap_or_default();
+    assert!(String::from_utf8_lossy(&status).contains("\"tags\":{\"rack\":\"7\""));
+}
+
+#[test]
+fn a_witness_votes_and_never_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let loopback = || (std::net::Ipv4Addr::LOCALHOST, free_port()).into();
+    let node = |id, arguments: &[&str]| {
+        let arguments = arguments.iter().map(|word| (*word).to_owned()).collect();
+        let settings = Settings { id, address: loopback(), http: loopback(), arguments };
+        let mut node = NodeProcess::new(settings, folder.path());
+        node.start();
+        node
+    };
+    // The only voter and the highest: whoever leads does so by its vote.
+    let witness = node(9, &["--voters", "9", "--never-goose"]);
+    let seed = witness.settings.address.to_string();
+    let other = node(1, &["--seed", &seed]);
+    let led = poll_until(PATIENCE, || other.log().contains("became Goose of term").then_some(()));
+    assert!(led.is_some(), "{}{}", witness.log(), other.log());
+    let known = || witness.log().contains("the Goose is node 1 at").then_some(());
+    assert!(poll_until(PATIENCE, known).is_some(), "{}", witness.log());
+    assert!(!witness.log().contains("became Goose"), "{}", witness.log());
+}
