@@ -12,8 +12,8 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gaggle::sim::run::{Options, run};
 use gaggle::sim::scenario::Scenario;
+use gaggle::sim::swarm::run::{Options, run};
 
 const USAGE: &str = "usage: simulator [--runs N] [--seconds N] [--seeds N]";
 const NODES: usize = 5;

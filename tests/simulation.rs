@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gaggle::sim::action::Action;
-use gaggle::sim::coverage::Coverage;
-use gaggle::sim::mutants::MUTANTS;
-use gaggle::sim::run::{Options, Report, run};
+use gaggle::sim::cluster::action::Action;
+use gaggle::sim::cluster::coverage::Coverage;
+use gaggle::sim::cluster::trace::TraceDepth;
 use gaggle::sim::scenario::Scenario;
-use gaggle::sim::trace::TraceDepth;
+use gaggle::sim::swarm::mutants::MUTANTS;
+use gaggle::sim::swarm::run::{Options, Report, run};
 use gaggle::vocabulary::timing::Profile;
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -176,7 +176,7 @@ fn time_that_stands_still_is_found() {
         story.world.plan(0, Action::Mend(0, 0));
     }
     story.world.run_until(1);
-    let found = story.world.violation.take().expect("a violation").to_string();
+    let found = story.world.cluster.judges.violation.take().expect("a violation").to_string();
     assert!(found.contains("events in a second"), "{found}");
 }
 

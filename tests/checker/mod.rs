@@ -4,7 +4,7 @@ pub(crate) mod plays;
 
 use std::hash::{Hash, Hasher};
 
-use gaggle::sim::model::{Action, Bounds, Broken, World};
+use gaggle::sim::exhaustive::model::{Action, Bounds, Broken, World};
 use stateright::{Model, Property};
 
 /// All that may happen within the bounds.
