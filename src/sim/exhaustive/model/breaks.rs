@@ -1,6 +1,7 @@
 //! Worlds that break a rule, to see whether the judges find it.
 
 use crate::vocabulary::mutant::Mutant;
+use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 
 /// What is wrong with the world or with the code in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,17 @@ impl Break {
         match self {
             Self::Mutant(mutant) => Some(mutant),
             _ => None,
+        }
+    }
+
+    /// True time to clock readings: the holder's clock is as slow as is allowed, the voter's as
+    /// fast.
+    pub(super) fn clocks(self, time: u64) -> Now {
+        let fast = if self == Self::FastVoterClocks { 1_330 } else { 1_005 };
+        Now {
+            holder: HolderTime(time / 1_000 * 995),
+            voter: VoterTime(time / 1_000 * fast),
+            wall: WallTime(1_000_000 + time / 1_000_000),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which worlds are the same: those in which the same may happen from here on.
+//! Which states are the same: those in which the same may happen from here on.
 //!
 //! Clock readings count relative to now. Numbers that are only compared are replaced by their
 //! ranks among all of their kind in the world, in nodes and messages alike; nought and one stay
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::Break;
-use super::world::{Envelope, World, clocks};
+use super::state::{Envelope, State};
 use crate::election::fingerprint::{Counter, Visitor};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::Message;
@@ -58,60 +58,57 @@ impl Envelope {
     }
 }
 
-impl World {
-    /// The same for two worlds in which the same may happen from here on.
-    pub fn fingerprint(&self, broken: Break) -> u64 {
-        let now = clocks(self.time, broken);
-        let mut elections: Vec<_> =
-            self.nodes.iter().map(|node| (*node.election).clone()).collect();
-        let mut envelopes: Vec<Envelope> =
-            self.envelopes.iter().map(|envelope| (**envelope).clone()).collect();
+/// The same for two states in which the same may happen from here on.
+pub fn fingerprint(state: &State, broken: Break) -> u64 {
+    let now = broken.clocks(state.time);
+    let mut elections: Vec<_> = state.nodes.iter().map(|node| (*node.election).clone()).collect();
+    let mut envelopes: Vec<Envelope> =
+        state.envelopes.iter().map(|envelope| (**envelope).clone()).collect();
 
-        let mut awaited = BTreeSet::new();
-        let mut await_answer = |counter: Counter, number: &mut u64| {
-            awaited.insert((counter, *number));
-        };
-        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut await_answer));
-        elections.iter_mut().for_each(|election| election.owed_answers(&mut await_answer));
-        for (node, election) in self.nodes.iter().zip(&mut elections) {
-            let requests = Counter::Requests(node.me);
-            election.forget_requests(&|number| awaited.contains(&(requests, number)));
-        }
-
-        let mut ranks = Ranks::default();
-        let mut note = |counter: Counter, number: &mut u64| ranks.note(counter, *number);
-        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut note));
-        elections.iter_mut().for_each(|election| election.numbers(&mut note));
-        for node in &self.nodes {
-            if let Some((revision, _)) = node.pending {
-                ranks.note(Counter::Revisions(node.me), revision);
-            }
-        }
-
-        let mut replace = |counter: Counter, number: &mut u64| ranks.rank(counter, number);
-        envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut replace));
-        elections.iter_mut().for_each(|election| election.numbers(&mut replace));
-
-        let mut hasher = DefaultHasher::new();
-        for (node, election) in self.nodes.iter().zip(&elections) {
-            if node.is_gone {
-                continue;
-            }
-            election.fingerprint(now).hash(&mut hasher);
-            let pending = node.pending.as_ref().map(|(revision, vote)| {
-                let mut revision = *revision;
-                ranks.rank(Counter::Revisions(node.me), &mut revision);
-                (revision, vote)
-            });
-            (node.me, &node.disk, pending, node.watermark).hash(&mut hasher);
-        }
-        // Their order is that of sending, which matters to nobody.
-        let mut digests: Vec<u64> = envelopes.iter().map(digest).collect();
-        digests.sort_unstable();
-        digests.hash(&mut hasher);
-        (self.spent, self.terms, self.broken).hash(&mut hasher);
-        hasher.finish()
+    let mut awaited = BTreeSet::new();
+    let mut await_answer = |counter: Counter, number: &mut u64| {
+        awaited.insert((counter, *number));
+    };
+    envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut await_answer));
+    elections.iter_mut().for_each(|election| election.owed_answers(&mut await_answer));
+    for (node, election) in state.nodes.iter().zip(&mut elections) {
+        let requests = Counter::Requests(node.me);
+        election.forget_requests(&|number| awaited.contains(&(requests, number)));
     }
+
+    let mut ranks = Ranks::default();
+    let mut note = |counter: Counter, number: &mut u64| ranks.note(counter, *number);
+    envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut note));
+    elections.iter_mut().for_each(|election| election.numbers(&mut note));
+    for node in &state.nodes {
+        if let Some((revision, _)) = node.pending {
+            ranks.note(Counter::Revisions(node.me), revision);
+        }
+    }
+
+    let mut replace = |counter: Counter, number: &mut u64| ranks.rank(counter, number);
+    envelopes.iter_mut().for_each(|envelope| envelope.numbers(&mut replace));
+    elections.iter_mut().for_each(|election| election.numbers(&mut replace));
+
+    let mut hasher = DefaultHasher::new();
+    for (node, election) in state.nodes.iter().zip(&elections) {
+        if node.is_gone {
+            continue;
+        }
+        election.fingerprint(now).hash(&mut hasher);
+        let pending = node.pending.as_ref().map(|(revision, vote)| {
+            let mut revision = *revision;
+            ranks.rank(Counter::Revisions(node.me), &mut revision);
+            (revision, vote)
+        });
+        (node.me, &node.disk, pending, node.watermark).hash(&mut hasher);
+    }
+    // Their order is that of sending, which matters to nobody.
+    let mut digests: Vec<u64> = envelopes.iter().map(digest).collect();
+    digests.sort_unstable();
+    digests.hash(&mut hasher);
+    (state.spent, state.judge.terms(), state.judge.broken()).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn digest(envelope: &Envelope) -> u64 {

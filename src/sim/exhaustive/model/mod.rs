@@ -1,6 +1,6 @@
 //! The real election code as a finite state machine, for a model checker to go through.
 //!
-//! A [`World`] is two or three voters, each a real [`Election`](crate::election::Election) on
+//! A [`State`] is two or three voters, each a real [`Election`](crate::election::Election) on
 //! a disk of its own, and the messages between them. An [`Action`] is one thing that may happen
 //! next: a message arrives, or is lost, or arrives and stays under way; one node's next timer
 //! comes; a write ends, well or badly; a process crashes and starts again on what its disk
@@ -29,13 +29,13 @@
 //! * More than the given number of messages under way (the newest is lost then), of repeats,
 //!   crashes, and steps of time. Announcements are always lost, which are advice only, and so
 //!   are polls of founded never-goose nodes.
-//! * In stories of exchanges ([`burst`]): orders within one exchange, messages of the others to
+//! * In stories of exchanges ([`state`]): orders within one exchange, messages of the others to
 //!   each other meanwhile, and late messages beyond [`Bounds::holds`].
 //! * Membership (everybody sees everybody), several configurations, suspend, wall clocks that
 //!   jump, twins, and nodes that do not vote.
 //! * Luck: the backoff after a failed claim is drawn from a stream that the boot names.
 //!
-//! States are told apart by [`World::fingerprint`]: clock readings count relative to now, so
+//! States are told apart by [`fingerprint()`]: clock readings count relative to now, so
 //! what happens later is the same state, and numbers that are only compared count by their
 //! rank. Ballots count as they are: a claim adds one to the highest, so that gaps matter.
 //!
@@ -54,18 +54,20 @@
 pub mod action;
 pub mod breaks;
 pub mod broken;
-pub mod burst;
+mod choices;
 mod fingerprint;
 mod judge;
 mod node;
 pub mod openings;
-pub mod world;
+pub mod state;
 
 pub use action::Action;
 pub use breaks::Break;
 pub use broken::Broken;
-pub use openings::Opening;
-pub use world::World;
+pub use choices::{actions, tell};
+pub use fingerprint::fingerprint;
+pub use openings::{Opening, open};
+pub use state::State;
 
 use std::time::Duration;
 
@@ -133,6 +135,33 @@ impl Default for Bounds {
             mixed: false,
             broken: Break::None,
         }
+    }
+}
+
+impl Bounds {
+    /// In one line, for reports.
+    pub fn describe(&self) -> String {
+        let Self { voters, contenders, opening, envelopes, repeats, waits, crashes, .. } = self;
+        let opening = match opening {
+            Opening::Founding => "empty disks",
+            Opening::Founded => "founded, nobody leads",
+            Opening::Reign => "somebody leads",
+            Opening::Orphaned => "the Goose is gone",
+        };
+        let Self { wipes, failures, step_downs, slow_disks, notices, holds, .. } = self;
+        let disks = if *slow_disks { "slow" } else { "instant" };
+        let heard = if *notices { "heard" } else { "lost" };
+        let steps = match (self.bursts, self.brisk) {
+            (true, _) => format!("whole exchanges, {holds} of them held back"),
+            (false, true) => "messages, but polls answered at once".to_owned(),
+            (false, false) => "messages".to_owned(),
+        };
+        format!(
+            "{voters} voters, {contenders} contenders, {opening}, at most {envelopes} messages, \
+             {waits} waits, {repeats} repeats, {crashes} crashes, {wipes} wipes, \
+             {failures} failed writes, {step_downs} step-downs, {disks} disks, notices {heard}; \
+             steps are {steps}"
+        )
     }
 }
 

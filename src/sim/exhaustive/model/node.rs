@@ -76,6 +76,12 @@ impl Node {
         self.note_change();
     }
 
+    /// Whether this node is Goose at this instant.
+    pub(super) fn leads(&self, time: u64) -> bool {
+        let now = Break::None.clocks(time).holder;
+        !self.is_gone && self.election.lease().is_some_and(|lease| now < lease.deadline)
+    }
+
     pub(super) fn election(&mut self) -> &mut Election {
         Arc::make_mut(&mut self.election)
     }

@@ -1,11 +1,20 @@
 //! The state of the model, and how each step changes it.
+//!
+//! Coarse steps: one node does something, and all that follows happens at once over the links
+//! that are up in that moment. A story of a founding, a wiped disk and two elections is some sixty
+//! messages, too many to go through in every order. As bursts it is ten steps: in each the checker
+//! chooses whose timer comes and which of that node's links carry messages, each direction for
+//! itself. What meets a link that is down is lost or, within [`Bounds::holds`], stays under way to
+//! arrive at any later step. The others' messages to each other are lost meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bounds;
+use super::action::{Action, Links};
 use super::breaks::Break;
 use super::broken::Broken;
+use super::judge::Judge;
 use super::node::{Node, sight};
 use crate::election::outbox::Outgoing;
 use crate::sim::exhaustive::electorate;
@@ -15,7 +24,10 @@ use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::Message;
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
+use crate::vocabulary::time::{Now, nanoseconds};
+
+/// No cascade of messages is longer than this.
+const MESSAGES_MAX: usize = 64;
 
 /// A message under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,36 +58,23 @@ pub struct Spent {
 
 /// All nodes, all messages, and what the judges remember.
 #[derive(Clone, Debug)]
-pub struct World {
+pub struct State {
     pub(super) time: u64,
     pub(super) voters: Arc<VoterSet>,
     pub(super) nodes: Vec<Node>,
     pub(super) envelopes: Vec<Arc<Envelope>>,
     pub(super) spent: Spent,
-    /// The highest term so far, and how many there were, if not more than two.
-    pub(super) terms: (u64, u32),
-    pub(super) broken: Option<Broken>,
+    pub(super) judge: Judge,
 }
 
-/// True time to clock readings: the holder's clock is as slow as is allowed, the voter's as
-/// fast.
-pub(super) fn clocks(time: u64, broken: Break) -> Now {
-    let fast = if broken == Break::FastVoterClocks { 1_330 } else { 1_005 };
-    Now {
-        holder: HolderTime(time / 1_000 * 995),
-        voter: VoterTime(time / 1_000 * fast),
-        wall: WallTime(1_000_000 + time / 1_000_000),
-    }
-}
-
-impl World {
+impl State {
     /// Nodes with ids from 1 that all vote, just started on empty disks.
     pub(super) fn new(bounds: &Bounds) -> Self {
         let id = |number| NodeId::new(number).unwrap_or_else(|_| unreachable!("ids from 1"));
         let ids: Vec<NodeId> = (1..=bounds.voters).map(id).collect();
         let voters = VoterSet::new(ids.clone()).unwrap_or_else(|_| unreachable!("all different"));
         let time = 60_000_000_000;
-        let now = clocks(time, bounds.broken);
+        let now = bounds.broken.clocks(time);
         mutant::set(bounds.broken.mutant());
         let node = |id: &NodeId| {
             let is_eligible = id.number() > bounds.voters - bounds.contenders;
@@ -83,21 +82,47 @@ impl World {
             Node::new(*id, &voters, is_eligible, is_short, now)
         };
         let nodes = ids.iter().map(node).collect();
-        let mut world = Self {
+        let mut state = Self {
             time,
             voters: Arc::new(voters.clone()),
             nodes,
             envelopes: Vec::new(),
             spent: Spent::default(),
-            terms: (0, 0),
-            broken: None,
+            judge: Judge::default(),
         };
-        world.look_around(bounds);
-        world
+        state.look_around(bounds);
+        state
+    }
+
+    /// The promise that was broken first, if one was.
+    pub fn broken(&self) -> Option<Broken> {
+        self.judge.broken()
+    }
+
+    /// How many tenures there have been, counted up to two.
+    pub fn tenures(&self) -> u32 {
+        self.judge.terms().1
+    }
+
+    /// What has been used up of the bounds.
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    /// How many lead at this instant.
+    pub fn geese(&self) -> usize {
+        self.nodes.iter().filter(|node| node.leads(self.time)).count()
+    }
+
+    /// Whether every voter may grant.
+    pub fn is_founded(&self) -> bool {
+        let grants =
+            |node: &Node| node.election.inspect().voter.is_some_and(|voter| voter.may_grant);
+        self.nodes.iter().all(grants)
     }
 
     pub(super) fn now(&self, bounds: &Bounds) -> Now {
-        clocks(self.time, bounds.broken)
+        bounds.broken.clocks(self.time)
     }
 
     /// Everybody sees everybody's newest process.
@@ -125,21 +150,21 @@ impl World {
             input(node.election(), now);
         }));
         if outcome.is_err() {
-            self.broken = Some(Broken::Assertion);
+            self.judge.blame_assertion();
         }
         self.collect(bounds, place);
-        self.judge(bounds);
+        self.judge.look(&self.nodes, self.time, bounds);
     }
 
     fn collect(&mut self, bounds: &Bounds, place: usize) {
         while let Some(outgoing) = self.nodes[place].election().poll_outgoing() {
             match outgoing {
                 Outgoing::Send { to, message } => {
-                    self.judge_sent(place, &message);
+                    self.judge.sent(&self.nodes[place], &message);
                     self.post(bounds, Envelope { from: self.nodes[place].me, to, message });
                 }
                 Outgoing::Persist | Outgoing::PersistSoon => self.nodes[place].note_change(),
-                Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge_term(term),
+                Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge.term_begins(term),
                 Outgoing::Event(_) | Outgoing::Renewed(_) | Outgoing::MakeWay(_) => {}
             }
         }
@@ -216,9 +241,9 @@ impl World {
 
     /// Time moves on to this node's next timer.
     pub(super) fn wait(&mut self, bounds: &Bounds, place: usize) {
-        let due = |world: &Self| {
-            let now = world.now(bounds);
-            world.nodes[place].election.poll_timeout(now)
+        let due = |state: &Self| {
+            let now = state.now(bounds);
+            state.nodes[place].election.poll_timeout(now)
         };
         if let Some(span) = due(self).filter(|span| *span > Duration::ZERO) {
             // The timer is the faster clock's, or else the slower one's.
@@ -289,5 +314,139 @@ impl World {
                 if leaving { DemotionReason::Leaving } else { DemotionReason::SteppedDown };
             election.step_down(now, nominee, Some(Duration::ZERO), reason);
         });
+    }
+
+    /// The world after one step.
+    pub fn after(&self, bounds: &Bounds, action: Action) -> Self {
+        let mut state = self.clone();
+        state.step(bounds, action);
+        state
+    }
+
+    /// The highest other node that may lead.
+    pub(super) fn successor(&self, node: usize) -> Option<usize> {
+        (0..self.nodes.len()).rev().find(|other| {
+            *other != node && self.nodes[*other].is_eligible && !self.nodes[*other].is_gone
+        })
+    }
+
+    fn step(&mut self, bounds: &Bounds, action: Action) {
+        match action {
+            Action::Deliver(place) => {
+                let envelope = self.envelopes.remove(place);
+                self.deliver(bounds, &envelope);
+            }
+            Action::Exchange(place) => {
+                let envelope = self.envelopes.remove(place);
+                self.exchange(bounds, &envelope);
+            }
+            Action::Repeat(place) => {
+                self.spent.repeats += 1;
+                let envelope = Arc::clone(&self.envelopes[place]);
+                self.deliver(bounds, &envelope);
+            }
+            Action::Lose(place) => {
+                self.envelopes.remove(place);
+            }
+            Action::Wait(node) => {
+                self.spent.waits += 1;
+                self.wait(bounds, node);
+            }
+            Action::Write(node) => self.write(bounds, node),
+            Action::Fail(node) => {
+                self.spent.failures += 1;
+                self.fail(bounds, node);
+            }
+            Action::Crash { node, written } => {
+                self.spent.crashes += 1;
+                self.crash(bounds, node, written);
+            }
+            Action::Wipe(node) => {
+                self.spent.crashes += 1;
+                self.spent.wipes += 1;
+                self.wipe(bounds, node);
+            }
+            Action::StepDown { node, nominee, leaving } => {
+                self.spent.step_downs += 1;
+                self.step_down(bounds, node, nominee, leaving);
+            }
+            Action::Burst(..)
+            | Action::Arrive(..)
+            | Action::Settle(..)
+            | Action::HandOver(..)
+            | Action::Pass => self.burst(bounds, action),
+        }
+    }
+
+    /// One coarse step.
+    pub(super) fn burst(&mut self, bounds: &Bounds, action: Action) {
+        // Only what stays under way is limited, not what comes and goes.
+        let roomy = Bounds { envelopes: MESSAGES_MAX, ..bounds.clone() };
+        match action {
+            Action::Burst(node, links) => {
+                self.spent.waits += 1;
+                let older = std::mem::take(&mut self.envelopes);
+                self.wait(&roomy, node);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
+            }
+            Action::Arrive(envelope, links) => {
+                let envelope = self.envelopes.remove(envelope);
+                let older = std::mem::take(&mut self.envelopes);
+                if let Some(node) = self.deliver(&roomy, &envelope) {
+                    self.cascade(&roomy, bounds.envelopes, node, links, older);
+                } else {
+                    self.envelopes = older;
+                }
+            }
+            Action::Settle(node, links) => {
+                let older = std::mem::take(&mut self.envelopes);
+                self.write(&roomy, node);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
+            }
+            Action::HandOver(node, links) => {
+                self.spent.step_downs += 1;
+                let older = std::mem::take(&mut self.envelopes);
+                self.step_down(&roomy, node, self.successor(node), false);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
+            }
+            Action::Pass => {
+                self.spent.waits += 1;
+                self.time += nanoseconds(super::timing().lease_max) * 1_000 / 1_005 + 2_000;
+                self.judge.look(&self.nodes, self.time, bounds);
+            }
+            _ => {}
+        }
+    }
+
+    /// Delivers what is new over the links that are up, and what comes of it, to the end.
+    fn cascade(
+        &mut self,
+        roomy: &Bounds,
+        room: usize,
+        active: usize,
+        links: Links,
+        mut under_way: Vec<Arc<Envelope>>,
+    ) {
+        let mut held = false;
+        for _ in 0..MESSAGES_MAX {
+            if self.envelopes.is_empty() {
+                break;
+            }
+            let envelope = self.envelopes.remove(0);
+            let from = self.nodes.iter().position(|node| node.me.id == envelope.from.id);
+            let to = self.addressee(&envelope);
+            let (Some(from), Some(to)) = (from, to) else { continue };
+            if from != active && to != active {
+                continue;
+            }
+            if links.carries(active, from, to) {
+                self.deliver(roomy, &envelope);
+            } else if links.hold && under_way.len() < room {
+                under_way.push(envelope);
+                held = true;
+            }
+        }
+        self.spent.holds += u32::from(held);
+        self.envelopes = under_way;
     }
 }
