@@ -92,9 +92,6 @@
 #[cfg(feature = "cli")]
 pub mod commands;
 pub mod election;
-#[cfg(feature = "simulation")]
-#[doc(hidden)]
-pub mod fuzz;
 #[cfg(doc)]
 pub mod guide;
 mod library;

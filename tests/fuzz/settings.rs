@@ -6,9 +6,9 @@
 use std::ffi::OsString;
 
 use super::{Tally, Target, ensure};
-use crate::commands::{Judged, judge};
-use crate::vocabulary::setup::SEEDS_MAX;
-use crate::vocabulary::timing::LEASE_CEILING;
+use gaggle::commands::{Judged, judge};
+use gaggle::vocabulary::setup::SEEDS_MAX;
+use gaggle::vocabulary::timing::LEASE_CEILING;
 
 /// The longest refusal, in bytes: a few lines of a terminal.
 const REFUSAL_SIZE_MAX: usize = 1024;
@@ -17,7 +17,7 @@ const FLAGS_MAX: usize = 24;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Settings;
+pub(crate) struct Settings;
 
 impl Target for Settings {
     fn take(&mut self, input: &[u8], tally: &mut Tally) -> Result<(), String> {
@@ -150,5 +150,5 @@ fn shape(refusal: &str) -> u64 {
         .split(' ')
         .filter(|word| word.chars().all(|envelope| envelope.is_ascii_lowercase()))
         .collect();
-    crate::vocabulary::codec::stable_hash(b"refusal", words.join(" ").as_bytes())
+    gaggle::vocabulary::codec::stable_hash(b"refusal", words.join(" ").as_bytes())
 }

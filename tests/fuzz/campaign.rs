@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::bytes::{mutate, random};
 use super::{Tally, Target, target};
-use crate::sim::prng::Prng;
+use gaggle::sim::prng::Prng;
 
 /// The most inputs that one campaign keeps in memory.
 const CORPUS_MAX: usize = 4096;
@@ -17,13 +17,13 @@ const ATTEMPTS_MAX: usize = 2000;
 
 /// An input that broke a promise.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Of which target.
-    pub target: String,
+    pub(crate) target: String,
     /// Which input.
-    pub input: Vec<u8>,
+    pub(crate) input: Vec<u8>,
     /// Which promise.
-    pub reason: String,
+    pub(crate) reason: String,
 }
 
 impl fmt::Display for Failure {
@@ -38,28 +38,28 @@ impl fmt::Display for Failure {
 }
 
 /// The bytes that [`Failure`] prints.
-pub fn unhexed(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unhexed(text: &str) -> Option<Vec<u8>> {
     let pair = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
     (0..text.len()).step_by(2).map(pair).collect()
 }
 
 /// One target under fire.
-pub struct Campaign {
+pub(crate) struct Campaign {
     name: String,
     target: Box<dyn Target>,
     prng: Prng,
     corpus: Vec<Vec<u8>>,
     seen: BTreeSet<u64>,
     /// What was counted.
-    pub tally: Tally,
+    pub(crate) tally: Tally,
     /// Inputs that met something that no earlier one had met.
-    pub found: Vec<Vec<u8>>,
+    pub(crate) found: Vec<Vec<u8>>,
 }
 
 impl Campaign {
     /// A campaign against the target called `name`, determined by `seed` and `corpus`. None if
     /// there is no such target.
-    pub fn new(name: &str, seed: u64, corpus: Vec<Vec<u8>>) -> Option<Self> {
+    pub(crate) fn new(name: &str, seed: u64, corpus: Vec<Vec<u8>>) -> Option<Self> {
         let target = target(name)?;
         let mut all = target.seeds();
         all.extend(corpus);
@@ -78,7 +78,7 @@ impl Campaign {
     ///
     /// # Errors
     /// The first input that broke a promise.
-    pub fn replay(&mut self) -> Result<(), Failure> {
+    pub(crate) fn replay(&mut self) -> Result<(), Failure> {
         for input in self.corpus.clone() {
             self.attempt(&input)?;
         }
@@ -89,7 +89,7 @@ impl Campaign {
     ///
     /// # Errors
     /// If it broke a promise.
-    pub fn step(&mut self) -> Result<(), Failure> {
+    pub(crate) fn step(&mut self) -> Result<(), Failure> {
         let input = self.invent();
         if self.attempt(&input)? {
             if self.corpus.len() >= CORPUS_MAX {
@@ -120,7 +120,7 @@ impl Campaign {
     ///
     /// # Errors
     /// If it broke a promise, a panic included.
-    pub fn attempt(&mut self, input: &[u8]) -> Result<bool, Failure> {
+    pub(crate) fn attempt(&mut self, input: &[u8]) -> Result<bool, Failure> {
         self.tally.met.clear();
         let (target, tally) = (&mut self.target, &mut self.tally);
         let outcome = catch_unwind(AssertUnwindSafe(|| target.take(input, tally)));
@@ -145,7 +145,7 @@ impl Campaign {
     }
 
     /// A smaller input that fails too: parts are left out for as long as that works.
-    pub fn reduce(&mut self, failure: Failure) -> Failure {
+    pub(crate) fn reduce(&mut self, failure: Failure) -> Failure {
         let mut best = failure;
         let mut attempts = 0;
         let mut size = (best.input.len() / 2).max(1);

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use super::bytes::{Reader, spoil};
 use super::{Tally, Target, ensure};
-use crate::node::{NodeCore, Output, StartError};
-use crate::vocabulary::codec;
-use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
-use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::Founding;
-use crate::vocabulary::metadata::Tags;
-use crate::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
-use crate::vocabulary::setup::Setup;
-use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
-use crate::vocabulary::timing::{Profile, Timing};
+use gaggle::node::{NodeCore, Output, StartError};
+use gaggle::vocabulary::codec;
+use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::message::Founding;
+use gaggle::vocabulary::metadata::Tags;
+use gaggle::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
+use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
+use gaggle::vocabulary::timing::{Profile, Timing};
 
 /// A node that starts on what was found is watched for so long.
 const LIFE: Duration = Duration::from_secs(3);
@@ -26,7 +26,7 @@ const WAKES_MAX: u32 = 3000;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Records;
+pub(crate) struct Records;
 
 impl Target for Records {
     fn take(&mut self, input: &[u8], tally: &mut Tally) -> Result<(), String> {
@@ -201,7 +201,7 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
         voter_addresses: Vec::new(),
         eligible: mode & 2 == 0,
         timing: Timing::of(Profile::Lan),
-        drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
+        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
         keys: None,
         entropy: [mode; 32],
     };

@@ -9,18 +9,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ensure;
-use crate::membership::Membership;
-use crate::node::{NodeCore, Output};
-use crate::vocabulary::configuration::{ClusterName, VoterSet};
-use crate::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
-use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::Message;
-use crate::vocabulary::metadata::Tags;
-use crate::vocabulary::record::{Disk, Record};
-use crate::vocabulary::seal::{self, KeyRing};
-use crate::vocabulary::setup::Setup;
-use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
-use crate::vocabulary::timing::{Profile, Timing};
+use gaggle::membership::Membership;
+use gaggle::node::{NodeCore, Output};
+use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::message::Message;
+use gaggle::vocabulary::metadata::Tags;
+use gaggle::vocabulary::record::{Disk, Record};
+use gaggle::vocabulary::seal::{self, KeyRing};
+use gaggle::vocabulary::setup::Setup;
+use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
+use gaggle::vocabulary::timing::{Profile, Timing};
 
 /// One way.
 const TRAVEL: u64 = 200_000;
@@ -35,7 +35,7 @@ const SIZE: u64 = 4;
 
 /// Which node gets the mail, and in which state it is at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub(crate) enum Subject {
     /// The Goose, a voter.
     Goose,
     /// A voter that granted.
@@ -50,10 +50,10 @@ pub enum Subject {
 
 /// A datagram as the cluster made it.
 #[derive(Clone, Debug)]
-pub(super) struct Envelope {
-    pub(super) from: SocketAddr,
-    pub(super) plain: Vec<u8>,
-    pub(super) number: u64,
+pub(crate) struct Envelope {
+    pub(crate) from: SocketAddr,
+    pub(crate) plain: Vec<u8>,
+    pub(crate) number: u64,
 }
 
 struct Mail {
@@ -63,7 +63,7 @@ struct Mail {
 }
 
 /// See the module.
-pub struct Cluster {
+pub(crate) struct Cluster {
     now: u64,
     nodes: Vec<NodeCore>,
     mail: BTreeMap<(u64, u64), Mail>,
@@ -72,37 +72,37 @@ pub struct Cluster {
     keys: Option<KeyRing>,
     subject: usize,
     /// What was sent to the subject lately.
-    pub(super) captured: VecDeque<Envelope>,
+    pub(crate) captured: VecDeque<Envelope>,
     /// The newest thing that the subject said to each address.
-    pub(super) said: BTreeMap<SocketAddr, (Header, Message)>,
+    pub(crate) said: BTreeMap<SocketAddr, (Header, Message)>,
     /// The subject's last question for details, to whom.
-    pub(super) asked: Option<(SocketAddr, u64)>,
+    pub(crate) asked: Option<(SocketAddr, u64)>,
     /// The subject's last durable record.
     durable: Option<Record>,
     /// What the subject did while it handled the last input.
-    pub(super) done: Done,
+    pub(crate) done: Done,
     /// A promise that was broken meanwhile.
     broken: Option<String>,
 }
 
 /// What came of one input.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Done {
-    pub(super) outputs: usize,
+pub(crate) struct Done {
+    pub(crate) outputs: usize,
     /// How many messages of each kind, gossip by its own kinds.
-    pub(super) kinds: BTreeMap<String, u64>,
+    pub(crate) kinds: BTreeMap<String, u64>,
     /// Bytes by destination.
-    pub(super) sent: Vec<(SocketAddr, usize)>,
+    pub(crate) sent: Vec<(SocketAddr, usize)>,
 }
 
 /// Where node `number` is.
-pub(super) fn address(number: u64) -> SocketAddr {
+pub(crate) fn address(number: u64) -> SocketAddr {
     let last = u8::try_from(number).unwrap_or(u8::MAX);
     SocketAddr::from(([10, 0, 0, last], 8000))
 }
 
 /// Where a stranger is.
-pub(super) fn strange_address(number: u8) -> SocketAddr {
+pub(crate) fn strange_address(number: u8) -> SocketAddr {
     SocketAddr::from(([10, 66, 0, number], 8000))
 }
 
@@ -122,7 +122,7 @@ fn index_of(address: SocketAddr) -> Option<usize> {
 impl Cluster {
     /// A cluster whose nodes have reached the state that `subject` names. None if they do not
     /// get there, which no input can cause.
-    pub fn new(subject: Subject, sealed: bool) -> Option<Self> {
+    pub(crate) fn new(subject: Subject, sealed: bool) -> Option<Self> {
         let keys = if sealed { Some(KeyRing::new(vec![[7; 32]]).ok()?) } else { None };
         let mut cluster = Self {
             now: 1_000_000_000,
@@ -189,7 +189,7 @@ impl Cluster {
             voter_addresses: Vec::new(),
             eligible: votes,
             timing: Timing::of(Profile::Lan),
-            drain_timeout: crate::vocabulary::setup::DRAIN_TIMEOUT,
+            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
             keys: self.keys.clone(),
             entropy,
         };
@@ -199,33 +199,33 @@ impl Cluster {
     }
 
     /// How many datagrams the cluster has put into the mail.
-    pub(super) fn mailed(&self) -> u64 {
+    pub(crate) fn mailed(&self) -> u64 {
         self.nodes.iter().map(|node| node.counters().datagrams_sent).sum()
     }
 
     /// The node under fire.
-    pub fn subject(&self) -> &NodeCore {
+    pub(crate) fn subject(&self) -> &NodeCore {
         &self.nodes[self.subject]
     }
 
     /// The other nodes.
-    pub(super) fn peers(&self) -> impl Iterator<Item = &NodeCore> {
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeCore> {
         let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != self.subject);
         others.map(|(_, node)| node)
     }
 
     /// The keys, if all is sealed.
-    pub(super) fn keys(&self) -> Option<&KeyRing> {
+    pub(crate) fn keys(&self) -> Option<&KeyRing> {
         self.keys.as_ref()
     }
 
     /// The record that a crash of the subject would leave.
-    pub(super) fn durable(&self) -> Option<&Record> {
+    pub(crate) fn durable(&self) -> Option<&Record> {
         self.durable.as_ref()
     }
 
     /// All clocks now; they run true.
-    pub fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> Now {
         Now {
             holder: HolderTime(self.now + 5_000_000_000),
             voter: VoterTime(self.now),
@@ -237,7 +237,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If what it does in answer is out of bounds.
-    pub fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
+    pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         let now = self.now();
         self.done = Done::default();
         self.nodes[self.subject].handle_datagram(now, from, datagram);
@@ -246,7 +246,7 @@ impl Cluster {
     }
 
     /// Takes the next datagram to the subject out of the mail.
-    pub(super) fn intercept(&mut self) -> Option<Envelope> {
+    pub(crate) fn intercept(&mut self) -> Option<Envelope> {
         let mut to_subject = self.mail.iter().filter(|(_, mail)| mail.to == self.subject);
         let key = *to_subject.next()?.0;
         let mail = self.mail.remove(&key)?;
@@ -267,7 +267,7 @@ impl Cluster {
     ///
     /// # Errors
     /// If a node does something out of bounds.
-    pub fn advance(&mut self, span: Duration) -> Result<(), String> {
+    pub(crate) fn advance(&mut self, span: Duration) -> Result<(), String> {
         let until = self.now + nanoseconds(span);
         let mut restless = 0;
         loop {

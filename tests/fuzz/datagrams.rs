@@ -12,16 +12,16 @@ use super::bytes::{Reader, spoil};
 use super::cluster::{Cluster, Done, Subject, address, strange_address};
 use super::forge::Forger;
 use super::{Tally, Target, ensure};
-use crate::election::BALLOT_MAX;
-use crate::node::NodeCore;
-use crate::vocabulary::codec;
-use crate::vocabulary::datagram::{self, Addressee, Header, Reject};
-use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::Message;
-use crate::vocabulary::seal::{self, KeyRing, NONCE_SIZE};
-use crate::vocabulary::snapshot::Lease;
-use crate::vocabulary::time::VoterTime;
-use crate::vocabulary::timing::{LEASE_CEILING, counted};
+use gaggle::election::BALLOT_MAX;
+use gaggle::node::NodeCore;
+use gaggle::vocabulary::codec;
+use gaggle::vocabulary::datagram::{self, Addressee, Header, Reject};
+use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::message::Message;
+use gaggle::vocabulary::seal::{self, KeyRing, NONCE_SIZE};
+use gaggle::vocabulary::snapshot::Lease;
+use gaggle::vocabulary::time::VoterTime;
+use gaggle::vocabulary::timing::{LEASE_CEILING, counted};
 
 /// An answer to a source that has proven nothing is this many times as long at most.
 const AMPLIFICATION_MAX: usize = 3;
@@ -35,7 +35,7 @@ const LOOK_INTERVAL: u64 = 16;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Datagrams;
+pub(crate) struct Datagrams;
 
 impl Target for Datagrams {
     fn take(&mut self, input: &[u8], tally: &mut Tally) -> Result<(), String> {
@@ -422,7 +422,7 @@ impl Session {
 fn message_start(plain: &[u8]) -> Option<usize> {
     let (header, _) = datagram::decode(plain).ok()?;
     let mut bytes = Vec::new();
-    crate::vocabulary::codec::encode_into(&header, &mut bytes).ok()?;
+    gaggle::vocabulary::codec::encode_into(&header, &mut bytes).ok()?;
     Some(datagram::PREFIX_SIZE + bytes.len())
 }
 

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use super::bytes::Reader;
 use super::cluster::{Cluster, address};
-use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
-use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::{
+use gaggle::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
+use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::message::{
     Acquire, AcquireKind, Assurance, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll,
     PollAck, RecordReport, Release, Standing, VoterStatus, Welcome,
 };
-use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
-use crate::vocabulary::timing::{Profile, Timing};
+use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
+use gaggle::vocabulary::timing::{Profile, Timing};
 
 /// Whoever forges.
-pub(super) struct Forger<'a> {
-    pub(super) cluster: &'a Cluster,
-    pub(super) sender: Process,
-    pub(super) from: SocketAddr,
+pub(crate) struct Forger<'a> {
+    pub(crate) cluster: &'a Cluster,
+    pub(crate) sender: Process,
+    pub(crate) from: SocketAddr,
 }
 
 /// What the subject asked last: a number to echo, and a ballot.
@@ -38,7 +38,7 @@ fn asked(message: &Message) -> (u64, u64) {
 
 impl Forger<'_> {
     /// One message.
-    pub(super) fn message(&self, reader: &mut Reader<'_>) -> Message {
+    pub(crate) fn message(&self, reader: &mut Reader<'_>) -> Message {
         let byte = reader.byte();
         let kind = byte % 16;
         let (question, _) = self.asked();

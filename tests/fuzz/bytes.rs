@@ -1,23 +1,23 @@
 //! Bytes as a source of decisions, and bytes made slightly wrong.
 
-use crate::sim::prng::Prng;
+use gaggle::sim::prng::Prng;
 
 /// Reads an input as decisions. Past its end everything is zero.
 #[derive(Debug)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
         Self { rest: input }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn byte(&mut self) -> u8 {
+    pub(crate) fn byte(&mut self) -> u8 {
         match self.rest.split_first() {
             Some((first, rest)) => {
                 self.rest = rest;
@@ -27,27 +27,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn pair(&mut self) -> u16 {
+    pub(crate) fn pair(&mut self) -> u16 {
         u16::from_le_bytes([self.byte(), self.byte()])
     }
 
     /// A place in something of `length` bytes.
-    pub(super) fn place(&mut self, length: usize) -> usize {
+    pub(crate) fn place(&mut self, length: usize) -> usize {
         (usize::from(self.pair()) * length) >> 16
     }
 
-    pub(super) fn take(&mut self, count: usize) -> &'a [u8] {
+    pub(crate) fn take(&mut self, count: usize) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(count.min(self.rest.len()));
         self.rest = rest;
         taken
     }
 
-    pub(super) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::from(self.byte()) % choices.len()]
     }
 
     /// A number: one that is known to be delicate, near to `around`, or any.
-    pub(super) fn number(&mut self, around: u64) -> u64 {
+    pub(crate) fn number(&mut self, around: u64) -> u64 {
         match self.byte() {
             byte @ 0..=15 => EDGES[usize::from(byte)],
             byte @ 16..=79 => around.wrapping_add(u64::from(byte - 16)),
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Numbers at which something changes: lengths on the wire, signs, ballots.
-pub(super) const EDGES: [u64; 16] = [
+pub(crate) const EDGES: [u64; 16] = [
     0,
     1,
     250,
@@ -81,7 +81,7 @@ pub(super) const EDGES: [u64; 16] = [
 ];
 
 /// A number as the wire format writes it.
-pub(super) fn varint(number: u64) -> Vec<u8> {
+pub(crate) fn varint(number: u64) -> Vec<u8> {
     let bytes = number.to_le_bytes();
     match number {
         0..=250 => vec![bytes[0]],
@@ -103,7 +103,7 @@ fn varint_size(first: u8) -> usize {
 }
 
 /// Makes one thing in `bytes` wrong, from `start` on. `other` is something of the same kind.
-pub(super) fn spoil(reader: &mut Reader<'_>, bytes: &mut Vec<u8>, start: usize, other: &[u8]) {
+pub(crate) fn spoil(reader: &mut Reader<'_>, bytes: &mut Vec<u8>, start: usize, other: &[u8]) {
     let operation = reader.byte();
     let start = start.min(bytes.len());
     let at = start + reader.place(bytes.len() - start);
@@ -140,7 +140,7 @@ pub(super) fn spoil(reader: &mut Reader<'_>, bytes: &mut Vec<u8>, start: usize, 
 }
 
 /// Changes `bytes` in one to eight ways, for inputs that are no decisions.
-pub(super) fn mutate(
+pub(crate) fn mutate(
     prng: &mut Prng,
     bytes: &mut Vec<u8>,
     other: &[u8],
@@ -190,6 +190,6 @@ pub(super) fn mutate(
 }
 
 /// Any byte.
-pub(super) fn random(prng: &mut Prng) -> u8 {
+pub(crate) fn random(prng: &mut Prng) -> u8 {
     u8::try_from(prng.below(256)).unwrap_or(0)
 }

@@ -13,15 +13,15 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, Subject};
 use super::{Tally, Target, ensure};
-use crate::node::{ForgetError, StepDownError, SteppedDown};
-use crate::shell::handle::OrderError;
-use crate::shell::history::History;
-use crate::shell::http::admin::{Peer, Token};
-use crate::shell::http::{NodeView, Options, serve_connection};
-use crate::shell::pulse::Pulse;
-use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::snapshot::Snapshot;
-use crate::vocabulary::time::HolderTime;
+use gaggle::node::{ForgetError, StepDownError, SteppedDown};
+use gaggle::shell::handle::OrderError;
+use gaggle::shell::history::History;
+use gaggle::shell::http::admin::{Peer, Token};
+use gaggle::shell::http::{NodeView, Options, serve_connection};
+use gaggle::shell::pulse::Pulse;
+use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::snapshot::Snapshot;
+use gaggle::vocabulary::time::HolderTime;
 
 /// The operator's secret.
 const TOKEN: &str = "honk-honk-honk-honk-honk-honk-honk";
@@ -35,7 +35,7 @@ const STREAM_SIZE: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// See the module.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     runtime: Runtime,
     node: Double,
     options: Options,
@@ -94,7 +94,7 @@ impl NodeView for Double {
 
 impl Connections {
     /// A server around a Goose. None if the machine grants no runtime.
-    pub(super) fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         let cluster = Cluster::new(Subject::Goose, false)?;
         let seen = cluster.subject().snapshot();
         let mut history = History::new(seen.process, seen.address, seen.started);
