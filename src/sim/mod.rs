@@ -15,6 +15,8 @@
 //!   checkers    judges in true time, which nodes cannot see
 //!
 //!   exhaustive  bare elections, in every topology and in every order of events
+//!
+//!   postbox     a handful of nodes and their mail, for tests that play the rest themselves
 //! ```
 //!
 //! Assumptions: the node is driven through its public functions only, exactly as the shell
@@ -24,6 +26,7 @@
 pub mod checkers;
 pub mod cluster;
 pub mod exhaustive;
+pub mod postbox;
 pub mod prng;
 pub mod scenario;
 pub mod swarm;

@@ -11,27 +11,19 @@ use std::time::Duration;
 use super::ensure;
 use gaggle::membership::Membership;
 use gaggle::node::{NodeCore, Output};
-use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
+use gaggle::sim::postbox::{self, Carrier, Letter, Postbox, TRAVEL, address};
 use gaggle::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
-use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::metadata::Tags;
-use gaggle::vocabulary::record::{Disk, Record};
+use gaggle::vocabulary::record::Record;
 use gaggle::vocabulary::seal::{self, KeyRing};
-use gaggle::vocabulary::setup::Setup;
-use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
-use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::vocabulary::time::{Now, nanoseconds};
 
-/// One way.
-const TRAVEL: u64 = 200_000;
-/// One write.
-const WRITE: u64 = 100_000;
 /// Captured datagrams that are kept.
 const CAPTURED_MAX: usize = 48;
 /// A timer that is due again at once so often in a row never lets go.
 const RESTLESS_MAX: u32 = 500;
-/// The nodes: three voters and one that does not vote.
-const SIZE: u64 = 4;
+/// The voters; one node more does not vote.
+const VOTERS: [u64; 3] = [1, 2, 3];
 
 /// Which node gets the mail, and in which state it is at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,21 +48,10 @@ pub(crate) struct Envelope {
     pub(crate) number: u64,
 }
 
-struct Mail {
-    to: usize,
-    from: SocketAddr,
-    datagram: Vec<u8>,
-}
-
-/// See the module.
-pub(crate) struct Cluster {
-    now: u64,
-    nodes: Vec<NodeCore>,
-    mail: BTreeMap<(u64, u64), Mail>,
-    writes: BTreeMap<(u64, u64), (usize, u64, Record)>,
-    sequence: u64,
+/// Who carries the mail, and looks at everything that the subject says.
+pub(crate) struct Watcher {
     keys: Option<KeyRing>,
-    subject: usize,
+    subject: u64,
     /// What was sent to the subject lately.
     pub(crate) captured: VecDeque<Envelope>,
     /// The newest thing that the subject said to each address.
@@ -85,6 +66,9 @@ pub(crate) struct Cluster {
     broken: Option<String>,
 }
 
+/// See the module.
+pub(crate) struct Cluster(Postbox<Watcher>);
+
 /// What came of one input.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Done {
@@ -93,12 +77,6 @@ pub(crate) struct Done {
     pub(crate) kinds: BTreeMap<String, u64>,
     /// Bytes by destination.
     pub(crate) sent: Vec<(SocketAddr, usize)>,
-}
-
-/// Where node `number` is.
-pub(crate) fn address(number: u64) -> SocketAddr {
-    let last = u8::try_from(number).unwrap_or(u8::MAX);
-    SocketAddr::from(([10, 0, 0, last], 8000))
 }
 
 /// Where a stranger is.
@@ -115,247 +93,27 @@ fn kind(message: &Message) -> String {
     shown.split(|envelope: char| !envelope.is_alphanumeric()).next().unwrap_or_default().to_owned()
 }
 
-fn index_of(address: SocketAddr) -> Option<usize> {
-    (1..=SIZE).find(|number| self::address(*number) == address)?.checked_sub(1)?.try_into().ok()
-}
+impl Carrier for Watcher {
+    const WRITE: Option<u64> = Some(100_000);
 
-impl Cluster {
-    /// A cluster whose nodes have reached the state that `subject` names. None if they do not
-    /// get there, which no input can cause.
-    pub(crate) fn new(subject: Subject, sealed: bool) -> Option<Self> {
-        let keys = if sealed { Some(KeyRing::new(vec![[7; 32]]).ok()?) } else { None };
-        let mut cluster = Self {
-            now: 1_000_000_000,
-            nodes: Vec::new(),
-            mail: BTreeMap::new(),
-            writes: BTreeMap::new(),
-            sequence: 0,
-            keys,
-            subject: match subject {
-                Subject::Goose => 2,
-                Subject::Voter | Subject::Founder => 0,
-                Subject::Duck | Subject::ForeignNode => 3,
-            },
-            captured: VecDeque::new(),
-            said: BTreeMap::new(),
-            asked: None,
-            durable: None,
-            done: Done::default(),
-            broken: None,
-        };
-        for number in 1..=SIZE {
-            cluster.start(number)?;
+    fn see(&mut self, _now: u64, number: u64, output: &Output) {
+        if number == self.subject {
+            self.done.outputs += 1;
         }
-        match subject {
-            // Alone: the other voters are played by whoever sends.
-            Subject::Founder => {
-                cluster.nodes.truncate(1);
-                cluster.mail.clear();
-                cluster.writes.retain(|_, (index, ..)| *index == 0);
-            }
-            Subject::ForeignNode => cluster.mail.clear(),
-            _ => {
-                let ready = |cluster: &Self| match subject {
-                    Subject::Goose => cluster.subject().lease().is_some(),
-                    _ => cluster.subject().term() > 0,
-                };
-                for _ in 0..400 {
-                    if ready(&cluster) {
-                        break;
-                    }
-                    cluster.advance(Duration::from_millis(5)).ok()?;
-                }
-                ready(&cluster).then_some(())?;
-            }
-        }
-        Some(cluster)
-    }
-
-    fn start(&mut self, number: u64) -> Option<()> {
-        let id = NodeId::new(number).ok()?;
-        let voters: Vec<NodeId> = (1..=3).filter_map(|voter| NodeId::new(voter).ok()).collect();
-        let votes = voters.contains(&id);
-        let mut entropy = [0; 32];
-        entropy[0] = u8::try_from(number).ok()?;
-        let setup = Setup {
-            cluster: ClusterName::new("pond").ok()?,
-            id,
-            address: address(number),
-            http: None,
-            tags: Tags::default(),
-            seeds: (1..=3).filter(|n| *n != number).map(|n| address(n).to_string()).collect(),
-            voters: if votes { Some(VoterSet::new(voters).ok()?) } else { None },
-            preempt: None,
-            voter_addresses: Vec::new(),
-            eligible: votes,
-            timing: Timing::of(Profile::Lan),
-            drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-            keys: self.keys.clone(),
-            entropy,
-        };
-        self.nodes.push(NodeCore::new(setup, Disk::Empty, self.now()).ok()?);
-        self.drain(self.nodes.len() - 1);
-        Some(())
-    }
-
-    /// How many datagrams the cluster has put into the mail.
-    pub(crate) fn mailed(&self) -> u64 {
-        self.nodes.iter().map(|node| node.counters().datagrams_sent).sum()
-    }
-
-    /// The node under fire.
-    pub(crate) fn subject(&self) -> &NodeCore {
-        &self.nodes[self.subject]
-    }
-
-    /// The other nodes.
-    pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeCore> {
-        let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != self.subject);
-        others.map(|(_, node)| node)
-    }
-
-    /// The keys, if all is sealed.
-    pub(crate) fn keys(&self) -> Option<&KeyRing> {
-        self.keys.as_ref()
-    }
-
-    /// The record that a crash of the subject would leave.
-    pub(crate) fn durable(&self) -> Option<&Record> {
-        self.durable.as_ref()
-    }
-
-    /// All clocks now; they run true.
-    pub(crate) fn now(&self) -> Now {
-        Now {
-            holder: HolderTime(self.now + 5_000_000_000),
-            voter: VoterTime(self.now),
-            wall: WallTime(1_780_000_000_000 + self.now / 1_000_000),
+        if let Output::Transmit { to, datagram } = output {
+            self.transmits(number, *to, datagram);
         }
     }
 
-    /// Hands a datagram to the subject.
-    ///
-    /// # Errors
-    /// If what it does in answer is out of bounds.
-    pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
-        let now = self.now();
-        self.done = Done::default();
-        self.nodes[self.subject].handle_datagram(now, from, datagram);
-        self.drain(self.subject);
-        self.broken.take().map_or(Ok(()), Err)
-    }
-
-    /// Takes the next datagram to the subject out of the mail.
-    pub(crate) fn intercept(&mut self) -> Option<Envelope> {
-        let mut to_subject = self.mail.iter().filter(|(_, mail)| mail.to == self.subject);
-        let key = *to_subject.next()?.0;
-        let mail = self.mail.remove(&key)?;
-        self.opened(mail.from, &mail.datagram)
-    }
-
-    fn opened(&self, from: SocketAddr, datagram: &[u8]) -> Option<Envelope> {
-        let opened = seal::open(self.keys.as_ref(), datagram).ok()?;
-        Some(match opened {
-            Some(opened) => {
-                Envelope { from, plain: opened.plain().to_vec(), number: opened.number }
-            }
-            None => Envelope { from, plain: datagram.to_vec(), number: 0 },
-        })
-    }
-
-    /// Lets time pass, and all that is due in it happen.
-    ///
-    /// # Errors
-    /// If a node does something out of bounds.
-    pub(crate) fn advance(&mut self, span: Duration) -> Result<(), String> {
-        let until = self.now + nanoseconds(span);
-        let mut restless = 0;
-        loop {
-            let mail = self.mail.first_key_value().map(|((at, _), _)| *at);
-            let write = self.writes.first_key_value().map(|((at, _), _)| *at);
-            let now = self.now();
-            let alarm = |(index, node): (usize, &NodeCore)| {
-                Some((self.now.saturating_add(nanoseconds(node.poll_timeout(now)?)), index))
-            };
-            let alarm = self.nodes.iter().enumerate().filter_map(alarm).min();
-            let next = [mail, write, alarm.map(|(at, _)| at)].into_iter().flatten().min();
-            let Some(next) = next.filter(|at| *at <= until) else { break };
-            restless = if next > self.now { 0 } else { restless + 1 };
-            ensure(restless < RESTLESS_MAX * 8, || "a timer stays due".to_owned())?;
-            self.now = self.now.max(next);
-            if write == Some(next) {
-                self.written();
-            } else if mail == Some(next) {
-                self.deliver();
-            } else if let Some((_, index)) = alarm {
-                let now = self.now();
-                self.nodes[index].handle_timeout(now);
-                self.drain(index);
-            }
-            if let Some(broken) = self.broken.take() {
-                return Err(broken);
-            }
-        }
-        self.now = until;
-        Ok(())
-    }
-
-    fn written(&mut self) {
-        let Some((_, (index, ticket, record))) = self.writes.pop_first() else { return };
-        if index == self.subject {
-            self.durable = Some(record);
-        }
-        let now = self.now();
-        self.nodes[index].handle_stored(now, ticket, Ok(()));
-        self.drain(index);
-    }
-
-    fn deliver(&mut self) {
-        let Some((_, mail)) = self.mail.pop_first() else { return };
-        let now = self.now();
-        self.nodes[mail.to].handle_datagram(now, mail.from, &mail.datagram);
-        self.drain(mail.to);
-    }
-
-    fn drain(&mut self, index: usize) {
-        while let Some(output) = self.nodes[index].poll_output() {
-            if index == self.subject {
-                self.done.outputs += 1;
-            }
-            match output {
-                Output::Transmit { to, datagram } => self.transmit(index, to, datagram),
-                Output::Store { ticket, record } => {
-                    self.sequence += 1;
-                    let key = (self.now + WRITE, self.sequence);
-                    self.writes.insert(key, (index, ticket, *record));
-                }
-                // Seeds are addresses here, and nobody works.
-                Output::Resolve(_)
-                | Output::Event(_)
-                | Output::EndWork(_)
-                | Output::SteppedDown(_) => {}
-            }
+    fn written(&mut self, number: u64, record: &Record) {
+        if number == self.subject {
+            self.durable = Some(record.clone());
         }
     }
 
-    fn transmit(&mut self, index: usize, to: SocketAddr, datagram: Vec<u8>) {
-        let from = address(index as u64 + 1);
-        if datagram.len() > DATAGRAM_SIZE_MAX {
-            self.broken = Some(format!("a datagram of {} bytes was sent", datagram.len()));
-        }
-        if index == self.subject {
-            self.done.sent.push((to, datagram.len()));
-            let plain = self.opened(from, &datagram).map(|envelope| envelope.plain);
-            match plain.as_deref().map(datagram::decode) {
-                Some(Ok((header, message))) => self.listen(to, header, message),
-                _ => self.broken = Some("what it sent cannot be decoded".to_owned()),
-            }
-        }
-        let Some(to) = index_of(to).filter(|to| *to < self.nodes.len() && *to != index) else {
-            return;
-        };
-        if to == self.subject
-            && let Some(envelope) = self.opened(from, &datagram)
+    fn carry(&mut self, letter: &Letter, arrive: &mut dyn FnMut(u64)) {
+        if letter.to == address(self.subject)
+            && let Some(envelope) = self.opened(letter)
         {
             if self.captured.len() >= CAPTURED_MAX {
                 self.captured.pop_front();
@@ -367,8 +125,37 @@ impl Cluster {
                 return;
             }
         }
-        self.sequence += 1;
-        self.mail.insert((self.now + TRAVEL, self.sequence), Mail { to, from, datagram });
+        if letter.to != letter.from {
+            arrive(TRAVEL);
+        }
+    }
+}
+
+impl Watcher {
+    fn opened(&self, letter: &Letter) -> Option<Envelope> {
+        let (from, datagram) = (letter.from, &letter.datagram);
+        let opened = seal::open(self.keys.as_ref(), datagram).ok()?;
+        Some(match opened {
+            Some(opened) => {
+                Envelope { from, plain: opened.plain().to_vec(), number: opened.number }
+            }
+            None => Envelope { from, plain: datagram.clone(), number: 0 },
+        })
+    }
+
+    fn transmits(&mut self, number: u64, to: SocketAddr, datagram: &[u8]) {
+        if datagram.len() > DATAGRAM_SIZE_MAX {
+            self.broken = Some(format!("a datagram of {} bytes was sent", datagram.len()));
+        }
+        if number == self.subject {
+            self.done.sent.push((to, datagram.len()));
+            let letter = Letter { from: address(number), to, datagram: datagram.to_vec() };
+            let plain = self.opened(&letter).map(|envelope| envelope.plain);
+            match plain.as_deref().map(datagram::decode) {
+                Some(Ok((header, message))) => self.listen(to, header, message),
+                _ => self.broken = Some("what it sent cannot be decoded".to_owned()),
+            }
+        }
     }
 
     /// What the subject says must be backed by what it has written.
@@ -391,5 +178,137 @@ impl Cluster {
             self.said.clear();
         }
         self.said.insert(to, (header, message));
+    }
+}
+
+impl Cluster {
+    /// A cluster whose nodes have reached the state that `subject` names. None if they do not
+    /// get there, which no input can cause.
+    pub(crate) fn new(subject: Subject, sealed: bool) -> Option<Self> {
+        let keys = if sealed { Some(KeyRing::new(vec![[7; 32]]).ok()?) } else { None };
+        let watcher = Watcher {
+            keys: keys.clone(),
+            subject: match subject {
+                Subject::Goose => 3,
+                Subject::Voter | Subject::Founder => 1,
+                Subject::Duck | Subject::ForeignNode => 4,
+            },
+            captured: VecDeque::new(),
+            said: BTreeMap::new(),
+            asked: None,
+            durable: None,
+            done: Done::default(),
+            broken: None,
+        };
+        let mut cluster = Self(Postbox::new(watcher));
+        for number in 1..=4 {
+            let votes = VOTERS.contains(&number);
+            let mut setup = postbox::setup("pond", number, if votes { &VOTERS } else { &[] });
+            let seeds = VOTERS.iter().filter(|voter| **voter != number);
+            setup.seeds = seeds.map(|voter| address(*voter).to_string()).collect();
+            setup.voter_addresses.clear();
+            setup.eligible = votes;
+            setup.keys.clone_from(&keys);
+            cluster.0.start(setup).ok()?;
+        }
+        match subject {
+            // Alone: the other voters are played by whoever sends.
+            Subject::Founder => {
+                cluster.0.nodes.retain(|number, _| *number == 1);
+                cluster.0.clear();
+            }
+            Subject::ForeignNode => cluster.0.clear(),
+            _ => {
+                let ready = |cluster: &Self| match subject {
+                    Subject::Goose => cluster.subject().lease().is_some(),
+                    _ => cluster.subject().term() > 0,
+                };
+                for _ in 0..400 {
+                    if ready(&cluster) {
+                        break;
+                    }
+                    cluster.advance(Duration::from_millis(5)).ok()?;
+                }
+                ready(&cluster).then_some(())?;
+            }
+        }
+        Some(cluster)
+    }
+
+    /// What was seen of the subject.
+    pub(crate) fn seen(&self) -> &Watcher {
+        &self.0.carrier
+    }
+
+    /// Forgets what the subject has done.
+    pub(crate) fn forget_done(&mut self) {
+        self.0.carrier.done = Done::default();
+    }
+
+    /// How many datagrams the cluster has put into the mail.
+    pub(crate) fn mailed(&self) -> u64 {
+        self.0.nodes.values().map(|node| node.counters().datagrams_sent).sum()
+    }
+
+    /// The node under fire.
+    pub(crate) fn subject(&self) -> &NodeCore {
+        &self.0.nodes[&self.seen().subject]
+    }
+
+    /// The other nodes.
+    pub(crate) fn peers(&self) -> impl Iterator<Item = &NodeCore> {
+        let others = self.0.nodes.iter().filter(|(number, _)| **number != self.seen().subject);
+        others.map(|(_, node)| node)
+    }
+
+    /// The keys, if all is sealed.
+    pub(crate) fn keys(&self) -> Option<&KeyRing> {
+        self.seen().keys.as_ref()
+    }
+
+    /// The record that a crash of the subject would leave.
+    pub(crate) fn durable(&self) -> Option<&Record> {
+        self.seen().durable.as_ref()
+    }
+
+    /// All clocks now; they run true.
+    pub(crate) fn now(&self) -> Now {
+        self.0.now()
+    }
+
+    /// Hands a datagram to the subject.
+    ///
+    /// # Errors
+    /// If what it does in answer is out of bounds.
+    pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
+        self.forget_done();
+        let to = address(self.seen().subject);
+        self.0.deliver(Letter { from, to, datagram: datagram.to_vec() });
+        self.0.carrier.broken.take().map_or(Ok(()), Err)
+    }
+
+    /// Takes the next datagram to the subject out of the mail.
+    pub(crate) fn intercept(&mut self) -> Option<Envelope> {
+        let to = address(self.seen().subject);
+        let letter = self.0.take(|letter| letter.to == to)?;
+        self.seen().opened(&letter)
+    }
+
+    /// Lets time pass, and all that is due in it happen.
+    ///
+    /// # Errors
+    /// If a node does something out of bounds.
+    pub(crate) fn advance(&mut self, span: Duration) -> Result<(), String> {
+        let until = self.0.time() + nanoseconds(span);
+        let mut restless = 0;
+        let mut before = self.0.time();
+        while self.0.step(until) {
+            restless = if self.0.time() > before { 0 } else { restless + 1 };
+            before = self.0.time();
+            ensure(restless < RESTLESS_MAX * 8, || "a timer stays due".to_owned())?;
+            self.0.carrier.broken.take().map_or(Ok(()), Err)?;
+        }
+        self.0.pass_to(until);
+        Ok(())
     }
 }

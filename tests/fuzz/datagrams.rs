@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::{Reader, spoil};
-use super::cluster::{Cluster, Done, Subject, address, strange_address};
+use super::cluster::{Cluster, Subject, strange_address};
 use super::forge::Forger;
 use super::{Tally, Target, ensure};
 use gaggle::election::BALLOT_MAX;
 use gaggle::node::NodeCore;
+use gaggle::sim::postbox::address;
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::datagram::{self, Addressee, Header, Reject};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
@@ -56,11 +57,11 @@ impl Target for Datagrams {
         *tally.layers.entry("0 sent by the cluster itself").or_default() +=
             session.cluster.mailed();
         let sent = session.cluster.subject().counters().datagrams_sent;
-        session.cluster.done = Done::default();
+        session.cluster.forget_done();
         session.cluster.advance(Duration::from_millis(300))?;
         let sent = session.cluster.subject().counters().datagrams_sent - sent;
         tally.met("sent afterwards", u64::from(sent.max(1).ilog2()));
-        let kinds = &session.cluster.done.kinds;
+        let kinds = &session.cluster.seen().done.kinds;
         ensure(sent <= STORM, || format!("left alone, it sends {sent} in 300 ms: {kinds:?}"))
     }
 
@@ -146,7 +147,7 @@ impl Session {
         }
         let front = if what & 0x28 == 0x28 { 0 } else { message_start(&plain).unwrap_or(0) };
         for _ in 0..[0, 1, 1, 2][usize::from(how >> 3 & 3)] {
-            let other = self.cluster.captured.back().map(|envelope| envelope.plain.clone());
+            let other = self.cluster.seen().captured.back().map(|envelope| envelope.plain.clone());
             spoil(reader, &mut plain, front, &other.unwrap_or_default());
         }
         // Mostly whoever damages a datagram on purpose gives it a sound checksum.
@@ -195,8 +196,9 @@ impl Session {
         match what & 3 {
             0 | 1 => {
                 let envelope = if what & 4 > 0 { self.cluster.intercept() } else { None };
-                let choice = reader.place(self.cluster.captured.len());
-                let envelope = envelope.or_else(|| self.cluster.captured.get(choice).cloned());
+                let choice = reader.place(self.cluster.seen().captured.len());
+                let envelope =
+                    envelope.or_else(|| self.cluster.seen().captured.get(choice).cloned());
                 match envelope {
                     Some(envelope) if what & 16 > 0 => (from, envelope.plain, envelope.number),
                     Some(envelope) => {
@@ -226,8 +228,13 @@ impl Session {
     /// An envelope that the subject accepts from this source; the token is wrong if `mode` is 2.
     fn header(&self, from: SocketAddr, sender: Process, mode: u8) -> Header {
         let subject = self.cluster.subject().process();
-        let known = self.cluster.said.get(&from).or_else(|| self.cluster.said.values().next());
-        let echo = self.cluster.said.get(&from).map_or(0, |(header, _)| header.token);
+        let known = self
+            .cluster
+            .seen()
+            .said
+            .get(&from)
+            .or_else(|| self.cluster.seen().said.values().next());
+        let echo = self.cluster.seen().said.get(&from).map_or(0, |(header, _)| header.token);
         let cluster = known.map_or(0, |(header, _)| header.cluster);
         Header {
             cluster,
@@ -304,7 +311,7 @@ impl Session {
         let content = opened.and_then(|opened| {
             datagram::decode(opened.as_ref().map_or(datagram, seal::Opened::plain)).ok()
         });
-        let token = self.cluster.said.get(&from).map(|(header, _)| header.token);
+        let token = self.cluster.seen().said.get(&from).map(|(header, _)| header.token);
         let proven = content
             .as_ref()
             .is_some_and(|(header, _)| Some(header.echo) == token && token.is_some());
@@ -313,7 +320,7 @@ impl Session {
         let reason = refusal(&before, &after);
         count(tally, reason, content.as_ref().map(|(_, message)| message), &before, &after);
         let kind = content.as_ref().map_or("none", |(_, message)| kind_of(message));
-        let kinds: Vec<&String> = self.cluster.done.kinds.keys().collect();
+        let kinds: Vec<&String> = self.cluster.seen().done.kinds.keys().collect();
         let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
         tally.met("way", codec::stable_hash(b"way", way.as_bytes()));
         self.judge_refusal(reason, &before, &after, sealing)?;
@@ -358,8 +365,8 @@ impl Session {
             && !matches!(reason, Reject::WrongBoot | Reject::Unexpected | Reject::NotReady);
         // Whoever has another key is asked something, so that it notices, too.
         let asked_back = matches!(reason, Reject::Unsealed | Reject::UnknownKey)
-            && self.cluster.done.sent.len() <= 1;
-        ensure(!unread || asked_back || self.cluster.done.sent.is_empty(), || {
+            && self.cluster.seen().done.sent.len() <= 1;
+        ensure(!unread || asked_back || self.cluster.seen().done.sent.is_empty(), || {
             format!("refused as {}, and yet answered", reason.name())
         })
     }
@@ -370,12 +377,12 @@ impl Session {
         size: usize,
         proven: bool,
     ) -> Result<(), String> {
-        let answers = self.cluster.done.sent.iter().filter(|(to, _)| *to == from);
+        let answers = self.cluster.seen().done.sent.iter().filter(|(to, _)| *to == from);
         let answered: usize = answers.map(|(_, size)| size).sum();
         ensure(proven || answered <= size * AMPLIFICATION_MAX, || {
             format!("{size} bytes from a source that has proven nothing got {answered} back")
         })?;
-        let outputs = self.cluster.done.outputs;
+        let outputs = self.cluster.seen().done.outputs;
         ensure(outputs <= OUTPUTS_MAX, || format!("one datagram led to {outputs} outputs"))
     }
 

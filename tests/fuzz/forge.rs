@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::bytes::Reader;
-use super::cluster::{Cluster, address};
+use super::cluster::Cluster;
+use gaggle::sim::postbox::address;
 use gaggle::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::{
@@ -108,7 +109,7 @@ impl Forger<'_> {
             let nonce = reader.number(1);
             return Message::MetadataQuery(MetadataQuery { nonce, wanted, more: choice & 2 > 0 });
         }
-        let asked = self.cluster.asked.filter(|(partner, _)| *partner == self.from);
+        let asked = self.cluster.seen().asked.filter(|(partner, _)| *partner == self.from);
         let asked = asked.map_or(0, |(_, nonce)| nonce);
         let entry = |reader: &mut Reader<'_>| {
             let value = "v".repeat(usize::from(reader.byte() % 65));
@@ -121,7 +122,7 @@ impl Forger<'_> {
     }
 
     fn asked(&self) -> (u64, u64) {
-        self.cluster.said.get(&self.from).map_or((0, 0), |(_, message)| asked(message))
+        self.cluster.seen().said.get(&self.from).map_or((0, 0), |(_, message)| asked(message))
     }
 
     fn ballot(&self, reader: &mut Reader<'_>) -> u64 {

@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::bytes::{Reader, spoil};
 use super::{Tally, Target, ensure};
 use gaggle::node::{NodeCore, Output, StartError};
+use gaggle::sim::postbox::{self, address};
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::message::Founding;
-use gaggle::vocabulary::metadata::Tags;
 use gaggle::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
 use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
@@ -153,7 +153,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
         last_start: reader.number(1_780_000_000_000),
         genesis,
         configuration,
-        addresses: vec![(id(2), super::cluster::address(2)); usize::from(flags >> 5 & 3)],
+        addresses: vec![(id(2), address(2)); usize::from(flags >> 5 & 3)],
         vote: (flags & 128 == 0).then_some(vote),
     }
 }
@@ -187,24 +187,9 @@ fn rewrite(
 }
 
 fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
-    let seeds = if mode & 1 > 0 { vec!["10.0.0.2:8000".to_owned()] } else { Vec::new() };
-    let cluster = ClusterName::new("pond").map_err(|error| error.to_string())?;
-    let setup = Setup {
-        cluster,
-        id: id(1),
-        address: super::cluster::address(1),
-        http: None,
-        tags: Tags::default(),
-        seeds,
-        voters: None,
-        preempt: None,
-        voter_addresses: Vec::new(),
-        eligible: mode & 2 == 0,
-        timing: Timing::of(Profile::Lan),
-        drain_timeout: gaggle::vocabulary::setup::DRAIN_TIMEOUT,
-        keys: None,
-        entropy: [mode; 32],
-    };
+    let seeds = if mode & 1 > 0 { vec![address(2).to_string()] } else { Vec::new() };
+    let (eligible, entropy) = (mode & 2 == 0, [mode; 32]);
+    let setup = Setup { seeds, eligible, entropy, ..postbox::setup("pond", 1, &[]) };
     let promised = match &disk {
         Disk::Sound(record) => record.vote.clone(),
         _ => None,
