@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gaggle::membership::identity::MemberIdentity;
 use gaggle::node::{NodeCore, Output};
-use gaggle::sim::postbox::{Carrier, Letter, Postbox, TRAVEL, address, id, setup};
+use gaggle::sim::postbox::{Carrier, Datagram, Postbox, TRAVEL, address, id, setup};
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
@@ -31,10 +31,10 @@ const VOTERS: [u64; 3] = [1, 2, 3];
 /// Who hears everything.
 #[derive(Default)]
 struct Eavesdropper {
-    captured: Vec<Letter>,
+    captured: Vec<Datagram>,
     events: Vec<(u64, Event)>,
     /// What was sent to addresses where no node lives.
-    lost: Vec<Letter>,
+    lost: Vec<Datagram>,
 }
 
 impl Carrier for Eavesdropper {
@@ -44,14 +44,14 @@ impl Carrier for Eavesdropper {
         }
     }
 
-    fn carry(&mut self, letter: &Letter, arrive: &mut dyn FnMut(u64)) {
-        assert!(letter.datagram.len() <= DATAGRAM_SIZE_MAX);
-        self.captured.push(letter.clone());
+    fn carry(&mut self, datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
+        assert!(datagram.bytes.len() <= DATAGRAM_SIZE_MAX);
+        self.captured.push(datagram.clone());
         arrive(TRAVEL);
     }
 
-    fn find_nobody(&mut self, letter: Letter) {
-        self.lost.push(letter);
+    fn find_nobody(&mut self, datagram: Datagram) {
+        self.lost.push(datagram);
     }
 }
 
@@ -108,8 +108,8 @@ impl World {
     fn replay(&mut self, span: Duration, pace: u64) {
         let captured = self.carrier.captured.clone();
         let count = nanoseconds(span) / pace;
-        for (at, letter) in (0..count).zip(captured.iter().cycle()) {
-            self.post(at * pace, letter.clone());
+        for (at, datagram) in (0..count).zip(captured.iter().cycle()) {
+            self.post(at * pace, datagram.clone());
         }
         self.run_for(span);
     }
@@ -165,10 +165,10 @@ fn kind(message: &Message) -> &'static str {
 /// How many messages of each kind were captured.
 fn census(world: &World, keys: Option<&KeyRing>) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    for letter in &world.carrier.captured {
-        let letter = &letter.datagram;
-        let opened = seal::open(keys, letter).unwrap();
-        let plain = opened.as_ref().map_or(letter.as_slice(), seal::Opened::plain);
+    for datagram in &world.carrier.captured {
+        let datagram = &datagram.bytes;
+        let opened = seal::open(keys, datagram).unwrap();
+        let plain = opened.as_ref().map_or(datagram.as_slice(), seal::Opened::plain);
         let (_, message) = datagram::decode(plain).unwrap();
         *counts.entry(kind(&message)).or_default() += 1;
     }
@@ -366,13 +366,13 @@ fn strangers_draw_at_most_three_times_what_they_send() {
         world.start(5, keys.as_ref());
         world.run_for(Duration::from_secs(3));
         let mut answers = 0;
-        for letter in captured {
+        for datagram in captured {
             world.carrier.lost.clear();
-            let size = letter.datagram.len();
-            world.deliver(Letter { from: victim, ..letter });
+            let size = datagram.bytes.len();
+            world.deliver(Datagram { from: victim, ..datagram });
             world.run_for(Duration::from_micros(500));
-            let drawn = world.carrier.lost.iter().filter(|letter| letter.to == victim);
-            let drawn: Vec<usize> = drawn.map(|letter| letter.datagram.len()).collect();
+            let drawn = world.carrier.lost.iter().filter(|datagram| datagram.to == victim);
+            let drawn: Vec<usize> = drawn.map(|datagram| datagram.bytes.len()).collect();
             assert!(drawn.iter().sum::<usize>() <= 3 * size, "{drawn:?} for {size}");
             answers += drawn.len();
         }
@@ -502,7 +502,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         leader_freshness: None,
                     };
                     let plain = datagram::encode(&header, &message).unwrap();
-                    let letter = keys.as_ref().map_or(plain.clone(), |keys| {
+                    let datagram = keys.as_ref().map_or(plain.clone(), |keys| {
                         keys.seal(
                             [u8::try_from(number % 251).unwrap(); 24],
                             1 << 40 | number,
@@ -510,8 +510,8 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         )
                         .unwrap()
                     });
-                    let size = letter.len();
-                    let drawn = drawn(&mut world, victim, address(asked), letter);
+                    let size = datagram.len();
+                    let drawn = drawn(&mut world, victim, address(asked), datagram);
                     assert!(
                         drawn.iter().sum::<usize>() <= 3 * size,
                         "{message:?}: {drawn:?} for {size}"
@@ -528,9 +528,9 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
 }
 
 /// The sizes of what a node sends to `victim` when it gets this message from there.
-fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, letter: Vec<u8>) -> Vec<usize> {
+fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, bytes: Vec<u8>) -> Vec<usize> {
     let posted = world.carrier.captured.len();
-    world.deliver(Letter { from: victim, to, datagram: letter });
+    world.deliver(Datagram { from: victim, to, bytes });
     let sent = world.carrier.captured[posted..].iter();
-    sent.filter(|sent| sent.to == victim).map(|sent| sent.datagram.len()).collect()
+    sent.filter(|sent| sent.to == victim).map(|sent| sent.bytes.len()).collect()
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gaggle::node::{NodeCore, Output};
-use gaggle::sim::postbox::{self, Letter, Postbox, address};
+use gaggle::sim::postbox::{self, Datagram, Postbox, address};
 use gaggle::vocabulary::datagram;
 use gaggle::vocabulary::message::Message;
 use gaggle::vocabulary::seal::{self, KEY_SIZE, KeyRing};
@@ -49,21 +49,23 @@ impl Cluster {
         wanted: fn(&Message) -> bool,
     ) -> (Now, SocketAddr, Vec<u8>) {
         loop {
-            let is_wanted = |letter: &Letter| letter.to == address(1) && self.says(letter, wanted);
-            let letter = self.postbox.next_letter().filter(|letter| is_wanted(letter)).cloned();
+            let is_wanted =
+                |datagram: &Datagram| datagram.to == address(1) && self.says(datagram, wanted);
+            let datagram =
+                self.postbox.next_datagram().filter(|datagram| is_wanted(datagram)).cloned();
             let next = self.postbox.next().expect("nodes never rest");
-            if let Some(letter) = letter {
+            if let Some(datagram) = datagram {
                 self.postbox.pass_to(next);
-                self.postbox.take(|next| *next == letter);
-                return (self.postbox.now(), letter.from, letter.datagram);
+                self.postbox.take(|next| *next == datagram);
+                return (self.postbox.now(), datagram.from, datagram.bytes);
             }
             self.postbox.step(next);
         }
     }
 
-    fn says(&self, letter: &Letter, wanted: fn(&Message) -> bool) -> bool {
-        let opened = seal::open(self.keys.as_ref(), &letter.datagram).expect("it is one of ours");
-        let plain = opened.as_ref().map_or(letter.datagram.as_slice(), |opened| opened.plain());
+    fn says(&self, datagram: &Datagram, wanted: fn(&Message) -> bool) -> bool {
+        let opened = seal::open(self.keys.as_ref(), &datagram.bytes).expect("it is one of ours");
+        let plain = opened.as_ref().map_or(datagram.bytes.as_slice(), |opened| opened.plain());
         datagram::decode(plain).is_ok_and(|(_, message)| wanted(&message))
     }
 

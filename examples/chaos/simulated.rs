@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use gaggle::node::Output;
-use gaggle::sim::postbox::{self, Carrier, Letter, ORIGIN, Postbox, TRAVEL};
+use gaggle::sim::postbox::{self, Carrier, Datagram, ORIGIN, Postbox, TRAVEL};
 use gaggle::vocabulary::time::nanoseconds;
 
 use super::links::{Links, NODES, Prng, Traffic};
@@ -33,8 +33,8 @@ impl Carrier for Streets {
         }
     }
 
-    fn carry(&mut self, letter: &Letter, arrive: &mut dyn FnMut(u64)) {
-        let (Some(from), Some(to)) = (place(letter.from), place(letter.to)) else { return };
+    fn carry(&mut self, datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
+        let (Some(from), Some(to)) = (place(datagram.from), place(datagram.to)) else { return };
         for hold in self.links.of(from, to).fate(&mut self.prng, &mut self.traffic) {
             let jitter = self.prng.draw() % TRAVEL;
             arrive(TRAVEL + jitter + nanoseconds(hold));

@@ -1,13 +1,13 @@
 //! A handful of nodes in invented time and the mail between them, in a few lines.
 //!
 //! For tests that play the rest of the world themselves: they see what every node does, carry
-//! letters as they like, and take, keep or add any. There are no faults here and no judges; the
+//! datagrams as they like, and take, keep or add any. There are no faults here and no judges; the
 //! [`super::cluster`] has those.
 //!
 //! ```text
-//!   NodeCore ──outputs──▶ Carrier: sees all, says when a letter arrives ──▶ mail, by time
-//!      ▲                                                                      │
-//!      └────────────────── whatever is due next: write, letter or timer ◀─────┘
+//!   NodeCore ──outputs──▶ Carrier: sees all, says when a datagram arrives ──▶ mail, by time
+//!      ▲                                                                       │
+//!      └────────────── whatever is due next: write, datagram, timer ◀──────────┘
 //! ```
 //!
 //! Node `n` is at 10.0.0.n. All clocks run true; the holder clock is ahead of the voter clock, so
@@ -26,7 +26,7 @@ use crate::vocabulary::setup::{DRAIN_TIMEOUT, Setup};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 use crate::vocabulary::timing::{Profile, Timing};
 
-/// A letter travels for so many nanoseconds, if its carrier does not say otherwise.
+/// A datagram travels for so many nanoseconds, if its carrier does not say otherwise.
 pub const TRAVEL: u64 = 200_000;
 /// The true time at which everything begins, in nanoseconds.
 pub const ORIGIN: u64 = 1_000_000_000;
@@ -35,16 +35,16 @@ const HOLDER_AHEAD: u64 = 5_000_000_000;
 
 /// A datagram on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct Datagram {
     /// Of whom.
     pub from: SocketAddr,
     /// To whom.
     pub to: SocketAddr,
     /// What.
-    pub datagram: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
-/// Who carries the letters, and sees everything that nodes do.
+/// Who carries the datagrams, and sees everything that nodes do.
 pub trait Carrier {
     /// A write takes so many nanoseconds. None: it is done at once.
     const WRITE: Option<u64> = None;
@@ -55,14 +55,14 @@ pub trait Carrier {
     /// What node `number` wanted to be written is.
     fn written(&mut self, _number: u64, _record: &Record) {}
 
-    /// A node posts a letter. Calls `arrive` for each copy of it that arrives, with the nanoseconds
+    /// A node posts a datagram. Calls `arrive` for each copy of it that arrives, with the nanoseconds
     /// that this takes.
-    fn carry(&mut self, _letter: &Letter, arrive: &mut dyn FnMut(u64)) {
+    fn carry(&mut self, _datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
         arrive(TRAVEL);
     }
 
-    /// A letter has arrived where no node lives.
-    fn find_nobody(&mut self, _letter: Letter) {}
+    /// A datagram has arrived where no node lives.
+    fn find_nobody(&mut self, _datagram: Datagram) {}
 }
 
 impl Carrier for () {}
@@ -73,14 +73,14 @@ pub struct Postbox<C> {
     pub nodes: BTreeMap<u64, NodeCore>,
     /// What each has written.
     pub records: BTreeMap<u64, Record>,
-    /// Who carries the letters.
+    /// Who carries the datagrams.
     pub carrier: C,
     time: u64,
     sequence: u64,
-    mail: BTreeMap<(u64, u64), Letter>,
+    mail: BTreeMap<(u64, u64), Datagram>,
     writes: BTreeMap<(u64, u64), (u64, u64, Record)>,
     /// What waits in the sockets of nodes that are stopped.
-    stopped: BTreeMap<u64, Vec<Letter>>,
+    stopped: BTreeMap<u64, Vec<Datagram>>,
 }
 
 /// The id of node `number`.
@@ -202,11 +202,11 @@ impl<C: Carrier> Postbox<C> {
         self.carrier.see(self.time, number, &output);
         match output {
             Output::Transmit { to, datagram } => {
-                let letter = Letter { from: address(number), to, datagram };
+                let datagram = Datagram { from: address(number), to, bytes: datagram };
                 let mut arrivals = Vec::new();
-                self.carrier.carry(&letter, &mut |delay| arrivals.push(delay));
+                self.carrier.carry(&datagram, &mut |delay| arrivals.push(delay));
                 for delay in arrivals {
-                    self.post(delay, letter.clone());
+                    self.post(delay, datagram.clone());
                 }
             }
             Output::Store { ticket, record } => match C::WRITE {
@@ -232,23 +232,23 @@ impl<C: Carrier> Postbox<C> {
         }
     }
 
-    /// Puts a letter into the mail that arrives after so many nanoseconds.
-    pub fn post(&mut self, after: u64, letter: Letter) {
+    /// Puts a datagram into the mail that arrives after so many nanoseconds.
+    pub fn post(&mut self, after: u64, datagram: Datagram) {
         self.sequence += 1;
-        self.mail.insert((self.time + after, self.sequence), letter);
+        self.mail.insert((self.time + after, self.sequence), datagram);
     }
 
-    /// Takes the next letter that is wanted out of the mail.
-    pub fn take(&mut self, wanted: impl Fn(&Letter) -> bool) -> Option<Letter> {
-        let key = *self.mail.iter().find(|(_, letter)| wanted(letter))?.0;
+    /// Takes the next datagram that is wanted out of the mail.
+    pub fn take(&mut self, wanted: impl Fn(&Datagram) -> bool) -> Option<Datagram> {
+        let key = *self.mail.iter().find(|(_, datagram)| wanted(datagram))?.0;
         self.mail.remove(&key)
     }
 
-    /// The letter that arrives, if that is what happens next.
-    pub fn next_letter(&self) -> Option<&Letter> {
-        let ((at, _), letter) = self.mail.first_key_value()?;
+    /// The datagram that arrives, if that is what happens next.
+    pub fn next_datagram(&self) -> Option<&Datagram> {
+        let ((at, _), datagram) = self.mail.first_key_value()?;
         let writes_first = self.writes.keys().next().is_some_and(|(write, _)| write <= at);
-        (self.next() == Some(*at) && !writes_first).then_some(letter)
+        (self.next() == Some(*at) && !writes_first).then_some(datagram)
     }
 
     /// Nothing that is in the mail arrives, and nothing that is being written by nodes that are
@@ -258,16 +258,16 @@ impl<C: Carrier> Postbox<C> {
         self.writes.retain(|_, (number, ..)| self.nodes.contains_key(number));
     }
 
-    /// Hands a letter over at once. If its node is stopped, it waits there.
-    pub fn deliver(&mut self, letter: Letter) {
+    /// Hands a datagram over at once. If its node is stopped, it waits there.
+    pub fn deliver(&mut self, datagram: Datagram) {
         let now = self.now();
-        let number = number(letter.to).filter(|number| self.nodes.contains_key(number));
-        let Some(number) = number else { return self.carrier.find_nobody(letter) };
+        let number = number(datagram.to).filter(|number| self.nodes.contains_key(number));
+        let Some(number) = number else { return self.carrier.find_nobody(datagram) };
         if let Some(waiting) = self.stopped.get_mut(&number) {
-            return waiting.push(letter);
+            return waiting.push(datagram);
         }
         if let Some(node) = self.nodes.get_mut(&number) {
-            node.handle_datagram(now, letter.from, &letter.datagram);
+            node.handle_datagram(now, datagram.from, &datagram.bytes);
         }
         self.drain(number);
     }
@@ -286,7 +286,7 @@ impl<C: Carrier> Postbox<C> {
     /// Lets a node go on.
     pub fn thaw(&mut self, number: u64) {
         let waiting = self.stopped.remove(&number).unwrap_or_default();
-        waiting.into_iter().for_each(|letter| self.deliver(letter));
+        waiting.into_iter().for_each(|datagram| self.deliver(datagram));
     }
 
     fn timer(&self) -> Option<(u64, u64)> {
@@ -301,9 +301,9 @@ impl<C: Carrier> Postbox<C> {
     /// The true time at which something happens next.
     pub fn next(&self) -> Option<u64> {
         let write = self.writes.first_key_value().map(|((at, _), _)| *at);
-        let letter = self.mail.first_key_value().map(|((at, _), _)| *at);
+        let datagram = self.mail.first_key_value().map(|((at, _), _)| *at);
         let timer = self.timer().map(|(at, _)| at);
-        [write, letter, timer].into_iter().flatten().min()
+        [write, datagram, timer].into_iter().flatten().min()
     }
 
     /// Moves on to true time `until`, if it is not past that; nothing happens.
@@ -311,8 +311,8 @@ impl<C: Carrier> Postbox<C> {
         self.time = self.time.max(until);
     }
 
-    /// Moves on to what happens next, and lets that happen: a write ends before a letter arrives,
-    /// and a letter arrives before a timer is handled. Does nothing if nothing happens by `until`.
+    /// Moves on to what happens next, and lets that happen: a write ends before a datagram arrives,
+    /// and a datagram arrives before a timer is handled. Does nothing if nothing happens by `until`.
     pub fn step(&mut self, until: u64) -> bool {
         let Some(next) = self.next().filter(|next| *next <= until) else { return false };
         self.pass_to(next);
@@ -323,8 +323,8 @@ impl<C: Carrier> Postbox<C> {
                 self.drain(number);
             }
         } else if is_due(self.mail.keys().next().copied()) {
-            if let Some((_, letter)) = self.mail.pop_first() {
-                self.deliver(letter);
+            if let Some((_, datagram)) = self.mail.pop_first() {
+                self.deliver(datagram);
             }
         } else if let Some((_, number)) = self.timer() {
             let now = self.now();

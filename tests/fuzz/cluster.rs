@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::ensure;
 use gaggle::membership::Membership;
 use gaggle::node::{NodeCore, Output};
-use gaggle::sim::postbox::{self, Carrier, Letter, Postbox, TRAVEL, address};
+use gaggle::sim::postbox::{self, Carrier, Datagram, Postbox, TRAVEL, address};
 use gaggle::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
 use gaggle::vocabulary::message::Message;
 use gaggle::vocabulary::record::Record;
@@ -111,9 +111,9 @@ impl Carrier for Watcher {
         }
     }
 
-    fn carry(&mut self, letter: &Letter, arrive: &mut dyn FnMut(u64)) {
-        if letter.to == address(self.subject)
-            && let Some(envelope) = self.opened(letter)
+    fn carry(&mut self, datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
+        if datagram.to == address(self.subject)
+            && let Some(envelope) = self.opened(datagram)
         {
             if self.captured.len() >= CAPTURED_MAX {
                 self.captured.pop_front();
@@ -125,15 +125,15 @@ impl Carrier for Watcher {
                 return;
             }
         }
-        if letter.to != letter.from {
+        if datagram.to != datagram.from {
             arrive(TRAVEL);
         }
     }
 }
 
 impl Watcher {
-    fn opened(&self, letter: &Letter) -> Option<Envelope> {
-        let (from, datagram) = (letter.from, &letter.datagram);
+    fn opened(&self, datagram: &Datagram) -> Option<Envelope> {
+        let (from, datagram) = (datagram.from, &datagram.bytes);
         let opened = seal::open(self.keys.as_ref(), datagram).ok()?;
         Some(match opened {
             Some(opened) => {
@@ -149,8 +149,8 @@ impl Watcher {
         }
         if number == self.subject {
             self.done.sent.push((to, datagram.len()));
-            let letter = Letter { from: address(number), to, datagram: datagram.to_vec() };
-            let plain = self.opened(&letter).map(|envelope| envelope.plain);
+            let datagram = Datagram { from: address(number), to, bytes: datagram.to_vec() };
+            let plain = self.opened(&datagram).map(|envelope| envelope.plain);
             match plain.as_deref().map(datagram::decode) {
                 Some(Ok((header, message))) => self.listen(to, header, message),
                 _ => self.broken = Some("what it sent cannot be decoded".to_owned()),
@@ -283,15 +283,15 @@ impl Cluster {
     pub(crate) fn inject(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<(), String> {
         self.forget_done();
         let to = address(self.seen().subject);
-        self.0.deliver(Letter { from, to, datagram: datagram.to_vec() });
+        self.0.deliver(Datagram { from, to, bytes: datagram.to_vec() });
         self.0.carrier.broken.take().map_or(Ok(()), Err)
     }
 
     /// Takes the next datagram to the subject out of the mail.
     pub(crate) fn intercept(&mut self) -> Option<Envelope> {
         let to = address(self.seen().subject);
-        let letter = self.0.take(|letter| letter.to == to)?;
-        self.seen().opened(&letter)
+        let datagram = self.0.take(|datagram| datagram.to == to)?;
+        self.seen().opened(&datagram)
     }
 
     /// Lets time pass, and all that is due in it happen.

@@ -168,11 +168,10 @@ impl Action {
             Self::Suspend(node) => format!("the machine of {} is suspended", name(*node)),
             Self::Resume(node) => format!("the machine of {} resumes", name(*node)),
             Self::Starve(node, 0) => format!("{} has all the processor time it needs", name(*node)),
-            Self::Starve(node, effort) => format!(
-                "{} is starved: everything takes it up to {} ms",
-                name(*node),
-                effort / 1_000_000
-            ),
+            Self::Starve(node, effort) => {
+                let most = effort / 1_000_000;
+                format!("{} is starved: everything takes it up to {most} ms", name(*node))
+            }
             Self::Leave(node) => format!("{} is told to leave", name(*node)),
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
             Self::JumpWall(node, by) => {
@@ -182,30 +181,14 @@ impl Action {
                 format!("the clocks of {} run at {holder} and {voter} millionths", name(*node))
             }
             Self::SetDisk(node, health) => {
-                let health = match health {
-                    DiskHealth::Sound => "is mended",
-                    DiskHealth::Full => "is full",
-                    DiskHealth::Doubtful => "fails to sync",
-                    DiskHealth::Short => "cuts writes short",
-                    DiskHealth::Hung => "hangs",
-                };
-                format!("the disk of {} {health}", name(*node))
+                format!("the disk of {} {}", name(*node), health.words())
             }
             Self::Cut(from, to) => format!("{} no longer reaches {}", name(*from), name(*to)),
             Self::Mend(from, to) => format!("{} reaches {} again", name(*from), name(*to)),
             Self::Partition(sides) => format!("the network falls apart: {}", parts(sides, name)),
             Self::MendAll => "all links are whole".to_owned(),
-            Self::SetWeather(weather) => format!(
-                "of 1000 datagrams {} are lost, {} doubled, {} up to {} ms late",
-                weather.loss,
-                weather.duplicates,
-                weather.stragglers,
-                weather.straggle / 1_000_000
-            ),
-            Self::SetBlackout(Blackout::None) => "everything passes again".to_owned(),
-            Self::SetBlackout(Blackout::Gossip) => "no gossip passes any more".to_owned(),
-            Self::SetBlackout(Blackout::Election) => "nothing but gossip passes".to_owned(),
-            Self::SetBlackout(Blackout::Total) => "nothing passes any more".to_owned(),
+            Self::SetWeather(weather) => weather.words(),
+            Self::SetBlackout(blackout) => blackout.words().to_owned(),
             Self::Replay(count) => format!("{count} recorded datagrams are sent again"),
             Self::Move(node) => format!("{} moves to another address", name(*node)),
             Self::SlowDisk(node, Some(_)) => format!("the disk of {} is slow", name(*node)),

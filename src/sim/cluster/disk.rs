@@ -25,6 +25,19 @@ pub enum DiskHealth {
     Hung,
 }
 
+impl DiskHealth {
+    /// What is said of such a disk in a story.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::Sound => "is mended",
+            Self::Full => "is full",
+            Self::Doubtful => "fails to sync",
+            Self::Short => "cuts writes short",
+            Self::Hung => "hangs",
+        }
+    }
+}
+
 /// What a crash does to a write under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tear {

@@ -35,6 +35,15 @@ impl Weather {
         let delay = Delay::Constant(delay);
         Self { delay, loss: 0, duplicates: 0, stragglers: 0, straggle: 0, flips: 0 }
     }
+
+    /// What is said of it in a story.
+    pub(super) fn words(self) -> String {
+        let Self { loss, duplicates, stragglers, straggle, .. } = self;
+        format!(
+            "of 1000 datagrams {loss} are lost, {duplicates} doubled, {stragglers} up to {} ms late",
+            straggle / 1_000_000
+        )
+    }
 }
 
 /// What no link carries at the moment.
@@ -49,6 +58,18 @@ pub enum Blackout {
     Election,
     /// Nothing passes.
     Total,
+}
+
+impl Blackout {
+    /// What is said of it in a story.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::None => "everything passes again",
+            Self::Gossip => "no gossip passes any more",
+            Self::Election => "nothing but gossip passes",
+            Self::Total => "nothing passes any more",
+        }
+    }
 }
 
 /// One datagram on its way, decoded once for whoever looks at it.
