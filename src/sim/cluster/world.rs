@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::action::{Action, Restart, Tear};
 use super::agenda::Happening;
-use super::clocks::TRUE_RATE;
 use super::driver::Cluster;
 use super::host::{Host, name};
 use super::interceptor::Kept;
@@ -112,11 +111,6 @@ impl World {
         }
     }
 
-    /// All clocks run true from now on.
-    pub fn set_true_rates(&mut self) {
-        self.set_rates(&vec![(TRUE_RATE, TRUE_RATE); self.cluster.hosts.len()]);
-    }
-
     /// One kept message arrives after `delay` nanoseconds, whatever the links are like.
     pub fn deliver_kept(&mut self, kept: &Kept, delay: u64) {
         let Kept { to, address, source, packet } = kept.clone();
@@ -132,11 +126,7 @@ impl World {
     }
 
     /// Gives the world over to chance.
-    pub fn unleash(&mut self, nemesis: Box<dyn Nemesis>) {
-        self.await_nemesis(nemesis);
-    }
-
-    fn await_nemesis(&mut self, mut nemesis: Box<dyn Nemesis>) {
+    pub fn unleash(&mut self, mut nemesis: Box<dyn Nemesis>) {
         let delay = nemesis.next_delay();
         self.nemesis = Some(nemesis);
         self.cluster.agenda.after(delay, Happening::Planned(NEMESIS));
@@ -149,7 +139,7 @@ impl World {
                 Happening::Planned(NEMESIS) => {
                     if let Some(mut nemesis) = self.nemesis.take() {
                         nemesis.strike(self);
-                        self.await_nemesis(nemesis);
+                        self.unleash(nemesis);
                     }
                 }
                 Happening::Planned(number) => {
