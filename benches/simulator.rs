@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use gaggle::sim::run::{Options, run};
 use gaggle::sim::scenario::Scenario;
+use gaggle::sim::swarm::run::{Options, run};
 use report::{Table, Values, progress};
 
 const NODES: usize = 5;

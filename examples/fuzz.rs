@@ -18,7 +18,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use gaggle::fuzz::{Campaign, Failure, TARGETS, Tally, unhexed};
+#[path = "../tests/core/fuzz/targets/mod.rs"]
+mod targets;
+
+use targets::{Campaign, Failure, TARGETS, Tally, unhexed};
 
 const USAGE: &str =
     "fuzz TARGET [--iterations N] [--seed S] [--threads N] [--input HEX] [--grow DIR]";

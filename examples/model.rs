@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use gaggle::sim::model::Break;
+use gaggle::sim::exhaustive::model::Break;
 use gaggle::vocabulary::mutant::Mutant;
 use stateright::report::{ReportData, ReportDiscovery, Reporter};
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};

@@ -19,11 +19,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use gaggle::sim::coverage::Coverage;
-use gaggle::sim::mutants::{MUTANTS, UNHUNTED};
-use gaggle::sim::run::{Options, Report, run};
-use gaggle::sim::swarm::Swarm;
-use gaggle::sim::trace::TraceDepth;
+use gaggle::sim::cluster::coverage::Coverage;
+use gaggle::sim::cluster::trace::TraceDepth;
+use gaggle::sim::swarm::mutants::{MUTANTS, UNHUNTED};
+use gaggle::sim::swarm::run::{Options, Report, run};
+use gaggle::sim::swarm::theme::Swarm;
 use gaggle::vocabulary::mutant::Mutant;
 
 const USAGE: &str = "simulate [--seeds N] [--start S] [--nodes N] [--minutes M | --seconds S] \

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use gaggle::sim::topology::{Opening, Outcome, TOPOLOGIES, Topology, run, tell};
+use gaggle::sim::exhaustive::topology::{Opening, Outcome, TOPOLOGIES, Topology, run, tell};
 
 const USAGE: &str = "topologies [--opening founding|succession] [--one NUMBER]";
 /// This many wrong topologies are listed; all are counted.

@@ -169,9 +169,6 @@
 pub mod commands;
 pub mod config;
 pub mod election;
-#[cfg(feature = "simulation")]
-#[doc(hidden)]
-pub mod fuzz;
 #[cfg(doc)]
 pub mod guide;
 mod library;

@@ -1,11 +1,11 @@
 //! A simulated cluster of many nodes that all know one seed, and what can be seen of it.
 
-use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::disk::Tear;
-use gaggle::sim::network::{Network, Weather};
-use gaggle::sim::tally::{Opinion, Traffic};
-use gaggle::sim::trace::TraceDepth;
-use gaggle::sim::world::World;
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::disk::Tear;
+use gaggle::sim::cluster::network::{Network, Weather};
+use gaggle::sim::cluster::tally::{Opinion, Traffic};
+use gaggle::sim::cluster::trace::TraceDepth;
+use gaggle::sim::cluster::world::World;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::setup::Setup;
@@ -63,16 +63,16 @@ impl Cluster {
     /// says after how many milliseconds of this cluster's life that was.
     pub(crate) fn until_described(&mut self) -> Result<f64, String> {
         while !self.is_described() {
-            if self.world.now > 600 * SECOND {
+            if self.world.now() > 600 * SECOND {
                 return Err("details are lacking after ten minutes".to_owned());
             }
             self.run(SECOND)?;
         }
-        Ok(self.world.now as f64 / MILLI as f64)
+        Ok(self.world.now() as f64 / MILLI as f64)
     }
 
     fn is_described(&self) -> bool {
-        let mut running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        let mut running = self.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
         running.all(|running| {
             let members = running.core.snapshot().members;
             members.iter().all(|member| member.metadata.is_some() || !member.state.is_present())
@@ -80,7 +80,7 @@ impl Cluster {
     }
 
     pub(crate) fn size(&self) -> usize {
-        self.world.hosts.len()
+        self.world.cluster.hosts.len()
     }
 
     pub(crate) fn start_all(&mut self) {
@@ -97,8 +97,8 @@ impl Cluster {
 
     /// Lets nanoseconds pass.
     pub(crate) fn run(&mut self, span: u64) -> Result<(), String> {
-        self.world.run_until(self.world.now + span);
-        match &self.world.violation {
+        self.world.run_until(self.world.now() + span);
+        match &self.world.cluster.judges.violation {
             Some(violation) => Err(format!("a promise is broken: {violation}")),
             None => Ok(()),
         }
@@ -112,14 +112,14 @@ impl Cluster {
         what: &str,
         mut condition: impl FnMut(&Self) -> bool,
     ) -> Result<f64, String> {
-        let start = self.world.now;
+        let start = self.world.now();
         while !condition(self) {
-            if self.world.now - start > limit {
+            if self.world.now() - start > limit {
                 return Err(format!("no {what} within {} s: {}", limit / SECOND, self.summary()));
             }
             self.run(10 * MILLI)?;
         }
-        Ok((self.world.now - start) as f64 / MILLI as f64)
+        Ok((self.world.now() - start) as f64 / MILLI as f64)
     }
 
     /// How many know so many nodes, for whoever wonders why something does not happen.
@@ -131,19 +131,19 @@ impl Cluster {
     }
 
     pub(crate) fn known_counts(&self) -> impl Iterator<Item = usize> {
-        let running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        let running = self.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
         running.map(|running| running.core.alive_count())
     }
 
     /// Whether everybody that runs knows exactly as many nodes as run.
     pub(crate) fn is_whole(&self) -> bool {
-        let running = self.world.hosts.iter().filter(|host| host.running.is_some()).count();
+        let running = self.world.cluster.hosts.iter().filter(|host| host.running.is_some()).count();
         self.known_counts().all(|known| known == running)
     }
 
     /// How often the running processes have had to take new names.
     pub(crate) fn renames(&self) -> u64 {
-        let running = self.world.hosts.iter().filter_map(|host| host.running.as_ref());
+        let running = self.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
         running.map(|running| u64::from(running.core.renewals())).sum()
     }
 
@@ -154,22 +154,22 @@ impl Cluster {
 
     /// Until when the Goose counts on its lease as it stands.
     pub(crate) fn deadline(&self) -> Option<HolderTime> {
-        let host = &self.world.hosts[self.goose()?];
-        host.lease_at(self.world.now).map(|lease| lease.deadline)
+        let host = &self.world.cluster.hosts[self.goose()?];
+        host.lease_at(self.world.now()).map(|lease| lease.deadline)
     }
 
     /// Begins to write down who doubts whom.
     pub(crate) fn listen(&mut self) {
-        self.world.tally.opinions = Some(Vec::new());
+        self.world.cluster.notes.tally.opinions = Some(Vec::new());
     }
 
     /// What was written down since.
     pub(crate) fn heard(&mut self) -> Vec<Opinion> {
-        self.world.tally.opinions.take().unwrap_or_default()
+        self.world.cluster.notes.tally.opinions.take().unwrap_or_default()
     }
 
     pub(crate) fn traffic(&self) -> Vec<Traffic> {
-        self.world.tally.traffic.clone()
+        self.world.cluster.notes.tally.traffic.clone()
     }
 
     pub(crate) fn id(index: usize) -> NodeId {

@@ -1,10 +1,10 @@
 //! What is done to a simulated cluster, and what is seen.
 
-use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::disk::Tear;
-use gaggle::sim::network::Weather;
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::disk::Tear;
+use gaggle::sim::cluster::network::Weather;
+use gaggle::sim::cluster::tally::{Opinion, Traffic};
 use gaggle::sim::prng::Prng;
-use gaggle::sim::tally::{Opinion, Traffic};
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::time::nanoseconds;
 
@@ -55,7 +55,7 @@ fn burst(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     cluster.world.act(&Action::Starve(0, EFFORT));
     let took = cluster.until(120 * SECOND, "all that know all", Cluster::is_whole)?;
     report.add(Measure::BurstAll, nodes, took);
-    let lost = cluster.world.coverage.of("socket overflow");
+    let lost = cluster.world.cluster.judges.coverage.of("socket overflow");
     report.add(Measure::BurstOverflow, nodes, lost as f64);
     Ok(())
 }
@@ -137,7 +137,7 @@ fn isolation(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String>
     cluster.run(20 * SECOND)?;
     let others = |opinion: &&Opinion| opinion.by != lonely && opinion.about != Cluster::id(lonely);
     let doubted = cluster.heard().iter().filter(others).count();
-    let own = &cluster.world.hosts[lonely].running;
+    let own = &cluster.world.cluster.hosts[lonely].running;
     let own = own.as_ref().map_or(0, |running| u64::from(running.core.renewals()));
     report.add(Measure::IsolationHeal, nodes, healed);
     report.add(Measure::IsolationDoubts, nodes, doubted as f64);
@@ -161,7 +161,7 @@ fn split(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
 fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<(), String> {
     let mut cluster = Cluster::grown(nodes, seed)?;
     let renames = cluster.renames();
-    let fair = cluster.world.network.weather;
+    let fair = cluster.world.cluster.delivery.network.weather;
     cluster.listen();
     cluster.world.act(&Action::SetWeather(Weather { loss: per_mille, ..fair }));
     cluster.run(600 * SECOND)?;
@@ -178,9 +178,9 @@ fn loss(nodes: usize, seed: u64, report: &mut Report, per_mille: u32) -> Result<
 fn fail_over(nodes: usize, seed: u64, report: &mut Report) -> Result<(), String> {
     const STRIKES: u32 = 10;
     let mut cluster = Cluster::grown(nodes, seed)?;
-    let renewal = cluster.world.hosts[0].setup.timing.renew_interval;
+    let renewal = cluster.world.cluster.hosts[0].setup.timing.renew_interval;
     // As in production: a keeper releases what a killed process held.
-    cluster.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    cluster.world.cluster.hosts.iter_mut().for_each(|host| host.keeper.is_present = true);
     for churns in [false, true] {
         let mut churn = Churn::new(&cluster, churns, seed);
         for strike in 0..STRIKES {
@@ -210,19 +210,19 @@ struct Churn {
 impl Churn {
     fn new(cluster: &Cluster, happens: bool, seed: u64) -> Self {
         let interval = 60 * SECOND * 10 / (3 * cluster.size() as u64);
-        let next = if happens { cluster.world.now + interval } else { u64::MAX };
+        let next = if happens { cluster.world.now() + interval } else { u64::MAX };
         Self { next, interval, prng: Prng::new(seed, "churn") }
     }
 
     /// Lets time pass.
     fn pass(&mut self, cluster: &mut Cluster, span: u64) -> Result<(), String> {
-        let end = cluster.world.now + span;
+        let end = cluster.world.now() + span;
         while self.next <= end {
-            cluster.run(self.next.saturating_sub(cluster.world.now))?;
+            cluster.run(self.next.saturating_sub(cluster.world.now()))?;
             self.restart_somebody(cluster);
             self.next += self.interval;
         }
-        cluster.run(end - cluster.world.now)
+        cluster.run(end - cluster.world.now())
     }
 
     fn restart_somebody(&mut self, cluster: &mut Cluster) {
@@ -239,10 +239,10 @@ impl Churn {
     /// Lets time pass, and then until somebody leads and has just renewed its lease.
     fn until_renewed(&mut self, cluster: &mut Cluster, span: u64) -> Result<(), String> {
         self.pass(cluster, span)?;
-        let limit = cluster.world.now + 30 * SECOND;
+        let limit = cluster.world.now() + 30 * SECOND;
         let before = cluster.deadline();
         while cluster.deadline().is_none() || cluster.deadline() == before {
-            if cluster.world.now > limit {
+            if cluster.world.now() > limit {
                 return Err("no Goose to strike".to_owned());
             }
             self.pass(cluster, MILLI)?;
@@ -258,16 +258,16 @@ fn succeed(
     strike: impl Fn(&mut Cluster, usize),
 ) -> Result<f64, String> {
     let goose = cluster.goose().ok_or("no Goose to strike")?;
-    let start = cluster.world.now;
+    let start = cluster.world.now();
     strike(cluster, goose);
     // A frozen Goose counts on its lease until it lapses, as is its right.
     while cluster.goose().is_none_or(|now| now == goose) {
-        if cluster.world.now - start > 30 * SECOND {
+        if cluster.world.now() - start > 30 * SECOND {
             return Err("no other Goose within 30 s".to_owned());
         }
         churn.pass(cluster, MILLI / 10)?;
     }
-    let took = (cluster.world.now - start) as f64 / MILLI as f64;
+    let took = (cluster.world.now() - start) as f64 / MILLI as f64;
     cluster.world.act(&Action::Thaw(goose));
     cluster.start(goose);
     Ok(took)

@@ -220,7 +220,8 @@ const LINE_SIZE_MAX: usize = 1000;
 
 /// How far settings got that were made up by a fuzzer.
 #[cfg(feature = "simulation")]
-pub(crate) enum Judged {
+#[doc(hidden)]
+pub enum Judged {
     /// The command line makes no sense; its parser says so on as many lines as it likes.
     CommandLine,
     /// The file makes no sense, in these words.
@@ -234,7 +235,8 @@ pub(crate) enum Judged {
 /// Judges settings as `run` does: the words of a command line, and the text of a
 /// configuration file.
 #[cfg(feature = "simulation")]
-pub(crate) fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
+#[doc(hidden)]
+pub fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
     let mut arguments = match sources::read_with(words, text) {
         Ok(arguments) => arguments,
         Err(SourceError::CommandLine(_)) => return Judged::CommandLine,

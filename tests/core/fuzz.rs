@@ -4,7 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use gaggle::fuzz::{Campaign, Cluster, Subject, TARGETS, unhexed};
+mod targets;
+
+use targets::cluster::{Cluster, Subject};
+use targets::{Campaign, Failure, TARGETS, unhexed};
 
 /// What is tried in each test, besides the corpus; a constant, so that a red run is red again.
 fn iterations(target: &str) -> u64 {
@@ -91,11 +94,8 @@ fn settings_are_refused_in_one_line_or_fit_to_start() {
 #[test]
 fn a_failure_names_the_input_that_repeats_it() {
     assert_eq!(TARGETS.len(), 4);
-    let failure = gaggle::fuzz::Failure {
-        target: "records".to_owned(),
-        input: vec![0, 0xab, 7],
-        reason: "why".to_owned(),
-    };
+    let failure =
+        Failure { target: "records".to_owned(), input: vec![0, 0xab, 7], reason: "why".to_owned() };
     let text = failure.to_string();
     let hex = text.rsplit(' ').next().unwrap();
     assert_eq!(unhexed(hex), Some(vec![0, 0xab, 7]), "{text}");

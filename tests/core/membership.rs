@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use gaggle::node::ForgetError;
-use gaggle::sim::action::Action;
-use gaggle::sim::interceptor::{Interception, Kind};
-use gaggle::sim::network::{Blackout, Weather};
+use gaggle::sim::cluster::action::Action;
+use gaggle::sim::cluster::interceptor::{Interception, Kind};
+use gaggle::sim::cluster::network::{Blackout, Weather};
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::metadata::{Metadata, Tags};
@@ -35,24 +35,24 @@ fn gathered(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
     story.start(&(1..=nodes).collect::<Vec<_>>());
     story.until(Duration::from_secs(10), "all known to all", &is_whole);
     story.run(2000);
-    story.world.tally.opinions = Some(Vec::new());
+    story.world.cluster.notes.tally.opinions = Some(Vec::new());
     mutant::set(mutant);
     story
 }
 
 fn is_whole(story: &Scenario) -> bool {
-    let mut running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+    let mut running = story.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
     let count = running.clone().count();
     running.all(|running| running.core.alive_count() == count)
 }
 
 fn renames(story: &Scenario) -> u32 {
-    let running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+    let running = story.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
     running.map(|running| running.core.renewals()).sum()
 }
 
 fn opinion(story: &Scenario, by: u64, about: u64) -> Option<MemberState> {
-    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let host = &story.world.cluster.hosts[usize::try_from(by).unwrap() - 1];
     let members = host.running.as_ref()?.core.snapshot().members;
     let about = NodeId::new(about).unwrap();
     members.iter().find(|member| member.id == about).map(|member| member.state)
@@ -66,7 +66,7 @@ fn alone(nodes: usize, lonely: usize) -> Action {
 fn loss_renames_nobody_and_refuted_suspicions_are_dropped() {
     hold_and_break(Mutant::RefutedStillAccused, 2, |seed, mutant| {
         let mut story = gathered(seed, 12, mutant);
-        let fair = story.world.network.weather;
+        let fair = story.world.cluster.delivery.network.weather;
         story.act(Action::SetWeather(Weather { loss: 200, ..fair }));
         story.run(10_000);
         match renames(&story) {
@@ -84,7 +84,7 @@ fn a_suspect_that_missed_the_gossip_is_told_and_defends_itself() {
         story.run(750);
         story.heal();
         story.run(5000);
-        let heard = story.world.tally.opinions.take().unwrap_or_default();
+        let heard = story.world.cluster.notes.tally.opinions.take().unwrap_or_default();
         match heard.iter().find(|opinion| opinion.state == MemberState::Down) {
             None => Ok(()),
             Some(opinion) => Err(format!("held for dead: {opinion:?}")),
@@ -100,12 +100,12 @@ fn whoever_was_cut_off_makes_nobody_doubt_others() {
         story.run(45_000);
         story.heal();
         story.run(10_000);
-        let own = story.world.hosts[6].running.as_ref().unwrap().core.renewals();
+        let own = story.world.cluster.hosts[6].running.as_ref().unwrap().core.renewals();
         if !is_whole(&story) || renames(&story) > own {
             return Err(format!("{} renames of bystanders", renames(&story) - own));
         }
         let lonely = NodeId::new(7).unwrap();
-        let heard = story.world.tally.opinions.take().unwrap_or_default();
+        let heard = story.world.cluster.notes.tally.opinions.take().unwrap_or_default();
         match heard.iter().find(|opinion| opinion.by != 6 && opinion.about != lonely) {
             None => Ok(()),
             Some(opinion) => Err(format!("a bystander is doubted: {opinion:?}")),
@@ -158,10 +158,10 @@ fn a_newcomer_knows_everybody_within_a_second() {
         story.until(Duration::from_secs(10), "all known to all", &is_whole);
         story.run(3000);
         mutant::set(mutant);
-        story.world.hosts[199].setup.seeds = vec!["node-1:7000".to_owned()];
+        story.world.cluster.hosts[199].setup.seeds = vec!["node-1:7000".to_owned()];
         story.start(&[200]);
         story.run(1000);
-        let known = story.world.hosts[199].running.as_ref().unwrap().core.alive_count();
+        let known = story.world.cluster.hosts[199].running.as_ref().unwrap().core.alive_count();
         if known == 200 { Ok(()) } else { Err(format!("it knows {known} of 200")) }
     });
 }
@@ -177,9 +177,9 @@ fn two_that_leave_at_once_stay_gone_and_are_shown_as_having_left() {
                 .iter()
                 .flat_map(|by| [opinion(&story, *by, 4), opinion(&story, *by, 5)])
                 .collect();
-            let late = story.world.now > 0 && story.world.hosts[3].running.is_none();
+            let late = story.world.now() > 0 && story.world.cluster.hosts[3].running.is_none();
             let gone = |state: &Option<MemberState>| *state == Some(MemberState::Left);
-            if late && story.world.hosts[4].running.is_none() && !seen.iter().all(gone) {
+            if late && story.world.cluster.hosts[4].running.is_none() && !seen.iter().all(gone) {
                 return Err(format!("after they left: {seen:?}"));
             }
         }
@@ -205,9 +205,9 @@ fn the_last_one_shows_the_dead_as_down_in_the_end() {
 fn one_of_two_leaves(delay: u64) -> Result<(), String> {
     let mut story = Scenario::new(delay + 1, 2, &[1, 2]);
     story.start(&[1, 2]);
-    story.world.run_until(story.world.now + delay * 1000);
+    story.world.run_until(story.world.now() + delay * 1000);
     story.leave(2).run(1000);
-    if story.world.hosts[1].running.is_some() {
+    if story.world.cluster.hosts[1].running.is_some() {
         return Err(format!("left after {delay} µs: still there"));
     }
     match opinion(&story, 1, 2) {
@@ -351,7 +351,7 @@ fn tagged(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
 
 /// What a node knows of another one.
 fn metadata(story: &Scenario, by: u64, about: u64) -> Option<Metadata> {
-    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let host = &story.world.cluster.hosts[usize::try_from(by).unwrap() - 1];
     let snapshot = host.running.as_ref()?.core.snapshot();
     let member = snapshot.members.iter().find(|member| member.id.number() == about)?;
     member.metadata.as_deref().cloned()
@@ -360,21 +360,21 @@ fn metadata(story: &Scenario, by: u64, about: u64) -> Option<Metadata> {
 /// Whether each of these nodes knows what all of them say of themselves.
 fn is_described(story: &Scenario, nodes: &[u64]) -> bool {
     let says = |number: u64| {
-        let setup = &story.world.hosts[usize::try_from(number).unwrap() - 1].setup;
+        let setup = &story.world.cluster.hosts[usize::try_from(number).unwrap() - 1].setup;
         Some(Metadata { http: setup.http, tags: setup.tags.clone() })
     };
     nodes.iter().all(|by| nodes.iter().all(|about| metadata(story, *by, *about) == says(*about)))
 }
 
 fn asked(story: &Scenario) -> u64 {
-    story.world.coverage.of("details query")
+    story.world.cluster.judges.coverage.of("details query")
 }
 
 #[test]
 fn whoever_comes_late_learns_everything_and_everybody_learns_of_it() {
     hold_and_break(Mutant::DetailsUnasked, 2, |seed, mutant| {
         let mut story = tagged(seed, 8, mutant);
-        let weather = story.world.network.weather;
+        let weather = story.world.cluster.delivery.network.weather;
         story.set_weather(Weather { loss: 200, ..weather });
         story.start(&[1, 2, 3, 4, 5, 6, 7]).run(8000);
         if !is_described(&story, &[1, 2, 3, 4, 5, 6, 7]) {
@@ -395,11 +395,11 @@ fn another_process_has_other_tags_and_nobody_takes_the_old_ones_for_them() {
     let all = [1, 2, 3, 4, 5];
     story.start(&all);
     story.until(Duration::from_secs(4), "details", &|story| is_described(story, &all));
-    story.world.hosts[4].setup.tags = Tags::new([("zone", "us-9")]).unwrap();
+    story.world.cluster.hosts[4].setup.tags = Tags::new([("zone", "us-9")]).unwrap();
     story.restart(&[5]);
     let process = story.process(5);
     for _ in 0..4000 {
-        let host = story.world.hosts[0].running.as_ref().unwrap();
+        let host = story.world.cluster.hosts[0].running.as_ref().unwrap();
         let snapshot = host.core.snapshot();
         let member = snapshot.members.iter().find(|member| member.id.number() == 5).unwrap();
         let is_new = Some(member.boot) == process.map(|process| process.boot);
@@ -436,7 +436,7 @@ fn whoever_never_answers_is_asked_ever_more_seldom() {
 
 /// A node is known under one place, though it had another or somebody else had its own.
 fn places(story: &Scenario, by: u64) -> Vec<(u64, std::net::SocketAddr, MemberState)> {
-    let host = &story.world.hosts[usize::try_from(by).unwrap() - 1];
+    let host = &story.world.cluster.hosts[usize::try_from(by).unwrap() - 1];
     let members = host.running.as_ref().unwrap().core.snapshot().members;
     members.iter().map(|member| (member.id.number(), member.address, member.state)).collect()
 }
@@ -448,7 +448,7 @@ fn a_new_process_takes_the_place_of_the_old_one_at_once() {
     let boot = story.process(5).unwrap().boot;
     let known = |story: &Scenario| {
         [1, 2, 3, 4].iter().all(|by: &usize| {
-            let core = &story.world.hosts[by - 1].running.as_ref().unwrap().core;
+            let core = &story.world.cluster.hosts[by - 1].running.as_ref().unwrap().core;
             let members = core.snapshot().members;
             let mut it = members.iter().filter(|member| member.id.number() == 5);
             it.all(|member| member.boot == boot && member.state == MemberState::Alive)
@@ -463,9 +463,9 @@ fn a_new_process_takes_the_place_of_the_old_one_at_once() {
 #[test]
 fn a_node_that_moved_is_known_at_its_new_place_alone() {
     let mut story = gathered(1, 5, None);
-    let before = story.world.hosts[4].setup.address;
+    let before = story.world.cluster.hosts[4].setup.address;
     story.act(Action::Move(4));
-    let after = story.world.hosts[4].setup.address;
+    let after = story.world.cluster.hosts[4].setup.address;
     assert_ne!(before, after);
     story.run(2000);
     for by in [1, 2, 3, 4] {
@@ -482,9 +482,9 @@ fn whoever_takes_the_address_of_another_takes_its_place() {
     story.start(&[1, 2, 3, 4, 5]).run(3000);
     story.crash(5).run(100);
     // Node 6 answers at the place of node 5 from here on.
-    let place = story.world.hosts[4].setup.address;
-    story.world.hosts.swap(4, 5);
-    story.world.hosts[4].setup.address = place;
+    let place = story.world.cluster.hosts[4].setup.address;
+    story.world.cluster.hosts.swap(4, 5);
+    story.world.cluster.hosts[4].setup.address = place;
     story.start(&[5]).run(3000);
     for by in [1, 2, 3, 4] {
         let there: Vec<_> =
@@ -495,8 +495,8 @@ fn whoever_takes_the_address_of_another_takes_its_place() {
 
 /// How many of the running nodes know, at this moment, this node for the Goose.
 fn naming(story: &Scenario, goose: u64) -> usize {
-    let running = story.world.hosts.iter().filter_map(|host| {
-        let now = host.clocks.now(story.world.now);
+    let running = story.world.cluster.hosts.iter().filter_map(|host| {
+        let now = host.clocks.now(story.world.now());
         Some((now, host.running.as_ref()?.core.snapshot()))
     });
     let names = running.filter(|(now, snapshot)| {

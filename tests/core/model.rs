@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gaggle::sim::model::{Bounds, Break};
+use gaggle::sim::exhaustive::model::{Bounds, Break};
 use gaggle::vocabulary::mutant::Mutant;
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 

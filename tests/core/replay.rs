@@ -1,53 +1,73 @@
 //! What an attacker can do who hears everything and sends it again, and what a stranger can
-//! draw out of a node. Five sealed nodes in a network of a few lines, time as a number.
+//! draw out of a node. Five sealed nodes and a postbox, time as a number.
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
 use gaggle::membership::identity::MemberIdentity;
 use gaggle::node::{NodeCore, Output};
+use gaggle::sim::postbox::{Carrier, Datagram, Postbox, TRAVEL, address, id, setup};
 use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
 use gaggle::vocabulary::event::{Event, Warning};
-use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::identity::{Boot, Process};
 use gaggle::vocabulary::message::{
     Acquire, AcquireKind, Assurance, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
     Release, Standing, VoterStatus, Welcome,
 };
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
-use gaggle::vocabulary::record::{Disk, Record};
 use gaggle::vocabulary::seal::{self, KeyRing};
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::snapshot::MemberState;
-use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
+use gaggle::vocabulary::time::nanoseconds;
 use gaggle::vocabulary::timing::{Profile, Timing};
 
-const LATENCY: u64 = 200_000;
 const MILLISECOND: u64 = 1_000_000;
 const VOTERS: [u64; 3] = [1, 2, 3];
 
-type Datagram = (SocketAddr, SocketAddr, Vec<u8>);
-
-struct World {
-    now: u64,
-    sequence: u64,
-    nodes: BTreeMap<u64, NodeCore>,
-    records: BTreeMap<u64, Record>,
-    mail: BTreeMap<(u64, u64), Datagram>,
+/// Who hears everything.
+#[derive(Default)]
+struct Eavesdropper {
     captured: Vec<Datagram>,
     events: Vec<(u64, Event)>,
     /// What was sent to addresses where no node lives.
     lost: Vec<Datagram>,
 }
 
-fn id(number: u64) -> NodeId {
-    NodeId::new(number).unwrap()
+impl Carrier for Eavesdropper {
+    fn see(&mut self, _now: u64, number: u64, output: &Output) {
+        if let Output::Event(event) = output {
+            self.events.push((number, event.clone()));
+        }
+    }
+
+    fn carry(&mut self, datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
+        assert!(datagram.bytes.len() <= DATAGRAM_SIZE_MAX);
+        self.captured.push(datagram.clone());
+        arrive(TRAVEL);
+    }
+
+    fn find_nobody(&mut self, datagram: Datagram) {
+        self.lost.push(datagram);
+    }
 }
 
-fn address(number: u64) -> SocketAddr {
-    format!("10.0.0.{number}:8000").parse().unwrap()
+struct World(Postbox<Eavesdropper>);
+
+impl Deref for World {
+    type Target = Postbox<Eavesdropper>;
+    fn deref(&self) -> &Postbox<Eavesdropper> {
+        &self.0
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Postbox<Eavesdropper> {
+        &mut self.0
+    }
 }
 
 fn ring(keys: &[u8]) -> Option<KeyRing> {
@@ -55,120 +75,23 @@ fn ring(keys: &[u8]) -> Option<KeyRing> {
 }
 
 impl World {
-    fn new() -> Self {
-        Self {
-            now: 1_000_000_000,
-            sequence: 0,
-            nodes: BTreeMap::new(),
-            records: BTreeMap::new(),
-            mail: BTreeMap::new(),
-            captured: Vec::new(),
-            events: Vec::new(),
-            lost: Vec::new(),
-        }
-    }
-
     /// Nodes 1 to `count`, the first three of which vote, after half a second.
     fn running(count: u64, keys: Option<&KeyRing>) -> Self {
-        let mut world = Self::new();
+        let mut world = Self(Postbox::new(Eavesdropper::default()));
         for number in 1..=count {
             world.start(number, keys);
         }
         world.run_for(Duration::from_millis(500));
-        assert_eq!(world.geese(), [count], "{:?}", world.events);
+        assert_eq!(world.geese(), [count], "{:?}", world.carrier.events);
         world
     }
 
-    fn now(&self) -> Now {
-        Now {
-            holder: HolderTime(self.now),
-            voter: VoterTime(self.now),
-            wall: WallTime(1_700_000_000_000 + self.now / MILLISECOND),
-        }
-    }
-
     fn start(&mut self, number: u64, keys: Option<&KeyRing>) {
-        let mut entropy = [u8::try_from(number).unwrap(); 32];
-        entropy[8..16].copy_from_slice(&self.now.to_le_bytes());
-        let setup = Setup {
-            seeds: vec![address(1).to_string(), address(2).to_string()],
-            voters: Some(VoterSet::new(VOTERS.map(id).to_vec()).unwrap()),
-            voter_addresses: VOTERS.iter().map(|n| (id(*n), address(*n))).collect(),
-            keys: keys.cloned(),
-            entropy,
-            ..Setup::new(ClusterName::new("test").unwrap(), id(number), address(number))
-        };
-        let disk = self.records.get(&number).cloned().map_or(Disk::Empty, Disk::Sound);
-        let node = NodeCore::new(setup, disk, self.now()).unwrap();
-        self.nodes.insert(number, node);
-        self.drain(number);
-    }
-
-    fn drain(&mut self, number: u64) {
-        let now = self.now();
-        while let Some(output) = self.nodes.get_mut(&number).and_then(NodeCore::poll_output) {
-            match output {
-                Output::Transmit { to, datagram } => {
-                    assert!(datagram.len() <= DATAGRAM_SIZE_MAX);
-                    let letter = (address(number), to, datagram);
-                    self.captured.push(letter.clone());
-                    self.post(LATENCY, letter);
-                }
-                Output::Store { ticket, record } => {
-                    self.records.insert(number, *record);
-                    self.nodes.get_mut(&number).unwrap().handle_stored(now, ticket, Ok(()));
-                }
-                Output::Resolve(_) | Output::EndWork(_) | Output::SteppedDown(_) => {}
-                Output::Event(event) => self.events.push((number, event)),
-            }
-        }
-    }
-
-    fn post(&mut self, after: u64, letter: Datagram) {
-        self.sequence += 1;
-        self.mail.insert((self.now + after, self.sequence), letter);
-    }
-
-    fn run_for(&mut self, span: Duration) {
-        let end = self.now + nanoseconds(span);
-        loop {
-            let now = self.now();
-            let mail = self.mail.first_key_value().map(|((at, _), _)| *at);
-            let due = |node: &NodeCore| Some(self.now + nanoseconds(node.poll_timeout(now)?));
-            let timers = self.nodes.iter().filter_map(|(number, node)| Some((due(node)?, *number)));
-            let timer = timers.min();
-            let next = mail.unwrap_or(u64::MAX).min(timer.map_or(u64::MAX, |(at, _)| at));
-            if next > end {
-                self.now = end;
-                return;
-            }
-            self.now = next;
-            let now = self.now();
-            if mail == Some(next) {
-                let (_, letter) = self.mail.pop_first().unwrap();
-                self.deliver(now, letter);
-            } else if let Some((_, number)) = timer {
-                self.nodes.get_mut(&number).unwrap().handle_timeout(now);
-                self.drain(number);
-            }
-        }
-    }
-
-    fn deliver(&mut self, now: Now, (from, to, datagram): Datagram) {
-        let number = self.nodes.keys().copied().find(|number| address(*number) == to);
-        match number {
-            Some(number) => {
-                self.nodes.get_mut(&number).unwrap().handle_datagram(now, from, &datagram);
-                self.drain(number);
-            }
-            None => self.lost.push((from, to, datagram)),
-        }
-    }
-
-    fn geese(&self) -> Vec<u64> {
-        let now = HolderTime(self.now);
-        let leads = |node: &NodeCore| node.lease().is_some_and(|lease| now < lease.deadline);
-        self.nodes.iter().filter(|(_, node)| leads(node)).map(|(number, _)| *number).collect()
+        let mut setup = setup("test", number, &VOTERS);
+        setup.seeds.push(address(2).to_string());
+        setup.keys = keys.cloned();
+        setup.entropy[8..16].copy_from_slice(&self.time().to_le_bytes());
+        self.0.start(setup).unwrap();
     }
 
     fn terms(&self) -> Vec<u64> {
@@ -183,17 +106,13 @@ impl World {
     /// Sends everything that was captured again and again for `span`, `pace` apart, to where
     /// it was going at first.
     fn replay(&mut self, span: Duration, pace: u64) {
-        let captured = self.captured.clone();
+        let captured = self.carrier.captured.clone();
         let count = nanoseconds(span) / pace;
-        for (at, letter) in (0..count).zip(captured.iter().cycle()) {
-            self.post(at * pace, letter.clone());
+        for (at, datagram) in (0..count).zip(captured.iter().cycle()) {
+            self.post(at * pace, datagram.clone());
         }
         self.run_for(span);
     }
-}
-
-fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap()
 }
 
 /// A run with everything in it: founding, a node that leaves, a Goose that dies, its return as
@@ -246,9 +165,10 @@ fn kind(message: &Message) -> &'static str {
 /// How many messages of each kind were captured.
 fn census(world: &World, keys: Option<&KeyRing>) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
-    for (_, _, letter) in &world.captured {
-        let opened = seal::open(keys, letter).unwrap();
-        let plain = opened.as_ref().map_or(letter.as_slice(), seal::Opened::plain);
+    for datagram in &world.carrier.captured {
+        let datagram = &datagram.bytes;
+        let opened = seal::open(keys, datagram).unwrap();
+        let plain = opened.as_ref().map_or(datagram.as_slice(), seal::Opened::plain);
         let (_, message) = datagram::decode(plain).unwrap();
         *counts.entry(kind(&message)).or_default() += 1;
     }
@@ -293,13 +213,13 @@ fn a_whole_run_in_plain_sent_again_for_a_minute_moves_nobody() {
     let mut world = eventful(None);
     let (geese, terms) = (world.geese(), world.terms());
     assert_eq!(geese, [4]);
-    world.events.clear();
+    world.carrier.events.clear();
     world.replay(Duration::from_secs(60), MILLISECOND);
     assert_eq!((world.geese(), world.terms()), (geese.clone(), terms.clone()));
-    let moved = world
-        .events
-        .iter()
-        .find(|(_, event)| matches!(event, Event::BecameGoose { .. } | Event::BecameDuck { .. }));
+    let moved =
+        world.carrier.events.iter().find(|(_, event)| {
+            matches!(event, Event::BecameGoose { .. } | Event::BecameDuck { .. })
+        });
     assert_eq!(moved, None);
     world.run_for(Duration::from_secs(20));
     assert_eq!((world.geese(), world.terms()), (geese, terms));
@@ -323,10 +243,10 @@ fn a_whole_run_sent_again_for_a_minute_changes_nothing() {
     let alive: Vec<_> =
         before[0].iter().filter(|member| member.state == MemberState::Alive).collect();
     assert_eq!(alive.len(), 5);
-    world.events.clear();
+    world.carrier.events.clear();
     world.replay(Duration::from_secs(60), MILLISECOND);
     assert_eq!((world.geese(), world.terms()), (geese, terms));
-    assert_eq!(world.events, [], "nothing happened");
+    assert_eq!(world.carrier.events, [], "nothing happened");
     assert_eq!(members(&world), before, "no member changed its state or its boot");
     let repeated: u64 = (1..=5).map(|number| world.rejected(number, Reject::Replayed)).sum();
     assert!(repeated > 10_000, "{repeated}");
@@ -341,7 +261,7 @@ fn no_grant_is_extended_and_no_fail_over_delayed() {
     let takeover = |keys: Option<&KeyRing>, replays: bool| {
         let mut world = eventful(keys);
         world.nodes.remove(&4);
-        let died = world.now;
+        let died = world.time();
         while world.geese().is_empty() {
             let span = Duration::from_millis(20);
             if replays {
@@ -349,9 +269,9 @@ fn no_grant_is_extended_and_no_fail_over_delayed() {
             } else {
                 world.run_for(span);
             }
-            assert!(world.now - died < 5000 * MILLISECOND, "nobody leads");
+            assert!(world.time() - died < 5000 * MILLISECOND, "nobody leads");
         }
-        (world.geese(), (world.now - died) / MILLISECOND)
+        (world.geese(), (world.time() - died) / MILLISECOND)
     };
     for keys in [ring(&[1]), None] {
         let (geese, span) = takeover(keys.as_ref(), false);
@@ -371,7 +291,7 @@ fn an_earlier_life_of_the_cluster_sent_again_changes_nothing() {
     let keys = ring(&[1]);
     let mut world = eventful(keys.as_ref());
     world.nodes.clear();
-    world.mail.clear();
+    world.clear();
     world.run_for(Duration::from_secs(1));
     for number in 1..=4 {
         world.start(number, keys.as_ref());
@@ -379,16 +299,16 @@ fn an_earlier_life_of_the_cluster_sent_again_changes_nothing() {
     world.run_for(Duration::from_secs(10));
     let (geese, terms) = (world.geese(), world.terms());
     assert_eq!(geese, [4]);
-    world.events.clear();
+    world.carrier.events.clear();
     world.replay(Duration::from_secs(60), MILLISECOND);
     assert_eq!((world.geese(), world.terms()), (geese, terms));
-    assert_eq!(world.events, [], "nobody of before is believed to be here");
+    assert_eq!(world.carrier.events, [], "nobody of before is believed to be here");
     // Nor does a contender of before hold an election up.
     world.nodes.remove(&4);
-    let died = world.now;
+    let died = world.time();
     while world.geese().is_empty() {
         world.replay(Duration::from_millis(20), MILLISECOND / 20);
-        assert!(world.now - died < 700 * MILLISECOND, "nobody leads");
+        assert!(world.time() - died < 700 * MILLISECOND, "nobody leads");
     }
     assert_eq!(world.geese(), [3]);
 }
@@ -398,7 +318,7 @@ fn keys_rotate_without_anybody_noticing() {
     let mut world = World::running(5, ring(&[1]).as_ref());
     world.run_for(Duration::from_secs(3));
     let terms = world.terms();
-    world.events.clear();
+    world.carrier.events.clear();
     for keys in [&[1, 2][..], &[2, 1], &[2]] {
         for number in 1..=5 {
             world.nodes.get_mut(&number).unwrap().rotate_keys(ring(keys).unwrap());
@@ -406,7 +326,7 @@ fn keys_rotate_without_anybody_noticing() {
         }
     }
     assert_eq!((world.geese(), world.terms()), (vec![5], terms));
-    assert_eq!(world.events, []);
+    assert_eq!(world.carrier.events, []);
 }
 
 #[test]
@@ -417,7 +337,7 @@ fn a_node_with_another_key_or_none_is_named_on_both_sides() {
                 && matches!(event, Event::Warning(Warning::Sealing { reason, .. })
                     if *reason == expected)
         };
-        world.events.iter().filter(matches).count()
+        world.carrier.events.iter().filter(matches).count()
     };
     for (keys, here) in [(None, Reject::Unsealed), (ring(&[9]), Reject::UnknownKey)] {
         let mut world = World::running(3, ring(&[1]).as_ref());
@@ -428,7 +348,7 @@ fn a_node_with_another_key_or_none_is_named_on_both_sides() {
         world.run_for(Duration::from_secs(10));
         assert_eq!(warned(&world, 1, here), 1, "once and not at every datagram");
         assert_eq!(warned(&world, 4, Reject::UnknownKey), 1, "a stranger learns it, too");
-        assert_eq!(warned(&world, 3, Reject::UnknownKey), 1, "{:?}", world.events);
+        assert_eq!(warned(&world, 3, Reject::UnknownKey), 1, "{:?}", world.carrier.events);
         assert!(world.rejected(1, here) > 3 && world.rejected(3, Reject::UnknownKey) > 3);
         assert_eq!(world.geese(), [2], "the others go on");
     }
@@ -441,20 +361,18 @@ fn strangers_draw_at_most_three_times_what_they_send() {
         world.run_for(Duration::from_secs(1));
         // Everything that was ever sent, from an address that never received anything; in a
         // network without keys, also to nodes that do not know the sender.
-        let captured = world.captured.clone();
+        let captured = world.carrier.captured.clone();
         let victim: SocketAddr = "203.0.113.7:53".parse().unwrap();
         world.start(5, keys.as_ref());
         world.run_for(Duration::from_secs(3));
         let mut answers = 0;
-        for (_, to, datagram) in captured {
-            world.lost.clear();
-            let size = datagram.len();
-            let now = world.now();
-            world.deliver(now, (victim, to, datagram));
+        for datagram in captured {
+            world.carrier.lost.clear();
+            let size = datagram.bytes.len();
+            world.deliver(Datagram { from: victim, ..datagram });
             world.run_for(Duration::from_micros(500));
-            let drawn = |(_, to, _): &&Datagram| *to == victim;
-            let drawn: Vec<usize> =
-                world.lost.iter().filter(drawn).map(|(_, _, text)| text.len()).collect();
+            let drawn = world.carrier.lost.iter().filter(|datagram| datagram.to == victim);
+            let drawn: Vec<usize> = drawn.map(|datagram| datagram.bytes.len()).collect();
             assert!(drawn.iter().sum::<usize>() <= 3 * size, "{drawn:?} for {size}");
             answers += drawn.len();
         }
@@ -584,7 +502,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         leader_freshness: None,
                     };
                     let plain = datagram::encode(&header, &message).unwrap();
-                    let letter = keys.as_ref().map_or(plain.clone(), |keys| {
+                    let datagram = keys.as_ref().map_or(plain.clone(), |keys| {
                         keys.seal(
                             [u8::try_from(number % 251).unwrap(); 24],
                             1 << 40 | number,
@@ -592,8 +510,8 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                         )
                         .unwrap()
                     });
-                    let size = letter.len();
-                    let drawn = drawn(&mut world, victim, address(asked), letter);
+                    let size = datagram.len();
+                    let drawn = drawn(&mut world, victim, address(asked), datagram);
                     assert!(
                         drawn.iter().sum::<usize>() <= 3 * size,
                         "{message:?}: {drawn:?} for {size}"
@@ -610,11 +528,9 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
 }
 
 /// The sizes of what a node sends to `victim` when it gets this message from there.
-fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, letter: Vec<u8>) -> Vec<usize> {
-    let (now, posted) = (world.now(), world.sequence);
-    world.deliver(now, (victim, to, letter));
-    let sent = world.mail.iter().filter(|((_, sequence), (from, address, _))| {
-        *sequence > posted && *from == to && *address == victim
-    });
-    sent.map(|(_, (_, _, datagram))| datagram.len()).collect()
+fn drawn(world: &mut World, victim: SocketAddr, to: SocketAddr, bytes: Vec<u8>) -> Vec<usize> {
+    let posted = world.carrier.captured.len();
+    world.deliver(Datagram { from: victim, to, bytes });
+    let sent = world.carrier.captured[posted..].iter();
+    sent.filter(|sent| sent.to == victim).map(|sent| sent.bytes.len()).collect()
 }

@@ -7,12 +7,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gaggle::sim::action::Action;
-use gaggle::sim::coverage::Coverage;
-use gaggle::sim::mutants::MUTANTS;
-use gaggle::sim::run::{Options, Report, run};
+use gaggle::sim::cluster::action::Action;
+use gaggle::sim::cluster::coverage::Coverage;
+use gaggle::sim::cluster::foreign_node::ForeignNode;
+use gaggle::sim::cluster::trace::TraceDepth;
 use gaggle::sim::scenario::Scenario;
-use gaggle::sim::trace::TraceDepth;
+use gaggle::sim::swarm::faults::FaultKind;
+use gaggle::sim::swarm::mutants::MUTANTS;
+use gaggle::sim::swarm::run::{Options, Report, run};
+use gaggle::sim::swarm::theme::Swarm;
 use gaggle::vocabulary::timing::Profile;
 
 fn number(name: &str, otherwise: u64) -> u64 {
@@ -53,6 +56,28 @@ fn run_all(start: u64, count: u64) -> (Option<Report>, Coverage) {
     found.into_inner().expect("no thread has panicked")
 }
 
+/// What some run must have met, besides every kind of fault, foreign node and theme.
+const EVENTS: [&str; 18] = [
+    "sealed",
+    "work",
+    "work asked to end",
+    "work that ends by itself",
+    "work that ignores SIGTERM",
+    "work ended at its deadline",
+    "work killed",
+    "work of a dead node",
+    "abdication",
+    "elected",
+    "handed over",
+    "lapsed",
+    "claim with a certificate",
+    "release by a keeper",
+    "quarantine",
+    "founded",
+    "lost datagram",
+    "write",
+];
+
 /// The gate runs a thousand more, and demands that they met every fault.
 #[test]
 fn every_seed_keeps_every_promise() {
@@ -68,79 +93,10 @@ fn every_seed_keeps_every_promise() {
         );
     }
     if count >= 1000 {
-        for name in [
-            "crash",
-            "crash with a torn write",
-            "start on a wiped disk",
-            "start on a damaged disk",
-            "freeze",
-            "suspend",
-            "starve",
-            "leave",
-            "stepped down",
-            "wall clock jump",
-            "clock rates",
-            "failed write",
-            "one-way cut",
-            "partition",
-            "blackout of gossip",
-            "blackout of the election",
-            "total blackout",
-            "replay",
-            "address change",
-            "full disk",
-            "failing disk",
-            "disk with short writes",
-            "slow disk",
-            "slewed clock",
-            "leave for good",
-            "end of a living node's pipe",
-            "duplicate id",
-            "node with other voters",
-            "node with other preemption",
-            "node of another cluster",
-            "twin of a voter on its copied record",
-            "twin of a voter on an empty disk",
-            "twin voter told",
-            "sealed",
-            "keys rotated",
-            "other keys at a start",
-            "flipped bits",
-            "loss by size",
-            "send that failed",
-            "power loss",
-            "hung disk",
-            "start on a rotten older slot",
-            "start on a lost directory entry",
-            "another lease",
-            "another profile",
-            "voters omitted",
-            "voters given",
-            "lag",
-            "keeper killed",
-            "work",
-            "work asked to end",
-            "work that ends by itself",
-            "work that ignores SIGTERM",
-            "work ended at its deadline",
-            "work killed",
-            "work of a dead node",
-            "abdication",
-            "founding",
-            "duels",
-            "leases",
-            "amnesia",
-            "foreign nodes",
-            "repeated datagram",
-            "elected",
-            "handed over",
-            "lapsed",
-            "claim with a certificate",
-            "release by a keeper",
-            "quarantine",
-            "founded",
-            "lost datagram",
-        ] {
+        let faults = FaultKind::ALL.iter().flat_map(|kind| kind.rows());
+        let foreign_nodes = ForeignNode::ALL.iter().map(|kind| kind.name());
+        let themes = Swarm::ALL.iter().map(|theme| theme.name());
+        for name in faults.copied().chain(foreign_nodes).chain(themes).chain(EVENTS) {
             assert!(coverage.runs_with(name) > 0, "no run ever met: {name}\n{coverage:?}");
         }
     }
@@ -176,7 +132,7 @@ fn time_that_stands_still_is_found() {
         story.world.plan(0, Action::Mend(0, 0));
     }
     story.world.run_until(1);
-    let found = story.world.violation.take().expect("a violation").to_string();
+    let found = story.world.cluster.judges.violation.take().expect("a violation").to_string();
     assert!(found.contains("events in a second"), "{found}");
 }
 

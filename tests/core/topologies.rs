@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gaggle::sim::topology::{BOUND, Opening, TOPOLOGIES, Topology, run};
+use gaggle::sim::exhaustive::topology::{BOUND, Opening, TOPOLOGIES, Topology, run};
 
 /// Every symmetric topology, and every one of a stride that shares no factor with 2^18.
 fn sample() -> impl Iterator<Item = Topology> {

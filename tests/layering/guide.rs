@@ -16,7 +16,7 @@ const MARKS: [&str; 4] = ["tracing::warn!(", "tracing::error!(", "#[error(", "wa
 const WORDS_OF: [&str; 3] =
     ["src/shell/journal/mod.rs", "src/shell/journal/events.rs", "src/shell/journal/warnings.rs"];
 /// What is asked of the simulator is not printed by the product.
-const NOT_SHIPPED: [&str; 2] = ["src/sim", "src/fuzz"];
+const NOT_SHIPPED: [&str; 1] = ["src/sim"];
 /// A text with fewer fixed letters is a frame for another one, or no message.
 const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.

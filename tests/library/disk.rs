@@ -13,9 +13,9 @@ use std::time::Duration;
 use gaggle::shell::handle::Handle;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::Store;
-use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::disk::{DiskHealth, Tear};
-use gaggle::sim::network::Delay;
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::delay::Delay;
+use gaggle::sim::cluster::disk::{DiskHealth, Tear};
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::{Event, Warning};
@@ -42,7 +42,12 @@ fn set_disks(story: &mut Scenario, nodes: &[usize], health: DiskHealth) {
 fn slow_disks_at_all_voters_delay_the_election_and_never_starve_it() {
     for seed in 0..20 {
         let mut story = three(seed);
-        story.world.hosts.iter_mut().for_each(|host| host.disk_delay = Delay::Constant(SLOW));
+        story
+            .world
+            .cluster
+            .hosts
+            .iter_mut()
+            .for_each(|host| host.disk.delay = Delay::Constant(SLOW));
         story.start(&[1, 2, 3]);
         let goose = story.until_agreed(Duration::from_secs(10));
         let tenure = story.goose();
@@ -65,7 +70,12 @@ fn a_disk_that_hangs_is_told_once_and_its_answer_as_well() {
         let mut story = three(seed);
         story.start(&[1, 2, 3]);
         let goose = story.until_agreed(Duration::from_secs(2));
-        story.world.hosts.iter_mut().for_each(|host| host.disk_delay = Delay::Constant(10 * SLOW));
+        story
+            .world
+            .cluster
+            .hosts
+            .iter_mut()
+            .for_each(|host| host.disk.delay = Delay::Constant(10 * SLOW));
         story.step_down(goose);
         story.run(15_000);
         let text = story.transcript();

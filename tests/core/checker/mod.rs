@@ -4,7 +4,7 @@ pub(crate) mod plays;
 
 use std::hash::{Hash, Hasher};
 
-use gaggle::sim::model::{Action, Bounds, Broken, World};
+use gaggle::sim::exhaustive::model::{self, Action, Bounds, Broken};
 use stateright::{Model, Property};
 
 /// All that may happen within the bounds.
@@ -14,14 +14,14 @@ pub(crate) struct Electing(pub(crate) Bounds);
 /// A state, told from others by its fingerprint.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    pub(crate) world: World,
+    pub(crate) inner: model::State,
     fingerprint: u64,
 }
 
 impl State {
-    fn new(world: World, bounds: &Bounds) -> Self {
-        let fingerprint = world.fingerprint(bounds.broken);
-        Self { world, fingerprint }
+    fn new(inner: model::State, bounds: &Bounds) -> Self {
+        let fingerprint = model::fingerprint(&inner, bounds.broken);
+        Self { inner, fingerprint }
     }
 }
 
@@ -42,17 +42,17 @@ impl Model for Electing {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::new(World::opening(&self.0), &self.0)]
+        vec![State::new(model::open(&self.0), &self.0)]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        if state.world.broken().is_none() {
-            state.world.actions(&self.0, actions);
+        if state.inner.broken().is_none() {
+            model::actions(&state.inner, &self.0, actions);
         }
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
-        Some(State::new(state.world.after(&self.0, action), &self.0))
+        Some(State::new(state.inner.after(&self.0, action), &self.0))
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
@@ -60,7 +60,7 @@ impl Model for Electing {
         fn kept<const PLACE: usize>() -> Property<Electing> {
             let (_, promise) = Broken::ALL[PLACE];
             Property::<Electing>::always(promise, |_, state| {
-                state.world.broken() != Some(Broken::ALL[PLACE].0)
+                state.inner.broken() != Some(Broken::ALL[PLACE].0)
             })
         }
         vec![
@@ -70,25 +70,25 @@ impl Model for Electing {
             kept::<3>(),
             kept::<4>(),
             kept::<5>(),
-            Property::<Self>::sometimes("somebody leads", |_, state| state.world.geese() == 1),
+            Property::<Self>::sometimes("somebody leads", |_, state| state.inner.geese() == 1),
             Property::<Self>::sometimes("a second tenure begins", |_, state| {
-                state.world.tenures() > 1
+                state.inner.tenures() > 1
             }),
             Property::<Self>::sometimes("somebody leads after a crash", |_, state| {
-                state.world.spent().crashes > 0 && state.world.geese() == 1
+                state.inner.spent().crashes > 0 && state.inner.geese() == 1
             }),
             Property::<Self>::sometimes("every voter may grant", |_, state| {
-                state.world.is_founded()
+                state.inner.is_founded()
             }),
         ]
     }
 }
 
 /// Prints the steps of a path, each with what it acted on.
-pub(crate) fn tell(model: &Electing, path: stateright::Path<State, Action>) {
+pub(crate) fn tell(electing: &Electing, path: stateright::Path<State, Action>) {
     for (number, (state, action)) in path.into_vec().into_iter().enumerate() {
         if let Some(action) = action {
-            println!("    {number:>3}  {}", state.world.tell(&model.0, action));
+            println!("    {number:>3}  {}", model::tell(&state.inner, &electing.0, action));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Beginnings and faults, chosen so that each part of the election is gone through as deep as
 //! its own states allow.
 
-use gaggle::sim::model::{Bounds, Opening};
+use gaggle::sim::exhaustive::model::{Bounds, Opening};
 
 /// A named model.
 #[derive(Clone, Debug)]

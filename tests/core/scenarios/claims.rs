@@ -1,8 +1,8 @@
 //! Scenarios 26, 27, 37, 38, 40, 42 and 47: who may claim, what a failed claim costs, and what
 //! does not matter.
 
-use gaggle::sim::interceptor::{Interception, Kind};
-use gaggle::sim::network::Blackout;
+use gaggle::sim::cluster::interceptor::{Interception, Kind};
+use gaggle::sim::cluster::network::Blackout;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::VoterSet;
 use gaggle::vocabulary::setup::Setup;
@@ -149,7 +149,7 @@ fn s42_other_genesis_set() {
     stays(&mut story, 10_000);
     assert_eq!(story.terms(), 1);
     let snapshot =
-        |node: usize| story.world.hosts[node].running.as_ref().map(|it| it.core.snapshot());
+        |node: usize| story.world.cluster.hosts[node].running.as_ref().map(|it| it.core.snapshot());
     let members = snapshot(0).map(|snapshot| snapshot.members.len());
     assert_eq!(members, Some(3), "it is nobody's member");
     let rejected: u64 = snapshot(0).map_or(0, |it| it.counters.rejected.iter().sum());

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gaggle::sim::checks::Invariant;
-use gaggle::sim::clocks::DRIFT_MAX;
+use gaggle::sim::checkers::Invariant;
+use gaggle::sim::cluster::clocks::DRIFT_MAX;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::timing::{Profile, Timing, counted};
 
@@ -40,7 +40,7 @@ fn slewed(bound: u64) -> Scenario {
         story.quietly(|story| {
             story.jump_wall(3, -8).jump_wall(1, 8).jump_wall(2, 8);
         });
-        let next = story.world.now + 100_000_000;
+        let next = story.world.now() + 100_000_000;
         story.world.run_until(next);
     }
     story
@@ -59,7 +59,7 @@ fn s34_slew_on_opposite_sides() {
     // Leases run on clocks that no daemon slews. Were they slewed, the margin would not do:
     // the judges see that at once.
     let wrong = slewed(80_000);
-    let broken = wrong.world.violation.as_ref().map(|violation| violation.invariant);
+    let broken = wrong.world.cluster.judges.violation.as_ref().map(|violation| violation.invariant);
     assert_eq!(broken, Some(Invariant::GrantOutlasts));
     check(&story, "34-slew", "Lease clocks at their bound, wall clocks slewed: safe.");
 }

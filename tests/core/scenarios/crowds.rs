@@ -38,18 +38,18 @@ impl Crowd {
         story.quietly(|story| _ = story.start(&all));
         assert!(story.until_agreed(ms(2000)) > 0);
         story.until(ms(5000), "everybody known to everybody", &|story| {
-            let running = story.world.hosts.iter().filter_map(|host| host.running.as_ref());
+            let running = story.world.cluster.hosts.iter().filter_map(|host| host.running.as_ref());
             running.map(|running| running.core.alive_count() as u64).all(|alive| alive == nodes)
         });
         story.run(3000).say("from now on 30 % of the nodes restart every minute");
-        let next = story.world.now;
+        let next = story.world.now();
         let pause = 60 * SECOND * 10 / (3 * nodes);
         Self { story, nodes, restarted: 0, next, pause }
     }
 
     /// Lets a millisecond pass.
     fn step(&mut self) {
-        if self.nodes > VOTERS && self.story.world.now >= self.next {
+        if self.nodes > VOTERS && self.story.world.now() >= self.next {
             self.next += self.pause;
             self.restarted += 1;
             let node = VOTERS + 1 + self.restarted * STRIDE % (self.nodes - VOTERS);
@@ -80,13 +80,13 @@ impl Crowd {
 
     /// Lets time pass until somebody else leads, and says how long that took.
     fn succeeded(&mut self, goose: u64) -> Duration {
-        let start = self.story.world.now;
+        let start = self.story.world.now();
         while self.story.goose().is_none_or(|(now, _)| now == goose) {
-            let waited = Duration::from_nanos(self.story.world.now - start);
+            let waited = Duration::from_nanos(self.story.world.now() - start);
             at_most(&self.story, waited, ms(5000));
             self.step();
         }
-        Duration::from_nanos(self.story.world.now - start)
+        Duration::from_nanos(self.story.world.now() - start)
     }
 
     /// How many datagrams of the election the busiest voter receives in a second.
@@ -94,7 +94,7 @@ impl Crowd {
         const SECONDS: u32 = 5;
         let voters = usize::try_from(VOTERS).unwrap_or(0);
         let received = |story: &Scenario| -> Vec<u64> {
-            let traffic = story.world.tally.traffic.iter().take(voters);
+            let traffic = story.world.cluster.notes.tally.traffic.iter().take(voters);
             traffic.map(|traffic| traffic.election_packets_received).collect()
         };
         let before = received(&self.story);
@@ -148,7 +148,7 @@ fn who_comes_and_goes_is_no_load_to_the_voters() {
     let calm = crowd.voter_load();
     // As many restarts as two thousand nodes make of which 30 % restart every minute.
     crowd.pause = SECOND / 10;
-    crowd.next = crowd.story.world.now;
+    crowd.next = crowd.story.world.now();
     let load = crowd.voter_load();
     assert!(load <= calm * 1.05, "{load} datagrams a second, and {calm} if nobody comes");
 }
@@ -158,10 +158,10 @@ fn a_vacancy_disturbs_nobody_but_voters_and_standbys() {
     let mut crowd = Crowd::gathered(CROWD);
     crowd.pause = 60 * SECOND;
     crowd.pass(3000);
-    crowd.story.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    crowd.story.world.cluster.hosts.iter_mut().for_each(|host| host.keeper.is_present = true);
     let goose = crowd.until_renewed();
     let received = |crowd: &Crowd| -> Vec<u64> {
-        let traffic = crowd.story.world.tally.traffic.iter();
+        let traffic = crowd.story.world.cluster.notes.tally.traffic.iter();
         traffic.map(|traffic| traffic.election_packets_received).collect()
     };
     let before = received(&crowd);
@@ -183,13 +183,13 @@ fn a_crowd_hears_of_a_goose_just_after_those_who_elect() {
     let mut crowd = Crowd::gathered(NEIGHBOURHOOD);
     crowd.pause = 60 * SECOND;
     crowd.pass(3000);
-    crowd.story.world.hosts.iter_mut().for_each(|host| host.keeper = true);
+    crowd.story.world.cluster.hosts.iter_mut().for_each(|host| host.keeper.is_present = true);
     let dead = crowd.until_renewed();
     crowd.story.crash(dead);
     crowd.succeeded(dead);
     let (goose, _) = crowd.story.goose().expect("somebody leads now");
     let knows = |crowd: &Crowd, id: u64| {
-        let host = &crowd.story.world.hosts[usize::try_from(id - 1).unwrap_or(0)];
+        let host = &crowd.story.world.cluster.hosts[usize::try_from(id - 1).unwrap_or(0)];
         let known = host.running.as_ref().and_then(|running| running.core.snapshot().goose);
         known.is_some_and(|known| known.goose.process.id.number() == goose)
     };
@@ -207,7 +207,7 @@ fn a_crowd_hears_of_a_goose_just_after_those_who_elect() {
         if rest.iter().all(|id| knows(&crowd, *id)) {
             all.get_or_insert(tick);
         }
-        let now = crowd.story.world.now;
+        let now = crowd.story.world.now();
         crowd.story.world.run_until(now + SECOND / 10_000);
     }
     let [electors, first, all] = [electors, first, all].map(|tick| tick.expect("all hear of it"));

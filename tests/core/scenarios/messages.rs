@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use gaggle::sim::interceptor::{Interception, Kind};
-use gaggle::sim::network::{Delay, Weather};
+use gaggle::sim::cluster::delay::Delay;
+use gaggle::sim::cluster::interceptor::{Interception, Kind};
+use gaggle::sim::cluster::network::Weather;
 use gaggle::sim::scenario::Scenario;
 
 use super::golden::check;
@@ -47,13 +48,13 @@ fn s30_old_answer_after_newer_requests() {
     story.listen(&[Kind::Grant]);
     story.rule(Interception::Hold, Kind::Grant, None, Some(3));
     story.until(ms(LEASE), "renewal", &renewed);
-    let sent = story.world.now;
+    let sent = story.world.now();
     story.end_rules().rule(Interception::Lose, Kind::Grant, None, Some(3));
     story.run(usable().as_millis().try_into().unwrap_or(0) - 150);
     story.say("the grants that were held back arrive").deliver_held();
     assert!(story.leads(3), "they count for what is left of them");
     gone(&mut story, 3);
-    let counted = Duration::from_nanos(story.world.now - sent);
+    let counted = Duration::from_nanos(story.world.now() - sent);
     at_most(&story, counted, usable() + ms(1));
     at_least(&story, counted, usable() - ms(3));
     check(&story, "30-old-answer", "It counts from when its own request was sent.");
@@ -68,16 +69,16 @@ fn vacancy_under_replay(replays: bool) -> (Scenario, Duration) {
         story.rule(Interception::Copy, Kind::Renewal, Some(4), None);
     }
     story.run(5000).end_rules().crash(4);
-    let begun = story.world.now;
+    let begun = story.world.now();
     if replays {
         story.say("and are sent again for a minute, one each 2 ms");
-        let copies = std::mem::take(&mut story.world.interceptor.kept);
+        let copies = std::mem::take(&mut story.world.cluster.delivery.interceptor.kept);
         for (at, envelope) in (0..30_000).zip(copies.iter().cycle()) {
             story.world.deliver_kept(envelope, at * 2_000_000);
         }
     }
     leads(&mut story, 3);
-    let vacancy = Duration::from_nanos(story.world.now - begun);
+    let vacancy = Duration::from_nanos(story.world.now() - begun);
     stays(&mut story, 60_000);
     (story, vacancy)
 }
@@ -88,7 +89,7 @@ fn s31_captured_renewals() {
     let (story, with) = vacancy_under_replay(true);
     assert!(with.abs_diff(without) <= ms(2), "{with:?}, {without:?} without");
     assert_eq!(story.terms(), 2);
-    assert!(story.world.coverage.of("repeated datagram") > 10_000);
+    assert!(story.world.cluster.judges.coverage.of("repeated datagram") > 10_000);
     check(&story, "31-captured-renewals", "Sent again for a minute, they change nothing.");
 }
 
@@ -103,7 +104,7 @@ fn vacancy_with_a_late_answer(late: bool) -> (Scenario, Duration) {
     story.rule(interception, Kind::PollAck, Some(1), Some(4));
     let ends = |story: &Scenario| story.grant_of(1).is_none_or(|(.., left)| left <= ms(1));
     story.until(ms(LEASE), "vacancy", &ends);
-    let held = std::mem::take(&mut story.world.interceptor.kept);
+    let held = std::mem::take(&mut story.world.cluster.delivery.interceptor.kept);
     story.end_rules().listen(&[Kind::Vacancy, Kind::Claim, Kind::Grant]);
     story.rule(Interception::Hold, Kind::Vacancy, Some(2), Some(4));
     story.rule(Interception::Lose, Kind::Vacancy, Some(3), Some(4));
@@ -176,6 +177,6 @@ fn s46_foul_weather() {
     story.set_weather(foul).run(60_000).set_weather(Weather::fair(300_000));
     story.say("the weather is fair again").run(2000);
     story.until_agreed(ms(2000));
-    assert!(story.world.coverage.of("repeated datagram") > 1_000);
+    assert!(story.world.cluster.judges.coverage.of("repeated datagram") > 1_000);
     check(&story, "46-foul-weather", "Duplicates, reordering, delays beyond L: never two.");
 }

@@ -1,7 +1,7 @@
 //! Scenarios 1 to 12: who leads while links are cut.
 
-use gaggle::sim::action::Action;
-use gaggle::sim::interceptor::{Interception, Kind};
+use gaggle::sim::cluster::action::Action;
+use gaggle::sim::cluster::interceptor::{Interception, Kind};
 use gaggle::sim::scenario::Scenario;
 
 use super::golden::check;

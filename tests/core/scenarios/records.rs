@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::disk::{SimulatedDisk, Tear};
-use gaggle::sim::network::Weather;
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::disk::{SimulatedDisk, Tear};
+use gaggle::sim::cluster::network::Weather;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::timing::{Profile, Timing};
@@ -21,9 +21,9 @@ fn long() -> Timing {
 /// Runs on until a promise is broken or so many milliseconds have passed.
 fn broken_within(story: &mut Scenario, milliseconds: u64) -> Option<String> {
     for _ in 0..milliseconds {
-        let next = story.world.now + 1_000_000;
+        let next = story.world.now() + 1_000_000;
         story.world.run_until(next);
-        if let Some(violation) = story.world.violation.take() {
+        if let Some(violation) = story.world.cluster.judges.violation.take() {
             return Some(violation.to_string());
         }
     }
@@ -43,13 +43,13 @@ fn ephemeral_voters_and_a_shorter_lease() -> Option<String> {
     let mut setups = setups(3, 3);
     setups.iter_mut().for_each(|setup| setup.timing = long());
     let mut story = Scenario::with_setups(1, setups);
-    story.world.hosts.iter_mut().for_each(|host| host.disk = SimulatedDisk::new(true));
+    story.world.cluster.hosts.iter_mut().for_each(|host| host.disk = SimulatedDisk::new(true));
     story.start(&[1, 2, 3]);
     assert_eq!(story.until_agreed(Duration::from_secs(60)), 3);
     story.run(5000);
     story.partition(&[&[1, 2], &[3]]);
     for host in [0, 1] {
-        story.world.hosts[host].setup.timing = Timing::of(Profile::Lan);
+        story.world.cluster.hosts[host].setup.timing = Timing::of(Profile::Lan);
     }
     story.restart(&[1, 2]);
     let broken = broken_within(&mut story, 9000);
@@ -70,7 +70,7 @@ fn one_torn_record_and_a_shorter_lease() -> Option<String> {
     assert!(story.leads(3));
     story.heal().separate(&[3], &[1, 2]);
     story.act(Action::Crash(0, Tear::Lost));
-    story.world.hosts[0].setup.timing = Timing::of(Profile::Lan);
+    story.world.cluster.hosts[0].setup.timing = Timing::of(Profile::Lan);
     story.act(Action::Start(0, Restart::Damaged));
     // The Goose cannot be heard by either, and tells its word a moment before it could end.
     let broken = broken_within(&mut story, 1500);
@@ -180,7 +180,7 @@ fn a_witness_whose_clock_is_behind(ephemeral: bool) -> (Scenario, bool) {
     setups[1].eligible = false;
     let mut story = Scenario::with_setups(1, setups);
     if ephemeral {
-        story.world.hosts[1].disk = SimulatedDisk::new(true);
+        story.world.cluster.hosts[1].disk = SimulatedDisk::new(true);
     }
     story.start(&[1, 2, 3]);
     assert_eq!(story.until_agreed(ms(5000)), 3, "{}", story.transcript());
@@ -204,7 +204,7 @@ fn a_voter_whose_seeds_are_gone_asks_those_that_ask_it() {
     setups[2].seeds = vec!["node-4:7000".to_owned()];
     setups[2].voter_addresses.clear();
     let mut story = Scenario::with_setups(1, setups);
-    story.world.hosts[2].disk = SimulatedDisk::new(true);
+    story.world.cluster.hosts[2].disk = SimulatedDisk::new(true);
     story.start(&[1, 2, 3]);
     assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
 }
@@ -215,12 +215,12 @@ fn a_voter_whose_seeds_are_gone_asks_those_that_ask_it() {
 fn a_cluster_in_which_nobody_keeps_records_any_more_goes_by_the_clock() {
     let mut story = Scenario::with_setups(1, setups(3, 3));
     for voter in [0, 1] {
-        story.world.hosts[voter].disk = SimulatedDisk::new(true);
+        story.world.cluster.hosts[voter].disk = SimulatedDisk::new(true);
     }
     story.start(&[1, 2, 3]).run(15_000);
     assert_eq!(story.goose(), None, "two that keep no record are too many\n{}", story.transcript());
     story.crash(3);
-    story.world.hosts[2].disk = SimulatedDisk::new(true);
+    story.world.cluster.hosts[2].disk = SimulatedDisk::new(true);
     story.start(&[3]);
     assert_eq!(story.until_agreed(ms(20_000)), 3, "{}", story.transcript());
     story.run(10_000);
@@ -235,10 +235,10 @@ fn voters_that_wait_for_a_third_do_not_ask_each_other_ever_more() {
     let mut story = Scenario::with_setups(1, setups(3, 3));
     let weather = Weather { duplicates: 100, ..Weather::fair(400_000_000) };
     story.set_weather(weather).start(&[1, 2]).run(10_000);
-    let before = story.world.events;
+    let before = story.world.events();
     story.run(10_000);
     // Each asks the other fifty times a second at most, besides its rounds.
-    let events = story.world.events - before;
+    let events = story.world.events() - before;
     assert!(events < 10_000, "{events} events in ten seconds");
 }
 
@@ -247,7 +247,7 @@ fn voters_that_wait_for_a_third_do_not_ask_each_other_ever_more() {
 #[test]
 fn a_voter_that_waited_alone_follows_those_that_were_founded_without_it() {
     let mut story = Scenario::with_setups(1, setups(3, 3));
-    story.world.hosts[0].disk = SimulatedDisk::new(true);
+    story.world.cluster.hosts[0].disk = SimulatedDisk::new(true);
     story.partition(&[&[1], &[2, 3]]).start(&[1, 2, 3]).run(15_000);
     assert!(story.goose().is_some_and(|(goose, _)| goose == 3), "{}", story.transcript());
     let (_, term) = story.goose().unwrap();
@@ -268,7 +268,7 @@ fn starts_are_ordered_by_proof_and_not_by_the_clock() {
         let later = "node 2 takes a later start than an earlier process";
         assert!(story.transcript().contains(later), "{}", story.transcript());
         let members =
-            story.world.hosts[0].running.as_ref().map(|node| node.core.snapshot().members);
+            story.world.cluster.hosts[0].running.as_ref().map(|node| node.core.snapshot().members);
         let two = members.iter().flat_map(|all| all.iter()).find(|member| member.id.number() == 2);
         assert_eq!(two.map(|member| member.boot), story.process(2).map(|process| process.boot));
         assert!(two.is_some_and(|member| member.state.is_present()), "{two:?}");
@@ -307,7 +307,7 @@ fn the_only_voter_goes_on_above_what_is_left_and_above_its_clock() {
 #[test]
 fn a_voter_without_a_disk_in_a_cluster_with_records() {
     let mut story = Scenario::with_setups(1, setups(3, 3));
-    story.world.hosts[0].disk = SimulatedDisk::new(true);
+    story.world.cluster.hosts[0].disk = SimulatedDisk::new(true);
     story.start(&[1, 2, 3]);
     assert_eq!(story.until_agreed(ms(5000)), 3, "{}", story.transcript());
     assert!(story.transcript().contains("EphemeralDiffers { cluster: false, follows: true }"));
@@ -323,7 +323,7 @@ fn a_voter_without_a_disk_in_a_cluster_with_records() {
 fn too_many_voters_without_a_disk_found_nothing() {
     let mut story = Scenario::with_setups(1, setups(3, 3));
     for host in [0, 1] {
-        story.world.hosts[host].disk = SimulatedDisk::new(true);
+        story.world.cluster.hosts[host].disk = SimulatedDisk::new(true);
     }
     story.start(&[1, 2, 3]).run(30_000);
     assert_eq!(story.goose(), None, "{}", story.transcript());
@@ -385,12 +385,12 @@ fn a_voter_that_learnt_of_preemption_from_a_stray_follows_its_cluster() {
     assert_eq!(story.goose(), Some((3, 1)), "{}", story.transcript());
     story.crash(3);
     story.until(ms(3000), "node 2 leads", &|story| story.leads(2));
-    let setup = &mut story.world.hosts[2].setup;
+    let setup = &mut story.world.cluster.hosts[2].setup;
     (setup.voters, setup.voter_addresses) = (None, Vec::new());
     setup.seeds = [stray, others[0], others[1]].map(|address| address.to_string()).to_vec();
     story.partition(&[&[1, 2], &[3, 4]]).start(&[4]).start_wiped(3).run(2000);
     let preempts = |story: &Scenario| {
-        let running = story.world.hosts[2].running.as_ref();
+        let running = story.world.cluster.hosts[2].running.as_ref();
         running.and_then(|node| node.core.snapshot().voters).map(|view| view.configuration.preempt)
     };
     assert_eq!(preempts(&story), Some(true), "{}", story.transcript());

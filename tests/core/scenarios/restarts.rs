@@ -1,9 +1,9 @@
 //! Scenarios 13 to 29 as far as they are about processes and disks: who dies, stands still,
 //! comes back, and what it remembers.
 
-use gaggle::sim::action::{Action, Restart};
-use gaggle::sim::disk::{DiskHealth, Tear};
-use gaggle::sim::interceptor::{Interception, Kind};
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::disk::{DiskHealth, Tear};
+use gaggle::sim::cluster::interceptor::{Interception, Kind};
 
 use super::golden::check;
 use super::stage::{
@@ -104,9 +104,10 @@ fn s24_torn_record() {
     let mut story = reigning(3, 3);
     story.crash(3);
     // The vote for node 2 is being written when voter 1 dies.
-    let writes = |story: &gaggle::sim::scenario::Scenario| story.world.hosts[0].disk.is_writing();
+    let writes =
+        |story: &gaggle::sim::scenario::Scenario| story.world.cluster.hosts[0].disk.is_writing();
     while !writes(&story) {
-        let next = story.world.now + 10_000;
+        let next = story.world.now() + 10_000;
         story.world.run_until(next);
     }
     story.act(Action::Crash(0, Tear::Torn));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gaggle::sim::interceptor::Kind;
+use gaggle::sim::cluster::interceptor::Kind;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
@@ -69,9 +69,9 @@ fn a_lapse_releases_nothing_while_work_is_alive_and_nobody_leads_twice() {
     story.cut(&[(1, 3), (2, 3)]);
     story.until(PATIENCE, "lapse", &|story| !story.leads(3));
     assert_eq!(story.asked(3).unwrap().reason, EndReason::LeaseOver);
-    let lapsed = story.world.now;
+    let lapsed = story.world.now();
     story.until(PATIENCE, "successor", &|story| story.goose().is_some());
-    let gap = Duration::from_nanos(story.world.now - lapsed);
+    let gap = Duration::from_nanos(story.world.now() - lapsed);
     assert!(gap >= Duration::from_millis(15), "the voters kept the lease for {gap:?} only");
     story.heal().crash(1).run(3000);
     assert!(!story.transcript().contains("releases ballot"), "{}", story.transcript());
@@ -97,9 +97,9 @@ fn a_node_that_contends_under_old_work_is_found() {
     story.separate(&[1], &[2]).run(2000).heal();
     story.until(PATIENCE, "other Goose", &|story| story.leads(1));
     story.step_down(1);
-    story.world.run_until(story.world.now + 5_000_000_000);
+    story.world.run_until(story.world.now() + 5_000_000_000);
     mutant::set(None);
-    let found = story.world.violation.take().expect("a violation").to_string();
+    let found = story.world.cluster.judges.violation.take().expect("a violation").to_string();
     assert!(found.contains("claims while work of term 1 is alive"), "{found}");
 }
 
@@ -147,10 +147,9 @@ fn an_order_whose_successor_has_gone_finds_another() {
     let mut story = three();
     story.begin_work(3).unwrap();
     let index = 2;
-    let host = &mut story.world.hosts[index];
-    let now = host.clocks.now(story.world.now);
-    let two = story.world.hosts[1].id;
-    let core = &mut story.world.hosts[index].running.as_mut().unwrap().core;
+    let now = story.world.cluster.hosts[index].clocks.now(story.world.now());
+    let two = story.world.cluster.hosts[1].id;
+    let core = &mut story.world.cluster.hosts[index].running.as_mut().unwrap().core;
     core.step_down(now, Some(two), None).unwrap();
     story.crash(2).run(5000);
     story.end_work(3);

@@ -1,0 +1,6 @@
+//! Scripted stories: see [`script::Scenario`].
+
+pub mod script;
+mod transcript;
+
+pub use script::Scenario;

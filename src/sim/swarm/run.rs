@@ -1,0 +1,275 @@
+//! One seed, one run: turmoil, then peace, then judgement.
+
+use super::faults::RandomFaults;
+pub use super::options::Options;
+use super::plan::Plan;
+use crate::election::preemption::PATIENCE_MAX;
+use crate::sim::checkers::{Chances, Invariant, Prompt, Violation};
+use crate::sim::cluster::action::{Action, Restart};
+use crate::sim::cluster::coverage::Coverage;
+use crate::sim::cluster::disk::SimulatedDisk;
+use crate::sim::cluster::foreign_node::ForeignNode;
+use crate::sim::cluster::host::Host;
+use crate::sim::cluster::trace::TraceDepth;
+use crate::sim::cluster::world::World;
+use crate::sim::prng::Prng;
+use crate::vocabulary::mutant;
+use crate::vocabulary::snapshot::Lack;
+use crate::vocabulary::time::nanoseconds;
+
+const MILLI: u64 = 1_000_000;
+
+/// No order waits for longer for the end of work.
+const ORDERS_WAIT: u64 = 40_000 * MILLI;
+
+/// So many terms more may begin where higher nodes are preferred.
+const YIELDS: usize = 4;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// How many events.
+    pub events: u64,
+    /// How long, in nanoseconds of true time.
+    pub virtual_time: u64,
+    /// How many terms.
+    pub terms: usize,
+    /// How many nodes.
+    pub nodes: usize,
+    /// How long after the last fault a Goose was known to all, in nanoseconds.
+    pub recovered_after: Option<u64>,
+    /// What was met.
+    pub coverage: Coverage,
+    /// The digest of everything that happened.
+    pub digest: u64,
+    /// What was broken first, if anything.
+    pub violation: Option<Violation>,
+    /// The lines of the trace that were kept.
+    pub trace: Vec<String>,
+}
+
+/// Runs `seed`.
+pub fn run(seed: u64, options: Options) -> Report {
+    mutant::set(options.mutant);
+    let report = run_mutated(seed, options);
+    mutant::set(None);
+    report
+}
+
+fn run_mutated(seed: u64, options: Options) -> Report {
+    let plan = Plan::of(seed, &options);
+    let mut world = build(seed, &plan, options.trace);
+    world.run_until(plan.turmoil);
+    let mut recovered_after = None;
+    if !world.is_broken() {
+        world.cluster.delivery.network.weather = plan.fair;
+        world.heal();
+        recovered_after = recover(&mut world, &plan);
+    }
+    if recovered_after.is_some() {
+        // What was ordered in the last moments of the turmoil has its effect first.
+        world.run_until(world.now() + plan.calm / 2);
+        await_orders(&mut world);
+        recover(&mut world, &plan);
+        if plan.preempt {
+            await_highest(&mut world, &plan);
+        }
+        keep_calm(&mut world, &plan);
+    }
+    Report {
+        seed,
+        events: world.events(),
+        virtual_time: world.now(),
+        terms: world.terms(),
+        nodes: plan.setups.len(),
+        recovered_after,
+        digest: world.cluster.notes.trace.digest(),
+        trace: world.trace_lines(),
+        coverage: std::mem::take(&mut world.cluster.judges.coverage),
+        violation: world.cluster.judges.violation.take(),
+    }
+}
+
+fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
+    let mut world = World::new(seed, plan.setups.clone(), plan.weather, depth);
+    world.cluster.timer_lateness = plan.timer_lateness;
+    world.set_rates(&plan.rates);
+    for (index, host) in world.cluster.hosts.iter_mut().enumerate() {
+        host.clocks.jump_wall(plan.wall_offsets[index]);
+        host.disk = SimulatedDisk::new(plan.ephemeral[index]);
+        host.disk.delay = plan.disk_delay;
+        host.keeper.is_present = plan.keepers;
+        host.keeper.plan = plan.work;
+    }
+    for (index, foreign_node) in plan.foreign_nodes.iter().enumerate() {
+        let host = plan.starts.len() + index;
+        world.cluster.hosts[host].foreign_node = Some(*foreign_node);
+    }
+    for (from, to, until) in &plan.broken_links {
+        world.act(&Action::Cut(*from, *to));
+        world.plan(*until, Action::Mend(*from, *to));
+    }
+    for (index, start) in plan.starts.iter().enumerate() {
+        world.plan(*start, Action::Start(index, Restart::WithDisk));
+    }
+    let lease = nanoseconds(plan.setups[0].timing.lease);
+    world.cluster.judges.coverage.count(plan.swarm.name());
+    if plan.sealed {
+        world.cluster.judges.coverage.count("sealed");
+    }
+    world.unleash(Box::new(RandomFaults {
+        kinds: plan.kinds.clone(),
+        interval: plan.fault_interval,
+        lease,
+        length_max: plan.length_max,
+        damages: plan.damages,
+        voters: plan.voters.clone(),
+        nodes: plan.starts.len(),
+        prng: Prng::new(seed, "chaos"),
+    }));
+    world
+}
+
+/// Demands exactly one Goose, known to all, within the bound.
+fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
+    let healed = world.now();
+    let lease = world.cluster.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease)).max();
+    let mut prompt = Prompt::new(world.terms(), lease.unwrap_or(0));
+    while !world.is_broken() && world.now() < healed + plan.patience {
+        world.run_until(world.now() + 50 * MILLI);
+        let looked = prompt.look(world.now(), chances(world), world.terms(), YIELDS);
+        world.judge(looked);
+        // Whoever was about to leave comes back.
+        for index in 0..world.cluster.hosts.len() {
+            world.act(&Action::Start(index, Restart::WithDisk));
+        }
+        if world.agreed_term().is_some() {
+            return (!world.is_broken()).then_some(world.now() - healed);
+        }
+    }
+    if !world.is_broken() && needs_a_person(world) {
+        world.cluster.judges.coverage.count("rescue needed");
+        return None;
+    }
+    if !world.is_broken() {
+        let views: Vec<String> = world
+            .cluster
+            .hosts
+            .iter()
+            .filter_map(|host| {
+                let snapshot = host.running.as_ref()?.core.snapshot();
+                let known =
+                    snapshot.goose.map(|known| (known.goose.process.id.number(), known.goose.term));
+                Some(format!("{} {:?} knows {known:?}", host.id, snapshot.phase))
+            })
+            .collect();
+        let sentence = format!(
+            "{} ms after the last fault: Geese {:?}; {}",
+            plan.patience / MILLI,
+            world.geese(),
+            views.join(", ")
+        );
+        world.broken(Invariant::Live, sentence);
+    }
+    None
+}
+
+/// Whether so many voters are without a record, each through a fault, that nobody may lead until a
+/// person helps: those that are left are no majority, and each of the others waits for one that has
+/// nothing to say.
+fn needs_a_person(world: &World) -> bool {
+    let views = world.cluster.hosts.iter().filter_map(|host| {
+        let view = host.running.as_ref()?.core.snapshot().voters?;
+        view.configuration.voters.contains(host.id).then_some((host, view))
+    });
+    let (blank, sound): (Vec<_>, Vec<_>) = views.partition(|(_, view)| !view.awaited.is_empty());
+    // The cluster may have been founded with the second process in the first one's place.
+    let has_twin = |host: &Host| {
+        let twin = |other: &Host| other.foreign_node.is_some_and(ForeignNode::is_twin);
+        world.cluster.hosts.iter().any(|other| other.id == host.id && twin(other))
+    };
+    let is_excused =
+        |host: &Host| host.forgot || host.left_out || host.disk.is_ephemeral() || has_twin(host);
+    let is_stuck = |lack: &Lack| matches!(lack, Lack::NoRecord | Lack::KeepsNone);
+    let stuck = blank.iter().all(|(host, view)| {
+        is_excused(host) && view.awaited.iter().all(|(_, lack)| is_stuck(lack))
+    });
+    let majority = sound.first().map(|(_, view)| view.configuration.voters.majority());
+    stuck && majority.is_some_and(|majority| sound.len() < majority)
+}
+
+/// Whether somebody leads, and whether nothing keeps them from electing somebody.
+fn chances(world: &World) -> Chances {
+    let now = world.now();
+    let votes = |host: &&Host| {
+        host.running.as_ref().is_some_and(|running| running.inspection.voter.is_some())
+    };
+    let voters: Vec<&Host> = world.cluster.hosts.iter().filter(votes).collect();
+    // A grant of somebody who may never come back runs out first.
+    let free = |host: &&&Host| {
+        let voter = host.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
+        voter.is_some_and(|voter| voter.may_grant && voter.grant.is_none())
+    };
+    let able = |host: &&&Host| {
+        free(host) && host.setup.eligible && host.held_until <= now && host.address_version == 0
+    };
+    let set = voters.first().map_or(0, |host| {
+        host.running.as_ref().map_or(0, |running| running.inspection.counted.len())
+    });
+    let majority = set / 2 + 1;
+    let settled = world.cluster.hosts.iter().all(|host| host.address_version == 0);
+    let open = settled
+        && voters.iter().filter(free).count() >= majority
+        && voters.iter().any(|host| able(&host));
+    Chances { led: !world.geese().is_empty(), open }
+}
+
+/// Lets orders be carried out that wait for the end of work, which may ignore them for long.
+fn await_orders(world: &mut World) {
+    let end = world.now() + ORDERS_WAIT;
+    let waits =
+        |host: &Host| host.running.as_ref().is_some_and(|running| running.core.ending().is_some());
+    while !world.is_broken() && world.now() < end && world.cluster.hosts.iter().any(waits) {
+        world.run_until(world.now() + 100 * MILLI);
+    }
+    // Whoever was told to leave is gone then, and comes back.
+    world.run_until(world.now() + 1000 * MILLI);
+    for index in 0..world.cluster.hosts.len() {
+        world.act(&Action::Start(index, Restart::WithDisk));
+    }
+}
+
+/// Demands that the highest node that may lead is Goose in the end, where that is wanted.
+fn await_highest(world: &mut World, plan: &Plan) {
+    // What was tried in vain during the turmoil makes the Goose more patient.
+    let end = world.now() + plan.patience + nanoseconds(PATIENCE_MAX);
+    let remaining = |host: &&Host| host.setup.eligible && !host.is_away();
+    let highest = world.cluster.hosts.iter().filter(remaining).map(|host| host.id).max();
+    while !world.is_broken() && world.now() < end {
+        let leader = world.geese().first().map(|(index, _)| world.cluster.hosts[*index].id);
+        if leader == highest && world.agreed_term().is_some() {
+            return;
+        }
+        world.run_until(world.now() + 200 * MILLI);
+    }
+    if !world.is_broken() {
+        let sentence = format!("node {highest:?} is the highest, and not Goose in the end");
+        world.broken(Invariant::PatientPreemption, sentence);
+    }
+}
+
+/// Demands that nothing changes while nothing happens.
+fn keep_calm(world: &mut World, plan: &Plan) {
+    let Some(term) = world.agreed_term() else { return };
+    let end = world.now() + plan.calm;
+    while !world.is_broken() && world.now() < end {
+        world.run_until(world.now() + 100 * MILLI);
+        let geese = world.geese();
+        if !world.is_broken() && !matches!(geese.as_slice(), [(_, now)] if *now == term) {
+            let sentence = format!("nothing happened, and term {term} ended: {geese:?}");
+            world.broken(Invariant::Steady, sentence);
+        }
+    }
+}
