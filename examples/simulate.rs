@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use gaggle::sim::cluster::coverage::Coverage;
 use gaggle::sim::cluster::trace::TraceDepth;
-use gaggle::sim::swarm::mutants::{MUTANTS, UNHUNTED};
+use gaggle::sim::swarm::mutants::{MUTANTS, NOT_SEARCHED};
 use gaggle::sim::swarm::run::{Options, Report, run};
 use gaggle::sim::swarm::theme::Swarm;
 use gaggle::vocabulary::mutant::Mutant;
@@ -140,18 +140,18 @@ fn try_mutants(options: Options) -> ExitCode {
     println!("{:<32} {:<10} {:>6} {:>6}  found by", "mutant", "swarm", "seeds", "limit");
     let mut missed = 0;
     let wanted = |mutant: Mutant| options.mutant.is_none_or(|only| only == mutant);
-    for hunt in MUTANTS.iter().filter(|hunt| wanted(hunt.mutant)) {
-        let found = hunt.go().and_then(|report| Some((report.seed + 1, report.violation?)));
-        let mutant = format!("{:?}", hunt.mutant);
+    for search in MUTANTS.iter().filter(|search| wanted(search.mutant)) {
+        let found = search.run().and_then(|report| Some((report.seed + 1, report.violation?)));
+        let mutant = format!("{:?}", search.mutant);
         let (seeds, invariant) = match found {
             Some((seeds, violation)) => (seeds.to_string(), violation.invariant.to_string()),
             None => ("-".to_owned(), "NOT FOUND".to_owned()),
         };
         missed += usize::from(seeds == "-");
-        let (swarm, limit) = (hunt.swarm.name(), hunt.seeds);
+        let (swarm, limit) = (search.swarm.name(), search.seeds);
         println!("{mutant:<32} {swarm:<10} {seeds:>6} {limit:>6}  {invariant}");
     }
-    println!("{missed} of {} not found; not hunted: {UNHUNTED:?}", MUTANTS.len());
+    println!("{missed} of {} not found; not searched: {NOT_SEARCHED:?}", MUTANTS.len());
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

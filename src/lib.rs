@@ -137,7 +137,7 @@
 //! | member | a node as gossip knows it: alive, suspect, down or left | `membership/members.rs` |
 //! | metadata | where a member serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
 //! | mutant | a bug that is put in to see that a checker finds it | `vocabulary/mutant.rs` |
-//! | nemesis | what breaks things at random in the simulator, and mends them | `sim/nemesis.rs` |
+//! | nemesis | what breaks things at random in the simulator, and mends them | `sim/swarm/faults.rs` |
 //! | outbox | what the election wants done, in order | `election/outbox.rs` |
 //! | preemption | the Goose hands over to a higher node that has come to stay | `election/preemption.rs` |
 //! | push/pull | two members compare what they hold by digest, and one fetches what it lacks | `membership/push_pull` |
@@ -147,7 +147,7 @@
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
 //! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender.rs` |
-//! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm.rs` |
+//! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm/theme.rs` |
 //! | tenure | one leadership of one process | `election/tenure.rs` |
 //! | term | the ballot at which a leadership began: the fencing token | `election/tenure.rs` |
 //! | tombstone | a note that a process has ended for good (`election/voter/grants.rs`), or that a member is forgotten | `membership/tombstones.rs` |

@@ -44,7 +44,7 @@ pub enum Mutant {
     BlankForEver,
     /// The founding map is believed whatever nonces it names.
     MapWithoutNonces,
-    /// A majority of virgins founds.
+    /// A majority of blank voters founds.
     FoundedOnMajority,
     /// A blank voter's vote counts as free.
     BlankCountedAsVacant,
@@ -55,7 +55,7 @@ pub enum Mutant {
     /// A voter that crashes before it has made up for a lost record votes after its wait alone.
     LossForgotten,
     /// A voter that restarted before it was founded votes at once.
-    RestartedVirginDoesNotWait,
+    RestartedBlankDoesNotWait,
     /// A voter without its record counts answers that were asked for before its wait was over.
     EarlyAnswersCounted,
     /// A voter without its record takes the word of all others but one for that of all.
@@ -160,7 +160,7 @@ impl Mutant {
         Self::EarlierBootsAnswersAccepted,
         Self::NoFloorAfterWipe,
         Self::LossForgotten,
-        Self::RestartedVirginDoesNotWait,
+        Self::RestartedBlankDoesNotWait,
         Self::EarlyAnswersCounted,
         Self::OneVoterLessThanAll,
         Self::BallotWithoutConfiguration,

@@ -142,9 +142,9 @@ fn every_mutant_is_found() {
     let next = AtomicUsize::new(0);
     let missed = Mutex::new(Vec::new());
     let work = || {
-        while let Some(hunt) = MUTANTS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if hunt.go().is_none() {
-                missed.lock().expect("no thread has panicked").push(*hunt);
+        while let Some(search) = MUTANTS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if search.run().is_none() {
+                missed.lock().expect("no thread has panicked").push(*search);
             }
         }
     };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 mod circles;
 mod guide;
+mod house;
 mod map;
 mod owners;
 

@@ -434,7 +434,7 @@ fn begin(
         return (vote, Phase::Waiting { until: waits(whole_wait), by_clock: true });
     }
     let forgets = is_remembered && mutant::is(Mutant::LossForgotten);
-    let lazy = is_remembered && mutant::is(Mutant::RestartedVirginDoesNotWait);
+    let lazy = is_remembered && mutant::is(Mutant::RestartedBlankDoesNotWait);
     let nonce = vote.founding.blank_nonce().filter(|_| !forgets && !lazy);
     let Some(nonce) = nonce else {
         let until = if lazy { now.voter } else { waits(vote.max_lease_ever) };

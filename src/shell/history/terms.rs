@@ -183,8 +183,8 @@ impl Terms {
             Event::GooseChanged(Some(goose)) => {
                 let last = self.seen.back().and_then(|known| known.ended.as_ref());
                 let how = match last {
-                    Some((_, _, Ending::Released { nominee: Some(heir) }))
-                        if *heir == goose.process.id =>
+                    Some((_, _, Ending::Released { nominee: Some(nominee) }))
+                        if *nominee == goose.process.id =>
                     {
                         Beginning::HandedOver
                     }

@@ -46,8 +46,8 @@ pub(super) fn words(event: &Event) -> Option<String> {
         Event::Released { by, died: true, .. } => {
             format!("the process of node {} has died, says its keeper", by.id)
         }
-        Event::Released { by, nominee: Some(heir), .. } => {
-            format!("node {} gave its lease up and named node {heir} to follow", by.id)
+        Event::Released { by, nominee: Some(nominee), .. } => {
+            format!("node {} gave its lease up and named node {nominee} to follow", by.id)
         }
         Event::Released { by, nominee: None, .. } => format!("node {} gave its lease up", by.id),
         Event::Founded => "every voter is new: the cluster is founded".to_owned(),

@@ -9,7 +9,7 @@ use crate::vocabulary::mutant::Mutant;
 
 /// A mutant and where to look for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Hunt {
+pub struct Search {
     /// The bug.
     pub mutant: Mutant,
     /// What runs are about in which it shows.
@@ -19,55 +19,55 @@ pub struct Hunt {
     pub seeds: u64,
 }
 
-/// One for each mutant but those of [`UNHUNTED`].
-pub const MUTANTS: [Hunt; Mutant::ALL.len() + Mutant::OF_WORK.len() - UNHUNTED.len()] = [
-    hunt(Mutant::GrantCountedFromReceipt, Swarm::Mixed, 10),
-    hunt(Mutant::NoDriftMargin, Swarm::Mixed, 10),
-    hunt(Mutant::GrantMatchedToNewestRequest, Swarm::Mixed, 10),
-    hunt(Mutant::StaleVoterClock, Swarm::Mixed, 10),
-    hunt(Mutant::ShortGrantCountedAsLong, Swarm::Mixed, 10),
-    hunt(Mutant::NoQuarantine, Swarm::Mixed, 30),
-    hunt(Mutant::ShortQuarantine, Swarm::Mixed, 30),
-    hunt(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Duels, 100),
-    hunt(Mutant::AnyReleaseLiftsQuarantine, Swarm::Duels, 100),
-    hunt(Mutant::BallotNotPersisted, Swarm::Mixed, 10),
-    hunt(Mutant::VisibleMajorityWithoutGrants, Swarm::Mixed, 10),
-    hunt(Mutant::QuorumOfOne, Swarm::Mixed, 10),
-    hunt(Mutant::OneBallotToTwoHolders, Swarm::Duels, 30),
-    hunt(Mutant::RaisedBallotPublishedAsTerm, Swarm::Duels, 20),
-    hunt(Mutant::ReleaseIgnoresBallot, Swarm::Founding, 30),
-    hunt(Mutant::ReleaseBeforeSteppingDown, Swarm::Duels, 10),
-    hunt(Mutant::BlankForEver, Swarm::Founding, 20),
-    hunt(Mutant::MapWithoutNonces, Swarm::Founding, 50),
-    hunt(Mutant::FoundedOnMajority, Swarm::Founding, 300),
-    hunt(Mutant::BlankCountedAsVacant, Swarm::Founding, 300),
-    hunt(Mutant::NoFloorAfterWipe, Swarm::Amnesia, 30),
-    hunt(Mutant::LossForgotten, Swarm::Amnesia, 60),
-    hunt(Mutant::RestartedVirginDoesNotWait, Swarm::Duels, 10),
-    hunt(Mutant::LongerRenewalNotRecorded, Swarm::Leases, 10),
-    hunt(Mutant::DuplicateLengthensGrant, Swarm::Mixed, 10),
-    hunt(Mutant::DeafGooseRenews, Swarm::Leases, 40),
-    hunt(Mutant::PreemptionWithoutPatience, Swarm::Duels, 60),
-    hunt(Mutant::PipeEndTakenForDeath, Swarm::Mixed, 120),
-    hunt(Mutant::KeeperReleasesWithoutBoot, Swarm::Duels, 80),
-    hunt(Mutant::DeadContenderDeferredTo, Swarm::Mixed, 20),
-    hunt(Mutant::ChecksumIgnored, Swarm::Leases, 100),
-    hunt(Mutant::DeafGooseRenewsOnceMore, Swarm::Leases, 100),
-    hunt(Mutant::LowerBallotGranted, Swarm::Mixed, 30),
-    hunt(Mutant::BackoffTooLong, Swarm::Duels, 300),
-    hunt(Mutant::GooseResigns, Swarm::Mixed, 10),
-    hunt(Mutant::KeeperForgetsDeadline, Swarm::Mixed, 100),
-    hunt(Mutant::KeeperReleasesBeforeWorkEnds, Swarm::Mixed, 100),
-    hunt(Mutant::LapseReleasesUnderWork, Swarm::Mixed, 100),
-    hunt(Mutant::HandoverUnderWork, Swarm::Mixed, 100),
-    hunt(Mutant::WorkBegunWhileEnding, Swarm::Mixed, 100),
-    hunt(Mutant::LeaveReleasesUnderWork, Swarm::Mixed, 200),
+/// One for each mutant but those of [`NOT_SEARCHED`].
+pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEARCHED.len()] = [
+    search(Mutant::GrantCountedFromReceipt, Swarm::Mixed, 10),
+    search(Mutant::NoDriftMargin, Swarm::Mixed, 10),
+    search(Mutant::GrantMatchedToNewestRequest, Swarm::Mixed, 10),
+    search(Mutant::StaleVoterClock, Swarm::Mixed, 10),
+    search(Mutant::ShortGrantCountedAsLong, Swarm::Mixed, 10),
+    search(Mutant::NoQuarantine, Swarm::Mixed, 30),
+    search(Mutant::ShortQuarantine, Swarm::Mixed, 30),
+    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Duels, 100),
+    search(Mutant::AnyReleaseLiftsQuarantine, Swarm::Duels, 100),
+    search(Mutant::BallotNotPersisted, Swarm::Mixed, 10),
+    search(Mutant::VisibleMajorityWithoutGrants, Swarm::Mixed, 10),
+    search(Mutant::QuorumOfOne, Swarm::Mixed, 10),
+    search(Mutant::OneBallotToTwoHolders, Swarm::Duels, 30),
+    search(Mutant::RaisedBallotPublishedAsTerm, Swarm::Duels, 20),
+    search(Mutant::ReleaseIgnoresBallot, Swarm::Founding, 30),
+    search(Mutant::ReleaseBeforeSteppingDown, Swarm::Duels, 10),
+    search(Mutant::BlankForEver, Swarm::Founding, 20),
+    search(Mutant::MapWithoutNonces, Swarm::Founding, 50),
+    search(Mutant::FoundedOnMajority, Swarm::Founding, 300),
+    search(Mutant::BlankCountedAsVacant, Swarm::Founding, 300),
+    search(Mutant::NoFloorAfterWipe, Swarm::Amnesia, 30),
+    search(Mutant::LossForgotten, Swarm::Amnesia, 60),
+    search(Mutant::RestartedBlankDoesNotWait, Swarm::Duels, 10),
+    search(Mutant::LongerRenewalNotRecorded, Swarm::Leases, 10),
+    search(Mutant::DuplicateLengthensGrant, Swarm::Mixed, 10),
+    search(Mutant::DeafGooseRenews, Swarm::Leases, 40),
+    search(Mutant::PreemptionWithoutPatience, Swarm::Duels, 60),
+    search(Mutant::PipeEndTakenForDeath, Swarm::Mixed, 120),
+    search(Mutant::KeeperReleasesWithoutBoot, Swarm::Duels, 80),
+    search(Mutant::DeadContenderDeferredTo, Swarm::Mixed, 20),
+    search(Mutant::ChecksumIgnored, Swarm::Leases, 100),
+    search(Mutant::DeafGooseRenewsOnceMore, Swarm::Leases, 100),
+    search(Mutant::LowerBallotGranted, Swarm::Mixed, 30),
+    search(Mutant::BackoffTooLong, Swarm::Duels, 300),
+    search(Mutant::GooseResigns, Swarm::Mixed, 10),
+    search(Mutant::KeeperForgetsDeadline, Swarm::Mixed, 100),
+    search(Mutant::KeeperReleasesBeforeWorkEnds, Swarm::Mixed, 100),
+    search(Mutant::LapseReleasesUnderWork, Swarm::Mixed, 100),
+    search(Mutant::HandoverUnderWork, Swarm::Mixed, 100),
+    search(Mutant::WorkBegunWhileEnding, Swarm::Mixed, 100),
+    search(Mutant::LeaveReleasesUnderWork, Swarm::Mixed, 200),
 ];
 
 /// Bugs for which no swarm is known that shows them within a thousand seeds. They are found by
 /// the model checker (`tests/core/model.rs`), by stories (`tests/core/scenarios/records.rs` and
 /// `work.rs`), and what takes voters that change by the tests of founding.
-pub const UNHUNTED: [Mutant; 10] = [
+pub const NOT_SEARCHED: [Mutant; 10] = [
     Mutant::EarlyAnswersCounted,
     Mutant::OneVoterLessThanAll,
     Mutant::BallotWithoutConfiguration,
@@ -80,13 +80,13 @@ pub const UNHUNTED: [Mutant; 10] = [
     Mutant::ContendsUnderOldWork,
 ];
 
-const fn hunt(mutant: Mutant, swarm: Swarm, seeds: u64) -> Hunt {
-    Hunt { mutant, swarm, seeds }
+const fn search(mutant: Mutant, swarm: Swarm, seeds: u64) -> Search {
+    Search { mutant, swarm, seeds }
 }
 
-impl Hunt {
+impl Search {
     /// The first run that finds the bug, if one does.
-    pub fn go(&self) -> Option<Report> {
+    pub fn run(&self) -> Option<Report> {
         let options =
             Options { mutant: Some(self.mutant), swarm: Some(self.swarm), ..Options::default() };
         (0..self.seeds).map(|seed| run(seed, options)).find(|report| report.violation.is_some())
@@ -98,9 +98,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_mutant_is_hunted_or_named() {
-        let hunted = |mutant: &Mutant| MUTANTS.iter().any(|hunt| hunt.mutant == *mutant);
+    fn every_mutant_is_searched_for_or_named() {
+        let searched = |mutant: &Mutant| MUTANTS.iter().any(|search| search.mutant == *mutant);
         let mut all = Mutant::ALL.iter().chain(&Mutant::OF_WORK);
-        assert!(all.all(|mutant| hunted(mutant) != UNHUNTED.contains(mutant)));
+        assert!(all.all(|mutant| searched(mutant) != NOT_SEARCHED.contains(mutant)));
     }
 }
