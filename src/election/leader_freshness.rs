@@ -24,7 +24,7 @@ impl Election {
     pub fn leader_freshness(&self, now: HolderTime) -> Option<LeaderFreshness> {
         let known = self.view.known()?;
         let age = if known.goose.process == self.me {
-            self.lease().filter(|lease| now < lease.deadline)?;
+            self.lease_at(now)?;
             Duration::ZERO
         } else {
             now.since(known.confirmed)

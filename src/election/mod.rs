@@ -12,11 +12,9 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
-mod backoff;
 mod ballots;
-pub mod contender;
+mod contender;
 mod deference;
-mod farewell;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
 mod founding;
@@ -25,12 +23,9 @@ mod leader_freshness;
 pub mod outbox;
 pub(crate) mod preemption;
 mod record;
-mod role;
 mod stable_vote;
-mod tenure;
 mod view;
 pub mod voter;
-mod voter_progress;
 pub mod work;
 
 use std::net::SocketAddr;
@@ -42,12 +37,11 @@ use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{AcquireKind, Goose, Message, Standing, VoterStatus};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease};
-use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
+use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 use crate::vocabulary::work::WorkRefused;
-use contender::Contender;
+use contender::{Audience, Contender};
 use outbox::{Outbox, Outgoing};
-use tenure::Audience;
 use view::View;
 use voter::{Mandate, Memory, Voter, VoterPast};
 use work::Work;
@@ -134,11 +128,10 @@ impl Election {
     /// An election that starts at `now`. Its vote, if it has one, is to be stored at once.
     pub fn new(setup: ElectionSetup, now: Now) -> Self {
         let ElectionSetup { me, timing, eligible, configuration, .. } = setup;
-        let voters = configuration.voters.clone();
         let mut outbox = Outbox::new(me);
-        let voter = voters.contains(me.id).then(|| {
+        let voter = configuration.voters.contains(me.id).then(|| {
             let mandate = Mandate {
-                voters: voters.clone(),
+                voters: configuration.voters.clone(),
                 configuration: configuration.stamp(),
                 lease_max: setup.lease_max,
                 memory: setup.memory,
@@ -147,9 +140,8 @@ impl Election {
             voter.report_start(setup.damaged, now.voter, &mut outbox);
             voter
         });
-        let mut contender = Contender::new(me, voters, &timing, eligible, now.holder);
-        contender.number_from(setup.first_sequence);
-        contender.preempts = configuration.preempt;
+        let first = setup.first_sequence;
+        let contender = Contender::new(me, &configuration, &timing, eligible, first, now.holder);
         Self {
             me,
             address: setup.address,
@@ -200,9 +192,8 @@ impl Election {
     /// it; nothing has begun then.
     pub fn begin_work(&mut self, now: Now, term: u64) -> Result<(), WorkRefused> {
         self.expire(now);
-        let leads = self.lease().is_some_and(|it| it.term == term && now.holder < it.deadline);
-        let begun = if leads {
-            self.contender.work.begin(term)
+        let begun = if self.lease_at(now.holder).is_some_and(|lease| lease.term == term) {
+            self.contender.work_mut().begin(term)
         } else {
             Err(WorkRefused::NotLeading { term })
         };
@@ -219,17 +210,17 @@ impl Election {
 
     /// Somebody has asked to end the term that is led: nothing begins under it any more.
     pub fn close_work(&mut self) {
-        self.contender.work.close();
+        self.contender.work_mut().close();
     }
 
     /// Nobody asks to end the term any more.
     pub fn reopen_work(&mut self) {
-        self.contender.work.reopen();
+        self.contender.work_mut().reopen();
     }
 
     /// What is done under the lease.
     pub fn work(&self) -> &Work {
-        &self.contender.work
+        self.contender.work()
     }
 
     /// Gossip says that a process is gone, or that its node has a newer one.
@@ -319,7 +310,7 @@ impl Election {
 
     /// Whether a release is still on its way.
     pub fn is_saying_farewell(&self) -> bool {
-        self.contender.farewell.is_some()
+        self.contender.is_saying_farewell()
     }
 
     /// What to do next, in order.
@@ -342,15 +333,14 @@ impl Election {
         [voter, contender, silence, view].into_iter().flatten().min()
     }
 
-    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    /// The lease this node counts on; it is Goose while that is valid.
     pub fn lease(&self) -> Option<Lease> {
-        let tenure = self.contender.tenure()?;
-        Some(Lease {
-            term: tenure.term,
-            deadline: self.contender.lease_deadline(),
-            duration: self.timing.lease,
-            since: tenure.since,
-        })
+        self.contender.lease()
+    }
+
+    /// The same, if it is valid at `now`.
+    pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
+        self.lease().filter(|lease| lease.is_valid_at(now))
     }
 
     /// The highest term known. Never falls.
@@ -362,14 +352,14 @@ impl Election {
     pub fn goose(&self) -> Option<KnownGoose> {
         let mut known = self.view.known()?.clone();
         if known.goose.process == self.me {
-            known.expires = self.contender.lease_deadline();
+            known.expires = self.lease().map_or(HolderTime(0), |lease| lease.deadline);
         }
         Some(known)
     }
 
     /// The voters' processes, as far as they are known.
     pub fn voter_processes(&self) -> impl Iterator<Item = Process> {
-        self.contender.progress.values().filter_map(voter_progress::VoterProgress::process)
+        self.contender.tracker().processes()
     }
 
     /// Expiries come before anything else an input may do: a lapse is final.
@@ -438,13 +428,13 @@ impl Election {
 
     /// Tells the voters and the standbys, and perhaps the neighbours; gossip tells the rest.
     fn announce(&mut self, audience: Audience, now: HolderTime) {
-        let Some(goose) = self.contender.as_goose(self.address, self.http) else { return };
-        if self.view.learn(&goose, now, self.contender.lease_deadline()) {
+        let Some(lease) = self.lease() else { return };
+        let (process, address, http) = (self.me, self.address, self.http);
+        let goose = Goose { term: lease.term, process, address, http };
+        if self.view.learn(&goose, now, lease.deadline) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
         }
-        let voters =
-            self.contender.progress.values().filter_map(voter_progress::VoterProgress::process);
-        let mut told: Vec<Process> = voters.collect();
+        let mut told: Vec<Process> = self.voter_processes().collect();
         told.extend(self.sight.eligible.iter().take(STANDBYS + 1));
         if audience == Audience::Everybody {
             told.extend(&self.sight.neighbours);
@@ -459,7 +449,7 @@ impl Election {
     fn update_view(&mut self, now: Now) {
         let mut lost = self.view.expire(now.holder);
         let mine = self.view.goose().is_some_and(|goose| goose.process == self.me);
-        if mine && self.contender.tenure().is_none() {
+        if mine && self.lease().is_none() {
             lost |= self.view.forget_all();
         } else if !mine {
             lost |= self.is_vacancy_known(now.holder) && self.view.forget_all();
@@ -473,12 +463,9 @@ impl Election {
     /// vote is free.
     fn is_vacancy_known(&self, now: HolderTime) -> bool {
         let Some(known) = self.view.known() else { return false };
-        let fresh = now.0.saturating_sub(nanoseconds(self.timing.contender_freshness()));
-        let since = HolderTime(fresh.max(known.confirmed.0.saturating_add(1)));
-        let vacant = |progress: &&voter_progress::VoterProgress| {
-            progress.standing(since).is_some_and(|status| status.standing == Standing::Vacant)
-        };
-        self.contender.progress.values().filter(vacant).count() >= self.contender.majority()
+        let fresh = now.minus(self.timing.contender_freshness());
+        let since = fresh.max(known.confirmed.plus(Duration::from_nanos(1)));
+        self.contender.tracker().is_majority(since, |standing| *standing == Standing::Vacant)
     }
 
     /// Takes note of a Goose that somebody named.
@@ -510,7 +497,7 @@ impl Election {
             (Message::Poll(poll), Some(voter)) => {
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
                 if poll.founding && voter.is_blank() && from != self.me {
-                    self.greet_fellow(from.id, holder_now);
+                    contender.greet(from.id, holder_now, outbox);
                 }
             }
             (Message::Acquire(acquire), Some(voter)) => {
@@ -529,9 +516,7 @@ impl Election {
             }
             (Message::PollAck(answer), _) => return self.informed(now, from, answer),
             (Message::Vacant(status), _) => {
-                if let Some(progress) = contender.progress.get_mut(&from.id)
-                    && progress.stands(from.boot, status, None, holder_now)
-                {
+                if contender.tracker_mut().stands(from, status, None, holder_now) {
                     self.heard_vacancy(now, status);
                 }
             }
@@ -540,7 +525,7 @@ impl Election {
             }
             (Message::Nak(nak), _) => return contender.refused(from, nak, holder_now, outbox),
             (Message::ProbeAck { sequence }, _) => {
-                return contender.probe_acknowledged(from, *sequence, holder_now);
+                return contender.probe_acknowledged(from, *sequence, holder_now, outbox);
             }
             (Message::ReleaseAck { sequence }, _) => {
                 contender.release_acknowledged(from.id, *sequence);

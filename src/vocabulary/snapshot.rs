@@ -73,7 +73,7 @@ pub enum Phase {
 pub struct Lease {
     /// The term it was won for.
     pub term: u64,
-    /// The node is Goose while the holder clock is before this.
+    /// Until when it is valid, on the holder clock: see [`Lease::is_valid_at`].
     pub deadline: HolderTime,
     /// The lease asked for, L.
     pub duration: Duration,
@@ -81,10 +81,17 @@ pub struct Lease {
     pub since: HolderTime,
 }
 
+impl Lease {
+    /// Whether the node is Goose at `now`. Nobody else compares a lease deadline with a clock.
+    pub fn is_valid_at(&self, now: HolderTime) -> bool {
+        now < self.deadline
+    }
+}
+
 impl Snapshot {
     /// The lease, if it is still valid at `now`. This is the only way to ask for the role.
     pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
-        self.lease.filter(|lease| now < lease.deadline)
+        self.lease.filter(|lease| lease.is_valid_at(now))
     }
 
     /// The same, if work may begin under it: nobody has asked to end its term.
