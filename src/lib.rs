@@ -72,13 +72,13 @@
 //!
 //! 1. `shell/driver.rs`: the one task that owns the core receives a datagram, reads the clocks,
 //!    and calls [`node::NodeCore::handle_datagram`].
-//! 2. `node/receive.rs`: the envelope is checked; what is foreign, stale or malformed is
-//!    counted and dropped.
+//! 2. `node/exchange.rs`: the envelope is checked; what is foreign, stale or malformed is
+//!    counted and dropped (what that is, `node/admission.rs` says).
 //! 3. `election/mod.rs`: the message goes to the voter or to the contender of this node
 //!    (gossip goes to [`membership::Membership`] instead).
 //! 4. `election/voter/grants.rs`: the voter judges a request for a grant, rule by rule, and
 //!    answers once its record is durable.
-//! 5. `node/flow.rs`: what came of it is put into envelopes, and the driver sends it, after
+//! 5. `node/send.rs`: what came of it is put into envelopes, and the driver sends it, after
 //!    publishing the new snapshot.
 //!
 //! # The lease, in numbers

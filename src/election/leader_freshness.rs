@@ -29,7 +29,7 @@ impl Election {
         } else {
             now.since(known.confirmed)
         };
-        let is_over = known.goose.process != self.me && now >= known.expires;
+        let is_over = known.goose.process != self.me && !known.is_valid_at(now);
         if is_over || age >= self.leader_freshness_max() {
             return None;
         }

@@ -287,7 +287,7 @@ impl Election {
         reason: DemotionReason,
     ) -> Option<(u64, Option<Process>)> {
         self.expire(now);
-        let nominee = nominee.or_else(|| self.contender.best_standby());
+        let nominee = nominee.or_else(|| self.contender.tracker().best_standby());
         let hold = hold.unwrap_or(self.timing.lease * 4);
         let term = self.contender.step_down(nominee, hold, reason, now.holder, &mut self.outbox);
         self.advance(now);
@@ -305,12 +305,12 @@ impl Election {
     /// The best successor that the voters know of: it reaches a majority of them, and does not
     /// hold back.
     pub fn best_standby(&self) -> Option<Process> {
-        self.contender.best_standby()
+        self.contender.tracker().best_standby()
     }
 
     /// Whether a release is still on its way.
     pub fn is_saying_farewell(&self) -> bool {
-        self.contender.is_saying_farewell()
+        self.contender.is_releasing()
     }
 
     /// What to do next, in order.
@@ -324,13 +324,9 @@ impl Election {
         let stands_by = self.stands_by(now.holder);
         let founding = self.is_founding();
         let contender = self.contender.timeout(now.holder, stands_by, founding);
-        let silence = (self.eligible && !stands_by)
-            .then(|| self.news.plus(self.silence_limit()).since(now.holder));
-        let view = self
-            .view
-            .known()
-            .map(|known| known.confirmed.plus(view::FORGET_AFTER).since(now.holder));
-        [voter, contender, silence, view].into_iter().flatten().min()
+        let others = [self.silence_ends(now.holder), self.view.forgets_at()];
+        let others = others.into_iter().flatten().map(|at| at.since(now.holder));
+        others.chain(voter).chain(contender).min()
     }
 
     /// The lease this node counts on; it is Goose while that is valid.
@@ -367,8 +363,7 @@ impl Election {
         if let Some(voter) = &mut self.voter
             && voter.expire(now, &mut self.outbox)
         {
-            self.contender.take_heart();
-            self.contender.poll_soon(now.holder);
+            self.contender.poll_anew(now.holder);
         }
         self.contender.expire(now.holder, &mut self.outbox);
     }
@@ -382,11 +377,13 @@ impl Election {
             || self.eligible && (self.sight.rank < STANDBYS || now < self.awake_until)
     }
 
-    /// How long a node that is no standby hears nothing before it asks: later the lower it
-    /// ranks, so that a large cluster does not ask all at once.
-    fn silence_limit(&self) -> Duration {
+    /// When a node that is no standby and hears nothing asks by itself: later the lower it ranks,
+    /// so that a large cluster does not ask all at once. No timer, for its rank changes, and
+    /// whether it stands by does, too.
+    fn silence_ends(&self, now: HolderTime) -> Option<HolderTime> {
         let rank = u32::try_from(self.sight.rank).unwrap_or(u32::MAX);
-        self.timing.lease * 4 + self.timing.standby_interval.saturating_mul(rank)
+        let limit = self.timing.lease * 4 + self.timing.standby_interval.saturating_mul(rank);
+        (self.eligible && !self.stands_by(now)).then(|| self.news.plus(limit))
     }
 
     fn awake(&mut self, now: HolderTime) {
@@ -397,10 +394,7 @@ impl Election {
     /// Does everything that is due, and delivers what this node says to itself.
     fn advance(&mut self, now: Now) {
         self.expire(now);
-        if self.eligible
-            && !self.stands_by(now.holder)
-            && now.holder >= self.news.plus(self.silence_limit())
-        {
+        if self.silence_ends(now.holder).is_some_and(|at| at <= now.holder) {
             self.news = now.holder;
             self.awake(now.holder);
         }
@@ -491,56 +485,64 @@ impl Election {
             return false;
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
-        let holder_now = now.holder;
         let Self { me, voter, contender, outbox, view, .. } = self;
-        match (message, voter) {
-            (Message::Poll(poll), Some(voter)) => {
+        match message {
+            Message::Poll(poll) => {
+                let Some(voter) = voter else { return false };
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
-                if poll.founding && voter.is_blank() && from != self.me {
-                    contender.greet(from.id, holder_now, outbox);
+                if poll.founding && voter.is_blank() && from != *me {
+                    contender.greet(from.id, now.holder, outbox);
                 }
             }
-            (Message::Acquire(acquire), Some(voter)) => {
+            Message::Acquire(acquire) => {
+                let Some(voter) = voter else { return false };
                 voter.hear_ballot(acquire.ballot);
                 voter.acquire(from, acquire, in_sight, now, outbox);
                 if acquire.kind == AcquireKind::Renew && from != *me {
-                    contender.poll_in_company(holder_now);
+                    contender.poll_in_company(now.holder);
                 }
             }
-            (Message::Release { sequence, release }, Some(voter)) => {
+            Message::Release { sequence, release } => {
+                let Some(voter) = voter else { return false };
                 voter.release(from, *sequence, release, now, outbox);
                 self.note_release(release.holder);
             }
-            (Message::Probe { sequence }, Some(_)) => {
-                outbox.send(from, Message::ProbeAck { sequence: *sequence });
+            Message::Probe { sequence } => {
+                if voter.is_some() {
+                    outbox.send(from, Message::ProbeAck { sequence: *sequence });
+                }
             }
-            (Message::PollAck(answer), _) => return self.informed(now, from, answer),
-            (Message::Vacant(status), _) => {
-                if contender.tracker_mut().stands(from, status, None, holder_now) {
+            Message::PollAck(answer) => return self.informed(now, from, answer),
+            Message::Grant(grant) => return contender.granted(from, grant, now.holder, outbox),
+            Message::Nak(nak) => return contender.refused(from, nak, now.holder, outbox),
+            Message::ProbeAck { sequence } => {
+                return contender.probe_acknowledged(from, *sequence, now.holder, outbox);
+            }
+            Message::ReleaseAck { sequence } => contender.release_acknowledged(from.id, *sequence),
+            Message::Vacant(status) => {
+                if contender.tracker_mut().stands(from, status, None, now.holder) {
                     self.heard_vacancy(now, status);
                 }
             }
-            (Message::Grant(grant), _) => {
-                return contender.granted(from, grant, holder_now, outbox);
+            Message::Handover(release) => {
+                if release.holder == from && release.nominee == Some(me.id) {
+                    contender.nominated(release.clone(), now.holder, outbox);
+                    self.note_release(from);
+                    self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
+                }
             }
-            (Message::Nak(nak), _) => return contender.refused(from, nak, holder_now, outbox),
-            (Message::ProbeAck { sequence }, _) => {
-                return contender.probe_acknowledged(from, *sequence, holder_now, outbox);
+            Message::Announce(goose) => {
+                if goose.process == from {
+                    self.learn_goose(goose, self.timing.lease, now.holder);
+                }
             }
-            (Message::ReleaseAck { sequence }, _) => {
-                contender.release_acknowledged(from.id, *sequence);
-            }
-            (Message::Handover(release), _)
-                if release.holder == from && release.nominee == Some(self.me.id) =>
-            {
-                contender.nominated(release.clone(), holder_now, outbox);
-                self.note_release(from);
-                self.awake_until = holder_now.plus(self.timing.standby_interval * 5);
-            }
-            (Message::Announce(goose), _) if goose.process == from => {
-                self.learn_goose(goose, self.timing.lease, holder_now);
-            }
-            _ => {}
+            // Not the election's.
+            Message::Gossip(_)
+            | Message::Join(_)
+            | Message::Welcome(_)
+            | Message::LaterStart { .. }
+            | Message::MetadataQuery(_)
+            | Message::MetadataReply(_) => {}
         }
         false
     }
@@ -567,7 +569,7 @@ impl Election {
         let asleep = now.holder >= self.awake_until;
         self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
         // The notices of the other voters may be lost: ask them, once per notice round.
-        if asleep || !self.contender.is_majority_held(now.holder) {
+        if asleep || !self.contender.tracker().is_majority_held(now.holder, &self.timing) {
             self.contender.poll_soon(now.holder.plus(self.timing.retransmit));
         }
     }

@@ -72,9 +72,157 @@ pub enum Message {
     MetadataReply(MetadataReply),
 }
 
+/// Of which layer a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// It serves to find the cluster and its members.
+    Membership,
+    /// It serves to elect one, or to say which process of a node counts.
+    Election,
+}
+
 /// What is true of a message of each kind. No kind hides behind "all others" here, so that a new
 /// one is not forgotten.
 impl Message {
+    /// What it is called, in a word or two.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gossip(_) => "gossip",
+            Self::Join(_) => "join",
+            Self::Welcome(_) => "welcome",
+            Self::Poll(_) => "poll",
+            Self::PollAck(_) => "poll answer",
+            Self::Acquire(_) => "acquire",
+            Self::Grant(_) => "grant",
+            Self::Nak(_) => "refusal",
+            Self::Probe { .. } => "probe",
+            Self::ProbeAck { .. } => "probe answer",
+            Self::Release { .. } => "release",
+            Self::ReleaseAck { .. } => "release answer",
+            Self::Handover(_) => "handover",
+            Self::Vacant(_) => "vacant",
+            Self::Announce(_) => "announce",
+            Self::LaterStart { .. } => "later start",
+            Self::MetadataQuery(_) => "details query",
+            Self::MetadataReply(_) => "details reply",
+        }
+    }
+
+    /// Which layer it belongs to.
+    pub fn layer(&self) -> Layer {
+        match self {
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => Layer::Membership,
+            Self::Poll(_)
+            | Self::PollAck(_)
+            | Self::Acquire(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::Probe { .. }
+            | Self::ProbeAck { .. }
+            | Self::Release { .. }
+            | Self::ReleaseAck { .. }
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. } => Layer::Election,
+        }
+    }
+
+    /// Whether it answers a question, and so goes to where that came from.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Welcome(_)
+            | Self::PollAck(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::ProbeAck { .. }
+            | Self::ReleaseAck { .. }
+            | Self::MetadataReply(_) => true,
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Poll(_)
+            | Self::Acquire(_)
+            | Self::Probe { .. }
+            | Self::Release { .. }
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_) => false,
+        }
+    }
+
+    /// Whether it may be meant for whichever process its addressee is now: nothing relies on which
+    /// one answers. (So may a Join, which names no node either.)
+    pub fn is_for_any_boot(&self) -> bool {
+        matches!(self, Self::Poll(_))
+    }
+
+    /// Whether its envelope says how lately the Goose was seen.
+    pub fn carries_leader_freshness(&self) -> bool {
+        matches!(self, Self::Gossip(_) | Self::Welcome(_))
+    }
+
+    /// Whether the same datagram may come twice. A last will was sealed long before it is sent, and
+    /// applying it twice is applying it once.
+    pub fn may_be_repeated(&self) -> bool {
+        matches!(self, Self::Release { release, .. } if release.all)
+    }
+
+    /// What it releases, if it does, and the number of its acknowledgement, if it wants one.
+    pub fn released(&self) -> Option<(&Release, Option<u64>)> {
+        match self {
+            Self::Release { sequence, release } => Some((release, Some(*sequence))),
+            Self::Handover(release) => Some((release, None)),
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Poll(_)
+            | Self::PollAck(_)
+            | Self::Acquire(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::Probe { .. }
+            | Self::ProbeAck { .. }
+            | Self::ReleaseAck { .. }
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
+    /// Its refusal for this reason; none if it is nothing to be refused.
+    pub fn refusal(&self, reason: NakReason) -> Option<Nak> {
+        match self {
+            Self::Acquire(acquire) => Some(acquire.refusal(reason)),
+            Self::Probe { sequence } => {
+                Some(Nak { sequence: *sequence, ballot: PROBE_BALLOT, reason })
+            }
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Poll(_)
+            | Self::PollAck(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::ProbeAck { .. }
+            | Self::Release { .. }
+            | Self::ReleaseAck { .. }
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
     /// The largest ballot or term that it names; 0 if it names none.
     pub fn highest_ballot(&self) -> u64 {
         match self {
@@ -294,6 +442,13 @@ pub struct Acquire {
     pub lease: Duration,
     /// The release of the last holder, handed to this claimant.
     pub certificate: Option<Release>,
+}
+
+impl Acquire {
+    /// Its refusal for this reason.
+    pub fn refusal(&self, reason: NakReason) -> Nak {
+        Nak { sequence: self.sequence, ballot: self.ballot, reason }
+    }
 }
 
 /// See [`Message::Grant`].

@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub index: u64,
     /// How far the node has come.
     pub phase: Phase,
-    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    /// The lease this node counts on; it is Goose while that is valid.
     pub lease: Option<Lease>,
     /// The highest term this node knows of.
     pub term: u64,
@@ -81,10 +81,23 @@ pub struct Lease {
     pub since: HolderTime,
 }
 
+/// Whether what lasts until `deadline` is valid at `now`: a lease, so that its holder is Goose,
+/// or the evidence of one. The rule is written here and nowhere else.
+pub fn is_valid_at(deadline: HolderTime, now: HolderTime) -> bool {
+    now < deadline
+}
+
 impl Lease {
-    /// Whether the node is Goose at `now`. Nobody else compares a lease deadline with a clock.
+    /// Whether the node is Goose at `now`.
     pub fn is_valid_at(&self, now: HolderTime) -> bool {
-        now < self.deadline
+        is_valid_at(self.deadline, now)
+    }
+}
+
+impl KnownGoose {
+    /// Whether the evidence still counts at `now`.
+    pub fn is_valid_at(&self, now: HolderTime) -> bool {
+        is_valid_at(self.expires, now)
     }
 }
 

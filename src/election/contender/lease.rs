@@ -17,8 +17,9 @@ use std::time::Duration;
 
 use super::tracker::{Context, PollTerms, ProgressTracker, Request};
 use super::voter_progress::VoterProgress;
+use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::AcquireKind;
+use crate::vocabulary::message::{AcquireKind, NakReason};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
@@ -138,12 +139,7 @@ impl Tenure {
 
     /// A Goose that is not heard back from must not go on locking the voters: it only asks
     /// whether they hear it, until a majority says so.
-    pub(super) fn renew_or_probe(
-        &self,
-        voter: NodeId,
-        terms: PollTerms,
-        context: &mut Context<'_>,
-    ) {
+    fn renew_or_probe(&self, voter: NodeId, terms: PollTerms, context: &mut Context<'_>) {
         let Context { now, timing, tracker, outbox } = context;
         let more = u32::from(mutant::is(Mutant::DeafGooseRenewsOnceMore));
         let patience = (2 + more) * renew_interval(tracker, timing);
@@ -163,8 +159,39 @@ impl Tenure {
         }
     }
 
+    /// A voter refused to extend its grant. `raised`: a ballot that nobody is known to have used.
+    pub(super) fn refused(
+        &mut self,
+        voter: NodeId,
+        reason: &NakReason,
+        raised: impl FnOnce() -> Option<u64>,
+        terms: PollTerms,
+        context: &mut Context<'_>,
+    ) {
+        match reason {
+            NakReason::Stale { max_ballot } if *max_ballot >= self.ballot => match raised() {
+                Some(ballot) => self.raise(ballot, context.now),
+                None => context.outbox.event(Event::Warning(Warning::BallotsExhausted)),
+            },
+            NakReason::Stale { .. } | NakReason::NewBoot { .. } => {
+                self.renew_or_probe(voter, terms, context);
+            }
+            NakReason::DuplicateId => {
+                context.outbox.event(Event::Warning(Warning::DuplicateId { address: None }));
+            }
+            NakReason::Held { .. }
+            | NakReason::Defer { .. }
+            | NakReason::Quarantine { .. }
+            | NakReason::Blank
+            | NakReason::Persisting
+            | NakReason::StoreFailed
+            | NakReason::Configuration
+            | NakReason::Dead => {}
+        }
+    }
+
     /// Raises the ballot in place: the term stays what it is.
-    pub(super) fn raise(&mut self, ballot: u64, now: HolderTime) {
+    fn raise(&mut self, ballot: u64, now: HolderTime) {
         self.ballot = ballot;
         if mutant::is(Mutant::RaisedBallotPublishedAsTerm) {
             self.term = ballot;

@@ -42,9 +42,10 @@ use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
 use lease::Tenure;
 use poll::Polls;
-use release::Farewell;
+use release::Releasing;
 pub(super) use tracker::ProgressTracker;
 use tracker::{Context, PollTerms};
+use voter_progress::VoterProgress;
 
 /// What a contender is at the moment.
 #[derive(Clone, Debug, Hash)]
@@ -63,7 +64,7 @@ pub(super) struct Contender {
     role: Role,
     polls: Polls,
     candidacy: Candidacy,
-    farewell: Option<Farewell>,
+    releasing: Releasing,
     /// Set if it hands over to a higher node that has come to stay.
     preemption: Option<Preemption>,
     /// What is done under the lease.
@@ -88,7 +89,7 @@ impl Contender {
             role: Role::Standby,
             polls: Polls::new(now),
             candidacy: Candidacy::new(me, eligible),
-            farewell: None,
+            releasing: Releasing::default(),
             preemption: configuration.preempt.then(Preemption::default),
             work: Work::default(),
         }
@@ -99,7 +100,6 @@ impl Contender {
         &self.tracker
     }
 
-    /// The same, to note what is heard of them.
     pub(super) fn tracker_mut(&mut self) -> &mut ProgressTracker {
         &mut self.tracker
     }
@@ -109,29 +109,24 @@ impl Contender {
         &self.work
     }
 
-    /// The same, to begin some, or to close it.
     pub(super) fn work_mut(&mut self) -> &mut Work {
         &mut self.work
     }
 
     /// Whether a release is still on its way.
-    pub(super) fn is_saying_farewell(&self) -> bool {
-        self.farewell.is_some()
+    pub(super) fn is_releasing(&self) -> bool {
+        self.releasing.is_under_way()
     }
 
     /// The ballot that it claims, if it does.
     pub(super) fn claimed_ballot(&self) -> Option<u64> {
-        match &self.role {
-            Role::Claiming(claim) => Some(claim.ballot()),
-            Role::Standby | Role::Goose(_) => None,
-        }
+        let Role::Claiming(claim) = &self.role else { return None };
+        Some(claim.ballot())
     }
 
     fn tenure(&self) -> Option<&Tenure> {
-        match &self.role {
-            Role::Goose(tenure) => Some(tenure),
-            Role::Standby | Role::Claiming(_) => None,
-        }
+        let Role::Goose(tenure) = &self.role else { return None };
+        Some(tenure)
     }
 
     /// The lease of the tenure, if there is one. Whether it is still valid is for its deadline to
@@ -148,7 +143,7 @@ impl Contender {
 
     /// Whether it neither leads nor claims, works, or has anything to release.
     pub(super) fn is_idle(&self) -> bool {
-        self.is_standby() && self.farewell.is_none() && !self.work.is_alive()
+        self.is_standby() && !self.releasing.is_under_way() && !self.work.is_alive()
     }
 
     fn is_standby(&self) -> bool {
@@ -165,11 +160,6 @@ impl Contender {
     /// Whether a majority of the voters answered lately, to requests sent after the last tenure.
     fn is_quorum_connected(&self, now: HolderTime) -> bool {
         self.polls.quorum_connected_until(now, &self.tracker, &self.timing).is_some()
-    }
-
-    /// Whether a majority of the voters lately said that their vote is taken.
-    pub(super) fn is_majority_held(&self, now: HolderTime) -> bool {
-        poll::is_majority_held(now, &self.tracker, &self.timing)
     }
 
     fn poll_terms(&self, now: HolderTime, founding: bool) -> PollTerms {
@@ -209,9 +199,10 @@ impl Contender {
         self.polls.in_company(now, &self.timing);
     }
 
-    /// News came: unanswered polls may be repeated quickly again.
-    pub(super) fn take_heart(&mut self) {
+    /// There is news: all are polled at once, and unanswered polls are repeated quickly again.
+    pub(super) fn poll_anew(&mut self, now: HolderTime) {
         self.polls.take_heart();
+        self.polls.soon(now);
     }
 
     /// Another founding voter has just shown that it is there: it is asked at once, so that the
@@ -232,23 +223,22 @@ impl Contender {
         founding: bool,
         outbox: &mut Outbox,
     ) {
-        self.say_farewell(now, outbox);
+        self.advance_release(now, outbox);
         match &self.role {
             Role::Goose(_) => self.advance_tenure(now, outbox),
             Role::Claiming(_) => self.advance_claim(now, outbox),
             Role::Standby => {}
         }
-        if founding && !self.is_standby() && self.polls.is_round_due(now) {
-            // Its own voter has no record, and asks the others even while this node leads.
-            let terms = self.poll_terms(now, founding);
-            let Self { polls, tracker, timing, .. } = self;
-            polls.poll_everybody(terms, &mut Context { now, timing, tracker, outbox });
-        }
-        if self.is_standby() && stands_by {
-            let terms = self.poll_terms(now, founding);
-            let Self { polls, tracker, timing, .. } = self;
-            polls.advance(terms, &mut Context { now, timing, tracker, outbox });
+        let is_standby = self.is_standby();
+        let terms = self.poll_terms(now, founding);
+        let Self { polls, tracker, timing, .. } = self;
+        let mut context = Context { now, timing, tracker, outbox };
+        if is_standby && stands_by {
+            polls.advance(terms, &mut context);
             self.consider_claim(now, outbox);
+        } else if !is_standby && founding && polls.is_round_due(now) {
+            // Its own voter has no record, and asks the others even while this node leads.
+            polls.poll_everybody(terms, &mut context);
         }
     }
 
@@ -259,7 +249,7 @@ impl Contender {
         stands_by: bool,
         founding: bool,
     ) -> Option<Duration> {
-        let farewell = self.farewell.as_ref().map(Farewell::next);
+        let farewell = self.releasing.next();
         let role = match &self.role {
             Role::Goose(tenure) => tenure.next(&self.tracker, &self.timing),
             Role::Claiming(claim) => claim.next(),
@@ -316,7 +306,7 @@ impl Contender {
             }
             return;
         };
-        self.farewell = None;
+        self.releasing.stop();
         self.tracker.forget_grants();
         self.role = Role::Claiming(Claim::begin(ballot, certificate, now, &self.timing));
         self.advance_claim(now, outbox);
@@ -351,7 +341,7 @@ impl Contender {
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
         let resumes = self.candidacy.back_off(pause, now);
         self.polls.put_off(resumes);
-        self.take_heart();
+        self.polls.take_heart();
     }
 
     /// A voter granted. Returns whether that answers a request of this process.
@@ -445,10 +435,8 @@ impl Contender {
     /// Whom it is time to announce the tenure to, if it is; asking resets it. `crowded`: there
     /// are many neighbours.
     pub(super) fn announcement_due(&mut self, now: HolderTime, crowded: bool) -> Option<Audience> {
-        match &mut self.role {
-            Role::Goose(tenure) => tenure.announcement_due(now, crowded),
-            Role::Standby | Role::Claiming(_) => None,
-        }
+        let Role::Goose(tenure) = &mut self.role else { return None };
+        tenure.announcement_due(now, crowded)
     }
 
     /// A voter answered a probe. Returns whether that answers a request of this process.
@@ -459,9 +447,8 @@ impl Contender {
         now: HolderTime,
         outbox: &mut Outbox,
     ) -> bool {
-        let progress = self.tracker.voter_mut(from.id);
-        let expected =
-            progress.is_some_and(|progress| progress.heard(sequence, None, now).is_some());
+        let heard = |progress: &mut VoterProgress| progress.heard(sequence, None, now).is_some();
+        let expected = self.tracker.voter_mut(from.id).is_some_and(heard);
         let Self { role, tracker, timing, .. } = self;
         if expected && let Role::Goose(tenure) = role {
             tenure.confirm(&Context { now, timing, tracker, outbox });
@@ -489,8 +476,9 @@ impl Contender {
         if let NakReason::Stale { max_ballot } = nak.reason {
             self.candidacy.hear_ballot(max_ballot);
         }
-        let Self { role, tracker, timing, .. } = self;
-        let context = Context { now, timing, tracker, outbox };
+        let terms = self.poll_terms(now, false);
+        let Self { role, tracker, timing, candidacy, .. } = self;
+        let mut context = Context { now, timing, tracker, outbox };
         match role {
             Role::Claiming(claim) if claim.ballot() == nak.ballot => {
                 let verdict = claim.refused(from.id, &nak.reason, &context);
@@ -498,40 +486,12 @@ impl Contender {
             }
             Role::Goose(tenure) => {
                 tenure.confirm(&context);
-                self.refused_renewal(from.id, &nak.reason, now, outbox);
+                let raised = || candidacy.next_ballot();
+                tenure.refused(from.id, &nak.reason, raised, terms, &mut context);
             }
             Role::Claiming(_) | Role::Standby => {}
         }
         true
-    }
-
-    fn refused_renewal(
-        &mut self,
-        voter: NodeId,
-        reason: &NakReason,
-        now: HolderTime,
-        outbox: &mut Outbox,
-    ) {
-        let terms = self.poll_terms(now, false);
-        let Self { role: Role::Goose(tenure), tracker, timing, candidacy, .. } = self else {
-            return;
-        };
-        match reason {
-            NakReason::Stale { max_ballot } if *max_ballot >= tenure.ballot() => {
-                match candidacy.next_ballot() {
-                    Some(ballot) => tenure.raise(ballot, now),
-                    None => outbox.event(Event::Warning(Warning::BallotsExhausted)),
-                }
-            }
-            NakReason::Stale { .. } | NakReason::NewBoot { .. } => {
-                let mut context = Context { now, timing, tracker, outbox };
-                tenure.renew_or_probe(voter, terms, &mut context);
-            }
-            NakReason::DuplicateId => {
-                outbox.event(Event::Warning(Warning::DuplicateId { address: None }));
-            }
-            _ => {}
-        }
     }
 
     /// Applies a lapse, which is final. Called before any other input is.
@@ -564,13 +524,7 @@ impl Contender {
             let release = Release { holder: self.me, ballot, all: false, nominee: None };
             self.release(release, now, outbox);
         }
-        self.take_heart();
-        self.poll_soon(now);
-    }
-
-    /// The best successor that the voters know of.
-    pub(super) fn best_standby(&self) -> Option<Process> {
-        self.tracker.best_standby()
+        self.poll_anew(now);
     }
 
     /// Gives the lease up in favour of `nominee`, who gets a certificate that the voters
@@ -595,8 +549,8 @@ impl Contender {
         };
         if mutant::is(Mutant::ReleaseBeforeSteppingDown) && term.is_some() {
             let release = Release { all: false, ..release };
-            self.farewell = Some(Farewell::begin(release, now, &mut self.tracker));
-            self.say_farewell(now, outbox);
+            self.releasing.begin(release, now, &mut self.tracker);
+            self.advance_release(now, outbox);
             return term;
         }
         if mutant::is(Mutant::CertificateWhileActing)
@@ -641,19 +595,18 @@ impl Contender {
         let mutated = Mutant::OF_WORK.iter().any(|mutant| mutant::is(*mutant));
         assert!(!self.work.is_alive() || mutated, "I8: released while work is alive");
         self.tracker.forget_grants();
-        self.farewell = Some(Farewell::begin(release, now, &mut self.tracker));
-        self.say_farewell(now, outbox);
+        self.releasing.begin(release, now, &mut self.tracker);
+        self.advance_release(now, outbox);
     }
 
-    fn say_farewell(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let Self { farewell, tracker, timing, .. } = self;
-        let mut context = Context { now, timing, tracker, outbox };
-        farewell.take_if(|farewell| farewell.advance(&mut context));
+    fn advance_release(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let Self { releasing, tracker, timing, .. } = self;
+        releasing.advance(&mut Context { now, timing, tracker, outbox });
     }
 
     /// A voter acknowledged a release.
     pub(super) fn release_acknowledged(&mut self, from: NodeId, sequence: u64) {
-        self.farewell.take_if(|farewell| farewell.acknowledged(from, sequence));
+        self.releasing.acknowledged(from, sequence);
     }
 
     /// See [`super::Election::numbers`].
@@ -661,14 +614,6 @@ impl Contender {
     pub(super) fn numbers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
         let counter = super::fingerprint::Counter::Requests(self.me);
         self.tracker.numbers(visit);
-        if let Some(farewell) = &mut self.farewell {
-            farewell.numbers(&mut |sequence| visit(counter, sequence));
-        }
-    }
-
-    /// See [`super::Election::forget_requests`].
-    #[cfg(feature = "simulation")]
-    pub(super) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
-        self.tracker.forget_requests(awaited);
+        self.releasing.numbers(&mut |sequence| visit(counter, sequence));
     }
 }

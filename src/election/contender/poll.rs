@@ -11,7 +11,6 @@
 use super::tracker::{Context, PollTerms, ProgressTracker};
 use super::voter_progress::VoterProgress;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::Standing;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
 use crate::vocabulary::timing::Timing;
@@ -130,7 +129,7 @@ impl Polls {
             }
             self.expect_disconnection(until);
         }
-        let held = is_majority_held(now, tracker, timing);
+        let held = tracker.is_majority_held(now, timing);
         if self.was_held && !held {
             self.take_heart();
         }
@@ -176,7 +175,7 @@ impl Polls {
         tracker: &ProgressTracker,
         timing: &Timing,
     ) -> bool {
-        self.repeated < QUICK_POLLS && (founding || !is_majority_held(now, tracker, timing))
+        self.repeated < QUICK_POLLS && (founding || !tracker.is_majority_held(now, timing))
     }
 
     /// Polls whom it is time to poll.
@@ -218,14 +217,4 @@ impl Polls {
 /// When the unanswered poll of a voter is repeated.
 fn repeated_at(progress: &VoterProgress, timing: &Timing) -> Option<HolderTime> {
     progress.unanswered_poll().map(|sent| sent.plus(timing.retransmit))
-}
-
-/// Whether a majority of the voters lately said that their vote is taken.
-pub(super) fn is_majority_held(
-    now: HolderTime,
-    tracker: &ProgressTracker,
-    timing: &Timing,
-) -> bool {
-    let since = now.minus(timing.contender_freshness());
-    tracker.is_majority(since, |standing| *standing != Standing::Vacant)
 }

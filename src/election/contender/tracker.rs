@@ -102,6 +102,12 @@ impl ProgressTracker {
         self.progress.values().filter(said).count() >= self.majority()
     }
 
+    /// Whether a majority of the voters lately said that their vote is taken.
+    pub(crate) fn is_majority_held(&self, now: HolderTime, timing: &Timing) -> bool {
+        let since = now.minus(timing.contender_freshness());
+        self.is_majority(since, |standing| *standing != Standing::Vacant)
+    }
+
     /// What a majority of the voters name as their highest ballot at least; without this node's
     /// own vote, if the others alone are no majority.
     pub(crate) fn ballot_of_majority(&self) -> u64 {
@@ -141,7 +147,7 @@ impl ProgressTracker {
     }
 
     /// The best successor that the voters know of.
-    pub(super) fn best_standby(&self) -> Option<Process> {
+    pub(crate) fn best_standby(&self) -> Option<Process> {
         let named = self.progress.values().filter_map(VoterProgress::standby);
         named.map(|(process, _)| process).filter(|process| process.id != self.me.id).max()
     }
@@ -240,7 +246,7 @@ impl ProgressTracker {
 
     /// See [`crate::election::Election::forget_requests`].
     #[cfg(feature = "simulation")]
-    pub(super) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
+    pub(crate) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
         for progress in self.progress.values_mut() {
             progress.forget_requests(awaited);
         }
