@@ -223,6 +223,30 @@ impl Message {
         }
     }
 
+    /// The number of the election's request that it is, or that it answers.
+    pub fn number_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Poll(poll) => Some(&mut poll.sequence),
+            Self::PollAck(answer) => Some(&mut answer.sequence),
+            Self::Acquire(acquire) => Some(&mut acquire.sequence),
+            Self::Grant(grant) => Some(&mut grant.sequence),
+            Self::Nak(nak) => Some(&mut nak.sequence),
+            Self::Probe { sequence }
+            | Self::ProbeAck { sequence }
+            | Self::Release { sequence, .. }
+            | Self::ReleaseAck { sequence } => Some(sequence),
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
     /// The largest ballot or term that it names; 0 if it names none.
     pub fn highest_ballot(&self) -> u64 {
         match self {
