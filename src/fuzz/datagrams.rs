@@ -483,5 +483,5 @@ fn count(
 }
 
 fn kind_of(message: &Message) -> String {
-    format!("4 taken in: {}", message.name())
+    format!("4 taken in: {}", message.kind().name())
 }

@@ -28,7 +28,9 @@ fn asked(message: &Message) -> (u64, u64) {
     let tells = matches!(message, Message::Grant(_) | Message::PollAck(_));
     let asked = match message {
         Message::Join(join) => Some(join.nonce),
-        message => message.clone().number_mut().filter(|_| tells || !message.is_answer()).copied(),
+        message => {
+            message.clone().number_mut().filter(|_| tells || !message.kind().is_answer()).copied()
+        }
     };
     asked.map_or((0, 0), |number| (number, message.highest_ballot()))
 }

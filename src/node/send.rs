@@ -34,7 +34,7 @@ impl Sending<'_> {
         let Some(id) = to.id else { return };
         let answer = to
             .boot
-            .filter(|_| message.is_answer())
+            .filter(|_| message.kind().is_answer())
             .and_then(|boot| self.addresses.for_answer(Process { id, boot }));
         let push = || self.addresses.for_push(id, to.boot, self.membership.address_of(id));
         if let Some(address) = answer.or_else(push) {

@@ -50,7 +50,7 @@ impl Tally {
 
     pub(super) fn sent(&mut self, from: usize, to: Option<usize>, packet: &Packet) {
         let sender = &mut self.traffic[from];
-        if packet.message().is_some_and(|it| it.layer() == Layer::Membership) {
+        if packet.message().is_some_and(|it| it.kind().layer() == Layer::Membership) {
             sender.gossip_packets += 1;
             sender.gossip_bytes += packet.datagram.len() as u64;
             return;

@@ -72,6 +72,49 @@ pub enum Message {
     MetadataReply(MetadataReply),
 }
 
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// See [`Message::Gossip`].
+    Gossip,
+    /// See [`Message::Join`].
+    Join,
+    /// See [`Message::Welcome`].
+    Welcome,
+    /// A contender asks how a voter stands.
+    Poll,
+    /// The answer.
+    PollAck,
+    /// A contender asks for a first grant.
+    Claim,
+    /// A holder asks for more.
+    Renewal,
+    /// A voter grants.
+    Grant,
+    /// A voter refuses.
+    Refusal,
+    /// See [`Message::Probe`].
+    Probe,
+    /// The answer.
+    ProbeAck,
+    /// A holder gives up, or somebody says so for the dead.
+    Release,
+    /// The answer.
+    ReleaseAck,
+    /// A Goose tells its nominee.
+    Handover,
+    /// A voter says that its vote is free.
+    Vacancy,
+    /// See [`Message::Announce`].
+    Announcement,
+    /// See [`Message::LaterStart`].
+    LaterStart,
+    /// See [`Message::MetadataQuery`].
+    MetadataQuery,
+    /// The answer.
+    MetadataReply,
+}
+
 /// Of which layer a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
@@ -81,78 +124,73 @@ pub enum Layer {
     Election,
 }
 
-/// What is true of a message of each kind. No kind hides behind "all others" here, so that a new
-/// one is not forgotten.
-impl Message {
-    /// What it is called, in a word or two.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Gossip(_) => "gossip",
-            Self::Join(_) => "join",
-            Self::Welcome(_) => "welcome",
-            Self::Poll(_) => "poll",
-            Self::PollAck(_) => "poll answer",
-            Self::Acquire(_) => "acquire",
-            Self::Grant(_) => "grant",
-            Self::Nak(_) => "refusal",
-            Self::Probe { .. } => "probe",
-            Self::ProbeAck { .. } => "probe answer",
-            Self::Release { .. } => "release",
-            Self::ReleaseAck { .. } => "release answer",
-            Self::Handover(_) => "handover",
-            Self::Vacant(_) => "vacant",
-            Self::Announce(_) => "announce",
-            Self::LaterStart { .. } => "later start",
-            Self::MetadataQuery(_) => "details query",
-            Self::MetadataReply(_) => "details reply",
-        }
+impl Kind {
+    /// In a word or two.
+    pub fn name(self) -> &'static str {
+        self.facts().0
     }
 
     /// Which layer it belongs to.
-    pub fn layer(&self) -> Layer {
-        match self {
-            Self::Gossip(_)
-            | Self::Join(_)
-            | Self::Welcome(_)
-            | Self::MetadataQuery(_)
-            | Self::MetadataReply(_) => Layer::Membership,
-            Self::Poll(_)
-            | Self::PollAck(_)
-            | Self::Acquire(_)
-            | Self::Grant(_)
-            | Self::Nak(_)
-            | Self::Probe { .. }
-            | Self::ProbeAck { .. }
-            | Self::Release { .. }
-            | Self::ReleaseAck { .. }
-            | Self::Handover(_)
-            | Self::Vacant(_)
-            | Self::Announce(_)
-            | Self::LaterStart { .. } => Layer::Election,
-        }
+    pub fn layer(self) -> Layer {
+        self.facts().1
     }
 
     /// Whether it answers a question, and so goes to where that came from.
-    pub fn is_answer(&self) -> bool {
+    pub fn is_answer(self) -> bool {
+        self.facts().2
+    }
+
+    /// Its name, its layer, and whether it is an answer.
+    fn facts(self) -> (&'static str, Layer, bool) {
+        use Layer::{Election, Membership};
         match self {
-            Self::Welcome(_)
-            | Self::PollAck(_)
-            | Self::Grant(_)
-            | Self::Nak(_)
-            | Self::ProbeAck { .. }
-            | Self::ReleaseAck { .. }
-            | Self::MetadataReply(_) => true,
-            Self::Gossip(_)
-            | Self::Join(_)
-            | Self::Poll(_)
-            | Self::Acquire(_)
-            | Self::Probe { .. }
-            | Self::Release { .. }
-            | Self::Handover(_)
-            | Self::Vacant(_)
-            | Self::Announce(_)
-            | Self::LaterStart { .. }
-            | Self::MetadataQuery(_) => false,
+            Self::Gossip => ("gossip", Membership, false),
+            Self::Join => ("join", Membership, false),
+            Self::Welcome => ("welcome", Membership, true),
+            Self::Poll => ("poll", Election, false),
+            Self::PollAck => ("poll answer", Election, true),
+            Self::Claim | Self::Renewal => ("acquire", Election, false),
+            Self::Grant => ("grant", Election, true),
+            Self::Refusal => ("refusal", Election, true),
+            Self::Probe => ("probe", Election, false),
+            Self::ProbeAck => ("probe answer", Election, true),
+            Self::Release => ("release", Election, false),
+            Self::ReleaseAck => ("release answer", Election, true),
+            Self::Handover => ("handover", Election, false),
+            Self::Vacancy => ("vacant", Election, false),
+            Self::Announcement => ("announce", Election, false),
+            Self::LaterStart => ("later start", Election, false),
+            Self::MetadataQuery => ("details query", Membership, false),
+            Self::MetadataReply => ("details reply", Membership, true),
+        }
+    }
+}
+
+/// What is true of a message of each kind. No kind hides behind "all others" here, so that a new
+/// one is not forgotten.
+impl Message {
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Gossip(_) => Kind::Gossip,
+            Self::Join(_) => Kind::Join,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Poll(_) => Kind::Poll,
+            Self::PollAck(_) => Kind::PollAck,
+            Self::Acquire(Acquire { kind: AcquireKind::Claim, .. }) => Kind::Claim,
+            Self::Acquire(Acquire { kind: AcquireKind::Renew, .. }) => Kind::Renewal,
+            Self::Grant(_) => Kind::Grant,
+            Self::Nak(_) => Kind::Refusal,
+            Self::Probe { .. } => Kind::Probe,
+            Self::ProbeAck { .. } => Kind::ProbeAck,
+            Self::Release { .. } => Kind::Release,
+            Self::ReleaseAck { .. } => Kind::ReleaseAck,
+            Self::Handover(_) => Kind::Handover,
+            Self::Vacant(_) => Kind::Vacancy,
+            Self::Announce(_) => Kind::Announcement,
+            Self::LaterStart { .. } => Kind::LaterStart,
+            Self::MetadataQuery(_) => Kind::MetadataQuery,
+            Self::MetadataReply(_) => Kind::MetadataReply,
         }
     }
 

@@ -37,7 +37,7 @@ impl Envelope {
         // An answer names its process; what does not name one is no answer.
         let to = self.to.id.zip(self.to.boot).map(|(id, boot)| Process { id, boot });
         let answered = Counter::Requests(to.unwrap_or(from));
-        let counter = if self.message.is_answer() { answered } else { asked };
+        let counter = if self.message.kind().is_answer() { answered } else { asked };
         if let Some(number) = self.message.number_mut() {
             visit(counter, number);
         }
