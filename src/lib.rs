@@ -78,15 +78,15 @@
 //! 2. `shell/driver.rs` is the one task that owns the core. It reads the clocks once and calls
 //!    [`node::NodeCore::handle_datagram`].
 //! 3. `node/mod.rs` has the datagram received, and then has everything flow that follows from it.
-//! 4. `node/receive.rs` checks the envelope. It counts and drops what is foreign, stale or
-//!    malformed.
+//! 4. `node/exchange.rs` checks the envelope. What is foreign, stale or malformed is counted and
+//!    dropped.
 //! 5. `vocabulary/seal.rs` opens the datagram, if the cluster has a key.
 //! 6. `vocabulary/datagram.rs` decodes the envelope and the message in it.
 //! 7. `election/mod.rs` gives the message to the voter, as it would give an answer to the
 //!    contender. (A packet of gossip goes to `membership/mod.rs` instead.)
 //! 8. `election/voter/grants.rs` judges the request, rule by rule, and grants.
 //! 9. `election/outbox.rs` keeps the answer until it is asked for.
-//! 10. `node/flow.rs` puts the answer into an envelope. The driver publishes the new snapshot,
+//! 10. `node/send.rs` puts the answer into an envelope. The driver publishes the new snapshot,
 //!     and then the socket sends the answer.
 //!
 //! A claim changes the voter's record, and the answer waits for the disk: `node/persistence.rs`
@@ -107,7 +107,7 @@
 //! 6. `membership/swim.rs` hands the timer to the foca library, which picks a member.
 //! 7. `membership/codec.rs` encodes the ping.
 //! 8. `membership/output.rs` keeps the packet until it is asked for.
-//! 9. `node/flow.rs` puts it into an envelope, as it does with every message.
+//! 9. `node/send.rs` puts it into an envelope, as it does with every message.
 //!
 //! # Terms
 //!
@@ -119,16 +119,16 @@
 //! | blank | a voter without a record to stand by | `election/voter/blank.rs` |
 //! | boot | one start of a process: a start number and a random number | `vocabulary/identity.rs` |
 //! | buddy notice | a suspect hears of the suspicion from the node that suspects it | `membership/repair/buddy.rs` |
-//! | certificate | a release that the outgoing Goose hands to its successor, which shows it to the voters | `election/tenure.rs` |
-//! | claim | the first request for grants under a fresh ballot, for a short lease | `election/contender.rs` |
-//! | contender | the part of a node that polls voters, claims, and holds the lease | `election/contender.rs` |
+//! | certificate | a release that the outgoing Goose hands to its successor, which shows it to the voters | `election/contender/lease.rs` |
+//! | claim | the first request for grants under a fresh ballot, for a short lease | `election/contender` |
+//! | contender | the part of a node that polls voters, claims, and holds the lease | `election/contender` |
 //! | deference | a voter lets a lower contender wait a moment for a higher one | `election/deference.rs` |
 //! | drain | giving the lease away while work is alive: ask it to end, wait, give | `node/drain.rs` |
-//! | Duck | a node that is not the Goose | `election/role.rs` |
+//! | Duck | a node that is not the Goose | `election/contender/mod.rs` |
 //! | envelope | what stands before every message: cluster, sender, addressee | `vocabulary/datagram.rs` |
 //! | founding | the first moment of a cluster: every voter finds its disk empty and hears the same of all others | `election/founding.rs` |
 //! | founding map | which random number names each voter's empty disk | `vocabulary/record.rs` |
-//! | Goose | the one node that holds a valid lease | `election/tenure.rs` |
+//! | Goose | the one node that holds a valid lease | `election/contender/lease.rs` |
 //! | grant | one voter's part of a lease | `election/voter/grants.rs` |
 //! | keeper | a helper process that ends the work of a dead node and tells the voters | `shell/keeper` |
 //! | last will | ready-made releases that the keeper sends once its node is dead | `node/last_will.rs` |
@@ -143,17 +143,17 @@
 //! | push/pull | two members compare what they hold by digest, and one fetches what it lacks | `membership/push_pull` |
 //! | quarantine | a restarted voter grants nothing new until all that it may have granted has run out | `election/voter/mod.rs` |
 //! | record | what a voter must not forget, in its state folder | `vocabulary/record.rs` |
-//! | release | the holder says that it acts no more; voters free their votes | `election/farewell.rs` |
+//! | release | the holder says that it acts no more; voters free their votes | `election/contender/release.rs` |
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
-//! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender.rs` |
+//! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender` |
 //! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm/theme.rs` |
-//! | tenure | one leadership of one process | `election/tenure.rs` |
-//! | term | the ballot at which a leadership began: the fencing token | `election/tenure.rs` |
+//! | tenure | one leadership of one process | `election/contender/lease.rs` |
+//! | term | the ballot at which a leadership began: the fencing token | `election/contender/lease.rs` |
 //! | tombstone | a note that a process has ended for good (`election/voter/grants.rs`), or that a member is forgotten | `membership/tombstones.rs` |
-//! | twin | a second live process under the id of a voter | `node/receive.rs` |
+//! | twin | a second live process under the id of a voter | `node/admission.rs` |
 //! | voter | the part of a node that grants leases, one at a time, and stands by them across crashes | `election/voter` |
-//! | voter progress | what a contender knows of one voter | `election/voter_progress.rs` |
+//! | voter progress | what a contender knows of one voter | `election/contender/voter_progress.rs` |
 //! | voter set | who votes, fixed when the cluster is founded | `vocabulary/configuration.rs` |
 //! | work | what a program does under the lease | `election/work.rs` |
 //!

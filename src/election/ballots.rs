@@ -22,10 +22,12 @@ impl Election {
             return true;
         }
         if named < BALLOT_MAX && from != self.me {
-            if let Some(progress) = self.contender.progress.get_mut(&from.id) {
+            if let Some(progress) = self.contender.tracker_mut().voter_mut(from.id) {
                 progress.names_ballot(named);
             }
-            if named <= self.ballot_of_majority().saturating_add(BALLOT_JUMP_MAX) {
+            if named
+                <= self.contender.tracker().ballot_of_majority().saturating_add(BALLOT_JUMP_MAX)
+            {
                 return true;
             }
         }
@@ -35,17 +37,7 @@ impl Election {
 
     fn highest_ballot_known(&self) -> u64 {
         let promised = self.voter.as_ref().map_or(0, |voter| voter.stable_vote().vote().max_ballot);
-        self.contender.highest_ballot.max(promised)
-    }
-
-    /// What a majority of the voters name at least; without this node's own vote, if the others
-    /// alone are no majority.
-    fn ballot_of_majority(&self) -> u64 {
-        let others = self.contender.progress.iter().filter(|(id, _)| **id != self.me.id);
-        let mut named: Vec<u64> = others.map(|(_, progress)| progress.named_ballot()).collect();
-        named.sort_unstable_by(|one, other| other.cmp(one));
-        let enough = self.contender.voters.majority().min(named.len());
-        enough.checked_sub(1).and_then(|place| named.get(place).copied()).unwrap_or(0)
+        self.contender.highest_ballot().max(promised)
     }
 }
 

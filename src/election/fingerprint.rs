@@ -114,8 +114,6 @@ impl Election {
 
     /// Forgets the requests that no answer will ever come to: they are only matched by it.
     pub fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
-        for progress in self.contender.progress.values_mut() {
-            progress.forget_requests(awaited);
-        }
+        self.contender.tracker_mut().forget_requests(awaited);
     }
 }

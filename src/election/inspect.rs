@@ -1,8 +1,7 @@
 //! What an election shows of its insides: to people, and to checkers.
 
-use super::{Election, role, voter_progress};
+use super::Election;
 use crate::election::voter::Voter;
-use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::inspection::{Inspection, TableSize, VoterInspection};
 use crate::vocabulary::snapshot::VoterView;
 use crate::vocabulary::time::HolderTime;
@@ -15,14 +14,14 @@ impl Election {
 
     /// Each voter as this node sees it; addresses are for the caller to fill in.
     pub fn voter_views(&self) -> Vec<VoterView> {
-        let view = |(id, progress): (&NodeId, &voter_progress::VoterProgress)| VoterView {
-            id: *id,
+        let voters = self.contender.tracker().voters();
+        let views = voters.map(|(id, progress)| VoterView {
+            id,
             address: None,
             answered: progress.answered(),
-            granted_until: (progress.counted_until() > HolderTime(0))
-                .then(|| progress.counted_until()),
-        };
-        self.contender.progress.iter().map(view).collect()
+            granted_until: Some(progress.counted_until()).filter(|until| *until > HolderTime(0)),
+        });
+        views.collect()
     }
 
     /// The insides, for checkers.
@@ -34,12 +33,8 @@ impl Election {
             durable_ballot: voter.stable_vote().durable_ballot(),
             may_grant: voter.may_grant(),
         });
-        let claiming = match &self.contender.role {
-            role::Role::Claiming(claim) => Some(claim.ballot),
-            _ => None,
-        };
-        let progress = self.contender.progress.iter();
-        let counted = progress.map(|(id, progress)| (*id, progress.counted_until())).collect();
-        Inspection { voter, counted, is_claiming: claiming }
+        let voters = self.contender.tracker().voters();
+        let counted = voters.map(|(id, progress)| (id, progress.counted_until())).collect();
+        Inspection { voter, counted, is_claiming: self.contender.claimed_ballot() }
     }
 }

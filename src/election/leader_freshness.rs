@@ -24,12 +24,12 @@ impl Election {
     pub fn leader_freshness(&self, now: HolderTime) -> Option<LeaderFreshness> {
         let known = self.view.known()?;
         let age = if known.goose.process == self.me {
-            self.lease().filter(|lease| now < lease.deadline)?;
+            self.lease_at(now)?;
             Duration::ZERO
         } else {
             now.since(known.confirmed)
         };
-        let is_over = known.goose.process != self.me && now >= known.expires;
+        let is_over = known.goose.process != self.me && !known.is_valid_at(now);
         if is_over || age >= self.leader_freshness_max() {
             return None;
         }

@@ -12,11 +12,9 @@
 //! every call passes clocks that were read after the input arrived; a revision reported as
 //! stored survives a crash.
 
-mod backoff;
 mod ballots;
-pub mod contender;
+mod contender;
 mod deference;
-mod farewell;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
 mod founding;
@@ -25,12 +23,9 @@ mod leader_freshness;
 pub mod outbox;
 pub(crate) mod preemption;
 mod record;
-mod role;
 mod stable_vote;
-mod tenure;
 mod view;
 pub mod voter;
-mod voter_progress;
 pub mod work;
 
 use std::net::SocketAddr;
@@ -42,12 +37,11 @@ use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{AcquireKind, Goose, Message, Standing, VoterStatus};
 use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease};
-use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
+use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 use crate::vocabulary::work::WorkRefused;
-use contender::Contender;
+use contender::{Audience, Contender};
 use outbox::{Outbox, Outgoing};
-use tenure::Audience;
 use view::View;
 use voter::{Mandate, Memory, Voter, VoterPast};
 use work::Work;
@@ -134,11 +128,10 @@ impl Election {
     /// An election that starts at `now`. Its vote, if it has one, is to be stored at once.
     pub fn new(setup: ElectionSetup, now: Now) -> Self {
         let ElectionSetup { me, timing, eligible, configuration, .. } = setup;
-        let voters = configuration.voters.clone();
         let mut outbox = Outbox::new(me);
-        let voter = voters.contains(me.id).then(|| {
+        let voter = configuration.voters.contains(me.id).then(|| {
             let mandate = Mandate {
-                voters: voters.clone(),
+                voters: configuration.voters.clone(),
                 configuration: configuration.stamp(),
                 lease_max: setup.lease_max,
                 memory: setup.memory,
@@ -147,9 +140,8 @@ impl Election {
             voter.report_start(setup.damaged, now.voter, &mut outbox);
             voter
         });
-        let mut contender = Contender::new(me, voters, &timing, eligible, now.holder);
-        contender.number_from(setup.first_sequence);
-        contender.preempts = configuration.preempt;
+        let first = setup.first_sequence;
+        let contender = Contender::new(me, &configuration, &timing, eligible, first, now.holder);
         Self {
             me,
             address: setup.address,
@@ -200,9 +192,8 @@ impl Election {
     /// it; nothing has begun then.
     pub fn begin_work(&mut self, now: Now, term: u64) -> Result<(), WorkRefused> {
         self.expire(now);
-        let leads = self.lease().is_some_and(|it| it.term == term && now.holder < it.deadline);
-        let begun = if leads {
-            self.contender.work.begin(term)
+        let begun = if self.lease_at(now.holder).is_some_and(|lease| lease.term == term) {
+            self.contender.work_mut().begin(term)
         } else {
             Err(WorkRefused::NotLeading { term })
         };
@@ -219,17 +210,17 @@ impl Election {
 
     /// Somebody has asked to end the term that is led: nothing begins under it any more.
     pub fn close_work(&mut self) {
-        self.contender.work.close();
+        self.contender.work_mut().close();
     }
 
     /// Nobody asks to end the term any more.
     pub fn reopen_work(&mut self) {
-        self.contender.work.reopen();
+        self.contender.work_mut().reopen();
     }
 
     /// What is done under the lease.
     pub fn work(&self) -> &Work {
-        &self.contender.work
+        self.contender.work()
     }
 
     /// Gossip says that a process is gone, or that its node has a newer one.
@@ -296,7 +287,7 @@ impl Election {
         reason: DemotionReason,
     ) -> Option<(u64, Option<Process>)> {
         self.expire(now);
-        let nominee = nominee.or_else(|| self.contender.best_standby());
+        let nominee = nominee.or_else(|| self.contender.tracker().best_standby());
         let hold = hold.unwrap_or(self.timing.lease * 4);
         let term = self.contender.step_down(nominee, hold, reason, now.holder, &mut self.outbox);
         self.advance(now);
@@ -314,12 +305,12 @@ impl Election {
     /// The best successor that the voters know of: it reaches a majority of them, and does not
     /// hold back.
     pub fn best_standby(&self) -> Option<Process> {
-        self.contender.best_standby()
+        self.contender.tracker().best_standby()
     }
 
     /// Whether a release is still on its way.
     pub fn is_saying_farewell(&self) -> bool {
-        self.contender.farewell.is_some()
+        self.contender.is_releasing()
     }
 
     /// What to do next, in order.
@@ -333,24 +324,19 @@ impl Election {
         let stands_by = self.stands_by(now.holder);
         let founding = self.is_founding();
         let contender = self.contender.timeout(now.holder, stands_by, founding);
-        let silence = (self.eligible && !stands_by)
-            .then(|| self.news.plus(self.silence_limit()).since(now.holder));
-        let view = self
-            .view
-            .known()
-            .map(|known| known.confirmed.plus(view::FORGET_AFTER).since(now.holder));
-        [voter, contender, silence, view].into_iter().flatten().min()
+        let others = [self.silence_ends(now.holder), self.view.forgets_at()];
+        let others = others.into_iter().flatten().map(|at| at.since(now.holder));
+        others.chain(voter).chain(contender).min()
     }
 
-    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    /// The lease this node counts on; it is Goose while that is valid.
     pub fn lease(&self) -> Option<Lease> {
-        let tenure = self.contender.tenure()?;
-        Some(Lease {
-            term: tenure.term,
-            deadline: self.contender.lease_deadline(),
-            duration: self.timing.lease,
-            since: tenure.since,
-        })
+        self.contender.lease()
+    }
+
+    /// The same, if it is valid at `now`.
+    pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
+        self.lease().filter(|lease| lease.is_valid_at(now))
     }
 
     /// The highest term known. Never falls.
@@ -362,14 +348,14 @@ impl Election {
     pub fn goose(&self) -> Option<KnownGoose> {
         let mut known = self.view.known()?.clone();
         if known.goose.process == self.me {
-            known.expires = self.contender.lease_deadline();
+            known.expires = self.lease().map_or(HolderTime(0), |lease| lease.deadline);
         }
         Some(known)
     }
 
     /// The voters' processes, as far as they are known.
     pub fn voter_processes(&self) -> impl Iterator<Item = Process> {
-        self.contender.progress.values().filter_map(voter_progress::VoterProgress::process)
+        self.contender.tracker().processes()
     }
 
     /// Expiries come before anything else an input may do: a lapse is final.
@@ -377,8 +363,7 @@ impl Election {
         if let Some(voter) = &mut self.voter
             && voter.expire(now, &mut self.outbox)
         {
-            self.contender.take_heart();
-            self.contender.poll_soon(now.holder);
+            self.contender.poll_anew(now.holder);
         }
         self.contender.expire(now.holder, &mut self.outbox);
     }
@@ -392,11 +377,13 @@ impl Election {
             || self.eligible && (self.sight.rank < STANDBYS || now < self.awake_until)
     }
 
-    /// How long a node that is no standby hears nothing before it asks: later the lower it
-    /// ranks, so that a large cluster does not ask all at once.
-    fn silence_limit(&self) -> Duration {
+    /// When a node that is no standby and hears nothing asks by itself: later the lower it ranks,
+    /// so that a large cluster does not ask all at once. No timer, for its rank changes, and
+    /// whether it stands by does, too.
+    fn silence_ends(&self, now: HolderTime) -> Option<HolderTime> {
         let rank = u32::try_from(self.sight.rank).unwrap_or(u32::MAX);
-        self.timing.lease * 4 + self.timing.standby_interval.saturating_mul(rank)
+        let limit = self.timing.lease * 4 + self.timing.standby_interval.saturating_mul(rank);
+        (self.eligible && !self.stands_by(now)).then(|| self.news.plus(limit))
     }
 
     fn awake(&mut self, now: HolderTime) {
@@ -407,10 +394,7 @@ impl Election {
     /// Does everything that is due, and delivers what this node says to itself.
     fn advance(&mut self, now: Now) {
         self.expire(now);
-        if self.eligible
-            && !self.stands_by(now.holder)
-            && now.holder >= self.news.plus(self.silence_limit())
-        {
+        if self.silence_ends(now.holder).is_some_and(|at| at <= now.holder) {
             self.news = now.holder;
             self.awake(now.holder);
         }
@@ -438,13 +422,13 @@ impl Election {
 
     /// Tells the voters and the standbys, and perhaps the neighbours; gossip tells the rest.
     fn announce(&mut self, audience: Audience, now: HolderTime) {
-        let Some(goose) = self.contender.as_goose(self.address, self.http) else { return };
-        if self.view.learn(&goose, now, self.contender.lease_deadline()) {
+        let Some(lease) = self.lease() else { return };
+        let (process, address, http) = (self.me, self.address, self.http);
+        let goose = Goose { term: lease.term, process, address, http };
+        if self.view.learn(&goose, now, lease.deadline) {
             self.outbox.event(Event::GooseChanged(Some(goose.clone())));
         }
-        let voters =
-            self.contender.progress.values().filter_map(voter_progress::VoterProgress::process);
-        let mut told: Vec<Process> = voters.collect();
+        let mut told: Vec<Process> = self.voter_processes().collect();
         told.extend(self.sight.eligible.iter().take(STANDBYS + 1));
         if audience == Audience::Everybody {
             told.extend(&self.sight.neighbours);
@@ -459,7 +443,7 @@ impl Election {
     fn update_view(&mut self, now: Now) {
         let mut lost = self.view.expire(now.holder);
         let mine = self.view.goose().is_some_and(|goose| goose.process == self.me);
-        if mine && self.contender.tenure().is_none() {
+        if mine && self.lease().is_none() {
             lost |= self.view.forget_all();
         } else if !mine {
             lost |= self.is_vacancy_known(now.holder) && self.view.forget_all();
@@ -473,12 +457,9 @@ impl Election {
     /// vote is free.
     fn is_vacancy_known(&self, now: HolderTime) -> bool {
         let Some(known) = self.view.known() else { return false };
-        let fresh = now.0.saturating_sub(nanoseconds(self.timing.contender_freshness()));
-        let since = HolderTime(fresh.max(known.confirmed.0.saturating_add(1)));
-        let vacant = |progress: &&voter_progress::VoterProgress| {
-            progress.standing(since).is_some_and(|status| status.standing == Standing::Vacant)
-        };
-        self.contender.progress.values().filter(vacant).count() >= self.contender.majority()
+        let fresh = now.minus(self.timing.contender_freshness());
+        let since = fresh.max(known.confirmed.plus(Duration::from_nanos(1)));
+        self.contender.tracker().is_majority(since, |standing| *standing == Standing::Vacant)
     }
 
     /// Takes note of a Goose that somebody named.
@@ -504,58 +485,64 @@ impl Election {
             return false;
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
-        let holder_now = now.holder;
         let Self { me, voter, contender, outbox, view, .. } = self;
-        match (message, voter) {
-            (Message::Poll(poll), Some(voter)) => {
+        match message {
+            Message::Poll(poll) => {
+                let Some(voter) = voter else { return false };
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
-                if poll.founding && voter.is_blank() && from != self.me {
-                    self.greet_fellow(from.id, holder_now);
+                if poll.founding && voter.is_blank() && from != *me {
+                    contender.greet(from.id, now.holder, outbox);
                 }
             }
-            (Message::Acquire(acquire), Some(voter)) => {
+            Message::Acquire(acquire) => {
+                let Some(voter) = voter else { return false };
                 voter.hear_ballot(acquire.ballot);
                 voter.acquire(from, acquire, in_sight, now, outbox);
                 if acquire.kind == AcquireKind::Renew && from != *me {
-                    contender.poll_in_company(holder_now);
+                    contender.poll_in_company(now.holder);
                 }
             }
-            (Message::Release { sequence, release }, Some(voter)) => {
+            Message::Release { sequence, release } => {
+                let Some(voter) = voter else { return false };
                 voter.release(from, *sequence, release, now, outbox);
                 self.note_release(release.holder);
             }
-            (Message::Probe { sequence }, Some(_)) => {
-                outbox.send(from, Message::ProbeAck { sequence: *sequence });
+            Message::Probe { sequence } => {
+                if voter.is_some() {
+                    outbox.send(from, Message::ProbeAck { sequence: *sequence });
+                }
             }
-            (Message::PollAck(answer), _) => return self.informed(now, from, answer),
-            (Message::Vacant(status), _) => {
-                if let Some(progress) = contender.progress.get_mut(&from.id)
-                    && progress.stands(from.boot, status, None, holder_now)
-                {
+            Message::PollAck(answer) => return self.informed(now, from, answer),
+            Message::Grant(grant) => return contender.granted(from, grant, now.holder, outbox),
+            Message::Nak(nak) => return contender.refused(from, nak, now.holder, outbox),
+            Message::ProbeAck { sequence } => {
+                return contender.probe_acknowledged(from, *sequence, now.holder, outbox);
+            }
+            Message::ReleaseAck { sequence } => contender.release_acknowledged(from.id, *sequence),
+            Message::Vacant(status) => {
+                if contender.tracker_mut().stands(from, status, None, now.holder) {
                     self.heard_vacancy(now, status);
                 }
             }
-            (Message::Grant(grant), _) => {
-                return contender.granted(from, grant, holder_now, outbox);
+            Message::Handover(release) => {
+                if release.holder == from && release.nominee == Some(me.id) {
+                    contender.nominated(release.clone(), now.holder, outbox);
+                    self.note_release(from);
+                    self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
+                }
             }
-            (Message::Nak(nak), _) => return contender.refused(from, nak, holder_now, outbox),
-            (Message::ProbeAck { sequence }, _) => {
-                return contender.probe_acknowledged(from, *sequence, holder_now);
+            Message::Announce(goose) => {
+                if goose.process == from {
+                    self.learn_goose(goose, self.timing.lease, now.holder);
+                }
             }
-            (Message::ReleaseAck { sequence }, _) => {
-                contender.release_acknowledged(from.id, *sequence);
-            }
-            (Message::Handover(release), _)
-                if release.holder == from && release.nominee == Some(self.me.id) =>
-            {
-                contender.nominated(release.clone(), holder_now, outbox);
-                self.note_release(from);
-                self.awake_until = holder_now.plus(self.timing.standby_interval * 5);
-            }
-            (Message::Announce(goose), _) if goose.process == from => {
-                self.learn_goose(goose, self.timing.lease, holder_now);
-            }
-            _ => {}
+            // Not the election's.
+            Message::Gossip(_)
+            | Message::Join(_)
+            | Message::Welcome(_)
+            | Message::LaterStart { .. }
+            | Message::MetadataQuery(_)
+            | Message::MetadataReply(_) => {}
         }
         false
     }
@@ -582,7 +569,7 @@ impl Election {
         let asleep = now.holder >= self.awake_until;
         self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
         // The notices of the other voters may be lost: ask them, once per notice round.
-        if asleep || !self.contender.is_majority_held(now.holder) {
+        if asleep || !self.contender.tracker().is_majority_held(now.holder, &self.timing) {
             self.contender.poll_soon(now.holder.plus(self.timing.retransmit));
         }
     }

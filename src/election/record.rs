@@ -6,7 +6,7 @@ use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::message::PollAck;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::Now;
 
 impl Election {
     /// Whether this node votes.
@@ -49,19 +49,9 @@ impl Election {
         self.voter.as_ref().filter(|voter| voter.vouches()).map(Voter::past)
     }
 
-    /// Another founding voter has just shown that it is there: ask it at once, so that the
-    /// founding does not wait for the next round.
-    pub(super) fn greet_fellow(&mut self, voter: NodeId, now: HolderTime) {
-        let Self { contender, outbox, timing, .. } = self;
-        let progress = contender.progress.get_mut(&voter);
-        if progress.is_some_and(|progress| progress.greet(now, timing.retransmit)) {
-            contender.poll(voter, now, true, outbox);
-        }
-    }
-
     /// An answer to a poll: to one of this process, or it is ignored whole.
     pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
-        let Some(progress) = self.contender.progress.get_mut(&from.id) else { return false };
+        let Some(progress) = self.contender.tracker_mut().voter_mut(from.id) else { return false };
         let asked = progress.heard(answer.sequence, None, now.holder);
         let gullible = mutant::is(Mutant::EarlierBootsAnswersAccepted);
         if asked.is_none() && !gullible {

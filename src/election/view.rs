@@ -9,7 +9,7 @@ use crate::vocabulary::snapshot::KnownGoose;
 use crate::vocabulary::time::HolderTime;
 
 /// A Goose that has not been confirmed for this long, three announcements, is forgotten.
-pub(crate) const FORGET_AFTER: Duration = Duration::from_secs(15);
+const FORGET_AFTER: Duration = Duration::from_secs(15);
 
 /// The advisory view. Its term never falls while the process lives.
 #[derive(Clone, Debug, Default, Hash)]
@@ -67,8 +67,13 @@ impl View {
         self.known.take().is_some()
     }
 
+    /// When the Goose is forgotten, if nobody confirms it.
+    pub(crate) fn forgets_at(&self) -> Option<HolderTime> {
+        self.known.as_ref().map(|known| known.confirmed.plus(FORGET_AFTER))
+    }
+
     /// Forgets a Goose that was not confirmed for too long. Returns whether there was one.
     pub(crate) fn expire(&mut self, now: HolderTime) -> bool {
-        self.known.take_if(|known| now.since(known.confirmed) >= FORGET_AFTER).is_some()
+        self.forgets_at().is_some_and(|at| at <= now) && self.forget_all()
     }
 }

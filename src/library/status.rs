@@ -137,7 +137,7 @@ impl Status {
         // Its own leadership by its lease, any other by evidence that has not run out.
         let lasts = |known: &&KnownGoose| {
             let own = known.goose.process == snapshot.process;
-            if own { lease.is_some() } else { now < known.expires }
+            if own { lease.is_some() } else { known.is_valid_at(now) }
         };
         Self {
             cluster: snapshot.cluster.as_str().to_owned(),

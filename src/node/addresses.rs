@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use crate::membership::Membership;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 
@@ -23,7 +24,7 @@ struct Entry {
 
 /// What is known of addresses, by node.
 #[derive(Debug, Default)]
-pub(crate) struct Addresses {
+pub(super) struct Addresses {
     entries: BTreeMap<NodeId, Entry>,
 }
 
@@ -45,28 +46,28 @@ impl Addresses {
     }
 
     /// Configuration, a record or a welcome says where a node is.
-    pub(crate) fn advertise(&mut self, id: NodeId, address: SocketAddr) {
+    pub(super) fn advertise(&mut self, id: NodeId, address: SocketAddr) {
         if let Some(entry) = self.entry(id) {
             entry.advertised = Some(address);
         }
     }
 
     /// A datagram of this process came from there.
-    pub(crate) fn came_from(&mut self, process: Process, source: SocketAddr) {
+    pub(super) fn came_from(&mut self, process: Process, source: SocketAddr) {
         if let Some(entry) = self.entry(process.id) {
             entry.source = Some((process.boot, source));
         }
     }
 
     /// The process answered, from there, something that only a receiver of our question knows.
-    pub(crate) fn prove(&mut self, process: Process, source: SocketAddr) {
+    pub(super) fn prove(&mut self, process: Process, source: SocketAddr) {
         if let Some(entry) = self.entry(process.id) {
             entry.proven = Some((process.boot, source));
         }
     }
 
     /// Where an answer to this process goes.
-    pub(crate) fn for_answer(&self, process: Process) -> Option<SocketAddr> {
+    pub(super) fn for_answer(&self, process: Process) -> Option<SocketAddr> {
         let entry = self.entries.get(&process.id)?;
         let source = entry.source.filter(|(boot, _)| *boot == process.boot);
         source.map(|(_, address)| address)
@@ -74,7 +75,7 @@ impl Addresses {
 
     /// Where something unasked goes. `boot` none: whichever process the node is now.
     /// `gossip`: what membership says of the node.
-    pub(crate) fn for_push(
+    pub(super) fn for_push(
         &self,
         id: NodeId,
         boot: Option<Boot>,
@@ -93,11 +94,35 @@ impl Addresses {
     }
 
     /// Where a node is, for people and for the record.
-    pub(crate) fn best(
+    pub(super) fn best(
         &self,
         id: NodeId,
         gossip: Option<(Process, SocketAddr)>,
     ) -> Option<SocketAddr> {
         self.for_push(id, None, gossip)
+    }
+}
+
+/// Where nodes are, this one included: for people, for the record, and for newcomers.
+pub(super) struct Directory<'a> {
+    pub(super) me: NodeId,
+    /// Where this node is.
+    pub(super) own: SocketAddr,
+    pub(super) addresses: &'a Addresses,
+    pub(super) membership: &'a Membership,
+}
+
+impl Directory<'_> {
+    pub(super) fn address_of(&self, id: NodeId) -> Option<SocketAddr> {
+        if id == self.me {
+            Some(self.own)
+        } else {
+            self.addresses.best(id, self.membership.address_of(id))
+        }
+    }
+
+    /// Those of these nodes whose address is known, with it.
+    pub(super) fn addresses_of(&self, ids: &[NodeId]) -> Vec<(NodeId, SocketAddr)> {
+        ids.iter().filter_map(|id| Some((*id, self.address_of(*id)?))).collect()
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::NodeCore;
 use crate::election::Election;
-use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Lack;
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::LEASE_MAX_LEAST;
 
 /// By then those that are up have answered: they are asked once the wait is over.
@@ -29,29 +28,24 @@ impl Awaited {
     pub(super) fn new(now: HolderTime) -> Self {
         Self { next_check: now.plus(FIRST), said: Vec::new(), said_at: now }
     }
-}
 
-impl NodeCore {
-    /// When somebody is to be told next, if a voter waits.
-    pub(super) fn next_complaint(&self) -> Option<HolderTime> {
-        let waits = self.election.as_ref().is_some_and(Election::is_blank);
-        waits.then_some(self.awaited.next_check)
+    /// When it is to be seen whether there is something to say, if a voter waits. No timer, for
+    /// the voter may begin to wait, and cease to, at any time.
+    pub(super) fn next(&self, election: &Election) -> Option<HolderTime> {
+        election.is_blank().then_some(self.next_check)
     }
 
-    /// Says whom this voter waits for, if it is time to.
-    pub(super) fn complain_of_awaited(&mut self, now: Now) {
-        let Some(election) = &self.election else { return };
-        if now.holder < self.awaited.next_check || !election.is_blank() {
-            return;
-        }
-        self.awaited.next_check = now.holder.plus(CHANGED);
+    /// Whom this voter waits for, if it is time to say so.
+    pub(super) fn complaint(&mut self, election: &Election, now: HolderTime) -> Option<Warning> {
+        self.next(election).filter(|at| *at <= now)?;
+        self.next_check = now.plus(CHANGED);
         let lacks = election.awaits();
-        let is_old = now.holder.since(self.awaited.said_at) >= UNCHANGED;
-        if !lacks.is_empty() && (is_old || lacks != self.awaited.said) {
-            self.awaited.said.clone_from(&lacks);
-            self.awaited.said_at = now.holder;
-            self.index += 1;
-            self.event(Event::Warning(Warning::AwaitsVoters { lacks }));
+        let is_old = now.since(self.said_at) >= UNCHANGED;
+        if lacks.is_empty() || !is_old && lacks == self.said {
+            return None;
         }
+        self.said.clone_from(&lacks);
+        self.said_at = now;
+        Some(Warning::AwaitsVoters { lacks })
     }
 }

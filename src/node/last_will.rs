@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use super::NodeCore;
+use super::send::Sending;
 use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::message::{Message, Release};
@@ -31,53 +31,38 @@ pub(super) struct LastWill {
     withdrawn: bool,
 }
 
-impl NodeCore {
-    /// The last will, whenever it differs from the one before: voters came, moved or restarted.
-    /// An empty one means that nothing is left to release: the node has left by itself.
-    pub fn poll_last_will(&mut self) -> Option<Vec<LastWillDatagram>> {
-        if let Some(leaving) = &self.leaving {
-            if !leaving.releases() {
-                // What this process held, it still holds: whoever is certain of its death says so.
-                return None;
-            }
-            let first = !self.last_will.withdrawn && !self.is_saying_farewell();
-            self.last_will.withdrawn |= first;
-            return first.then(Vec::new);
+impl LastWill {
+    /// Whether it is to be written anew, for these voters: they came, moved or restarted.
+    pub(super) fn turns(&mut self, voters: &[(Process, SocketAddr)]) -> bool {
+        let differs = voters != self.voters;
+        if differs {
+            self.voters = voters.to_vec();
         }
-        let voters: Vec<(Process, SocketAddr)> = self.other_voters();
-        if voters == self.last_will.voters {
-            return None;
-        }
-        let release = Release { holder: self.me, ballot: 0, all: true, nominee: None };
-        let mut last_will = Vec::with_capacity(voters.len());
-        for (voter, address) in &voters {
-            let message =
-                Message::Release { sequence: LAST_WILL_SEQUENCE, release: release.clone() };
-            let datagram = self.envelope(Addressee::process(*voter), *address, &message);
-            last_will.extend(datagram.map(|datagram| LastWillDatagram { to: *address, datagram }));
-        }
-        self.last_will.voters = voters;
-        Some(last_will)
+        differs
     }
 
-    /// The last will is to be written anew: the keys changed.
-    pub(super) fn revoke_last_will(&mut self) {
-        self.last_will.voters.clear();
+    /// An empty one, once: nothing is left to release.
+    pub(super) fn withdraw(&mut self) -> Option<Vec<LastWillDatagram>> {
+        let first = !std::mem::replace(&mut self.withdrawn, true);
+        first.then(Vec::new)
     }
 
-    fn other_voters(&self) -> Vec<(Process, SocketAddr)> {
-        let Some(election) = &self.election else { return Vec::new() };
-        let others = election.voter_processes().filter(|process| process.id != self.me.id);
-        others
-            .filter_map(|process| {
-                let gossip = self.membership.address_of(process.id);
-                let address = self.addresses.for_push(process.id, Some(process.boot), gossip)?;
-                Some((process, address))
-            })
-            .collect()
+    /// It is to be written anew: the keys changed.
+    pub(super) fn revoke(&mut self) {
+        self.voters.clear();
     }
+}
 
-    fn is_saying_farewell(&self) -> bool {
-        self.election.as_ref().is_some_and(crate::election::Election::is_saying_farewell)
-    }
+/// One datagram for each of these voters.
+pub(super) fn write(
+    voters: &[(Process, SocketAddr)],
+    sending: &mut Sending<'_>,
+) -> Vec<LastWillDatagram> {
+    let release = Release { holder: sending.me, ballot: 0, all: true, nominee: None };
+    let message = Message::Release { sequence: LAST_WILL_SEQUENCE, release };
+    let datagram = |(voter, address): &(Process, SocketAddr)| {
+        let datagram = sending.envelope(Addressee::process(*voter), *address, &message)?;
+        Some(LastWillDatagram { to: *address, datagram })
+    };
+    voters.iter().filter_map(datagram).collect()
 }

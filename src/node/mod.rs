@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!              handle_datagram            ┌────────────┐
-//!   socket ──▶ (receive.rs: envelope) ──▶ │ membership │──┐
+//!   socket ──▶ (admission: envelope) ───▶ │ membership │──┐
 //!                        │                └────────────┘  │ sight: who is around
 //!                        │                ┌────────────┐◀─┘
 //!                        └──────────────▶ │  election  │──▶ outputs: transmit, store, event
@@ -16,158 +16,87 @@
 //!
 //! Membership and election do not know each other. What passes between them passes here:
 //! membership's hints of who is around, and the voters' addresses.
+//!
+//! This file puts things in order and decides nothing. Each part keeps its own state. It returns
+//! what is to be done; or, where several parts are needed, a struct borrows exactly what it may
+//! touch: [`Exchange`], [`Storing`], [`Orders`].
 
 mod addresses;
+mod admission;
 mod awaited;
+mod cluster;
 mod drain;
-mod flow;
+mod exchange;
 mod join;
 mod last_will;
 mod orders;
+mod outputs;
 mod persistence;
 mod proof;
-mod receive;
 mod sealing;
+mod send;
 mod start;
 mod starts;
-mod tables;
+mod step_down;
+mod views;
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::election::Election;
+use crate::election::outbox::Outgoing;
 pub use crate::membership::ForgetError;
 use crate::membership::Membership;
-use crate::membership::seeding::Seeding;
-use crate::vocabulary::configuration::{Genesis, VoterSet};
-use crate::vocabulary::datagram::LeaderFreshness;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::inspection::Inspection;
-use crate::vocabulary::message::Assurance;
-use crate::vocabulary::record::Record;
+use crate::vocabulary::inspection::{Inspection, TableSize};
+use crate::vocabulary::record::Disk;
+use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::snapshot::{Counters, Lease, Phase, Snapshot, VotersView};
+use crate::vocabulary::snapshot::{Counters, Lease, Snapshot};
 use crate::vocabulary::time::{HolderTime, Now};
-use crate::vocabulary::work::EndOfWork;
+use crate::vocabulary::work::{EndOfWork, WorkRefused};
 use addresses::Addresses;
+use admission::Admission;
 use awaited::Awaited;
+use cluster::Cluster;
 use drain::Drain;
+use exchange::Exchange;
 use join::Joining;
 use last_will::LastWill;
 pub use last_will::LastWillDatagram;
-use orders::Leaving;
-pub use orders::{StepDownError, SteppedDown};
-use persistence::Persistence;
+use orders::{Leaving, Orders, Rest};
+pub use outputs::Output;
+use outputs::Outputs;
+use persistence::{Persistence, Storing};
 use proof::Proofs;
-use receive::Admission;
 use sealing::Sealing;
-pub use start::check_record;
+pub use start::{StartError, check_record};
 use starts::Starts;
+pub use step_down::{StepDownError, SteppedDown};
 
 /// A suspend is noticed when the holder clock gains this much on the voter clock.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
-/// Why a node cannot be started on what was found on its disk. Nothing was written.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StartError {
-    /// The record names another voter set than the one given.
-    #[error(
-        "the record on disk was founded with voters {recorded}, but --voters says {given}: leave \
-         --voters out to go on with the recorded set, or start with an empty --state-dir to found \
-         another cluster"
-    )]
-    VotersDiffer {
-        /// On disk.
-        recorded: VoterSet,
-        /// Given.
-        given: VoterSet,
-    },
-    /// The record says otherwise of preemption.
-    #[error(
-        "the record on disk says that this cluster runs {} --preempt, which was settled when it \
-         was founded: say --preempt={recorded} or leave it out, or start with an empty \
-         --state-dir to found another cluster",
-        if *recorded { "with" } else { "without" }
-    )]
-    PreemptDiffers {
-        /// On disk.
-        recorded: bool,
-    },
-    /// The record belongs to another node or another cluster.
-    #[error(
-        "the record on disk belongs to node {id} of cluster \"{cluster}\", but this is node {own} \
-         of cluster \"{own_cluster}\": give each node its own --state-dir, or correct --id or \
-         --cluster"
-    )]
-    NotOurs {
-        /// The recorded cluster's name.
-        cluster: String,
-        /// The recorded id.
-        id: NodeId,
-        /// This cluster's name.
-        own_cluster: String,
-        /// This node.
-        own: NodeId,
-    },
-}
-
-/// What a node wants done. Order matters: outputs are carried out in the order given.
-#[derive(Debug)]
-pub enum Output {
-    /// Send a datagram. If that fails, say so with [`NodeCore::handle_send_failure`].
-    Transmit {
-        /// Where to.
-        to: SocketAddr,
-        /// What.
-        datagram: Vec<u8>,
-    },
-    /// Make a record durable, without blocking, and answer with [`NodeCore::handle_stored`].
-    /// At most one is under way at any time.
-    Store {
-        /// To be given back.
-        ticket: u64,
-        /// What.
-        record: Box<Record>,
-    },
-    /// Look up host names, without blocking, and answer with [`NodeCore::handle_resolved`].
-    Resolve(Vec<String>),
-    /// Something happened.
-    Event(Event),
-    /// Tell whoever works under the lease that it is to end; [`NodeCore::end_work`] says that it
-    /// has.
-    EndWork(EndOfWork),
-    /// The answer to every order to step down that was accepted since the last such answer.
-    SteppedDown(Result<SteppedDown, StepDownError>),
-}
+/// One input leads to no more rounds than this; what is left is done at the next.
+const ROUNDS_MAX: usize = 64;
 
 /// One node's whole state.
 pub struct NodeCore {
     setup: Setup,
     me: Process,
-    cluster_digest: u64,
-    genesis: Option<Genesis>,
-    /// How sure this node is of that while it does not vote.
-    assurance: Assurance,
-    /// Whether it keeps no record.
-    ephemeral: bool,
+    cluster: Cluster,
     awaited: Awaited,
     starts: Starts,
     /// None until the voter set is known.
     election: Option<Election>,
     membership: Membership,
-    seeding: Seeding,
     joining: Joining,
     addresses: Addresses,
     persistence: Persistence,
     admission: Admission,
     sealing: Sealing,
     proofs: Proofs,
-    /// What gossip is sent with.
-    leader_freshness: Option<LeaderFreshness>,
-    outputs: VecDeque<Output>,
-    counters: Counters,
-    index: u64,
+    outputs: Outputs,
     started: HolderTime,
     clock_offset: Option<u64>,
     drain: Drain,
@@ -176,13 +105,21 @@ pub struct NodeCore {
 }
 
 impl NodeCore {
+    /// A node on what `disk` remembers. It says nothing until its first record is stored.
+    ///
+    /// # Errors
+    /// As [`StartError`] says.
+    pub fn new(setup: Setup, disk: Disk, now: Now) -> Result<Self, StartError> {
+        let mut node = start::start(setup, disk, now)?;
+        node.settle(now);
+        Ok(node)
+    }
+
     /// Handles one datagram. `now` is read after it was received.
     pub fn handle_datagram(&mut self, now: Now, from: SocketAddr, datagram: &[u8]) {
         self.enter(now);
-        self.counters.datagrams_received += 1;
-        if let Err(reject) = self.receive(now, from, datagram) {
-            self.refuse(now, from, datagram.len(), reject);
-        }
+        self.outputs.count().datagrams_received += 1;
+        self.exchange().take_in(now, from, datagram);
         self.settle(now);
         self.proofs.part();
     }
@@ -190,22 +127,53 @@ impl NodeCore {
     /// Applies everything that is due at `now`; harmless if nothing is.
     pub fn handle_timeout(&mut self, now: Now) {
         self.enter(now);
-        self.look_at_store(now.holder);
-        if self.is_started() {
+        self.storing().look(now.holder);
+        if self.persistence.is_started() {
             self.membership.handle_timeout(now.holder);
             if let Some(election) = &mut self.election {
                 election.handle_timeout(now);
             }
-            self.seek(now);
-            self.complain_of_awaited(now);
-            self.say_goodbye(now);
+            self.exchange().seek(now);
+            let election = self.election.as_ref();
+            if let Some(warning) = election.and_then(|it| self.awaited.complaint(it, now.holder)) {
+                self.outputs.note_change();
+                self.outputs.warn(warning);
+            }
+            if self.leaving.as_mut().is_some_and(|leaving| leaving.turns_goodbye(now.holder)) {
+                self.membership.linger(now.holder);
+            }
         }
         self.settle(now);
     }
 
     /// A datagram could not be sent. It is counted; the protocol sends again by itself.
     pub fn handle_send_failure(&mut self) {
-        self.counters.send_failures += 1;
+        self.outputs.count().send_failures += 1;
+    }
+
+    /// The addresses of the names that [`Output::Resolve`] asked for.
+    pub fn handle_resolved(&mut self, now: Now, addresses: &[SocketAddr]) {
+        self.enter(now);
+        if self.persistence.is_started() {
+            self.joining.resolved(addresses);
+            self.exchange().seek(now);
+        }
+        self.settle(now);
+    }
+
+    /// The store answers: the record of `ticket` is durable, or why it is not.
+    pub fn handle_stored(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
+        self.enter(now);
+        self.storing().answered(now, ticket, outcome);
+        self.settle(now);
+    }
+
+    /// Nothing can be made durable any more. What was granted stands until it runs out, and
+    /// nothing is granted again.
+    pub fn handle_store_lost(&mut self, now: Now) {
+        self.enter(now);
+        self.storing().lose(now);
+        self.settle(now);
     }
 
     /// Makes the cluster forget a member that is down or has left. One that votes stays a voter:
@@ -220,30 +188,143 @@ impl NodeCore {
         outcome
     }
 
+    /// Somebody begins to work under `term`, until [`NodeCore::end_work`]. Until then the lease
+    /// is not given away: [`Output::EndWork`] asks for the end. It may still lapse, so whoever
+    /// works watches its deadline, too.
+    ///
+    /// # Errors
+    /// [`WorkRefused`] unless the node leads under exactly that term now and nobody has asked to
+    /// end it; nothing has begun then.
+    pub fn begin_work(&mut self, now: Now, term: u64) -> Result<(), WorkRefused> {
+        self.enter(now);
+        let begun = match &mut self.election {
+            Some(election) => election.begin_work(now, term),
+            None => Err(WorkRefused::NotLeading { term }),
+        };
+        self.settle(now);
+        begun
+    }
+
+    /// Work that [`NodeCore::begin_work`] let begin has ended for certain.
+    ///
+    /// # Panics
+    /// If more work ends than has begun.
+    pub fn end_work(&mut self, now: Now) {
+        self.enter(now);
+        if let Some(election) = &mut self.election {
+            election.end_work(now);
+        }
+        self.settle(now);
+    }
+
+    /// Steps down, hands over to `to` or to the best standby known, and holds back from
+    /// contending for `hold` (default: four leases). While others may lead and none of them
+    /// could at once, it does so only if it is not to hold back at all. Work under the lease is
+    /// asked to end first, and waited for while the lease is renewed.
+    ///
+    /// The answer comes as [`Output::SteppedDown`], at once if nobody works.
+    ///
+    /// # Errors
+    /// As [`StepDownError`] says; nothing changed then, and no work was asked to end.
+    pub fn step_down(
+        &mut self,
+        now: Now,
+        to: Option<NodeId>,
+        hold: Option<Duration>,
+    ) -> Result<(), StepDownError> {
+        self.enter(now);
+        let outcome = self.orders().step_down(now, to, hold);
+        self.settle(now);
+        outcome
+    }
+
+    /// Whoever led under `term` has given it up: it ends as by [`NodeCore::step_down`], also if
+    /// nobody could take over, and nothing begins under it any more. If the node does not lead
+    /// under it, nothing happens.
+    pub fn abdicate(&mut self, now: Now, term: u64) {
+        self.enter(now);
+        self.orders().abdicate(now, term);
+        self.settle(now);
+    }
+
+    /// Steps down if it is Goose, says goodbye, and is gone once [`NodeCore::has_left`]. Work is
+    /// asked to end first, and waited for. If it has not ended by the limit, the node leaves
+    /// without releasing anything, so that the lease runs out at the voters.
+    pub fn leave(&mut self, now: Now) {
+        self.enter(now);
+        let rest = self.orders().leave(now);
+        self.finish(now, rest);
+        self.settle(now);
+    }
+
+    /// Whether everything was said and the process may end.
+    pub fn has_left(&self, now: Now) -> bool {
+        let (unsaid, alone) = (self.is_saying_farewell(), !self.membership.may_be_known());
+        self.leaving.as_ref().is_some_and(|leaving| leaving.is_over(now.holder, unsaid, alone))
+    }
+
+    /// The end of the term that somebody has asked for, while its work is alive.
+    pub fn ending(&self) -> Option<EndOfWork> {
+        self.drain.asked()
+    }
+
+    /// Whether it leaves, or has left, without having released its lease: the work under it had
+    /// not ended in time.
+    pub fn leaves_without_release(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| !leaving.releases())
+    }
+
+    /// From here on these seeds are asked, host names or addresses with ports.
+    pub fn replace_seeds(&mut self, seeds: &[String]) {
+        self.joining.replace_seeds(seeds);
+    }
+
+    /// From here on the first of `keys` seals and all of them open; those of before are
+    /// forgotten. Nothing else changes: no term, no grant, no member.
+    pub fn rotate_keys(&mut self, keys: KeyRing) {
+        self.sealing.rotate(keys);
+        self.last_will.revoke();
+    }
+
     /// The next thing to be done, in order; none if all is.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// The longest time until [`NodeCore::handle_timeout`] is to be called; zero if it is due.
     /// None: nothing is scheduled. The clock decides what is due, not the sleep.
     pub fn poll_timeout(&self, now: Now) -> Option<Duration> {
-        let write = self.persistence.next_deadline().map(|at| at.since(now.holder));
-        if !self.is_started() {
-            return write;
+        let election = self.election.as_ref();
+        let complaint = election.and_then(|election| self.awaited.next(election));
+        let election = election.and_then(|election| election.poll_timeout(now));
+        let membership = Some(self.membership.next_deadline());
+        let is_leaving = self.leaving.is_some();
+        let is_seeking = join::is_seeking(&self.cluster, &self.membership, is_leaving);
+        let others = [
+            membership.filter(|at| *at != HolderTime::NEVER),
+            self.joining.next(is_seeking),
+            self.leaving.as_ref().map(Leaving::next),
+            self.drain.deadline(),
+            complaint,
+        ];
+        let is_started = self.persistence.is_started();
+        let others = others.into_iter().flatten().filter(|_| is_started);
+        let all = others.chain(self.persistence.next()).map(|at| at.since(now.holder));
+        all.chain(election.filter(|_| is_started)).min()
+    }
+
+    /// The last will, whenever it differs from the one before: voters came, moved or restarted.
+    /// An empty one means that nothing is left to release: the node has left by itself.
+    pub fn poll_last_will(&mut self) -> Option<Vec<LastWillDatagram>> {
+        if let Some(leaving) = &self.leaving {
+            // What was not released, this process still holds: whoever is certain of its death
+            // says so.
+            let nothing_left = leaving.releases() && !self.is_saying_farewell();
+            return if nothing_left { self.last_will.withdraw() } else { None };
         }
-        let at = |deadline: HolderTime| {
-            (deadline != HolderTime::NEVER).then(|| deadline.since(now.holder))
-        };
-        let membership = at(self.membership.next_deadline());
-        let seeding = self.is_seeking().then(|| at(self.seeding.next_deadline())).flatten();
-        let watch = self.joining.next_check().map(|at| at.since(now.holder));
-        let election = self.election.as_ref().and_then(|election| election.poll_timeout(now));
-        let goodbye = self.leaving.as_ref().map(|leaving| leaving.next_goodbye.since(now.holder));
-        let drain = self.drain.deadline().map(|at| at.since(now.holder));
-        let complaint = self.next_complaint().map(|at| at.since(now.holder));
-        let all = [write, membership, seeding, watch, election, goodbye, drain, complaint];
-        all.into_iter().flatten().min()
+        let voters = self.exchange().sending(None).other_voters();
+        let turns = self.last_will.turns(&voters);
+        turns.then(|| last_will::write(&voters, &mut self.exchange().sending(None)))
     }
 
     /// This process.
@@ -256,7 +337,7 @@ impl NodeCore {
         self.setup.address
     }
 
-    /// The lease this node counts on, if any; it is Goose while the deadline is ahead.
+    /// The lease this node counts on, if any; it is Goose while that is valid.
     pub fn lease(&self) -> Option<Lease> {
         self.election.as_ref().and_then(Election::lease)
     }
@@ -279,61 +360,22 @@ impl NodeCore {
 
     /// What was counted since the start.
     pub fn counters(&self) -> &Counters {
-        &self.counters
+        self.outputs.counters()
     }
 
     /// Rises with every change of role, Goose, voters or members.
     pub fn index(&self) -> u64 {
-        self.index
+        self.outputs.index()
     }
 
     /// What this node shows of itself.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            cluster: self.setup.cluster.clone(),
-            process: self.me,
-            address: self.setup.address,
-            http: self.setup.http,
-            tags: self.setup.tags.clone(),
-            index: self.index,
-            phase: self.phase(),
-            lease: self.lease(),
-            term: self.term(),
-            goose: self.election.as_ref().and_then(Election::goose),
-            voters: self.voters_view(),
-            members: self.membership.members(),
-            counters: self.counters.clone(),
-            started: self.started,
-            store_lost: self.has_lost_store(),
-            store_slow: self.persistence.slow_since(),
-            ending: self.ending(),
-        }
+        views::snapshot(self)
     }
 
-    fn phase(&self) -> Phase {
-        if !self.is_started() {
-            Phase::Starting
-        } else if self.leaving.is_some() {
-            Phase::Leaving
-        } else if self.joining.has_joined() {
-            Phase::Serving
-        } else {
-            Phase::Joining
-        }
-    }
-
-    fn voters_view(&self) -> Option<VotersView> {
-        let election = self.election.as_ref()?;
-        let mut voters = election.voter_views();
-        for voter in &mut voters {
-            voter.address = if voter.id == self.me.id {
-                Some(self.setup.address)
-            } else {
-                self.addresses.best(voter.id, self.membership.address_of(voter.id))
-            };
-        }
-        let (configuration, awaited) = (election.configuration().clone(), election.awaits());
-        Some(VotersView { configuration, voters, awaited })
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        views::tables(self)
     }
 
     /// The insides, for checkers.
@@ -351,5 +393,117 @@ impl NodeCore {
             election.handle_suspend(now);
         }
         self.clock_offset = Some(offset);
+    }
+
+    /// Comes after every input: lets everything flow until nothing moves any more.
+    fn settle(&mut self, now: Now) {
+        for _ in 0..ROUNDS_MAX {
+            let moved = self.exchange().drain_membership(now);
+            let moved = self.drain_election(now) | moved;
+            let moved = self.storing().keep(now) | moved;
+            let moved = self.drain_work(now) | moved;
+            if !moved {
+                break;
+            }
+        }
+    }
+
+    fn drain_election(&mut self, now: Now) -> bool {
+        let mut moved = false;
+        while let Some(outgoing) = self.election.as_mut().and_then(Election::poll_outgoing) {
+            moved = true;
+            match outgoing {
+                Outgoing::Send { to, message } => self.exchange().sending(None).send(to, &message),
+                Outgoing::Persist => self.persistence.mark(),
+                Outgoing::PersistSoon => self.persistence.mark_soon(now.holder),
+                Outgoing::MakeWay(to) => self.orders().make_way(now, to),
+                Outgoing::Renewed(span) => self.outputs.count().renewals.observe(span),
+                Outgoing::Event(Event::Warning(warning)) => {
+                    if self.admission.lets_through(&warning, now.holder) {
+                        self.outputs.note_change();
+                        self.outputs.warn(warning);
+                    }
+                }
+                Outgoing::Event(event) => {
+                    self.outputs.note_change();
+                    if let Event::GooseChanged(Some(goose)) = &event {
+                        if goose.process == self.me {
+                            self.membership.broadcast_goose(goose);
+                        }
+                        self.exchange().seeking().notice(now.holder);
+                    }
+                    self.outputs.event(event);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Does what is due of the order under way. Returns whether anything was.
+    fn drain_work(&mut self, now: Now) -> bool {
+        let (step, outlived) = self.orders().due(now);
+        let moved = step.is_some() || outlived.is_some();
+        if let Some(step) = step {
+            let rest = self.orders().advance(now, step);
+            self.finish(now, rest);
+        }
+        if let Some(end) = outlived {
+            self.orders().tell_over(end);
+        }
+        moved
+    }
+
+    /// Does what an order leaves to do.
+    fn finish(&mut self, now: Now, rest: Rest) {
+        if rest.departs {
+            self.drain_election(now);
+            self.membership.leave(now.holder);
+        }
+        if let Some(answer) = rest.answer {
+            self.outputs.push(answer);
+        }
+    }
+
+    fn is_saying_farewell(&self) -> bool {
+        self.election.as_ref().is_some_and(Election::is_saying_farewell)
+    }
+
+    fn exchange(&mut self) -> Exchange<'_> {
+        Exchange {
+            setup: &self.setup,
+            is_leaving: self.leaving.is_some(),
+            me: &mut self.me,
+            cluster: &mut self.cluster,
+            starts: &mut self.starts,
+            election: &mut self.election,
+            membership: &mut self.membership,
+            joining: &mut self.joining,
+            addresses: &mut self.addresses,
+            persistence: &mut self.persistence,
+            admission: &mut self.admission,
+            sealing: &mut self.sealing,
+            proofs: &mut self.proofs,
+            outputs: &mut self.outputs,
+        }
+    }
+
+    fn storing(&mut self) -> Storing<'_> {
+        Storing {
+            me: self.me,
+            persistence: &mut self.persistence,
+            election: self.election.as_mut(),
+            outputs: &mut self.outputs,
+        }
+    }
+
+    fn orders(&mut self) -> Orders<'_> {
+        Orders {
+            setup: &self.setup,
+            membership: &self.membership,
+            drain: &mut self.drain,
+            leaving: &mut self.leaving,
+            election: &mut self.election,
+            outputs: &mut self.outputs,
+        }
     }
 }

@@ -5,13 +5,16 @@
 //! is put off for a moment: a voter that was released is claimed within a round trip, and then
 //! one write holds both, where the claim would have waited for the first before its own.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::{NodeCore, Output};
+use super::outputs::{Output, Outputs};
+use crate::election::Election;
 use crate::election::voter::VoterPast;
 use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
-use crate::vocabulary::record::Record;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::record::{Record, Vote};
 use crate::vocabulary::time::{HolderTime, Now, milliseconds};
 
 /// A failed write is tried again after this.
@@ -115,6 +118,14 @@ impl Persistence {
         self.dirty = true;
     }
 
+    /// Remembers where the voters are, for a restart without a seed.
+    pub(super) fn note_addresses(&mut self, addresses: Vec<(NodeId, SocketAddr)>) {
+        if addresses != self.record.addresses {
+            self.record.addresses = addresses;
+            self.dirty = true;
+        }
+    }
+
     pub(super) fn mark(&mut self) {
         self.dirty = true;
     }
@@ -128,13 +139,42 @@ impl Persistence {
         }
     }
 
-    /// When the next write begins by itself, or the one under way is spoken of.
-    pub(super) fn next_deadline(&self) -> Option<HolderTime> {
-        if let Some(under_way) = &self.under_way {
-            return (!under_way.told).then(|| under_way.since.plus(SLOW));
+    /// Whether no disk remembers anything.
+    pub(super) fn is_ephemeral(&self) -> bool {
+        self.ephemeral
+    }
+
+    /// Whether the first record is durable. Until then the node says nothing.
+    pub(super) fn is_started(&self) -> bool {
+        self.started
+    }
+
+    /// Whether nothing can be made durable any more.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// When time alone brings something next: a write begins, or the one under way is spoken of.
+    pub(super) fn next(&self) -> Option<HolderTime> {
+        self.slow_at().or(self.next_write())
+    }
+
+    /// When the write under way is spoken of, if it was not yet.
+    fn slow_at(&self) -> Option<HolderTime> {
+        let untold = self.under_way.filter(|under_way| !under_way.told);
+        untold.map(|under_way| under_way.since.plus(SLOW))
+    }
+
+    /// When a write begins: never while another is under way, or after the store was lost. No
+    /// timer, for which of them counts depends on what else there is to write.
+    fn next_write(&self) -> Option<HolderTime> {
+        if self.under_way.is_some() || self.lost {
+            None
+        } else if self.dirty {
+            Some(self.retry_at.unwrap_or(HolderTime(0)))
+        } else {
+            self.put_off
         }
-        let next = if self.dirty { self.retry_at } else { self.put_off };
-        next.filter(|_| !self.lost)
     }
 
     /// Since when a write is under way that has been spoken of.
@@ -142,143 +182,116 @@ impl Persistence {
         self.under_way.filter(|under_way| under_way.told).map(|under_way| under_way.since)
     }
 
-    /// Whether the write under way is to be spoken of from `now` on.
-    fn turns_slow(&mut self, now: HolderTime) -> bool {
-        let slow =
-            |under_way: &&mut UnderWay| !under_way.told && now.since(under_way.since) >= SLOW;
-        let slow = self.under_way.as_mut().filter(slow);
-        slow.map(|under_way| under_way.told = true).is_some()
+    /// The record that is to be written now, if any is. `vote`: as it is now, and its revision.
+    fn begin_write(&mut self, vote: Option<(&Vote, u64)>, now: HolderTime) -> Option<UnderWay> {
+        self.next_write().filter(|at| *at <= now)?;
+        self.dirty = false;
+        self.put_off = None;
+        let vote_revision = vote.map_or(0, |(_, revision)| revision);
+        if let Some((vote, _)) = vote {
+            self.record.vote = Some(vote.clone());
+        }
+        let ticket = self.next_ticket;
+        let write = UnderWay { ticket, vote_revision, since: now, told: false };
+        if !self.ephemeral {
+            self.next_ticket += 1;
+            self.under_way = Some(write);
+        }
+        Some(write)
     }
 
-    /// Whether a write is to begin at `now`.
-    fn is_due(&self, now: HolderTime) -> bool {
-        let changed = self.dirty || self.put_off.is_some_and(|until| until <= now);
-        let waiting = self.retry_at.is_some_and(|at| now < at);
-        changed && self.under_way.is_none() && !waiting && !self.lost
+    /// A write failed. Returns whether for another reason than the one before.
+    fn failed(&mut self, error: &str, now: HolderTime) -> bool {
+        self.dirty = true;
+        self.retry_at = Some(now.plus(RETRY));
+        let is_other = self.failure.as_deref() != Some(error);
+        self.failure = Some(error.to_owned());
+        is_other
+    }
+
+    /// A write succeeded. Returns whether it was the first.
+    fn succeeded(&mut self) -> bool {
+        self.retry_at = None;
+        self.failure = None;
+        !std::mem::replace(&mut self.started, true)
     }
 }
 
-impl NodeCore {
-    /// Whether the first record is durable. Until then the node says nothing.
-    pub(super) fn is_started(&self) -> bool {
-        self.persistence.started
-    }
+/// Storing, and what it may touch.
+pub(super) struct Storing<'a> {
+    pub(super) me: Process,
+    pub(super) persistence: &'a mut Persistence,
+    pub(super) election: Option<&'a mut Election>,
+    pub(super) outputs: &'a mut Outputs,
+}
 
-    /// The store answers: the record of `ticket` is durable, or why it is not.
-    pub fn handle_stored(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
-        self.enter(now);
-        let answered = self.persistence.under_way.take_if(|under_way| under_way.ticket == ticket);
-        if let Some(under_way) = answered {
-            if under_way.told {
-                self.index += 1;
-                let milliseconds = milliseconds(now.holder.since(under_way.since));
-                self.event(Event::StoreAnswered { milliseconds });
-            }
-            match outcome {
-                Ok(()) => self.stored(now, under_way.vote_revision),
-                Err(error) => {
-                    self.persistence.dirty = true;
-                    self.persistence.retry_at = Some(now.holder.plus(RETRY));
-                    self.counters.store_failures += 1;
-                    if self.persistence.failure.as_ref() != Some(&error) {
-                        self.persistence.failure = Some(error.clone());
-                        self.event(Event::Warning(Warning::StoreFailed { error }));
-                    }
-                    if let Some(election) = &mut self.election {
-                        election.handle_stored(now, under_way.vote_revision, false);
-                    }
-                }
-            }
+impl Storing<'_> {
+    /// Hands the record out to be stored, if it changed and nothing is under way. Returns
+    /// whether it counts as stored already, which may lead to more.
+    pub(super) fn keep(&mut self, now: Now) -> bool {
+        let vote = self.election.as_ref().and_then(|election| election.vote());
+        let Some(write) = self.persistence.begin_write(vote, now.holder) else { return false };
+        if self.persistence.is_ephemeral() {
+            self.succeeded(now, write.vote_revision);
+            return true;
         }
-        self.settle(now);
+        let record = Box::new(self.persistence.record.clone());
+        self.outputs.push(Output::Store { ticket: write.ticket, record });
+        false
     }
 
-    /// Says that a write takes long, once it does.
-    pub(super) fn look_at_store(&mut self, now: HolderTime) {
-        if self.persistence.turns_slow(now) {
-            self.counters.store_stalls += 1;
-            self.index += 1;
-            let milliseconds = milliseconds(SLOW);
-            self.event(Event::Warning(Warning::StoreSlow { milliseconds }));
+    /// The store answers.
+    pub(super) fn answered(&mut self, now: Now, ticket: u64, outcome: Result<(), String>) {
+        let write = self.persistence.under_way.take_if(|under_way| under_way.ticket == ticket);
+        let Some(write) = write else { return };
+        if write.told {
+            self.outputs.note_change();
+            let milliseconds = milliseconds(now.holder.since(write.since));
+            self.outputs.event(Event::StoreAnswered { milliseconds });
+        }
+        let Err(error) = outcome else { return self.succeeded(now, write.vote_revision) };
+        self.outputs.count().store_failures += 1;
+        if self.persistence.failed(&error, now.holder) {
+            self.outputs.warn(Warning::StoreFailed { error });
+        }
+        if let Some(election) = &mut self.election {
+            election.handle_stored(now, write.vote_revision, false);
         }
     }
 
-    /// Nothing can be made durable any more. What was granted stands until it runs out, and
-    /// nothing is granted again.
-    pub fn handle_store_lost(&mut self, now: Now) {
-        self.enter(now);
-        if !self.persistence.lost {
-            self.persistence.lost = true;
-            self.persistence.under_way = None;
-            self.index += 1;
-            self.event(Event::Warning(Warning::StoreLost));
-            if let Some(election) = &mut self.election {
-                election.handle_store_lost(now);
-            }
-        }
-        self.settle(now);
-    }
-
-    /// Whether nothing can be made durable any more.
-    pub(super) fn has_lost_store(&self) -> bool {
-        self.persistence.lost
-    }
-
-    fn stored(&mut self, now: Now, vote_revision: u64) {
-        self.persistence.retry_at = None;
-        self.persistence.failure = None;
-        if !self.persistence.started {
-            self.persistence.started = true;
-            self.event(Event::Started { process: self.me });
+    fn succeeded(&mut self, now: Now, vote_revision: u64) {
+        if self.persistence.succeeded() {
+            self.outputs.event(Event::Started { process: self.me });
         }
         if let Some(election) = &mut self.election {
             election.handle_stored(now, vote_revision, true);
         }
     }
 
-    /// Hands the record out to be stored, if it changed and nothing is under way. Returns
-    /// whether it counts as stored already, which may lead to more.
-    pub(super) fn keep(&mut self, now: Now) -> bool {
-        let persistence = &mut self.persistence;
-        if !persistence.is_due(now.holder) {
-            return false;
+    /// Says that a write takes long, once it does.
+    pub(super) fn look(&mut self, now: HolderTime) {
+        if self.persistence.slow_at().is_none_or(|at| now < at) {
+            return;
         }
-        persistence.dirty = false;
-        persistence.put_off = None;
-        let mut vote_revision = 0;
-        if let Some((vote, revision)) = self.election.as_ref().and_then(|it| it.vote()) {
-            persistence.record.vote = Some(vote.clone());
-            vote_revision = revision;
+        if let Some(under_way) = &mut self.persistence.under_way {
+            under_way.told = true;
         }
-        if persistence.ephemeral {
-            self.stored(now, vote_revision);
-            return true;
-        }
-        let ticket = persistence.next_ticket;
-        persistence.next_ticket += 1;
-        persistence.under_way =
-            Some(UnderWay { ticket, vote_revision, since: now.holder, told: false });
-        self.outputs
-            .push_back(Output::Store { ticket, record: Box::new(persistence.record.clone()) });
-        false
+        self.outputs.count().store_stalls += 1;
+        self.outputs.note_change();
+        self.outputs.warn(Warning::StoreSlow { milliseconds: milliseconds(SLOW) });
     }
 
-    /// Remembers where the voters are, for a restart without a seed.
-    pub(super) fn keep_addresses(&mut self) {
-        let Some(election) = &self.election else { return };
-        let mut addresses = Vec::new();
-        for id in election.configuration().voters.ids() {
-            let gossip = self.membership.address_of(*id);
-            let address = if *id == self.me.id {
-                Some(self.setup.address)
-            } else {
-                self.addresses.best(*id, gossip)
-            };
-            addresses.extend(address.map(|address| (*id, address)));
+    /// Nothing can be made durable any more. What was granted stands until it runs out, and
+    /// nothing is granted again.
+    pub(super) fn lose(&mut self, now: Now) {
+        if std::mem::replace(&mut self.persistence.lost, true) {
+            return;
         }
-        if addresses != self.persistence.record.addresses {
-            self.persistence.record.addresses = addresses;
-            self.persistence.dirty = true;
+        self.persistence.under_way = None;
+        self.outputs.note_change();
+        self.outputs.warn(Warning::StoreLost);
+        if let Some(election) = &mut self.election {
+            election.handle_store_lost(now);
         }
     }
 }

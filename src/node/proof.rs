@@ -11,13 +11,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::NodeCore;
-use crate::membership::Membership;
 use crate::vocabulary::codec::keyed_hash;
 use crate::vocabulary::datagram::{Addressee, Header};
 use crate::vocabulary::identity::{Boot, NodeId};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::Message;
 use crate::vocabulary::setup::Setup;
 
 /// An answer to an unproven source is at most this many times as large as its question.
@@ -86,14 +83,24 @@ impl Proofs {
         }
     }
 
+    /// Whether the sender of this has received something of this boot, at one of these places.
+    pub(super) fn is_fresh(
+        &self,
+        header: &Header,
+        mut places: impl Iterator<Item = SocketAddr>,
+    ) -> bool {
+        places.any(|address| self.token(address) == header.echo)
+    }
+
     /// The datagram is handled, with all that followed from it.
     pub(super) fn part(&mut self) {
         self.allowance = None;
     }
 
-    /// Whether an unproven source at this address is being answered.
-    fn is_answering(&self, address: SocketAddr) -> bool {
-        self.allowance.is_some_and(|(source, _)| source == address)
+    /// Whether the addressee may not believe us yet, and is not the one that is being answered.
+    pub(super) fn is_unknown(&self, to: Addressee, address: SocketAddr) -> bool {
+        let is_answering = self.allowance.is_some_and(|(source, _)| source == address);
+        self.echo(to) == 0 && !is_answering
     }
 
     /// Whether so many bytes may be sent there.
@@ -115,35 +122,6 @@ impl Proofs {
 pub(super) fn pad(datagram: &mut Vec<u8>) {
     if datagram.len() < QUESTION_SIZE {
         datagram.resize(QUESTION_SIZE, 0);
-    }
-}
-
-impl NodeCore {
-    /// Whether this goes to somebody who may not believe us yet, and wants a long answer.
-    pub(super) fn needs_padding(
-        &self,
-        to: Addressee,
-        address: SocketAddr,
-        message: &Message,
-    ) -> bool {
-        let unknown = self.proofs.echo(to) == 0 && !self.proofs.is_answering(address);
-        match message {
-            // An announcement may meet a later process than the one that it is meant for.
-            Message::Gossip(packet) if Membership::is_announcement(packet) => true,
-            // Among a thousand members it takes minutes until each has pinged each: padding
-            // would be most of what a member at rest sends.
-            Message::Gossip(packet) => unknown && !self.membership.asks_in_brief(packet),
-            _ => unknown,
-        }
-    }
-
-    /// Whether the sender has received something of this boot, wherever it is.
-    pub(super) fn is_fresh(&self, header: &Header) -> bool {
-        let id = header.sender.id;
-        let answered = self.addresses.for_answer(header.sender);
-        let pushed = self.addresses.best(id, self.membership.address_of(id));
-        let mut places = [answered, pushed].into_iter().flatten();
-        places.any(|address| self.proofs.token(address) == header.echo)
     }
 }
 

@@ -10,8 +10,8 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-use super::NodeCore;
 use crate::vocabulary::datagram::{DATAGRAM_SIZE_MAX, Header, Reject};
+use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::{Message, Poll};
 use crate::vocabulary::seal::{KeyRing, NONCE_SIZE, Opened, Windows};
@@ -57,33 +57,27 @@ impl Sealing {
         self.last_number += 1;
         keys.seal(nonce, self.last_number, &plain).ok()
     }
-}
 
-impl NodeCore {
     /// From here on the first of `keys` seals and all of them open; those of before are
-    /// forgotten. Nothing else changes: no term, no grant, no member.
-    pub fn rotate_keys(&mut self, keys: KeyRing) {
-        self.sealing.keys = Some(keys);
-        self.revoke_last_will();
+    /// forgotten.
+    pub(super) fn rotate(&mut self, keys: KeyRing) {
+        self.keys = Some(keys);
     }
 
-    /// Refuses what was taken in before. Only what is meant for this node uses up its number:
+    /// Refuses what was taken in before. Only what is meant for `me` uses up its number:
     /// otherwise datagrams to others, sent here by a stranger, could.
     pub(super) fn refuse_repeated(
         &mut self,
+        me: NodeId,
         header: &Header,
         message: &Message,
         opened: Option<&Opened>,
     ) -> Result<(), Reject> {
-        let Some(opened) = opened else { return Ok(()) };
-        // A last will was sealed long before it is sent. Applying it twice is applying it once.
-        if matches!(message, Message::Release { release, .. } if release.all) {
+        let is_meant = header.addressee.id.is_none_or(|id| id == me);
+        let Some(opened) = opened.filter(|_| is_meant && !message.may_be_repeated()) else {
             return Ok(());
-        }
-        if header.addressee.id.is_some_and(|id| id != self.me.id) {
-            return Ok(());
-        }
-        if self.sealing.windows.admit(header.sender, opened.number) {
+        };
+        if self.windows.admit(header.sender, opened.number) {
             Ok(())
         } else {
             Err(Reject::Replayed)
@@ -92,12 +86,14 @@ impl NodeCore {
 
     /// A sealed Poll that was perhaps made for an earlier boot of this node is answered, but
     /// makes nobody a contender: its sender may be long dead. The next one of a living sender
-    /// echoes the token that comes with the answer.
-    pub(super) fn disarmed(&self, header: &Header, message: &Message) -> Option<Message> {
-        let Message::Poll(poll) = message else { return None };
-        if self.sealing.keys.is_none() || self.is_fresh(header) {
-            return None;
+    /// echoes the token that comes with the answer. `is_fresh`: whether its sender has received
+    /// something of this boot.
+    pub(super) fn disarmed(&self, message: Message, is_fresh: impl FnOnce() -> bool) -> Message {
+        match message {
+            Message::Poll(poll) if self.keys.is_some() && !is_fresh() => {
+                Message::Poll(Poll { quorum_connected: false, eligible: false, ..poll })
+            }
+            other => other,
         }
-        Some(Message::Poll(Poll { quorum_connected: false, eligible: false, ..poll.clone() }))
     }
 }

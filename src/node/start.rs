@@ -2,121 +2,176 @@
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
-use std::collections::VecDeque;
 
+use super::NodeCore;
 use super::addresses::Addresses;
+use super::admission::Admission;
 use super::awaited::Awaited;
+use super::cluster::Cluster;
 use super::drain::Drain;
 use super::join::Joining;
 use super::last_will::LastWill;
+use super::outputs::Outputs;
 use super::persistence::Persistence;
 use super::proof::Proofs;
-use super::receive::Admission;
 use super::sealing::Sealing;
 use super::starts::Starts;
-use super::{NodeCore, StartError};
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup};
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
-use crate::vocabulary::event::{Event, Warning};
-use crate::vocabulary::identity::{Boot, Process};
-use crate::vocabulary::message::Assurance;
+use crate::vocabulary::event::Warning;
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::message::Welcome;
 use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::record::{Disk, Record, Vote};
 use crate::vocabulary::setup::Setup;
-use crate::vocabulary::snapshot::Counters;
 use crate::vocabulary::time::Now;
 
-impl NodeCore {
-    /// A node on what `disk` remembers. It says nothing until its first record is stored.
-    ///
-    /// # Errors
-    /// As [`StartError`] says.
-    pub fn new(setup: Setup, disk: Disk, now: Now) -> Result<Self, StartError> {
-        check_record(&setup, &disk)?;
-        let record = recorded(&disk);
-        let mut random = ChaCha8Rng::from_seed(setup.entropy);
-        let last_start = record.map_or(0, |record| record.last_start);
-        let start = last_start.saturating_add(1).max(now.wall.0);
-        let me = Process { id: setup.id, boot: Boot { start, nonce: random.next_u64() } };
+/// Why a node cannot be started on what was found on its disk. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The record names another voter set than the one given.
+    #[error(
+        "the record on disk was founded with voters {recorded}, but --voters says {given}: leave \
+         --voters out to go on with the recorded set, or start with an empty --state-dir to found \
+         another cluster"
+    )]
+    VotersDiffer {
+        /// On disk.
+        recorded: VoterSet,
+        /// Given.
+        given: VoterSet,
+    },
+    /// The record says otherwise of preemption.
+    #[error(
+        "the record on disk says that this cluster runs {} --preempt, which was settled when it \
+         was founded: say --preempt={recorded} or leave it out, or start with an empty \
+         --state-dir to found another cluster",
+        if *recorded { "with" } else { "without" }
+    )]
+    PreemptDiffers {
+        /// On disk.
+        recorded: bool,
+    },
+    /// The record belongs to another node or another cluster.
+    #[error(
+        "the record on disk belongs to node {id} of cluster \"{cluster}\", but this is node {own} \
+         of cluster \"{own_cluster}\": give each node its own --state-dir, or correct --id or \
+         --cluster"
+    )]
+    NotOurs {
+        /// The recorded cluster's name.
+        cluster: String,
+        /// The recorded id.
+        id: NodeId,
+        /// This cluster's name.
+        own_cluster: String,
+        /// This node.
+        own: NodeId,
+    },
+}
 
-        let mut warnings = Vec::new();
-        let genesis = match record.and_then(|record| record.genesis.clone()) {
-            Some(recorded) => Some(recorded),
-            None => found(&setup, disk == Disk::Ephemeral, &mut warnings),
-        };
-        let configuration = record
-            .and_then(|record| record.configuration.clone())
-            .or_else(|| genesis.clone().map(Configuration::genesis));
+/// A node on what `disk` remembers.
+pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, StartError> {
+    check_record(&setup, &disk)?;
+    let record = recorded(&disk);
+    let mut random = ChaCha8Rng::from_seed(setup.entropy);
+    let last_start = record.map_or(0, |record| record.last_start);
+    let start = last_start.saturating_add(1).max(now.wall.0);
+    let me = Process { id: setup.id, boot: Boot { start, nonce: random.next_u64() } };
 
-        let identity = MemberIdentity::new(me, setup.address, setup.eligible);
-        let mut membership = Membership::new(identity, &setup.timing, entropy(&mut random));
-        membership.describe(Metadata { http: setup.http, tags: setup.tags.clone() });
-        let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
-        let mut addresses = Addresses::default();
-        let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
-        for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
-            addresses.advertise(*id, *address);
-        }
-        // Said even while the voters are not known: a loss must not look like no vote ever given.
-        let nonce = random.next_u64();
-        let vote = matches!(disk, Disk::Damaged(_))
-            .then(|| Vote::lost(nonce, left_ballot(&disk), setup.timing.lease_max));
-        let stored = Record {
-            cluster: setup.cluster.clone(),
-            id: setup.id,
-            last_start: start,
-            genesis: genesis.clone(),
-            configuration: configuration.clone(),
-            addresses: remembered.to_vec(),
-            vote,
-        };
-        let ephemeral = disk == Disk::Ephemeral;
-        let mut node = Self {
-            cluster_digest: setup.cluster.digest(),
-            me,
-            genesis: None,
-            assurance: Assurance::Assumed,
-            ephemeral,
-            awaited: Awaited::new(now.holder),
-            starts: Starts::default(),
-            election: None,
-            membership,
-            seeding,
-            joining: Joining::new(now.holder, &setup),
-            addresses,
-            persistence: Persistence::new(stored, ephemeral),
-            admission: Admission::default(),
-            sealing: Sealing::new(&setup),
-            proofs: Proofs::new(&setup),
-            leader_freshness: None,
-            outputs: VecDeque::new(),
-            counters: Counters::default(),
-            index: 1,
-            started: now.holder,
-            clock_offset: None,
-            drain: Drain::new(setup.drain_timeout),
-            leaving: None,
-            last_will: LastWill::default(),
-            setup,
-        };
-        node.past_and_election(genesis, configuration, disk, (nonce, random.next_u32()), now);
-        for warning in warnings {
-            node.event(Event::Warning(warning));
-        }
-        node.settle(now);
-        Ok(node)
+    let mut warnings = Vec::new();
+    let genesis = match record.and_then(|record| record.genesis.clone()) {
+        Some(recorded) => Some(recorded),
+        None => found(&setup, disk == Disk::Ephemeral, &mut warnings),
+    };
+    let configuration = record
+        .and_then(|record| record.configuration.clone())
+        .or_else(|| genesis.clone().map(Configuration::genesis));
+
+    let membership = membership(me, &setup, entropy(&mut random));
+    let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
+    let mut addresses = Addresses::default();
+    let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
+    for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
+        addresses.advertise(*id, *address);
     }
+    // Said even while the voters are not known: a loss must not look like no vote ever given.
+    let nonce = random.next_u64();
+    let vote = matches!(disk, Disk::Damaged(_))
+        .then(|| Vote::lost(nonce, left_ballot(&disk), setup.timing.lease_max));
+    let stored = Record {
+        cluster: setup.cluster.clone(),
+        id: setup.id,
+        last_start: start,
+        genesis: genesis.clone(),
+        configuration: configuration.clone(),
+        addresses: remembered.to_vec(),
+        vote,
+    };
+    let mut node = NodeCore {
+        me,
+        cluster: Cluster::new(&setup.cluster),
+        awaited: Awaited::new(now.holder),
+        starts: Starts::default(),
+        election: None,
+        membership,
+        joining: Joining::new(now.holder, &setup, seeding),
+        addresses,
+        persistence: Persistence::new(stored, disk == Disk::Ephemeral),
+        admission: Admission::default(),
+        sealing: Sealing::new(&setup),
+        proofs: Proofs::new(&setup),
+        outputs: Outputs::new(),
+        started: now.holder,
+        clock_offset: None,
+        drain: Drain::new(setup.drain_timeout),
+        leaving: None,
+        last_will: LastWill::default(),
+        setup,
+    };
+    let past = PastAtStart { nonce, first_sequence: random.next_u32(), disk };
+    node.exchange().opening().begin_first(genesis, configuration, past, now);
+    for warning in warnings {
+        node.outputs.warn(warning);
+    }
+    Ok(node)
+}
 
-    fn past_and_election(
+/// A process that nobody knows yet, as it shows itself to others.
+pub(super) fn membership(me: Process, setup: &Setup, entropy: [u8; 32]) -> Membership {
+    let identity = MemberIdentity::new(me, setup.address, setup.eligible);
+    let mut membership = Membership::new(identity, &setup.timing, entropy);
+    membership.describe(Metadata { http: setup.http, tags: setup.tags.clone() });
+    membership
+}
+
+/// What a voter may make use of at the start of its process.
+pub(super) struct PastAtStart {
+    nonce: u64,
+    first_sequence: u32,
+    disk: Disk,
+}
+
+/// The beginning of an election, and what it may touch.
+pub(super) struct Opening<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) me: Process,
+    pub(super) cluster: &'a mut Cluster,
+    pub(super) persistence: &'a mut Persistence,
+    pub(super) election: &'a mut Option<Election>,
+    pub(super) outputs: &'a mut Outputs,
+}
+
+impl Opening<'_> {
+    fn begin_first(
         &mut self,
         genesis: Option<Genesis>,
         configuration: Option<Configuration>,
-        disk: Disk,
-        (nonce, first_sequence): (u64, u32),
+        PastAtStart { nonce, first_sequence, disk }: PastAtStart,
         now: Now,
     ) {
         let blank = VoterPast::Blank { nonce };
@@ -130,7 +185,7 @@ impl NodeCore {
         };
         self.persistence.remember_past(past, damaged, first_sequence);
         if let (Some(genesis), Some(configuration)) = (genesis, configuration) {
-            self.begin_election(genesis, configuration, now);
+            self.begin(genesis, configuration, now);
         }
         if let Some(election) = self.election.as_mut().filter(|_| returns) {
             election.come_late(now.holder);
@@ -138,17 +193,12 @@ impl NodeCore {
     }
 
     /// The voter set is known: the election begins.
-    pub(super) fn begin_election(
-        &mut self,
-        genesis: Genesis,
-        configuration: Configuration,
-        now: Now,
-    ) {
+    pub(super) fn begin(&mut self, genesis: Genesis, configuration: Configuration, now: Now) {
         let (past, damaged, first_sequence) = self.persistence.past();
         let lease = self.setup.timing.lease;
         if lease > genesis.lease_max {
             let granted = genesis.lease_max;
-            self.event(Event::Warning(Warning::LeaseAboveCluster { lease, granted }));
+            self.outputs.warn(Warning::LeaseAboveCluster { lease, granted });
         }
         let setup = ElectionSetup {
             me: self.me,
@@ -156,7 +206,7 @@ impl NodeCore {
             http: self.setup.http,
             configuration: configuration.clone(),
             lease_max: genesis.lease_max,
-            memory: match (genesis.ephemeral, self.ephemeral) {
+            memory: match (genesis.ephemeral, self.persistence.is_ephemeral()) {
                 (true, _) => Memory::Clock,
                 (false, true) => Memory::Fleeting,
                 (false, false) => Memory::Kept,
@@ -167,21 +217,34 @@ impl NodeCore {
             damaged,
             first_sequence,
         };
-        self.election = Some(Election::new(setup, now));
+        let votes = self.election.insert(Election::new(setup, now)).votes();
         self.persistence.found(genesis.clone(), configuration);
-        self.genesis = Some(genesis);
-        self.index += 1;
-        self.report_memory();
+        let cluster = genesis.ephemeral;
+        self.cluster.settle(genesis);
+        self.outputs.note_change();
+        // A voter that keeps records in a cluster that does not, or the other way round, says so.
+        if votes && cluster != self.persistence.is_ephemeral() {
+            self.outputs.warn(Warning::EphemeralDiffers { cluster, follows: true });
+        }
     }
 
-    /// The election begins once more, as if this process had restarted.
-    pub(super) fn begin_election_anew(&mut self, now: Now) {
+    /// The cluster that a welcome tells of is the one to belong to.
+    pub(super) fn follow(&mut self, welcome: &Welcome, now: Now) {
+        let configuration = welcome.configuration.clone();
+        let cluster = configuration.preempt;
+        if self.setup.preempt.is_some_and(|told| told != cluster) {
+            self.outputs.warn(Warning::PreemptDiffers { cluster });
+        }
+        self.begin(welcome.genesis.clone(), configuration, now);
+    }
+
+    /// The election begins once more, as if this process had restarted. `genesis`: what the
+    /// cluster was founded with, if that is another now.
+    pub(super) fn begin_anew(&mut self, genesis: Option<Genesis>, now: Now) {
         let Some(election) = self.election.take() else { return };
         let mut configuration = election.configuration().clone();
-        if let Some(genesis) =
-            self.genesis.as_ref().filter(|it| it.preempt != configuration.preempt)
-        {
-            configuration = Configuration::genesis(genesis.clone());
+        if let Some(other) = genesis.as_ref().filter(|it| it.preempt != configuration.preempt) {
+            configuration = Configuration::genesis(other.clone());
         }
         if let Some(past) = election.past() {
             let (_, _, first_sequence) = self.persistence.past();
@@ -190,18 +253,8 @@ impl NodeCore {
             self.persistence.raise_past(election.known_ballot());
         }
         self.persistence.disown_write();
-        if let Some(genesis) = self.genesis.clone() {
-            self.begin_election(genesis, configuration, now);
-        }
-    }
-
-    /// How sure this node is of what its cluster was founded with.
-    pub(super) fn assurance(&self) -> Assurance {
-        match &self.election {
-            // Whoever knows a term knows that somebody has led in it.
-            Some(election) if election.vouches() || self.term() > 0 => Assurance::Founded,
-            Some(election) if election.votes() => Assurance::Told,
-            _ => self.assurance,
+        if let Some(genesis) = genesis.or_else(|| self.cluster.genesis().cloned()) {
+            self.begin(genesis, configuration, now);
         }
     }
 }

@@ -11,20 +11,15 @@
 //! and none that leads, claims, or has its vote given away.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::NodeCore;
+use crate::election::Election;
 use crate::membership::Membership;
-use crate::membership::identity::MemberIdentity;
-use crate::vocabulary::datagram::{Addressee, Header};
-use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::message::Message;
-use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::HolderTime;
 
 /// A process is told of a later start this often at most.
 const TOLD_INTERVAL: Duration = Duration::from_millis(100);
@@ -47,65 +42,48 @@ impl Starts {
         TableSize { name: "told of later starts", size: self.told.len(), size_max: TOLD_MAX }
     }
 
-    fn may_tell(&mut self, id: NodeId, now: HolderTime) -> bool {
-        if self.told.get(&id).is_some_and(|told| now.since(*told) < TOLD_INTERVAL) {
-            return false;
+    /// What `sender` is to be told if its node is known to have had a later start, as `known`.
+    pub(super) fn news_for(
+        &mut self,
+        sender: Process,
+        known: Option<Boot>,
+        now: HolderTime,
+    ) -> Option<Message> {
+        let known = known.filter(|known| *known != sender.boot)?;
+        if known.start < sender.boot.start || mutant::is(Mutant::StartsOrderedByClock) {
+            return None;
+        }
+        if self.told.get(&sender.id).is_some_and(|told| now.since(*told) < TOLD_INTERVAL) {
+            return None;
         }
         if self.told.len() >= TOLD_MAX {
             self.told.clear();
         }
-        self.told.insert(id, now);
-        true
+        self.told.insert(sender.id, now);
+        Some(Message::LaterStart { start: known.start })
+    }
+
+    /// Somebody knows an earlier process of `me` with the start `told`. Returns the start that
+    /// this process is to take, if it does: it must not have promised anything that it would have
+    /// to stand by.
+    pub(super) fn later(&mut self, me: Process, told: u64, is_idle: bool) -> Option<u64> {
+        let is_later = (me.boot.start..START_MAX).contains(&told);
+        if !is_later || !is_idle || self.advances >= ADVANCES_MAX {
+            return None;
+        }
+        self.advances += 1;
+        Some(told + 1)
     }
 }
 
-impl NodeCore {
-    /// Tells whoever sent this if its node is known to have had a later start.
-    pub(super) fn tell_later_start(&mut self, now: Now, from: SocketAddr, sender: Process) {
-        let known = self.known_boot(sender.id);
-        let Some(known) = known.filter(|known| *known != sender.boot) else { return };
-        if known.start < sender.boot.start || mutant::is(Mutant::StartsOrderedByClock) {
-            return;
-        }
-        if self.starts.may_tell(sender.id, now.holder) {
-            let message = Message::LaterStart { start: known.start };
-            self.transmit(Addressee::process(sender), from, &message);
-        }
-    }
-
-    /// The process of a node with the latest start that is known.
-    fn known_boot(&self, id: NodeId) -> Option<Boot> {
-        let gossip = self.membership.address_of(id).map(|(process, _)| process.boot);
-        let voters = self.election.iter().flat_map(|election| election.voter_processes());
-        let voter = voters.filter(|process| process.id == id).map(|process| process.boot);
-        gossip.into_iter().chain(voter).max()
-    }
-
-    /// Somebody knows an earlier process of this node with a later start.
-    pub(super) fn hear_later_start(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        header: &Header,
-        start: u64,
-    ) {
-        // Whoever sent this must have received something of this process.
-        let is_proven = header.echo == self.proofs.token(from);
-        let is_later = (self.me.boot.start..START_MAX).contains(&start);
-        let may_advance = self.starts.advances < ADVANCES_MAX && self.leaving.is_none();
-        let is_idle = self.election.as_ref().is_none_or(|election| election.is_idle());
-        if !(is_proven && is_later && may_advance && is_idle) {
-            return;
-        }
-        self.starts.advances += 1;
-        self.me.boot.start = start + 1;
-        self.persistence.note_start(self.me.boot.start);
-        let identity = MemberIdentity::new(self.me, self.setup.address, self.setup.eligible);
-        self.membership = Membership::new(identity, &self.setup.timing, self.joining.entropy());
-        self.membership.describe(Metadata { http: self.setup.http, tags: self.setup.tags.clone() });
-        self.begin_election_anew(now);
-        self.event(Event::TookLaterStart { process: self.me });
-        let nonce = self.seeding.question();
-        self.ask(from, nonce);
-    }
+/// The process of a node with the latest start that is known.
+pub(super) fn known_boot(
+    id: NodeId,
+    membership: &Membership,
+    election: Option<&Election>,
+) -> Option<Boot> {
+    let gossip = membership.address_of(id).map(|(process, _)| process.boot);
+    let voters = election.into_iter().flat_map(Election::voter_processes);
+    let voter = voters.filter(|process| process.id == id).map(|process| process.boot);
+    gossip.into_iter().chain(voter).max()
 }

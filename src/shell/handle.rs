@@ -14,7 +14,7 @@ use super::work::{Permit, Word};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::snapshot::{Lease, Snapshot};
+use crate::vocabulary::snapshot::{Lease, Snapshot, is_valid_at};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::work::WorkRefused;
 
@@ -109,7 +109,7 @@ impl Handle {
     /// no lock.
     pub fn is_goose(&self) -> bool {
         let deadline = HolderTime(self.shared.lease.deadline());
-        self.clock.holder() < deadline
+        is_valid_at(deadline, self.clock.holder())
     }
 
     /// Waits until this node is Goose of a term that nobody has asked to end, with a lease that

@@ -72,9 +72,219 @@ pub enum Message {
     MetadataReply(MetadataReply),
 }
 
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// See [`Message::Gossip`].
+    Gossip,
+    /// See [`Message::Join`].
+    Join,
+    /// See [`Message::Welcome`].
+    Welcome,
+    /// A contender asks how a voter stands.
+    Poll,
+    /// The answer.
+    PollAck,
+    /// A contender asks for a first grant.
+    Claim,
+    /// A holder asks for more.
+    Renewal,
+    /// A voter grants.
+    Grant,
+    /// A voter refuses.
+    Refusal,
+    /// See [`Message::Probe`].
+    Probe,
+    /// The answer.
+    ProbeAck,
+    /// A holder gives up, or somebody says so for the dead.
+    Release,
+    /// The answer.
+    ReleaseAck,
+    /// A Goose tells its nominee.
+    Handover,
+    /// A voter says that its vote is free.
+    Vacancy,
+    /// See [`Message::Announce`].
+    Announcement,
+    /// See [`Message::LaterStart`].
+    LaterStart,
+    /// See [`Message::MetadataQuery`].
+    MetadataQuery,
+    /// The answer.
+    MetadataReply,
+}
+
+/// Of which layer a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// It serves to find the cluster and its members.
+    Membership,
+    /// It serves to elect one, or to say which process of a node counts.
+    Election,
+}
+
+impl Kind {
+    /// In a word or two.
+    pub fn name(self) -> &'static str {
+        self.facts().0
+    }
+
+    /// Which layer it belongs to.
+    pub fn layer(self) -> Layer {
+        self.facts().1
+    }
+
+    /// Whether it answers a question, and so goes to where that came from.
+    pub fn is_answer(self) -> bool {
+        self.facts().2
+    }
+
+    /// Its name, its layer, and whether it is an answer.
+    fn facts(self) -> (&'static str, Layer, bool) {
+        use Layer::{Election, Membership};
+        match self {
+            Self::Gossip => ("gossip", Membership, false),
+            Self::Join => ("join", Membership, false),
+            Self::Welcome => ("welcome", Membership, true),
+            Self::Poll => ("poll", Election, false),
+            Self::PollAck => ("poll answer", Election, true),
+            Self::Claim | Self::Renewal => ("acquire", Election, false),
+            Self::Grant => ("grant", Election, true),
+            Self::Refusal => ("refusal", Election, true),
+            Self::Probe => ("probe", Election, false),
+            Self::ProbeAck => ("probe answer", Election, true),
+            Self::Release => ("release", Election, false),
+            Self::ReleaseAck => ("release answer", Election, true),
+            Self::Handover => ("handover", Election, false),
+            Self::Vacancy => ("vacant", Election, false),
+            Self::Announcement => ("announce", Election, false),
+            Self::LaterStart => ("later start", Election, false),
+            Self::MetadataQuery => ("details query", Membership, false),
+            Self::MetadataReply => ("details reply", Membership, true),
+        }
+    }
+}
+
 /// What is true of a message of each kind. No kind hides behind "all others" here, so that a new
 /// one is not forgotten.
 impl Message {
+    /// What it is for.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Gossip(_) => Kind::Gossip,
+            Self::Join(_) => Kind::Join,
+            Self::Welcome(_) => Kind::Welcome,
+            Self::Poll(_) => Kind::Poll,
+            Self::PollAck(_) => Kind::PollAck,
+            Self::Acquire(Acquire { kind: AcquireKind::Claim, .. }) => Kind::Claim,
+            Self::Acquire(Acquire { kind: AcquireKind::Renew, .. }) => Kind::Renewal,
+            Self::Grant(_) => Kind::Grant,
+            Self::Nak(_) => Kind::Refusal,
+            Self::Probe { .. } => Kind::Probe,
+            Self::ProbeAck { .. } => Kind::ProbeAck,
+            Self::Release { .. } => Kind::Release,
+            Self::ReleaseAck { .. } => Kind::ReleaseAck,
+            Self::Handover(_) => Kind::Handover,
+            Self::Vacant(_) => Kind::Vacancy,
+            Self::Announce(_) => Kind::Announcement,
+            Self::LaterStart { .. } => Kind::LaterStart,
+            Self::MetadataQuery(_) => Kind::MetadataQuery,
+            Self::MetadataReply(_) => Kind::MetadataReply,
+        }
+    }
+
+    /// Whether it may be meant for whichever process its addressee is now: nothing relies on which
+    /// one answers. (So may a Join, which names no node either.)
+    pub fn is_for_any_boot(&self) -> bool {
+        matches!(self, Self::Poll(_))
+    }
+
+    /// Whether its envelope says how lately the Goose was seen.
+    pub fn carries_leader_freshness(&self) -> bool {
+        matches!(self, Self::Gossip(_) | Self::Welcome(_))
+    }
+
+    /// Whether the same datagram may come twice. A last will was sealed long before it is sent, and
+    /// applying it twice is applying it once.
+    pub fn may_be_repeated(&self) -> bool {
+        matches!(self, Self::Release { release, .. } if release.all)
+    }
+
+    /// What it releases, if it does, and the number of its acknowledgement, if it wants one.
+    pub fn released(&self) -> Option<(&Release, Option<u64>)> {
+        match self {
+            Self::Release { sequence, release } => Some((release, Some(*sequence))),
+            Self::Handover(release) => Some((release, None)),
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Poll(_)
+            | Self::PollAck(_)
+            | Self::Acquire(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::Probe { .. }
+            | Self::ProbeAck { .. }
+            | Self::ReleaseAck { .. }
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
+    /// Its refusal for this reason; none if it is nothing to be refused.
+    pub fn refusal(&self, reason: NakReason) -> Option<Nak> {
+        match self {
+            Self::Acquire(acquire) => Some(acquire.refusal(reason)),
+            Self::Probe { sequence } => {
+                Some(Nak { sequence: *sequence, ballot: PROBE_BALLOT, reason })
+            }
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Poll(_)
+            | Self::PollAck(_)
+            | Self::Grant(_)
+            | Self::Nak(_)
+            | Self::ProbeAck { .. }
+            | Self::Release { .. }
+            | Self::ReleaseAck { .. }
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
+    /// The number of the election's request that it is, or that it answers.
+    pub fn number_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Poll(poll) => Some(&mut poll.sequence),
+            Self::PollAck(answer) => Some(&mut answer.sequence),
+            Self::Acquire(acquire) => Some(&mut acquire.sequence),
+            Self::Grant(grant) => Some(&mut grant.sequence),
+            Self::Nak(nak) => Some(&mut nak.sequence),
+            Self::Probe { sequence }
+            | Self::ProbeAck { sequence }
+            | Self::Release { sequence, .. }
+            | Self::ReleaseAck { sequence } => Some(sequence),
+            Self::Gossip(_)
+            | Self::Join(_)
+            | Self::Welcome(_)
+            | Self::Handover(_)
+            | Self::Vacant(_)
+            | Self::Announce(_)
+            | Self::LaterStart { .. }
+            | Self::MetadataQuery(_)
+            | Self::MetadataReply(_) => None,
+        }
+    }
+
     /// The largest ballot or term that it names; 0 if it names none.
     pub fn highest_ballot(&self) -> u64 {
         match self {
@@ -294,6 +504,13 @@ pub struct Acquire {
     pub lease: Duration,
     /// The release of the last holder, handed to this claimant.
     pub certificate: Option<Release>,
+}
+
+impl Acquire {
+    /// Its refusal for this reason.
+    pub fn refusal(&self, reason: NakReason) -> Nak {
+        Nak { sequence: self.sequence, ballot: self.ballot, reason }
+    }
 }
 
 /// See [`Message::Grant`].

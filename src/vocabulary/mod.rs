@@ -20,5 +20,6 @@ pub mod seal;
 pub mod setup;
 pub mod snapshot;
 pub mod time;
+pub mod timers;
 pub mod timing;
 pub mod work;

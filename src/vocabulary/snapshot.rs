@@ -32,7 +32,7 @@ pub struct Snapshot {
     pub index: u64,
     /// How far the node has come.
     pub phase: Phase,
-    /// The lease this node counts on; it is Goose while the deadline is ahead.
+    /// The lease this node counts on; it is Goose while that is valid.
     pub lease: Option<Lease>,
     /// The highest term this node knows of.
     pub term: u64,
@@ -73,7 +73,7 @@ pub enum Phase {
 pub struct Lease {
     /// The term it was won for.
     pub term: u64,
-    /// The node is Goose while the holder clock is before this.
+    /// Until when it is valid, on the holder clock: see [`Lease::is_valid_at`].
     pub deadline: HolderTime,
     /// The lease asked for, L.
     pub duration: Duration,
@@ -81,10 +81,30 @@ pub struct Lease {
     pub since: HolderTime,
 }
 
+/// Whether what lasts until `deadline` is valid at `now`: a lease, so that its holder is Goose,
+/// or the evidence of one. The rule is written here and nowhere else.
+pub fn is_valid_at(deadline: HolderTime, now: HolderTime) -> bool {
+    now < deadline
+}
+
+impl Lease {
+    /// Whether the node is Goose at `now`.
+    pub fn is_valid_at(&self, now: HolderTime) -> bool {
+        is_valid_at(self.deadline, now)
+    }
+}
+
+impl KnownGoose {
+    /// Whether the evidence still counts at `now`.
+    pub fn is_valid_at(&self, now: HolderTime) -> bool {
+        is_valid_at(self.expires, now)
+    }
+}
+
 impl Snapshot {
     /// The lease, if it is still valid at `now`. This is the only way to ask for the role.
     pub fn lease_at(&self, now: HolderTime) -> Option<Lease> {
-        self.lease.filter(|lease| now < lease.deadline)
+        self.lease.filter(|lease| lease.is_valid_at(now))
     }
 
     /// The same, if work may begin under it: nobody has asked to end its term.

@@ -67,6 +67,12 @@ macro_rules! clock_reading {
                 Self(self.0.saturating_add(nanoseconds(span)))
             }
 
+            /// This reading moved back by `span`, saturating.
+            #[must_use]
+            pub fn minus(self, span: Duration) -> Self {
+                Self(self.0.saturating_sub(nanoseconds(span)))
+            }
+
             /// The span from `earlier` to this reading, zero if `earlier` is later.
             #[must_use]
             pub fn since(self, earlier: Self) -> Duration {

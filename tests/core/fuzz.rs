@@ -40,7 +40,7 @@ fn fire(target: &str) {
     }
     println!("{target}: {} units, {:#?}", campaign.tally.units, campaign.tally.layers);
     for layer in deepest(target) {
-        let count = campaign.tally.layers.get(layer).copied().unwrap_or(0);
+        let count = campaign.tally.layers.get(*layer).copied().unwrap_or(0);
         assert!(count > 0, "nothing got as far as: {layer}");
     }
 }

@@ -426,7 +426,8 @@ fn nothing_is_asked_while_nothing_is_lacking() {
 #[test]
 fn whoever_never_answers_is_asked_ever_more_seldom() {
     let mut story = tagged(4, 3, None);
-    story.rule(Interception::Lose, Kind::Metadata, None, None);
+    story.rule(Interception::Lose, Kind::MetadataQuery, None, None);
+    story.rule(Interception::Lose, Kind::MetadataReply, None, None);
     story.start(&[1, 2, 3]).run(60_000);
     let before = asked(&story);
     assert!(before < 3 * 24, "{before} questions in a minute");

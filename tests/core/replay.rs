@@ -16,8 +16,8 @@ use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, R
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::{Boot, Process};
 use gaggle::vocabulary::message::{
-    Acquire, AcquireKind, Assurance, Goose, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
-    Release, Standing, VoterStatus, Welcome,
+    Acquire, AcquireKind, Assurance, Goose, Grant, Join, Kind, Message, Nak, NakReason, Poll,
+    PollAck, Release, Standing, VoterStatus, Welcome,
 };
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use gaggle::vocabulary::seal::{self, KeyRing};
@@ -138,27 +138,11 @@ fn eventful(keys: Option<&KeyRing>) -> World {
 
 /// Which kind of message this is: renewals and goodbyes are told apart from claims and releases.
 fn kind(message: &Message) -> &'static str {
-    match message {
-        Message::Gossip(_) => "gossip",
-        Message::Join(_) => "join",
-        Message::Welcome(_) => "welcome",
-        Message::Poll(_) => "poll",
-        Message::PollAck(_) => "poll answer",
-        Message::Acquire(Acquire { kind: AcquireKind::Claim, .. }) => "claim",
-        Message::Acquire(Acquire { kind: AcquireKind::Renew, .. }) => "renewal",
-        Message::Grant(_) => "grant",
-        Message::Nak(_) => "refusal",
-        Message::Probe { .. } => "probe",
-        Message::ProbeAck { .. } => "probe answer",
-        Message::Release { release, .. } if release.all => "goodbye",
-        Message::Release { .. } => "release",
-        Message::ReleaseAck { .. } => "release answer",
-        Message::Handover(_) => "handover",
-        Message::Vacant(_) => "vacant",
-        Message::Announce(_) => "announce",
-        Message::LaterStart { .. } => "later start",
-        Message::MetadataQuery(_) => "details query",
-        Message::MetadataReply(_) => "details reply",
+    match message.kind() {
+        Kind::Claim => "claim",
+        Kind::Renewal => "renewal",
+        Kind::Release if message.may_be_repeated() => "goodbye",
+        kind => kind.name(),
     }
 }
 

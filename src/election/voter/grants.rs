@@ -8,7 +8,7 @@ use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::VOTERS_MAX;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Nak, NakReason, Release};
+use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, NakReason, Release};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 
@@ -35,7 +35,7 @@ impl Voter {
         }
         match self.judge(from, acquire, in_sight, now, outbox) {
             Ok(()) => self.promise(from, acquire, now, outbox),
-            Err(reason) => refuse(from, acquire, reason, outbox),
+            Err(reason) => outbox.send(from, Message::Nak(acquire.refusal(reason))),
         }
         self.update_vacancy(now.voter);
     }
@@ -279,9 +279,4 @@ impl Voter {
         }
         self.update_vacancy(now.voter);
     }
-}
-
-fn refuse(from: Process, acquire: &Acquire, reason: NakReason, outbox: &mut Outbox) {
-    let nak = Nak { sequence: acquire.sequence, ballot: acquire.ballot, reason };
-    outbox.send(from, Message::Nak(nak));
 }

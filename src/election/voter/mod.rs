@@ -272,7 +272,9 @@ impl Voter {
         }
     }
 
-    /// How long until [`Voter::expire`] or [`Voter::notices`] has something to do.
+    /// How long until [`Voter::expire`] or [`Voter::notices`] has something to do. No table of
+    /// timers: each of these times is itself a part of what the voter stands by, and is kept with
+    /// the grant, the wait or the vacancy that it ends.
     pub(crate) fn timeout(&self, now: VoterTime) -> Option<Duration> {
         let phase = match self.phase {
             Phase::Blank(ref blank) => blank.next_event(now),

@@ -79,7 +79,7 @@ fn ending(history: &History, position: usize) -> Ending {
 }
 
 #[test]
-fn what_the_goose_said_is_kept_and_its_heir_was_handed_over() {
+fn what_the_goose_said_is_kept_and_its_nominee_was_handed_over() {
     let mut history = history();
     let mut note = |event, now| {
         history.note(event, String::new(), now, at(now));

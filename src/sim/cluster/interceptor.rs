@@ -8,60 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::network::Packet;
-use crate::vocabulary::message::{AcquireKind, Message};
-
-/// What a message is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A contender asks how a voter stands.
-    Poll,
-    /// The answer.
-    PollAck,
-    /// A contender asks for a first grant.
-    Claim,
-    /// A holder asks for more.
-    Renewal,
-    /// A voter grants.
-    Grant,
-    /// A voter refuses.
-    Refusal,
-    /// A holder gives up, or somebody says so for the dead.
-    Release,
-    /// A Goose tells its nominee.
-    Handover,
-    /// A voter says that its vote is free.
-    Vacancy,
-    /// A member asks for details of others, or answers.
-    Metadata,
-    /// All others.
-    Other,
-}
-
-impl Kind {
-    /// The kind of a message.
-    pub fn of(message: &Message) -> Self {
-        match message {
-            Message::Poll(_) => Self::Poll,
-            Message::PollAck(_) => Self::PollAck,
-            Message::Acquire(acquire) if acquire.kind == AcquireKind::Claim => Self::Claim,
-            Message::Acquire(_) => Self::Renewal,
-            Message::Grant(_) => Self::Grant,
-            Message::Nak(_) => Self::Refusal,
-            Message::Release { .. } => Self::Release,
-            Message::Handover(_) => Self::Handover,
-            Message::Vacant(_) => Self::Vacancy,
-            Message::MetadataQuery(_) | Message::MetadataReply(_) => Self::Metadata,
-            Message::Gossip(_)
-            | Message::Join(_)
-            | Message::Welcome(_)
-            | Message::Probe { .. }
-            | Message::ProbeAck { .. }
-            | Message::ReleaseAck { .. }
-            | Message::Announce(_)
-            | Message::LaterStart { .. } => Self::Other,
-        }
-    }
-}
+pub use crate::vocabulary::message::Kind;
 
 /// What is done to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +69,7 @@ impl Interceptor {
         if self.rules.is_empty() {
             return None;
         }
-        let kind = Kind::of(packet.message()?);
+        let kind = packet.message()?.kind();
         let fits = |rule: &&Rule| {
             let either = |named: Option<usize>, index| named.is_none_or(|named| named == index);
             rule.kind == kind && either(rule.from, from) && either(rule.to, to)
@@ -132,6 +79,6 @@ impl Interceptor {
 
     pub(super) fn tells(&self, packet: &Packet) -> bool {
         !self.told.is_empty()
-            && packet.message().is_some_and(|message| self.told.contains(&Kind::of(message)))
+            && packet.message().is_some_and(|message| self.told.contains(&message.kind()))
     }
 }

@@ -5,7 +5,7 @@
 
 use super::network::Packet;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::Message;
+use crate::vocabulary::message::Layer;
 use crate::vocabulary::snapshot::MemberState;
 
 /// What one machine has sent, and what of the election was sent to it.
@@ -34,18 +34,6 @@ pub struct Opinion {
     pub state: MemberState,
 }
 
-/// Whether a message serves membership and not the election.
-fn is_of_membership(message: &Message) -> bool {
-    matches!(
-        message,
-        Message::Gossip(_)
-            | Message::Join(_)
-            | Message::Welcome(_)
-            | Message::MetadataQuery(_)
-            | Message::MetadataReply(_)
-    )
-}
-
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
@@ -62,7 +50,7 @@ impl Tally {
 
     pub(super) fn sent(&mut self, from: usize, to: Option<usize>, packet: &Packet) {
         let sender = &mut self.traffic[from];
-        if packet.message().is_some_and(is_of_membership) {
+        if packet.message().is_some_and(|it| it.kind().layer() == Layer::Membership) {
             sender.gossip_packets += 1;
             sender.gossip_bytes += packet.datagram.len() as u64;
             return;

@@ -12,7 +12,7 @@ use super::Break;
 use super::state::{Envelope, State};
 use crate::election::fingerprint::{Counter, Visitor};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Message;
+use crate::vocabulary::message::{Message, PollAck};
 
 /// All numbers of each kind, in order.
 #[derive(Default)]
@@ -37,23 +37,14 @@ impl Envelope {
         // An answer names its process; what does not name one is no answer.
         let to = self.to.id.zip(self.to.boot).map(|(id, boot)| Process { id, boot });
         let answered = Counter::Requests(to.unwrap_or(from));
-        match &mut self.message {
-            Message::Poll(poll) => visit(asked, &mut poll.sequence),
-            Message::Acquire(acquire) => visit(asked, &mut acquire.sequence),
-            Message::Probe { sequence } | Message::Release { sequence, .. } => {
-                visit(asked, sequence);
-            }
-            Message::PollAck(answer) => {
-                visit(answered, &mut answer.sequence);
-                visit(Counter::Statuses(from), &mut answer.status.sequence);
-            }
-            Message::Vacant(status) => visit(Counter::Statuses(from), &mut status.sequence),
-            Message::Grant(grant) => visit(answered, &mut grant.sequence),
-            Message::Nak(nak) => visit(answered, &mut nak.sequence),
-            Message::ProbeAck { sequence } | Message::ReleaseAck { sequence } => {
-                visit(answered, sequence);
-            }
-            _ => {}
+        let counter = if self.message.kind().is_answer() { answered } else { asked };
+        if let Some(number) = self.message.number_mut() {
+            visit(counter, number);
+        }
+        if let Message::PollAck(PollAck { status, .. }) | Message::Vacant(status) =
+            &mut self.message
+        {
+            visit(Counter::Statuses(from), &mut status.sequence);
         }
     }
 }

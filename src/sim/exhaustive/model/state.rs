@@ -174,12 +174,13 @@ impl State {
     }
 
     fn post(&mut self, bounds: &Bounds, envelope: Envelope) {
-        let heard = match envelope.message {
-            Message::Announce(_) => false,
-            Message::Vacant(_) => bounds.notices,
+        let heard = if let Message::Poll(poll) = &envelope.message {
             // A never-goose learns nothing from it that matters, once it is founded.
-            Message::Poll(ref poll) => poll.founding || self.is_contender(envelope.from.id),
-            _ => true,
+            poll.founding || self.is_contender(envelope.from.id)
+        } else {
+            let is_notice = matches!(envelope.message, Message::Vacant(_));
+            let is_announcement = matches!(envelope.message, Message::Announce(_));
+            !is_announcement && (bounds.notices || !is_notice)
         };
         let addressee = self.addressee(&envelope).filter(|place| !self.nodes[*place].is_gone);
         if heard && addressee.is_some() && self.envelopes.len() < bounds.envelopes {

@@ -54,7 +54,7 @@ impl Target for Datagrams {
         while !reader.is_empty() {
             session.step(&mut reader, tally)?;
         }
-        *tally.layers.entry("0 sent by the cluster itself").or_default() +=
+        *tally.layers.entry("0 sent by the cluster itself".into()).or_default() +=
             session.cluster.mailed();
         let sent = session.cluster.subject().counters().datagrams_sent;
         session.cluster.forget_done();
@@ -319,7 +319,7 @@ impl Session {
         let after = Before::of(self.cluster.subject());
         let reason = refusal(&before, &after);
         count(tally, reason, content.as_ref().map(|(_, message)| message), &before, &after);
-        let kind = content.as_ref().map_or("none", |(_, message)| kind_of(message));
+        let kind = content.as_ref().map_or("none".to_owned(), |(_, message)| kind_of(message));
         let kinds: Vec<&String> = self.cluster.seen().done.kinds.keys().collect();
         let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
         tally.met("way", codec::stable_hash(b"way", way.as_bytes()));
@@ -447,8 +447,8 @@ fn count(
     before: &Before,
     after: &Before,
 ) {
-    let kind = message.map_or("none", kind_of);
-    tally.met(kind, reason.map_or(0, |reason| 1 + reason as u64));
+    let kind = message.map_or_else(|| "none".to_owned(), kind_of);
+    tally.met(&kind, reason.map_or(0, |reason| 1 + reason as u64));
     match reason {
         Some(
             Reject::Oversized
@@ -474,40 +474,21 @@ fn count(
     for layer in ["1 opened", "2 decoded", "3 of this cluster", "4 taken in"] {
         tally.passed(layer);
     }
-    tally.passed(kind);
+    tally.passed(kind.clone());
     if before.index != after.index {
         tally.passed("5 changed what the node shows");
-        tally.met(kind, 100);
+        tally.met(&kind, 100);
     }
     if before.ballots != after.ballots {
         tally.passed("5 changed what the voter owes");
-        tally.met(kind, 101);
+        tally.met(&kind, 101);
     }
     if before.standing.lease != after.standing.lease {
         tally.passed("5 changed the lease");
-        tally.met(kind, 102);
+        tally.met(&kind, 102);
     }
 }
 
-fn kind_of(message: &Message) -> &'static str {
-    match message {
-        Message::Gossip(_) => "4 taken in: gossip",
-        Message::Join(_) => "4 taken in: join",
-        Message::Welcome(_) => "4 taken in: welcome",
-        Message::Poll(_) => "4 taken in: poll",
-        Message::PollAck(_) => "4 taken in: poll answer",
-        Message::Acquire(_) => "4 taken in: acquire",
-        Message::Grant(_) => "4 taken in: grant",
-        Message::Nak(_) => "4 taken in: refusal",
-        Message::Probe { .. } => "4 taken in: probe",
-        Message::ProbeAck { .. } => "4 taken in: probe answer",
-        Message::Release { .. } => "4 taken in: release",
-        Message::ReleaseAck { .. } => "4 taken in: release answer",
-        Message::Handover(_) => "4 taken in: handover",
-        Message::Vacant(_) => "4 taken in: vacant",
-        Message::Announce(_) => "4 taken in: announce",
-        Message::LaterStart { .. } => "4 taken in: later start",
-        Message::MetadataQuery(_) => "4 taken in: details query",
-        Message::MetadataReply(_) => "4 taken in: details reply",
-    }
+fn kind_of(message: &Message) -> String {
+    format!("4 taken in: {}", message.kind().name())
 }

@@ -25,16 +25,15 @@ pub(crate) struct Forger<'a> {
 
 /// What the subject asked last: a number to echo, and a ballot.
 fn asked(message: &Message) -> (u64, u64) {
-    match message {
-        Message::Join(join) => (join.nonce, 0),
-        Message::Poll(poll) => (poll.sequence, 0),
-        Message::Acquire(acquire) => (acquire.sequence, acquire.ballot),
-        Message::Probe { sequence } => (*sequence, 0),
-        Message::Release { sequence, release } => (*sequence, release.ballot),
-        Message::Grant(grant) => (grant.sequence, grant.ballot),
-        Message::PollAck(answer) => (answer.sequence, answer.status.max_ballot),
-        _ => (0, 0),
-    }
+    // Of its answers only two tell what it is that others ask.
+    let tells = matches!(message, Message::Grant(_) | Message::PollAck(_));
+    let asked = match message {
+        Message::Join(join) => Some(join.nonce),
+        message => {
+            message.clone().number_mut().filter(|_| tells || !message.kind().is_answer()).copied()
+        }
+    };
+    asked.map_or((0, 0), |number| (number, message.highest_ballot()))
 }
 
 impl Forger<'_> {

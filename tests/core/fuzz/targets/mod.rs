@@ -24,6 +24,7 @@ mod records;
 #[cfg(feature = "cli")]
 mod settings;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
@@ -85,7 +86,7 @@ pub(crate) struct Tally {
     /// Datagrams, records and so on; one input may hold many.
     pub(crate) units: u64,
     /// How many of them got so far, by the name of the layer.
-    pub(crate) layers: BTreeMap<&'static str, u64>,
+    pub(crate) layers: BTreeMap<Cow<'static, str>, u64>,
     /// What the present input met, as hashes: a new one makes the input worth keeping.
     met: Vec<u64>,
 }
@@ -97,8 +98,8 @@ impl Tally {
     }
 
     /// A unit got as far as `layer`.
-    pub(crate) fn passed(&mut self, layer: &'static str) {
-        *self.layers.entry(layer).or_default() += 1;
+    pub(crate) fn passed(&mut self, layer: impl Into<Cow<'static, str>>) {
+        *self.layers.entry(layer.into()).or_default() += 1;
     }
 
     /// The input met something.
@@ -114,7 +115,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: &Self) {
         self.units += other.units;
         for (layer, count) in &other.layers {
-            *self.layers.entry(layer).or_default() += count;
+            *self.layers.entry(layer.clone()).or_default() += count;
         }
     }
 }

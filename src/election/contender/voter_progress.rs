@@ -260,9 +260,13 @@ impl VoterProgress {
 
 #[cfg(feature = "simulation")]
 impl VoterProgress {
-    /// See [`super::Election::numbers`].
-    pub(crate) fn numbers(&mut self, me: Process, visit: &mut super::fingerprint::Visitor<'_>) {
-        use super::fingerprint::Counter;
+    /// See [`crate::election::Election::numbers`].
+    pub(crate) fn numbers(
+        &mut self,
+        me: Process,
+        visit: &mut crate::election::fingerprint::Visitor<'_>,
+    ) {
+        use crate::election::fingerprint::Counter;
         let requests = Counter::Requests(me);
         self.requests.iter_mut().for_each(|request| visit(requests, &mut request.sequence));
         if let Some((sequence, _)) = &mut self.open_poll {
@@ -276,7 +280,7 @@ impl VoterProgress {
         }
     }
 
-    /// See [`super::Election::forget_requests`].
+    /// See [`crate::election::Election::forget_requests`].
     pub(crate) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
         self.requests.retain(|request| awaited(request.sequence));
     }

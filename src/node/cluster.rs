@@ -1,0 +1,63 @@
+//! Which cluster this node belongs to, as far as it knows, and how sure of that it is.
+
+use crate::election::Election;
+use crate::vocabulary::configuration::{ClusterName, Genesis};
+use crate::vocabulary::datagram::{Header, Reject};
+use crate::vocabulary::message::Assurance;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    /// Of its name.
+    digest: u64,
+    genesis: Option<Genesis>,
+    /// How sure this node is of that while it does not vote.
+    assurance: Assurance,
+}
+
+impl Cluster {
+    pub(super) fn new(name: &ClusterName) -> Self {
+        Self { digest: name.digest(), genesis: None, assurance: Assurance::Assumed }
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// What it was founded with, once that is known.
+    pub(super) fn genesis(&self) -> Option<&Genesis> {
+        self.genesis.as_ref()
+    }
+
+    /// From here on this node takes it to have been founded so.
+    pub(super) fn settle(&mut self, genesis: Genesis) {
+        self.genesis = Some(genesis);
+    }
+
+    /// A node for which a voter stands by that says so, too.
+    pub(super) fn confirm(&mut self) {
+        self.assurance = Assurance::Founded;
+    }
+
+    /// How sure this node is of what its cluster was founded with.
+    pub(super) fn assurance(&self, election: Option<&Election>) -> Assurance {
+        match election {
+            // Whoever knows a term knows that somebody has led in it.
+            Some(election) if election.vouches() || election.term() > 0 => Assurance::Founded,
+            Some(election) if election.votes() => Assurance::Told,
+            Some(_) | None => self.assurance,
+        }
+    }
+
+    /// Whether a datagram is of the same cluster; of the same name it is. `joins`: its sender
+    /// need not know what the cluster was founded with.
+    pub(super) fn check(&self, header: &Header, joins: bool) -> Result<(), Reject> {
+        let Some(genesis) = &self.genesis else { return Err(Reject::NotReady) };
+        let unknown = header.genesis == 0 && joins;
+        if unknown || header.genesis == genesis.digest() {
+            Ok(())
+        } else {
+            Err(Reject::ForeignVoters)
+        }
+    }
+}

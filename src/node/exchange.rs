@@ -1,0 +1,451 @@
+//! What goes between this process and others: datagrams that come in, and what membership and the
+//! election have to say.
+//!
+//! ```text
+//!   datagram ──▶ door ──▶ of this cluster? ──▶ for this process? ──▶ membership, or the election
+//!                              │                     │
+//!                              │ Join, Welcome       └─ no: its sender may be told why
+//!                              ▼
+//!                            joining
+//! ```
+
+use std::net::SocketAddr;
+
+use super::addresses::{Addresses, Directory};
+use super::admission::{self, Admission, Door, Meeting};
+use super::cluster::Cluster;
+use super::join::{self, Joining, Question, Seeking, Stance};
+use super::outputs::{Output, Outputs};
+use super::persistence::Persistence;
+use super::proof::Proofs;
+use super::sealing::Sealing;
+use super::send::Sending;
+use super::start::{self, Opening};
+use super::starts::{self, Starts};
+use crate::election::{Election, STANDBYS, Sight};
+use crate::membership::seeding::SeedingOutput;
+use crate::membership::{Membership, MembershipOutput};
+use crate::vocabulary::datagram::{Addressee, Header, LeaderFreshness, Reject};
+use crate::vocabulary::event::{Event, Warning};
+use crate::vocabulary::identity::{Process, normalised};
+use crate::vocabulary::message::{Assurance, Join, Message, NakReason, Welcome};
+use crate::vocabulary::setup::Setup;
+use crate::vocabulary::time::Now;
+
+/// How many of the highest eligible nodes the election knows of at most.
+const SIGHT_WIDTH: usize = 48;
+/// In a cluster of at most this many, everybody is told of a new Goose directly.
+const NEIGHBOURS_MAX: usize = 64;
+
+// Standbys are told of a new Goose out of the same sight.
+const _: () = assert!(STANDBYS < SIGHT_WIDTH);
+
+/// What the exchange with others may touch: nothing of orders, nor of work.
+pub(super) struct Exchange<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) is_leaving: bool,
+    pub(super) me: &'a mut Process,
+    pub(super) cluster: &'a mut Cluster,
+    pub(super) starts: &'a mut Starts,
+    pub(super) election: &'a mut Option<Election>,
+    pub(super) membership: &'a mut Membership,
+    pub(super) joining: &'a mut Joining,
+    pub(super) addresses: &'a mut Addresses,
+    pub(super) persistence: &'a mut Persistence,
+    pub(super) admission: &'a mut Admission,
+    pub(super) sealing: &'a mut Sealing,
+    pub(super) proofs: &'a mut Proofs,
+    pub(super) outputs: &'a mut Outputs,
+}
+
+impl Exchange<'_> {
+    /// Asks for the way in, if it is needed and due.
+    pub(super) fn seek(&mut self, now: Now) {
+        for output in self.seeking().seek(now.holder) {
+            match output {
+                SeedingOutput::Resolve(names) => self.outputs.push(Output::Resolve(names)),
+                SeedingOutput::Ask { address, nonce } => self.ask(Question { address, nonce }),
+            }
+        }
+        self.seeking().notice(now.holder);
+    }
+
+    fn ask(&mut self, question: Question) {
+        let whoever = Addressee { id: None, boot: None };
+        let message = Message::Join(question.join());
+        self.sending(None).transmit(whoever, question.address, &message);
+    }
+
+    fn ask_back(&mut self, now: Now, from: SocketAddr) {
+        if !self.is_leaving
+            && let Some(question) = self.joining.ask_back(from, now.holder)
+        {
+            self.ask(question);
+        }
+    }
+
+    /// Takes one datagram in, or counts it.
+    pub(super) fn take_in(&mut self, now: Now, from: SocketAddr, datagram: &[u8]) {
+        if let Err(reason) = self.receive(now, normalised(from), datagram) {
+            self.refuse(now, from, datagram.len(), reason);
+        }
+    }
+
+    /// Takes one datagram in, or says why not.
+    fn receive(&mut self, now: Now, from: SocketAddr, datagram: &[u8]) -> Result<(), Reject> {
+        let (header, message) = self.door().open(from, datagram)?;
+        let sender = header.sender;
+        if let Message::Join(join) = &message {
+            return self.asked(now, from, &header, join);
+        }
+        if let Message::Welcome(welcome) = &message {
+            admission::check_addressee(*self.me, &header, &message)?;
+            return self.welcomed(now, from, &header, welcome);
+        }
+        self.cluster.check(&header, false)?;
+        if sender.id == self.me.id {
+            self.meet_namesake(now, from, sender, &message);
+            return Err(Reject::Unexpected);
+        }
+        if let Err(reason) = admission::check_addressee(*self.me, &header, &message) {
+            self.missed(now, from, sender, &message, reason);
+            return Err(reason);
+        }
+        if let Message::LaterStart { start } = message {
+            self.hear_later_start(now, from, &header, start);
+            return Ok(());
+        }
+        self.tell_later_start(now, from, sender);
+        self.addresses.came_from(sender, from);
+        let message = self.sealing.disarmed(message, || {
+            let gossip = self.membership.address_of(sender.id);
+            let places =
+                [self.addresses.for_answer(sender), self.addresses.best(sender.id, gossip)];
+            self.proofs.is_fresh(&header, places.into_iter().flatten())
+        });
+        self.deliver(now, from, &header, &message)
+    }
+
+    fn deliver(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        message: &Message,
+    ) -> Result<(), Reject> {
+        let sender = header.sender;
+        if let Message::Gossip(packet) = message {
+            let freshness = header.leader_freshness;
+            if let (Some(freshness), Some(election)) = (freshness, self.election.as_mut()) {
+                election.hear_of_leader_freshness(now.holder, freshness);
+            }
+            self.membership.handle_gossip(now.holder, sender, packet);
+            return Ok(());
+        }
+        if let Message::MetadataQuery(query) = message {
+            // Whoever is no member, or asks for what is not known here, gets no answer.
+            if let Some(reply) = self.membership.answer(sender, query) {
+                self.answer(sender, from, &Message::MetadataReply(reply));
+            }
+            return Ok(());
+        }
+        if let Message::MetadataReply(reply) = message {
+            let expected = self.membership.take_answer(now.holder, sender, reply);
+            return if expected { Ok(()) } else { Err(Reject::Unexpected) };
+        }
+        let election = self.election.as_mut().ok_or(Reject::NotReady)?;
+        if header.configuration != election.configuration().stamp()
+            && let Message::Acquire(acquire) = message
+        {
+            let nak = Message::Nak(acquire.refusal(NakReason::Configuration));
+            self.answer(sender, from, &nak);
+            return Err(Reject::Unexpected);
+        }
+        let released = admission::released(election, sender, message);
+        if election.handle_message(now, sender, message) {
+            self.addresses.prove(sender, from);
+        }
+        // Drained after the election's events otherwise: this one says why they come.
+        if let Some(released) = released {
+            self.outputs.event(released);
+        }
+        Ok(())
+    }
+
+    /// Somebody asks which cluster this is.
+    fn asked(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        join: &Join,
+    ) -> Result<(), Reject> {
+        // Whoever was told otherwise of this cluster learns from the answer in what.
+        let verdict = self.cluster.check(header, true);
+        if verdict.is_err() && header.genesis != 0 && join::is_padded(join) {
+            // And so does this node: whoever asks may know more than it does.
+            self.ask_back(now, from);
+        }
+        let (joiner, election) = (header.sender, self.election.as_ref());
+        let welcome = join::welcome(joiner, join, self.cluster, election, &self.directory());
+        let answered = welcome.map(|welcome| {
+            let message = Message::Welcome(Box::new(welcome));
+            let leader_freshness = self.leader_freshness(now);
+            self.sending(leader_freshness).transmit(Addressee::process(joiner), from, &message);
+        });
+        if answered != Err(Reject::Malformed) {
+            self.tell_later_start(now, from, joiner);
+        }
+        answered.and(verdict)
+    }
+
+    /// A seed answered.
+    fn welcomed(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        welcome: &Welcome,
+    ) -> Result<(), Reject> {
+        if !self.joining.accepts(welcome) {
+            return Err(Reject::Unexpected);
+        }
+        match self.cluster.genesis().cloned() {
+            Some(own) if own == welcome.genesis => {}
+            Some(own) => match self.seeking().judge(&own, welcome, header.sender.id)? {
+                Stance::Follow => self.opening().begin_anew(Some(welcome.genesis.clone()), now),
+                Stance::Refuse { ask, warning } => {
+                    ask.into_iter().for_each(|question| self.ask(question));
+                    if self.admission.may_warn("settings", now.holder) {
+                        warning.into_iter().for_each(|warning| self.outputs.warn(warning));
+                    }
+                    return Err(Reject::ForeignVoters);
+                }
+            },
+            None => self.opening().follow(welcome, now),
+        }
+        if welcome.assurance == Assurance::Founded {
+            self.cluster.confirm();
+        }
+        for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
+            self.addresses.advertise(*id, normalised(*address));
+        }
+        self.addresses.prove(header.sender, from);
+        if let (Some(election), Some(goose)) = (self.election.as_mut(), &welcome.goose) {
+            election.hear_in_welcome(now, goose, header.leader_freshness);
+        }
+        if let Err(error) = self.membership.announce_to(now.holder, &welcome.member) {
+            self.outputs.warn(Warning::Membership(error.to_string()));
+        }
+        self.seeking().notice(now.holder);
+        Ok(())
+    }
+
+    fn meet_namesake(&mut self, now: Now, from: SocketAddr, namesake: Process, message: &Message) {
+        let mut meeting = Meeting {
+            admission: self.admission,
+            election: self.election.as_mut(),
+            outputs: self.outputs,
+            me: *self.me,
+        };
+        let reply = meeting.meet(now, from, namesake, message, || self.joining.draw());
+        if let Some(reply) = reply {
+            self.answer(namesake, from, &reply);
+        }
+    }
+
+    /// A datagram was not meant for this process, for this `reason`.
+    fn missed(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        sender: Process,
+        message: &Message,
+        reason: Reject,
+    ) {
+        if matches!(message, Message::Gossip(packet) if Membership::is_announcement(packet)) {
+            self.ask_back(now, from);
+        }
+        // So that a Goose learns at once that its voter restarted, even one that has not been
+        // heard for so long that it only asks who hears it.
+        let nak = message.refusal(NakReason::NewBoot { boot: self.me.boot });
+        if let Some(nak) = nak.filter(|_| reason == Reject::WrongBoot) {
+            self.answer(sender, from, &Message::Nak(nak));
+        }
+    }
+
+    /// Counts a datagram that was not taken in, and warns of what people can mend.
+    fn refuse(&mut self, now: Now, address: SocketAddr, size: usize, reason: Reject) {
+        if let Some(position) = Reject::ALL.iter().position(|other| *other == reason) {
+            self.outputs.count().rejected[position] += 1;
+        }
+        if let Some(warning) = self.admission.refused(reason, address, now.holder) {
+            self.outputs.warn(warning);
+        }
+        // A question that its sender cannot open either tells it what is wrong, in its own log.
+        let is_sealed_otherwise = matches!(reason, Reject::Unsealed | Reject::UnknownKey);
+        if is_sealed_otherwise && self.persistence.is_started() && join::may_question(size) {
+            self.ask_back(now, normalised(address));
+        }
+    }
+
+    /// Tells whoever sent this if its node is known to have had a later start.
+    fn tell_later_start(&mut self, now: Now, from: SocketAddr, sender: Process) {
+        let known = starts::known_boot(sender.id, self.membership, self.election.as_ref());
+        if let Some(news) = self.starts.news_for(sender, known, now.holder) {
+            self.answer(sender, from, &news);
+        }
+    }
+
+    /// Somebody knows an earlier process of this node with a later start.
+    fn hear_later_start(&mut self, now: Now, from: SocketAddr, header: &Header, told: u64) {
+        // Whoever sent this must have received something of this process.
+        let is_proven = header.echo == self.proofs.token(from);
+        if !is_proven || self.is_leaving {
+            return;
+        }
+        let is_idle = self.election.as_ref().is_none_or(Election::is_idle);
+        let Some(start) = self.starts.later(*self.me, told, is_idle) else { return };
+        self.me.boot.start = start;
+        self.persistence.note_start(start);
+        *self.membership = start::membership(*self.me, self.setup, self.joining.entropy());
+        self.opening().begin_anew(None, now);
+        self.outputs.event(Event::TookLaterStart { process: *self.me });
+        let question = self.joining.question(from);
+        self.ask(question);
+    }
+
+    /// Does what membership wants done. Returns whether that was anything.
+    pub(super) fn drain_membership(&mut self, now: Now) -> bool {
+        let (mut moved, mut changed) = (false, false);
+        let leader_freshness = self.leader_freshness(now);
+        while let Some(output) = self.membership.poll_output() {
+            moved = true;
+            match output {
+                MembershipOutput::Send { to, address, packet } => {
+                    let message = Message::Gossip(packet);
+                    let to = Addressee::process(to);
+                    self.sending(leader_freshness).transmit(to, address, &message);
+                }
+                MembershipOutput::Tell { to, address, message } => {
+                    self.answer(to, address, &message);
+                }
+                MembershipOutput::MemberChanged { id, address, state } => {
+                    changed = true;
+                    self.outputs.event(Event::MemberChanged { id, address, state });
+                }
+                MembershipOutput::DetailsChanged => self.outputs.note_change(),
+                MembershipOutput::MemberForgotten { id, address } => {
+                    changed = true;
+                    self.outputs.event(Event::MemberForgotten { id, address });
+                }
+                MembershipOutput::Departed(process) => {
+                    changed = true;
+                    if let Some(election) = &mut self.election {
+                        election.handle_departure(now, process);
+                    }
+                }
+                MembershipOutput::Connected | MembershipOutput::Disconnected => {
+                    changed = true;
+                    self.seek(now);
+                }
+                MembershipOutput::GooseHint(goose) => {
+                    if let Some(election) = &mut self.election {
+                        election.hear_of_goose(now, &goose);
+                    }
+                }
+                MembershipOutput::Error(text) => self.outputs.warn(Warning::Membership(text)),
+            }
+        }
+        self.outputs.count().members_refused = self.membership.refused();
+        if changed {
+            self.look_around(now);
+        }
+        moved
+    }
+
+    /// Tells the election who is around, and remembers where the voters are.
+    fn look_around(&mut self, now: Now) {
+        self.outputs.note_change();
+        let Some(election) = &self.election else { return };
+        let voters = self.directory().addresses_of(election.configuration().voters.ids());
+        self.persistence.note_addresses(voters);
+        let eligible = self.membership.top_eligible(SIGHT_WIDTH);
+        let few = self.membership.alive_count() <= NEIGHBOURS_MAX;
+        let neighbours = if few { self.membership.sample(NEIGHBOURS_MAX) } else { Vec::new() };
+        let sight = Sight {
+            eligible: eligible.into_iter().map(|(process, _)| process).collect(),
+            neighbours: neighbours.into_iter().map(|(process, _)| process).collect(),
+            rank: self.membership.rank_among_eligible(),
+        };
+        if let Some(election) = &mut self.election {
+            election.handle_sight(now, sight);
+        }
+    }
+
+    fn leader_freshness(&self, now: Now) -> Option<LeaderFreshness> {
+        self.election.as_ref().and_then(|election| election.leader_freshness(now.holder))
+    }
+
+    /// Sends to exactly this process, to this address.
+    fn answer(&mut self, to: Process, address: SocketAddr, message: &Message) {
+        self.sending(None).transmit(Addressee::process(to), address, message);
+    }
+
+    fn directory(&self) -> Directory<'_> {
+        Directory {
+            me: self.me.id,
+            own: self.setup.address,
+            addresses: self.addresses,
+            membership: self.membership,
+        }
+    }
+
+    fn door(&mut self) -> Door<'_> {
+        Door {
+            me: *self.me,
+            cluster: self.cluster,
+            is_started: self.persistence.is_started(),
+            sealing: self.sealing,
+            proofs: self.proofs,
+        }
+    }
+
+    pub(super) fn sending(&mut self, leader_freshness: Option<LeaderFreshness>) -> Sending<'_> {
+        Sending {
+            me: *self.me,
+            cluster: self.cluster,
+            election: self.election.as_ref(),
+            membership: self.membership,
+            addresses: self.addresses,
+            proofs: self.proofs,
+            sealing: self.sealing,
+            outputs: self.outputs,
+            leader_freshness,
+        }
+    }
+
+    pub(super) fn seeking(&mut self) -> Seeking<'_> {
+        Seeking {
+            joining: self.joining,
+            membership: self.membership,
+            outputs: self.outputs,
+            setup: self.setup,
+            cluster: self.cluster,
+            election: self.election.as_ref(),
+            addresses: self.addresses,
+            is_leaving: self.is_leaving,
+        }
+    }
+
+    pub(super) fn opening(&mut self) -> Opening<'_> {
+        Opening {
+            setup: self.setup,
+            me: *self.me,
+            cluster: self.cluster,
+            persistence: self.persistence,
+            election: self.election,
+            outputs: self.outputs,
+        }
+    }
+}
