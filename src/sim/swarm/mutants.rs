@@ -28,7 +28,7 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::ShortGrantCountedAsLong, Swarm::Mixed, 10),
     search(Mutant::NoQuarantine, Swarm::Mixed, 30),
     search(Mutant::ShortQuarantine, Swarm::Mixed, 30),
-    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Duels, 100),
+    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Leases, 190),
     search(Mutant::AnyReleaseLiftsQuarantine, Swarm::Duels, 100),
     search(Mutant::BallotNotPersisted, Swarm::Mixed, 10),
     search(Mutant::VisibleMajorityWithoutGrants, Swarm::Mixed, 10),
@@ -61,7 +61,7 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::LapseReleasesUnderWork, Swarm::Mixed, 100),
     search(Mutant::HandoverUnderWork, Swarm::Mixed, 100),
     search(Mutant::WorkBegunWhileEnding, Swarm::Mixed, 100),
-    search(Mutant::LeaveReleasesUnderWork, Swarm::Mixed, 200),
+    search(Mutant::LeaveReleasesUnderWork, Swarm::Mixed, 400),
 ];
 
 /// Bugs for which no swarm is known that shows them within a thousand seeds. They are found by
