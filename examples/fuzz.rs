@@ -179,7 +179,7 @@ fn summary(target: &str, outcome: &Outcome, took: Duration) {
 fn keep(folder: &Path, found: &[Vec<u8>]) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     for input in found {
-        let digest = gaggle::vocabulary::codec::stable_hash(b"corpus", input);
+        let digest = gaggle::vocabulary::hash::stable_hash(b"corpus", input);
         std::fs::write(folder.join(format!("{digest:016x}")), input)?;
     }
     Ok(())

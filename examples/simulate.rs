@@ -174,7 +174,8 @@ fn replay(seed: u64, options: Options) -> String {
     let mut command = format!("cargo run --release --example simulate -- --seed {seed}");
     let mut add = |flag: &str, value: Option<String>| {
         if let Some(value) = value {
-            command.push_str(&format!(" {flag} {value}"));
+            let quote = if value.contains(' ') { "'" } else { "" };
+            command.push_str(&format!(" {flag} {quote}{value}{quote}"));
         }
     };
     add("--nodes", options.nodes.map(|nodes| nodes.to_string()));

@@ -63,14 +63,26 @@
 //!     │
 //!  membership │ election                        src/membership │ src/election
 //!     │
-//!  vocabulary time, ids, messages, records      src/vocabulary
+//!  wire       messages, datagrams, records      src/wire
+//!     │
+//!  vocabulary time, ids, timing, events         src/vocabulary
 //! ```
 //!
 //! Imports point downward only, and the core (everything from the node down) has no socket, no
 //! operating-system clock, no thread, no async and no randomness of its own. A test fails when
 //! that is not so (`tests/layering`).
 //!
-//! # One packet, 10 files
+//! # Where to add something
+//!
+//! | what | where |
+//! |---|---|
+//! | a setting | `config/flags.rs` (the entry), `config/raw.rs` (as given), `config/checked.rs` (the rule), `node/setup.rs` (what the core sees); `library/config.rs` if a program may say it |
+//! | an HTTP resource | `shell/http/api/table.rs` (the entry), `shell/http/api/views.rs` (the answer), its schema in `shell/http/api/openapi.json` |
+//! | an election message | `wire/message.rs` (all that is true of it), `election/mod.rs` (who handles it), its handler, its name in the simulator's `sim/cluster/coverage.rs`, the guide |
+//! | a simulated fault | `sim/swarm/faults.rs` (a row, and how it begins and ends), `sim/cluster/action.rs` (what it does), and the part of the cluster that it breaks |
+//! | a promise | a checker in `sim/checkers`, and a bug in `vocabulary/mutant.rs` that it finds |
+//!
+//! # One packet, 12 files
 //!
 //! A Goose asks a voter to renew its grant. On the voter's machine:
 //!
@@ -78,16 +90,19 @@
 //! 2. `shell/driver.rs` is the one task that owns the core. It reads the clocks once and calls
 //!    [`node::NodeCore::handle_datagram`].
 //! 3. `node/mod.rs` has the datagram received, and then has everything flow that follows from it.
-//! 4. `node/exchange.rs` checks the envelope. What is foreign, stale or malformed is counted and
-//!    dropped.
-//! 5. `vocabulary/seal.rs` opens the datagram, if the cluster has a key.
-//! 6. `vocabulary/datagram.rs` decodes the envelope and the message in it.
-//! 7. `election/mod.rs` gives the message to the voter, as it would give an answer to the
+//! 4. `node/exchange.rs` has the datagram opened and checked. What is foreign, stale or malformed is
+//!    counted and dropped.
+//! 5. `node/admission.rs` is the door: what a datagram must show before anybody looks at what it
+//!    says.
+//! 6. `wire/seal.rs` opens the datagram, if the cluster has a key.
+//! 7. `wire/datagram.rs` decodes the envelope and the message in it.
+//! 8. `election/mod.rs` gives the message to the voter, as it would give an answer to the
 //!    contender. (A packet of gossip goes to `membership/mod.rs` instead.)
-//! 8. `election/voter/grants.rs` judges the request, rule by rule, and grants.
-//! 9. `election/outbox.rs` keeps the answer until it is asked for.
-//! 10. `node/send.rs` puts the answer into an envelope. The driver publishes the new snapshot,
-//!     and then the socket sends the answer.
+//! 9. `election/voter/grants.rs` judges the request, rule by rule, and grants.
+//! 10. `election/outbox.rs` keeps the answer until it is asked for.
+//! 11. `node/send.rs` puts the answer into an envelope.
+//! 12. `node/outputs.rs` keeps it until the driver asks. The driver publishes the lease, and then the
+//!     socket sends the answer.
 //!
 //! A claim changes the voter's record, and the answer waits for the disk: `node/persistence.rs`
 //! hands the record out, `shell/store.rs` writes it, and `election/voter/mod.rs` answers once it is
@@ -125,9 +140,9 @@
 //! | deference | a voter lets a lower contender wait a moment for a higher one | `election/deference.rs` |
 //! | drain | giving the lease away while work is alive: ask it to end, wait, give | `node/drain.rs` |
 //! | Duck | a node that is not the Goose | `election/contender/mod.rs` |
-//! | envelope | what stands before every message: cluster, sender, addressee | `vocabulary/datagram.rs` |
+//! | envelope | what stands before every message: cluster, sender, addressee | `wire/datagram.rs` |
 //! | founding | the first moment of a cluster: every voter finds its disk empty and hears the same of all others | `election/founding.rs` |
-//! | founding map | which random number names each voter's empty disk | `vocabulary/record.rs` |
+//! | founding map | which random number names each voter's empty disk | `wire/record.rs` |
 //! | Goose | the one node that holds a valid lease | `election/contender/lease.rs` |
 //! | grant | one voter's part of a lease | `election/voter/grants.rs` |
 //! | keeper | a helper process that ends the work of a dead node and tells the voters | `shell/keeper` |
@@ -142,7 +157,7 @@
 //! | preemption | the Goose hands over to a higher node that has come to stay | `election/preemption.rs` |
 //! | push/pull | two members compare what they hold by digest, and one fetches what it lacks | `membership/push_pull` |
 //! | quarantine | a restarted voter grants nothing new until all that it may have granted has run out | `election/voter/mod.rs` |
-//! | record | what a voter must not forget, in its state folder | `vocabulary/record.rs` |
+//! | record | what a voter must not forget, in its state folder | `wire/record.rs` |
 //! | release | the holder says that it acts no more; voters free their votes | `election/contender/release.rs` |
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
@@ -179,6 +194,7 @@ pub mod shell;
 #[doc(hidden)]
 pub mod sim;
 pub mod vocabulary;
+pub mod wire;
 
 pub use config::SettingsError;
 pub use library::{

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gaggle::node::setup::Setup;
 use gaggle::node::{NodeCore, Output};
 use gaggle::sim::postbox::{self, Datagram, Postbox, address};
-use gaggle::vocabulary::datagram;
-use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::seal::{self, KEY_SIZE, KeyRing};
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::Now;
+use gaggle::wire::datagram;
+use gaggle::wire::message::Message;
+use gaggle::wire::seal::{self, KEY_SIZE, KeyRing};
 
 /// The key of those that seal.
 pub(crate) const SECRET: [u8; KEY_SIZE] = [5; KEY_SIZE];

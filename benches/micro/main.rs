@@ -18,6 +18,7 @@ use std::time::Duration;
 use cluster::Cluster;
 use divan::{Bencher, black_box};
 use gaggle::node::Output;
+use gaggle::node::setup::Setup;
 use gaggle::shell::handle::Handle;
 use gaggle::shell::http::api::guard::Peer;
 use gaggle::shell::http::api::route::Request;
@@ -27,10 +28,9 @@ use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{NoStore, StateFolder, Store};
 use gaggle::vocabulary::configuration::ClusterName;
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::record::{Disk, Record};
-use gaggle::vocabulary::seal::{self, KeyRing, NONCE_SIZE};
-use gaggle::vocabulary::setup::Setup;
+use gaggle::wire::message::Message;
+use gaggle::wire::record::{Disk, Record};
+use gaggle::wire::seal::{self, KeyRing, NONCE_SIZE};
 use hyper::{HeaderMap, Method, Uri};
 
 fn main() {

@@ -1,5 +1,6 @@
 //! A simulated cluster of many nodes that all know one seed, and what can be seen of it.
 
+use gaggle::node::setup::Setup;
 use gaggle::sim::cluster::action::{Action, Restart};
 use gaggle::sim::cluster::disk::Tear;
 use gaggle::sim::cluster::network::{Network, Weather};
@@ -8,7 +9,6 @@ use gaggle::sim::cluster::trace::TraceDepth;
 use gaggle::sim::cluster::world::World;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::HolderTime;
 
 pub(crate) const MILLI: u64 = 1_000_000;

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as standard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use gaggle::node::setup::Setup;
 use gaggle::shell::handle::Handle;
 use gaggle::shell::socket;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{StateFolder, StoreError};
 use gaggle::vocabulary::event::Event;
-use gaggle::vocabulary::setup::Setup;
 use tokio::sync::{broadcast, mpsc};
 
 use super::links::{Links, NODES, Prng, Traffic};

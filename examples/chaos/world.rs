@@ -4,9 +4,9 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gaggle::node::setup::Setup;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::setup::Setup;
 
 use super::links::{Links, NODES, Traffic, VOTERS};
 

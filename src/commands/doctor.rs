@@ -18,8 +18,8 @@ use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{StatusView, VoterView, VotersView};
 use crate::shell::http::client::{self, NodeUrl, Question};
 use crate::shell::socket::BUFFER_SIZE;
-use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::reject::Reject;
 
 /// Writes that are timed.
 const WRITES: u32 = 10;

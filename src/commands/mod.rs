@@ -229,7 +229,7 @@ pub enum Judged {
     /// Understood, and refused in these words.
     Refused(String),
     /// A node may be started with this.
-    Accepted(Box<crate::vocabulary::setup::Setup>),
+    Accepted(Box<crate::node::setup::Setup>),
 }
 
 /// Judges settings as `run` does: the words of a command line, and the text of a

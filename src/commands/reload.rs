@@ -17,7 +17,7 @@ use crate::config::raw::LogLevel;
 use crate::config::token::Token;
 use crate::config::{self, Checked, Origin, Raw};
 use crate::shell::handle::Handle;
-use crate::vocabulary::seal::KeyRing;
+use crate::wire::seal::KeyRing;
 
 /// Files that have not been read after this are spoken of.
 const READ_PATIENCE: Duration = Duration::from_secs(2);

@@ -9,12 +9,12 @@ use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
 use super::raw::{HttpAddress, Raw, RawTag};
 use super::token::Token;
 use super::voters::Voters;
+use crate::node::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;
-use crate::vocabulary::seal::KeyRing;
-use crate::vocabulary::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::timing::Timing;
+use crate::wire::seal::KeyRing;
 
 /// HTTP is served this far above the gossip port, unless told otherwise.
 pub const HTTP_PORT_OFFSET: u16 = 1000;

@@ -8,12 +8,12 @@ use super::hooks::HOOK_TIMEOUT_MAX;
 #[cfg(feature = "cli")]
 use super::key_file::KeyFileError;
 use super::token::TokenFileError;
+use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::metadata::TagError;
-use crate::vocabulary::seal::KeyRingError;
-use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::TimingError;
+use crate::wire::seal::KeyRingError;
 
 /// The key of the address to listen on, which has no flag.
 pub(super) const LISTEN: &str = "listen";

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::vocabulary::seal::{KEY_SIZE, KeyRing, KeyRingError};
+use crate::wire::seal::{KEY_SIZE, KeyRing, KeyRingError};
 
 /// A key file that is longer is something else.
 const FILE_SIZE_MAX: u64 = 16 * 1024;

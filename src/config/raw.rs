@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::vocabulary::seal::KEY_SIZE;
 use crate::vocabulary::timing::Profile;
+use crate::wire::seal::KEY_SIZE;
 
 /// The name of a cluster, unless told otherwise.
 pub const CLUSTER_DEFAULT: &str = "gaggle";

@@ -6,8 +6,8 @@ use super::checked::Storage;
 use super::flags::{FLAGS, Take, named};
 use super::raw::{HttpAddress, RawTag};
 use super::*;
+use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::setup::SEEDS_MAX;
 use crate::vocabulary::timing::Profile;
 
 fn raw() -> Raw {

@@ -8,8 +8,8 @@
 use super::{BALLOT_JUMP_MAX, BALLOT_MAX, Election};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Message;
 use crate::vocabulary::time::Now;
+use crate::wire::message::Message;
 
 impl Election {
     /// Whether the ballots that a message names may be taken over.
@@ -49,10 +49,10 @@ mod tests {
     use crate::election::{BALLOT_LAST, BALLOT_MAX, ElectionSetup};
     use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
     use crate::vocabulary::identity::{Boot, NodeId};
-    use crate::vocabulary::message::{Founding, PollAck, Standing, VoterStatus};
-    use crate::vocabulary::record::Vote;
     use crate::vocabulary::time::{HolderTime, VoterTime, WallTime};
     use crate::vocabulary::timing::{Profile, Timing};
+    use crate::wire::message::{Founding, PollAck, Standing, VoterStatus};
+    use crate::wire::record::Vote;
     use std::net::SocketAddr;
     use std::time::Duration;
 
@@ -75,7 +75,7 @@ mod tests {
         VoterPast::Remembered(Vote {
             max_ballot,
             max_holder: None,
-            max_lease_ever: Duration::ZERO,
+            max_lease_in_force: Duration::ZERO,
             founding: Founding::Waited,
         })
     }
@@ -158,9 +158,9 @@ mod tests {
         assert!(!election.believes_ballot(insane, from, &status(BALLOT_MAX - 1)));
     }
 
-    fn goose(term: u64) -> crate::vocabulary::message::Goose {
+    fn goose(term: u64) -> crate::vocabulary::goose::Goose {
         let address = SocketAddr::from(([127, 0, 0, 1], 8000));
-        crate::vocabulary::message::Goose { term, process: process(id(2), 1), address, http: None }
+        crate::vocabulary::goose::Goose { term, process: process(id(2), 1), address, http: None }
     }
 
     /// The only voter, which could elect itself at any time.

@@ -6,22 +6,24 @@
 //! founded is the map of all nonces. Whoever finds its own nonce in such a map knows that nothing
 //! of its own was lost since the founding.
 //!
-//! A voter that never comes must not keep the others from founding. After ten seconds, which is
-//! longer than any lease, a majority on empty disks founds without the rest. It cannot know
-//! whether the silent ones remember a cluster, so its terms begin above the clock.
+//! A voter that finds its nonce in no map has lost the highest ballot and the configuration. All
+//! others together know both: every earlier majority includes at least one of them (the only voter
+//! is a case of its own). So it asks each of them, after whatever it may have granted has run out,
+//! and takes what they name. All but one do not suffice: the missing one may be the only voter left
+//! that remembers a term.
 //!
-//! Whoever does not has lost the highest ballot and the configuration. All others together know
-//! both: any majority of before holds one of them or was only itself. So it asks each of them,
-//! after whatever it may have granted has run out, and takes what they name. One of them less
-//! would not do: that one may be the only other that remembers a term.
+//! A voter that never comes must not keep the others from founding. After ten seconds, which is
+//! longer than any lease, a majority founds without those that are silent, if every voter that it
+//! has heard is on an empty disk. It cannot know whether the silent ones remember a cluster, so
+//! its terms begin above the clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::{Founding, RecordReport};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
+use crate::wire::message::{Founding, RecordReport};
 
 /// What a voter without a record has heard of the others, in answers to polls of its own boot.
 #[derive(Clone, Debug, Default, Hash)]

@@ -13,11 +13,11 @@
 use std::time::Duration;
 
 use super::Election;
-use crate::vocabulary::datagram::LeaderFreshness;
 use crate::vocabulary::event::Event;
-use crate::vocabulary::message::Goose;
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
+use crate::wire::datagram::LeaderFreshness;
 
 impl Election {
     /// How lately the Goose was seen, to be told beside gossip; none if that is too long ago.

@@ -33,13 +33,14 @@ use std::time::Duration;
 
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{AcquireKind, Goose, Message, Standing, VoterStatus};
-use crate::vocabulary::record::Vote;
 use crate::vocabulary::snapshot::{KnownGoose, Lease};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 use crate::vocabulary::work::WorkRefused;
+use crate::wire::message::{AcquireKind, Message, Standing, VoterStatus};
+use crate::wire::record::Vote;
 use contender::{Audience, Contender};
 use outbox::{Outbox, Outgoing};
 use view::View;

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
-use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::Message;
+use crate::wire::datagram::Addressee;
+use crate::wire::message::Message;
 
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]

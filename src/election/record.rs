@@ -3,10 +3,10 @@
 use super::Election;
 use super::voter::{Voter, VoterPast};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::PollAck;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::Now;
+use crate::wire::message::PollAck;
 
 impl Election {
     /// Whether this node votes.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::vocabulary::record::Vote;
+use crate::wire::record::Vote;
 
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct StableVote {

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::KnownGoose;
 use crate::vocabulary::time::HolderTime;
 

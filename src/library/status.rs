@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::vocabulary::goose;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message;
 use crate::vocabulary::snapshot::{self, KnownGoose, MemberView, Snapshot};
 use crate::vocabulary::time::HolderTime;
 
@@ -57,8 +57,8 @@ pub struct Goose {
 }
 
 impl Goose {
-    pub(super) fn of(goose: &message::Goose) -> Self {
-        let message::Goose { term, process, address, http } = goose;
+    pub(super) fn of(goose: &goose::Goose) -> Self {
+        let goose::Goose { term, process, address, http } = goose;
         Self { id: process.id, term: *term, address: *address, http: *http }
     }
 }

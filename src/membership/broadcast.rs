@@ -11,9 +11,9 @@ use foca::{BroadcastHandler, Invalidates};
 use serde::{Deserialize, Serialize};
 
 use super::identity::MemberIdentity;
-use crate::vocabulary::codec::{self as wire, CodecError};
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Goose;
+use crate::wire::codec::{self as wire, CodecError};
 
 /// So many tombstones are kept at most: the oldest makes way.
 pub(super) const TOMBSTONES_MAX: usize = 1024;

@@ -19,7 +19,7 @@ use foca::Member;
 use super::codec;
 use super::identity::MemberIdentity;
 use super::members::Members;
-use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
+use crate::wire::datagram::GOSSIP_SIZE_MAX;
 
 /// The most members that are known, dead ones included: several times the largest cluster that
 /// is meant.

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use super::broadcast::Broadcast;
 use super::identity::MemberIdentity;
-use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::identity::Process;
+use crate::wire::codec::{self, CodecError};
 
 /// The incarnation under which a node that leaves declares itself dead. The library itself never
 /// uses it: a member that reaches it takes a new name.

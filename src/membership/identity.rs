@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::identity::{Process, normalised};
+use crate::wire::codec::{self, CodecError};
 
 /// A member as gossip carries it: lean, because it is repeated in every packet. Renamed by the
 /// gossip library when it was wrongly declared down; the process in it never changes, so

@@ -28,7 +28,7 @@ use super::identity::MemberIdentity;
 use super::member_list::MemberList;
 use super::output::MembershipOutput;
 use super::timers::{Timer, Timers};
-use crate::vocabulary::codec::stable_hash;
+use crate::vocabulary::hash::stable_hash;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::snapshot::{MemberState, MemberView};

@@ -25,10 +25,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use super::member_list::MemberList;
 use super::members::Members;
 use super::timers::{Timer, Timers};
-use crate::vocabulary::codec;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use crate::vocabulary::time::HolderTime;
+use crate::wire::codec;
 
 /// From one round to the next.
 const ROUND: Duration = Duration::from_millis(500);

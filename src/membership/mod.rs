@@ -41,15 +41,16 @@ use foca::{Member, OwnedNotification};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
-use crate::vocabulary::codec::CodecError;
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::{Goose, Message};
 use crate::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::MemberView;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use crate::wire::codec::CodecError;
+use crate::wire::message::Message;
 use broadcast::{Broadcast, TOMBSTONES_MAX, Tombstone};
 use capacity::{CROWDED, Capacity, MEMBERS_MAX};
 use identity::MemberIdentity;

@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Goose, Message};
 use crate::vocabulary::snapshot::MemberState;
 use crate::vocabulary::time::HolderTime;
+use crate::wire::message::Message;
 
 /// Errors are reported this often at most: a stranger may cause one with every packet.
 const ERROR_INTERVAL: Duration = Duration::from_secs(10);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use foca::{Config, PeriodicParams};
 
-use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::timing::Timing;
+use crate::wire::datagram::GOSSIP_SIZE_MAX;
 
 fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN)

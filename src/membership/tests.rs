@@ -9,10 +9,10 @@ use super::codec::GossipCodec;
 use super::metadata::{REPLY_SIZE_MAX, WANTED_MAX};
 use super::parameters::REMOVE_DOWN_AFTER;
 use super::*;
-use crate::vocabulary::codec as wire;
 use crate::vocabulary::identity::Boot;
 use crate::vocabulary::metadata::{TAG_VALUE_MAX, TAGS_MAX, Tags};
 use crate::vocabulary::timing::Profile;
+use crate::wire::codec as wire;
 
 fn identity(number: u32) -> MemberIdentity {
     let id = NodeId::new(u64::from(number) + 1).unwrap();

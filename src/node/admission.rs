@@ -10,13 +10,14 @@ use super::outputs::Outputs;
 use super::proof::Proofs;
 use super::sealing::Sealing;
 use crate::election::Election;
-use crate::vocabulary::datagram::{self, Header, Reject};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{Message, Poll, PollAck, Standing, VoterStatus};
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::seal::{self, Opened};
+use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::{HolderTime, Now};
+use crate::wire::datagram::{self, Header};
+use crate::wire::message::{Message, Poll, PollAck, Standing, VoterStatus};
+use crate::wire::seal::{self, Opened};
 
 /// A warning of one kind is given this often at most.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);

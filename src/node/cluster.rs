@@ -2,8 +2,9 @@
 
 use crate::election::Election;
 use crate::vocabulary::configuration::{ClusterName, Genesis};
-use crate::vocabulary::datagram::{Header, Reject};
-use crate::vocabulary::message::Assurance;
+use crate::vocabulary::reject::Reject;
+use crate::wire::datagram::Header;
+use crate::wire::message::Assurance;
 
 /// See the module.
 #[derive(Debug)]

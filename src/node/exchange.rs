@@ -25,12 +25,13 @@ use super::starts::{self, Starts};
 use crate::election::{Election, STANDBYS, Sight};
 use crate::membership::seeding::SeedingOutput;
 use crate::membership::{Membership, MembershipOutput};
-use crate::vocabulary::datagram::{Addressee, Header, LeaderFreshness, Reject};
+use crate::node::setup::Setup;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
-use crate::vocabulary::message::{Assurance, Join, Message, NakReason, Welcome};
-use crate::vocabulary::setup::Setup;
+use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::Now;
+use crate::wire::datagram::{Addressee, Header, LeaderFreshness};
+use crate::wire::message::{Assurance, Join, Message, NakReason, Welcome};
 
 /// How many of the highest eligible nodes the election knows of at most.
 const SIGHT_WIDTH: usize = 48;

@@ -12,15 +12,15 @@ use super::outputs::Outputs;
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::membership::seeding::{Seeding, SeedingOutput};
+use crate::node::setup::Setup;
 use crate::vocabulary::configuration::Genesis;
-use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
-use crate::vocabulary::message::{Assurance, Join, Welcome};
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::setup::Setup;
+use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
+use crate::wire::message::{Assurance, Join, Welcome};
 
 /// The question carries this many zeros, so that the answer is at most three times as long.
 const JOIN_PADDING: usize = 400;
@@ -319,7 +319,9 @@ impl Seeking<'_> {
             return Ok(Stance::Follow);
         }
         let ask = if is_unsought { self.another_voter(own, welcome, by) } else { None };
-        let warning = if own.ephemeral == theirs.ephemeral {
+        let warning = if own.preempt != theirs.preempt {
+            Warning::PreemptDiffers { cluster: theirs.preempt }
+        } else if own.ephemeral == theirs.ephemeral {
             Warning::LeaseMaxDiffers { cluster: theirs.lease_max, own: own.lease_max }
         } else {
             Warning::EphemeralDiffers { cluster: theirs.ephemeral, follows: false }

@@ -7,12 +7,12 @@
 use std::net::SocketAddr;
 
 use super::send::Sending;
-use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{Message, Release};
+use crate::wire::datagram::Addressee;
+use crate::wire::message::{Message, Release};
 
-/// The number of a release that nobody waits to hear acknowledged. A living process counts its
-/// requests from 1.
+/// The number of a release that nobody waits to hear acknowledged. No living process uses it: its
+/// numbers begin above a random one.
 pub(super) const LAST_WILL_SEQUENCE: u64 = 0;
 
 /// One datagram of a last will, ready to be sent.
@@ -32,7 +32,8 @@ pub(super) struct LastWill {
 }
 
 impl LastWill {
-    /// Whether it is to be written anew, for these voters: they came, moved or restarted.
+    /// Whether the voters differ from those for whom it was written last: they came, moved or
+    /// restarted. Remembers these.
     pub(super) fn turns(&mut self, voters: &[(Process, SocketAddr)]) -> bool {
         let differs = voters != self.voters;
         if differs {

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use super::step_down::{StepDownError, SteppedDown};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::record::Record;
 use crate::vocabulary::snapshot::Counters;
 use crate::vocabulary::work::EndOfWork;
+use crate::wire::record::Record;
 
 /// Outputs are drained after every input, so more than this at once is a flood of our own.
 const OUTPUTS_MAX: usize = 4096;

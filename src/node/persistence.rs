@@ -14,8 +14,8 @@ use crate::election::voter::VoterPast;
 use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::record::{Record, Vote};
 use crate::vocabulary::time::{HolderTime, Now, milliseconds};
+use crate::wire::record::{Record, Vote};
 
 /// A failed write is tried again after this.
 const RETRY: Duration = Duration::from_millis(200);
@@ -79,7 +79,8 @@ impl Persistence {
         self.past = Some((past, damaged, first_sequence));
     }
 
-    /// What was told to others, by the clock or by hearsay, is not told lower later.
+    /// A ballot that others were told of, by the clock or by hearsay, is never told lower later,
+    /// even after this voter begins anew.
     pub(super) fn raise_past(&mut self, ballot: u64) {
         let Some((past, ..)) = &mut self.past else { return };
         let (nonce, left) = match past {

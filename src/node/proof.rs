@@ -11,11 +11,11 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::vocabulary::codec::keyed_hash;
-use crate::vocabulary::datagram::{Addressee, Header};
+use crate::node::setup::Setup;
+use crate::vocabulary::hash::keyed_hash;
 use crate::vocabulary::identity::{Boot, NodeId};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::setup::Setup;
+use crate::wire::datagram::{Addressee, Header};
 
 /// An answer to an unproven source is at most this many times as large as its question.
 const AMPLIFICATION_MAX: usize = 3;

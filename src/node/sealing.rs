@@ -10,12 +10,13 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
-use crate::vocabulary::datagram::{DATAGRAM_SIZE_MAX, Header, Reject};
+use crate::node::setup::Setup;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::{Message, Poll};
-use crate::vocabulary::seal::{KeyRing, NONCE_SIZE, Opened, Windows};
-use crate::vocabulary::setup::Setup;
+use crate::vocabulary::reject::Reject;
+use crate::wire::datagram::{DATAGRAM_SIZE_MAX, Header};
+use crate::wire::message::{Message, Poll};
+use crate::wire::seal::{KeyRing, NONCE_SIZE, Opened, Windows};
 
 /// Keys and what goes with them.
 #[derive(Debug)]

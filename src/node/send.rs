@@ -10,9 +10,9 @@ use super::sealing::Sealing;
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::configuration::Genesis;
-use crate::vocabulary::datagram::{self, Addressee, Header, LeaderFreshness};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Message;
+use crate::wire::datagram::{self, Addressee, Header, LeaderFreshness};
+use crate::wire::message::Message;
 
 /// What sending reads, and what it may touch.
 pub(super) struct Sending<'a> {

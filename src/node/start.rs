@@ -21,14 +21,14 @@ use crate::election::{Election, ElectionSetup};
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
+use crate::node::setup::Setup;
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::Welcome;
 use crate::vocabulary::metadata::Metadata;
-use crate::vocabulary::record::{Disk, Record, Vote};
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::Now;
+use crate::wire::message::Welcome;
+use crate::wire::record::{Disk, Record, Vote};
 
 /// Why a node cannot be started on what was found on its disk. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -17,9 +17,9 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::Message;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
+use crate::wire::message::Message;
 
 /// A process is told of a later start this often at most.
 const TOLD_INTERVAL: Duration = Duration::from_millis(100);

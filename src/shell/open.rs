@@ -20,8 +20,8 @@ use super::socket::{self, BindError};
 use super::store::{NoStore, StateFolder, Store, StoreError};
 use crate::config::checked::{Checked, Storage};
 use crate::node;
-use crate::vocabulary::record::Disk;
-use crate::vocabulary::setup::Setup;
+use crate::node::setup::Setup;
+use crate::wire::record::Disk;
 
 /// What is open already before settings are judged, because somebody else has opened it.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::work::Permit;
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::work::WorkRefused;
+use crate::wire::seal::KeyRing;
 
 /// Where the outcome of an order to step down goes.
 pub(super) type Answer = oneshot::Sender<Result<SteppedDown, StepDownError>>;

@@ -3,7 +3,7 @@
 use super::driver::Driver;
 use super::handle::{Handle, OrderError};
 use super::order::{Change, Order};
-use crate::vocabulary::seal::KeyRing;
+use crate::wire::seal::KeyRing;
 
 impl Handle {
     /// From here on the first key seals and all open. No term and no grant changes.

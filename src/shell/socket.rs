@@ -8,7 +8,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::descriptor::watch_input;
-use crate::vocabulary::datagram::DATAGRAM_SIZE_MAX;
+use crate::wire::datagram::DATAGRAM_SIZE_MAX;
 
 /// Asked of the kernel for each direction: a burst of a thousand joiners fits.
 pub const BUFFER_SIZE: usize = 4 * 1024 * 1024;

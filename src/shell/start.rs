@@ -19,8 +19,8 @@ use super::store::{Store, Writer};
 use super::timer::Timer;
 use super::work::Asked;
 use crate::node::NodeCore;
-use crate::vocabulary::record::Disk;
-use crate::vocabulary::setup::Setup;
+use crate::node::setup::Setup;
+use crate::wire::record::Disk;
 
 /// Orders that may wait at once.
 const ORDERS_MAX: usize = 16;

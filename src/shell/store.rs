@@ -14,7 +14,7 @@ use std::thread;
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::mpsc;
 
-use crate::vocabulary::record::{self, Disk, Record, SLOT_SIZE};
+use crate::wire::record::{self, Disk, Record, SLOT_SIZE};
 
 /// The record's file in the state folder.
 const RECORD_FILE: &str = "record";

@@ -17,14 +17,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::node::setup::{DRAIN_TIMEOUT, Setup};
 use crate::node::{NodeCore, Output, StartError};
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
-use crate::vocabulary::record::{Disk, Record};
-use crate::vocabulary::setup::{DRAIN_TIMEOUT, Setup};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 use crate::vocabulary::timing::{Profile, Timing};
+use crate::wire::record::{Disk, Record};
 
 /// A datagram travels for so many nanoseconds, if its carrier does not say otherwise.
 pub const TRAVEL: u64 = 200_000;

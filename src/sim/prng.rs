@@ -6,7 +6,7 @@
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
 
-use crate::vocabulary::codec::stable_hash;
+use crate::vocabulary::hash::stable_hash;
 
 /// A stream of random numbers that a seed and a name determine.
 #[derive(Clone, Debug)]

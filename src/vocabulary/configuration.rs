@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::stable_hash;
+use super::hash::stable_hash;
 use super::identity::NodeId;
 use super::time::nanoseconds;
 use super::timing::{LEASE_CEILING, LEASE_MAX_LEAST, Timing};

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::datagram::Reject;
+use super::goose::Goose;
 use super::identity::{NodeId, Process};
-use super::message::Goose;
+use super::reject::Reject;
 use super::snapshot::{Lack, MemberState};
 use super::work::EndReason;
 

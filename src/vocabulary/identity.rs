@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec::stable_hash;
+use super::hash::stable_hash;
 
 /// The number by which "highest id" is judged: 1 to 2^53 − 1, so that it is exact in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -161,7 +161,7 @@ pub struct MetadataReply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::codec::{decode_whole, encode_into};
+    use crate::wire::codec::{decode_whole, encode_into};
 
     fn parsed(texts: &[&str]) -> Result<Tags, TagError> {
         Tags::parse(texts.iter().copied())

@@ -44,7 +44,7 @@ pub enum Mutant {
     BlankForEver,
     /// The founding map is believed whatever nonces it names.
     MapWithoutNonces,
-    /// A majority of blank voters founds.
+    /// A majority of blank voters founds at once, without patience for the others.
     FoundedOnMajority,
     /// A blank voter's vote counts as free.
     BlankCountedAsVacant,

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::configuration::{ClusterName, Configuration};
-use super::datagram::Reject;
+use super::goose::Goose;
 use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
-use super::message::Goose;
 use super::metadata::{Metadata, Tags};
+use super::reject::Reject;
 use super::time::HolderTime;
 use super::work::EndOfWork;
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gaggle::node::{Output, StartError, StepDownError};
 use gaggle::sim::postbox::{Carrier, ORIGIN, Postbox, id, setup};
 use gaggle::vocabulary::event::Event;
-use gaggle::vocabulary::message::Founding;
-use gaggle::vocabulary::record::Disk;
+use gaggle::wire::message::Founding;
+use gaggle::wire::record::Disk;
 
 /// What nodes say and write.
 #[derive(Default)]

@@ -10,20 +10,22 @@ use std::time::Duration;
 use gaggle::membership::identity::MemberIdentity;
 use gaggle::node::{NodeCore, Output};
 use gaggle::sim::postbox::{Carrier, Datagram, Postbox, TRAVEL, address, id, setup};
-use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
-use gaggle::vocabulary::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject};
 use gaggle::vocabulary::event::{Event, Warning};
+use gaggle::vocabulary::goose::Goose;
 use gaggle::vocabulary::identity::{Boot, Process};
-use gaggle::vocabulary::message::{
-    Acquire, AcquireKind, Assurance, Goose, Grant, Join, Kind, Message, Nak, NakReason, Poll,
-    PollAck, Release, Standing, VoterStatus, Welcome,
-};
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply};
-use gaggle::vocabulary::seal::{self, KeyRing};
+use gaggle::vocabulary::reject::Reject;
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::time::nanoseconds;
 use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::wire::codec;
+use gaggle::wire::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header};
+use gaggle::wire::message::{
+    Acquire, AcquireKind, Assurance, Grant, Join, Kind, Message, Nak, NakReason, Poll, PollAck,
+    Release, Standing, VoterStatus, Welcome,
+};
+use gaggle::wire::seal::{self, KeyRing};
 
 const MILLISECOND: u64 = 1_000_000;
 const VOTERS: [u64; 3] = [1, 2, 3];

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use gaggle::membership::identity::MemberIdentity;
-use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{
     ClusterName, Configuration, ConfigurationStamp, Genesis, VoterSet,
 };
-use gaggle::vocabulary::datagram::{self, Addressee, Header};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
-use gaggle::vocabulary::message::{Join, Message, Poll};
 use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::wire::codec;
+use gaggle::wire::datagram::{self, Addressee, Header};
+use gaggle::wire::message::{Join, Message, Poll};
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 

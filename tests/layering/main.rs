@@ -15,19 +15,20 @@ mod owners;
 /// Each layer, with the modules of this crate that it may use besides itself.
 const LAYERS: &[(&str, &[&str])] = &[
     ("vocabulary", &[]),
-    ("membership", &["vocabulary"]),
-    ("election", &["vocabulary"]),
-    ("node", &["membership", "election", "vocabulary"]),
-    ("sim", &["node", "election", "membership", "vocabulary"]),
-    ("config", &["node", "vocabulary"]),
-    ("shell", &["config", "node", "vocabulary"]),
-    ("library", &["shell", "config", "node", "vocabulary"]),
-    ("commands", &["shell", "config", "node", "vocabulary"]),
+    ("wire", &["vocabulary"]),
+    ("membership", &["wire", "vocabulary"]),
+    ("election", &["wire", "vocabulary"]),
+    ("node", &["membership", "election", "wire", "vocabulary"]),
+    ("sim", &["node", "election", "membership", "wire", "vocabulary"]),
+    ("config", &["node", "wire", "vocabulary"]),
+    ("shell", &["config", "node", "wire", "vocabulary"]),
+    ("library", &["shell", "config", "node", "wire", "vocabulary"]),
+    ("commands", &["shell", "config", "node", "wire", "vocabulary"]),
 ];
 
 /// The sans-IO core: no clock, socket, thread, ambient randomness, or order that differs from
 /// run to run.
-const CORE: &[&str] = &["vocabulary", "membership", "election", "node", "sim"];
+const CORE: &[&str] = &["vocabulary", "wire", "membership", "election", "node", "sim"];
 
 /// What the core must not name, and why.
 const BANNED: &[(&str, &str)] = &[

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::sources;
 
 /// The layers of which this is true.
-const LAYERS: [&str; 1] = ["membership"];
+const LAYERS: [&str; 3] = ["membership", "node", "wire"];
 
 /// The type of a block at the beginning of a line that is no `impl` of a trait.
 fn owner(line: &str) -> Option<&str> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gaggle::node::setup::Setup;
 use gaggle::shell::handle::Handle;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::Store;
@@ -20,8 +21,7 @@ use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::event::{Event, Warning};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::record::{Disk, Record};
-use gaggle::vocabulary::setup::Setup;
+use gaggle::wire::record::{Disk, Record};
 
 /// A bad disk: each write takes this long until it is durable.
 const SLOW: u64 = 500_000_000;

@@ -12,8 +12,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-use gaggle::vocabulary::datagram;
-use gaggle::vocabulary::message::Message;
+use gaggle::wire::datagram;
+use gaggle::wire::message::Message;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send as send_to, socketpair};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open};
 

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use gaggle::node::LastWillDatagram;
+use gaggle::node::setup::Setup;
 use gaggle::shell::handle::{Handle, NodeFailed};
 use gaggle::shell::http::{Options, ServerThread, spawn_thread};
 use gaggle::shell::last_will_sender::LastWillSender;
@@ -13,9 +14,8 @@ use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::NoStore;
 use gaggle::vocabulary::configuration::{ClusterName, VoterSet};
 use gaggle::vocabulary::identity::NodeId;
-use gaggle::vocabulary::record::Disk;
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::HolderTime;
+use gaggle::wire::record::Disk;
 
 use crate::harness::http::{Answer, Client};
 

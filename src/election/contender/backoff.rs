@@ -22,27 +22,35 @@ pub(crate) struct Backoff {
     seed: u64,
     position: u128,
     failures: u32,
-    last_failure: HolderTime,
+    /// When the wait after the last of them ends.
+    resumes: HolderTime,
 }
 
 impl Backoff {
     /// The beginning of the stream that belongs to `seed`.
     pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, position: 0, failures: 0, last_failure: HolderTime::default() }
+        Self { seed, position: 0, failures: 0, resumes: HolderTime::default() }
     }
 
-    /// How long to wait after an attempt that failed at `now`: `usual` times a factor between a
-    /// half and two. Where many contend for few votes, some of which are lost, or where profiles
-    /// differ, that is not enough for anybody to be let through: from the fourth failure on, each
-    /// of which came within `memory` of the one before, the wait doubles, three times at most.
+    /// A random time of about `usual`: between a half of it and twice as long.
+    pub(crate) fn draw(&mut self, usual: Duration) -> Duration {
+        usual.mul_f64(self.factor())
+    }
+
+    /// How long to wait after an attempt that failed at `now`, because others contend: a random
+    /// time of about `usual`. Where many contend for few votes, some of which are lost, or where
+    /// profiles differ, that is not enough for anybody to be let through: from the fourth failure
+    /// on, each of which came within `memory` of the end of the wait before, the wait doubles,
+    /// three times at most.
     pub(crate) fn wait(&mut self, usual: Duration, now: HolderTime, memory: Duration) -> Duration {
-        if now.since(self.last_failure) > memory {
+        if now.since(self.resumes) > memory {
             self.failures = 0;
         }
         let doublings = (self.failures + 1).saturating_sub(FAILURES_BY_LUCK).min(DOUBLINGS_MAX);
         self.failures = (self.failures + 1).min(FAILURES_BY_LUCK + DOUBLINGS_MAX);
-        self.last_failure = now;
-        usual.mul_f64(self.factor()) * (1 << doublings)
+        let wait = self.draw(usual) * (1 << doublings);
+        self.resumes = now.plus(wait);
+        wait
     }
 
     /// The next factor between a half and two.
@@ -74,12 +82,16 @@ mod tests {
     fn whoever_fails_again_and_again_waits_longer_and_is_forgiven_in_time() {
         let second = Duration::from_secs(1);
         let (mut backoff, mut factors) = (Backoff::new(7), Backoff::new(7));
-        let mut grown = |seconds: u64| {
-            let wait = backoff.wait(second, HolderTime(seconds * 1_000_000_000), second);
+        let mut now = HolderTime(0);
+        // Each attempt takes half a second, and comes when the wait before it is over.
+        let mut grown = |rest: u64| {
+            now = now.plus(Duration::from_millis(rest));
+            let wait = backoff.wait(second, now, second);
+            now = now.plus(wait);
             (wait.as_secs_f64() / factors.factor()).round()
         };
-        let in_a_row: Vec<f64> = (1..=8).map(&mut grown).collect();
+        let in_a_row: Vec<f64> = (1..=8).map(|_| grown(500)).collect();
         assert_eq!(in_a_row, [1.0, 1.0, 1.0, 2.0, 4.0, 8.0, 8.0, 8.0]);
-        assert_eq!([10, 11, 12, 13].map(grown), [1.0, 1.0, 1.0, 2.0]);
+        assert_eq!([1500, 500, 500, 500].map(grown), [1.0, 1.0, 1.0, 2.0]);
     }
 }

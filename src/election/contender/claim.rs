@@ -13,11 +13,11 @@ use super::tracker::{Context, ProgressTracker, Request};
 use crate::election::BALLOT_LAST;
 use crate::vocabulary::event::ElectionReason;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{AcquireKind, NakReason, Release, Standing, VoterStatus};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
 use crate::vocabulary::timing::Timing;
+use crate::wire::message::{AcquireKind, NakReason, Release, Standing, VoterStatus};
 
 /// While voters say that they are writing to disk, a claim is kept open for this long.
 const SLOW_DISK_PATIENCE: Duration = Duration::from_secs(2);
@@ -88,9 +88,14 @@ impl Candidacy {
         &mut self,
         usual: Duration,
         now: HolderTime,
-        memory: Duration,
+        timing: &Timing,
     ) -> HolderTime {
-        let drawn = self.backoff.wait(usual, now, memory);
+        // Only a claim that others kept from a majority counts as one that failed.
+        let drawn = if usual == timing.deference {
+            self.backoff.wait(usual, now, timing.lease)
+        } else {
+            self.backoff.draw(usual)
+        };
         let pause = if mutant::is(Mutant::BackoffTooLong) { drawn * 200 } else { drawn };
         self.hold_until(now.plus(pause));
         self.hold_until

@@ -19,11 +19,11 @@ use super::tracker::{Context, PollTerms, ProgressTracker, Request};
 use super::voter_progress::VoterProgress;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::{AcquireKind, NakReason};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
 use crate::vocabulary::timing::{Timing, counted};
+use crate::wire::message::{AcquireKind, NakReason};
 
 /// The Goose says that it is this often, for those who were not told.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
@@ -129,7 +129,8 @@ impl Tenure {
     pub(super) fn renew(&mut self, terms: PollTerms, context: &mut Context<'_>) {
         let (interval, retransmit) =
             (renew_interval(context.tracker, context.timing), context.timing.retransmit);
-        // A voter may grant less than it was asked for: then its lease is over before `retransmit`.
+        // A voter may grant less than it was asked for: `retransmit` may then be longer than that
+        // grant lasts.
         let pause = if self.established { interval } else { retransmit.min(interval) };
         self.timers.set(TenureTimer::Renewal, context.now.plus(pause));
         for voter in context.tracker.ids() {

@@ -31,13 +31,11 @@ use super::work::Work;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    Grant, Message, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus,
-};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use crate::wire::message::{Grant, Message, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus};
 use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
 use lease::Tenure;
@@ -194,7 +192,7 @@ impl Contender {
     }
 
     /// This node's own voter has just answered the Goose: a poll that is due before long goes out
-    /// with that answer. Both nodes are awake anyway, and the Goose is woken once for both.
+    /// with that answer. So the Goose wakes once for the answer and the poll.
     pub(super) fn poll_in_company(&mut self, now: HolderTime) {
         self.polls.in_company(now, &self.timing);
     }
@@ -339,7 +337,7 @@ impl Contender {
         let Some(ballot) = self.claimed_ballot() else { return };
         self.role = Role::Standby;
         self.release(Release { holder: self.me, ballot, all: false, nominee: None }, now, outbox);
-        let resumes = self.candidacy.back_off(pause, now, self.timing.lease);
+        let resumes = self.candidacy.back_off(pause, now, &self.timing);
         self.polls.put_off(resumes);
         self.polls.take_heart();
     }

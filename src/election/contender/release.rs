@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::tracker::{Context, ProgressTracker};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::{Message, Release};
 use crate::vocabulary::time::HolderTime;
+use crate::wire::message::{Message, Release};
 
 /// A release that nobody acknowledges is sent this often.
 const RELEASES_MAX: u32 = 10;

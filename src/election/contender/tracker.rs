@@ -10,12 +10,10 @@ use super::voter_progress::VoterProgress;
 use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus,
-};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use crate::wire::message::{Acquire, AcquireKind, Message, Poll, Release, Standing, VoterStatus};
 
 /// What every part of a contender works with while it handles one input.
 pub(super) struct Context<'a> {

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::VoterStatus;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
+use crate::wire::message::VoterStatus;
 
 /// The most requests to one voter whose send time is remembered. At one request every 10 ms,
 /// answers up to 320 ms late still count.
@@ -114,8 +114,8 @@ impl VoterProgress {
         self.standby
     }
 
-    /// Remembers when a request was sent. A voter may refuse a sequence it has not seen the
-    /// like of, so numbers only rise.
+    /// Remembers when a request was sent. A voter ignores a number that is not above the last one,
+    /// so numbers only rise.
     pub(crate) fn sent(&mut self, sequence: u64, now: HolderTime, ballot: Option<u64>) {
         if self.requests.len() >= REQUESTS_MAX {
             self.requests.pop_front();

@@ -9,11 +9,11 @@ use crate::election::founding::{Asker, Heard};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Founding, PollAck};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::FOUNDING_PATIENCE;
+use crate::wire::message::{Founding, PollAck};
 
 /// The only voter's newest record may have been a few claims above the one that is left of it.
 const SLOT_MARGIN: u64 = 1 << 16;
@@ -101,7 +101,7 @@ impl Voter {
             let word = blank.word.clone();
             let revision = self.stable_vote.change(|vote| {
                 vote.founding = Founding::Founded(map.clone());
-                vote.max_lease_ever = Duration::ZERO;
+                vote.max_lease_in_force = Duration::ZERO;
             });
             self.phase = Phase::Founding { word, revision, map };
             outbox.persist();
@@ -170,7 +170,7 @@ impl Voter {
         let revision = self.stable_vote.change(|vote| {
             vote.max_ballot = vote.max_ballot.max(ballot);
             vote.max_holder = None;
-            vote.max_lease_ever = Duration::ZERO;
+            vote.max_lease_in_force = Duration::ZERO;
             vote.founding = founding;
         });
         self.phase = Phase::Resuming { revision };

@@ -8,9 +8,9 @@ use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::VOTERS_MAX;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, NakReason, Release};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
+use crate::wire::message::{Acquire, AcquireKind, Grant, Message, NakReason, Release};
 
 /// The most processes whose last request number is remembered.
 const SEQUENCES_MAX: usize = 64;
@@ -142,7 +142,8 @@ impl Voter {
         Ok(())
     }
 
-    /// Grants, after whatever changes is durable.
+    /// Grants at once if the durable record says so already. Otherwise it reserves the grant, and
+    /// [`Voter::stored`] gives it once the record is durable.
     fn promise(&mut self, from: Process, acquire: &Acquire, now: Now, outbox: &mut Outbox) {
         let granted = acquire.lease.min(self.lease_max);
         // A claim is followed by a renewal to L at once, which then needs no write.
@@ -153,7 +154,7 @@ impl Voter {
         let vote = self.stable_vote.vote();
         let unchanged = vote.max_ballot == acquire.ballot
             && vote.max_holder == Some(from)
-            && (vote.max_lease_ever >= owed || mutant::is(Mutant::LongerRenewalNotRecorded))
+            && (vote.max_lease_in_force >= owed || mutant::is(Mutant::LongerRenewalNotRecorded))
             && self.stable_vote.is_durable(self.stable_vote.revision());
         if unchanged {
             if acquire.kind == AcquireKind::Renew {
@@ -164,11 +165,11 @@ impl Voter {
         }
         // Every earlier grant has run out or was given back, unless it is this holder's own.
         let is_first = self.grant.is_none() && self.may_grant();
-        let earlier = if is_first { Duration::ZERO } else { vote.max_lease_ever };
+        let earlier = if is_first { Duration::ZERO } else { vote.max_lease_in_force };
         let revision = self.stable_vote.change(|vote| {
             vote.max_ballot = acquire.ballot.max(vote.max_ballot);
             vote.max_holder = Some(from);
-            vote.max_lease_ever = earlier.max(owed);
+            vote.max_lease_in_force = earlier.max(owed);
         });
         if mutant::is(Mutant::BallotNotPersisted) {
             self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
@@ -241,7 +242,8 @@ impl Voter {
             self.tombstones.push_back(holder);
             self.deference.remove(holder);
         }
-        // Whoever lost its record has granted nothing since.
+        // This voter lost its record and has granted nothing since its start, so there is nothing
+        // to release.
         if let Phase::Waiting { by_clock: true, .. } = self.phase {
             self.hear_ballot(ballot);
             return;
@@ -258,23 +260,24 @@ impl Voter {
             self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
         }
         let vote = self.stable_vote.vote();
-        let his = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
-        if (his || mutant::is(Mutant::AnyReleaseLiftsQuarantine))
+        let ends_wait = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
+        if (ends_wait || mutant::is(Mutant::AnyReleaseLiftsQuarantine))
             && let Phase::Waiting { by_clock: false, .. } = self.phase
         {
             self.phase = Phase::Ready;
         }
         let max_ballot = vote.max_ballot.max(ballot);
-        let his = vote.max_ballot < ballot || vote.max_holder == Some(holder);
-        let ends = his && (all || max_ballot == ballot);
-        let max_holder = if ends { None } else { vote.max_holder };
+        let names_him = vote.max_ballot < ballot || vote.max_holder == Some(holder);
+        let clears_holder = names_him && (all || max_ballot == ballot);
+        let max_holder = if clears_holder { None } else { vote.max_holder };
         if (max_ballot, max_holder) != (vote.max_ballot, vote.max_holder) {
             self.stable_vote.change(|vote| {
                 vote.max_ballot = max_ballot;
                 vote.max_holder = max_holder;
             });
             // A claim follows at once, and would have to wait for this write before its own.
-            // A crash in between forgets the release, as if it had been lost on its way.
+            // A crash in between forgets the release, as if it had been lost on its way: it is
+            // acknowledged only once it is durable, so its sender sends it again.
             outbox.persist_soon();
         }
         self.update_vacancy(now.voter);

@@ -6,7 +6,7 @@
 //!     │                     │                                                ▲
 //!     │ record              │ waited, then heard all others: durable         │
 //!     │                     ├──────────────────────────────▶ Resuming ───────┤
-//!     │                     │ patience over, a majority has none: durable    │
+//!     │                     │ patience over, all heard are empty: durable    │
 //!     │                     └──────────────────────────────▶ Resuming ───────┤
 //!     └──────────────▶ Waiting ──quarantine over─────────────────────────────┘
 //! ```
@@ -15,7 +15,7 @@
 //! to keep none), a voter waits and then resumes above what the clock says: the weaker promise.
 //!
 //! Only a Ready voter grants, with one exception: while it waits, the holder that its record
-//! names may renew, for a live grant from before the restart can only be that one's own.
+//! names may renew, because only that holder can still have a live grant from before the restart.
 //!
 //! Assumptions: `now` is read after the message was received; a record that was reported as
 //! stored survives a crash; [`crate::vocabulary::timing`] bounds the clocks.
@@ -34,11 +34,11 @@ use super::stable_vote::StableVote;
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Founding, Message, Nak, NakReason};
 use crate::vocabulary::mutant::{self, Mutant};
-use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::{Now, VoterTime};
 use crate::vocabulary::timing::Timing;
+use crate::wire::message::{Founding, Message, Nak, NakReason};
+use crate::wire::record::Vote;
 use blank::Blank;
 
 /// How far the voter is from granting.
@@ -439,7 +439,7 @@ fn begin(
     let lazy = is_remembered && mutant::is(Mutant::RestartedBlankDoesNotWait);
     let nonce = vote.founding.blank_nonce().filter(|_| !forgets && !lazy);
     let Some(nonce) = nonce else {
-        let until = if lazy { now.voter } else { waits(vote.max_lease_ever) };
+        let until = if lazy { now.voter } else { waits(vote.max_lease_in_force) };
         return (vote, Phase::Waiting { until, by_clock: false });
     };
     let is_blank = matches!(vote.founding, Founding::Blank { .. });

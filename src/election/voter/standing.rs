@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::{Phase, Voter};
 use crate::election::outbox::Outbox;
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{
-    Founding, Goose, Message, Poll, PollAck, RecordReport, Standing, VoterStatus,
-};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
+use crate::wire::message::{Founding, Message, Poll, PollAck, RecordReport, Standing, VoterStatus};
 
 /// A vacancy is told again this often, to more and more nodes.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(100);

@@ -3,11 +3,11 @@
 use super::*;
 use crate::election::outbox::Outgoing;
 use crate::vocabulary::identity::Boot;
-use crate::vocabulary::message::{
-    Acquire, AcquireKind, PollAck, RecordReport, Release, Standing, VoterStatus,
-};
 use crate::vocabulary::time::{HolderTime, WallTime};
 use crate::vocabulary::timing::{LEASE_MAX_LEAST, Profile};
+use crate::wire::message::{
+    Acquire, AcquireKind, PollAck, RecordReport, Release, Standing, VoterStatus,
+};
 
 fn process(number: u64) -> Process {
     Process { id: NodeId::new(number).unwrap(), boot: Boot { start: 1, nonce: number } }
@@ -58,7 +58,8 @@ fn answer(max_ballot: u64, founding: Founding) -> PollAck {
 fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
     let map = (1..=3).map(|id| (process(id).id, id)).collect();
     let founding = Founding::Founded(map);
-    let vote = Vote { max_ballot: 1, max_holder: None, max_lease_ever: Duration::ZERO, founding };
+    let vote =
+        Vote { max_ballot: 1, max_holder: None, max_lease_in_force: Duration::ZERO, founding };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
     voter.expire(at(1), &mut outbox);
     let lease = Duration::from_millis(150);
@@ -91,7 +92,7 @@ fn a_grant_that_its_record_no_longer_names_is_refused() {
     let vote = Vote {
         max_ballot: 1,
         max_holder: None,
-        max_lease_ever: Duration::ZERO,
+        max_lease_in_force: Duration::ZERO,
         founding: Founding::Founded(map),
     };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
@@ -189,11 +190,11 @@ fn whoever_is_all_voters_and_finds_an_ungranted_record_waits_and_goes_by_the_clo
 
 #[test]
 fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
-    use crate::vocabulary::message::{Acquire, AcquireKind};
+    use crate::wire::message::{Acquire, AcquireKind};
     let vote = Vote {
         max_ballot: 3,
         max_holder: None,
-        max_lease_ever: Duration::from_secs(2),
+        max_lease_in_force: Duration::from_secs(2),
         founding: Founding::Waited,
     };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
@@ -203,7 +204,7 @@ fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
         let acquire = Acquire { kind, ballot, sequence: now, lease, certificate: None };
         voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
         voter.stored(voter.stable_vote().revision(), true, at(now), &mut outbox);
-        voter.stable_vote().vote().max_lease_ever
+        voter.stable_vote().vote().max_lease_in_force
     };
     assert_eq!(ask(&mut voter, 2, 4, 2001), Duration::from_millis(600));
     assert!(voter.grant().is_some());

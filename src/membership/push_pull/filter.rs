@@ -99,7 +99,7 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::codec::stable_hash;
+    use crate::vocabulary::hash::stable_hash;
 
     fn hash(number: u64) -> u64 {
         stable_hash(b"filter", &number.to_le_bytes())

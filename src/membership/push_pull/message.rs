@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::identity::MemberIdentity;
 use super::filter::Filter;
-use crate::vocabulary::codec::{self, CodecError};
 use crate::vocabulary::identity::Process;
+use crate::wire::codec::{self, CodecError};
 
 /// How such a packet begins. No packet of SWIM does: it begins with a small number.
 const MARK: u8 = 0xff;

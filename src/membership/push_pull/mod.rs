@@ -42,10 +42,10 @@ use foca::{Member, State};
 use super::identity::MemberIdentity;
 use super::members::{FIRST, Held, Members, hash};
 use super::timers::{Timer, Timers};
-use crate::vocabulary::codec::{self, CodecError};
-use crate::vocabulary::datagram::GOSSIP_SIZE_MAX;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::time::HolderTime;
+use crate::wire::codec::{self, CodecError};
+use crate::wire::datagram::GOSSIP_SIZE_MAX;
 use filter::{Filter, Part};
 use message::{Compare, Exchange, Page};
 

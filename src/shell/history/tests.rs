@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::vocabulary::event::{DemotionReason, ElectionReason};
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{Boot, NodeId};
-use crate::vocabulary::message::Goose;
 use crate::vocabulary::snapshot::MemberState;
 
 fn id(number: u64) -> NodeId {

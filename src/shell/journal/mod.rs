@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::events::{elected, lost, words};
-use crate::vocabulary::datagram::Reject;
+use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::setup::SEEDS_MAX;
+use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
 
 mod events;

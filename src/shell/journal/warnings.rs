@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::reject::Reject;
 use crate::vocabulary::timing::FOUNDING_PATIENCE;
 
 /// So many seeds are named in one line.

@@ -96,7 +96,7 @@ struct Ending {
 }
 
 impl Lease {
-    /// What is killed later may be alive under another's lease.
+    /// What is killed later than this may outlive the lease.
     fn kill_at(self) -> HolderTime {
         HolderTime(self.deadline.0.saturating_sub(nanoseconds(KILL_MARGIN)))
     }

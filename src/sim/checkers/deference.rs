@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::{Invariant, Verdict, Violation};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Message, NakReason, Release, Standing};
 use crate::vocabulary::time::VoterTime;
 use crate::vocabulary::timing::Timing;
+use crate::wire::message::{Message, NakReason, Release, Standing};
 
 /// A voter keeps so many contenders in mind, and each has one turn.
 const TURNS_MAX: u32 = 17;
@@ -185,8 +185,8 @@ impl Voter {
 mod tests {
     use super::super::process;
     use super::*;
-    use crate::vocabulary::message::{Nak, Poll};
     use crate::vocabulary::timing::Profile;
+    use crate::wire::message::{Nak, Poll};
 
     fn at(milliseconds: u64) -> VoterTime {
         VoterTime(milliseconds * 1_000_000)

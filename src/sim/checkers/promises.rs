@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{Invariant, Verdict, Violation};
-use crate::vocabulary::datagram::Header;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::{Acquire, AcquireKind, Grant, Message, Release};
-use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::{HolderTime, nanoseconds};
 use crate::vocabulary::timing::Timing;
+use crate::wire::datagram::Header;
+use crate::wire::message::{Acquire, AcquireKind, Grant, Message, Release};
+use crate::wire::record::Vote;
 
 /// The most requests to one voter whose sending is remembered.
 const REQUESTS_MAX: usize = 4096;
@@ -170,7 +170,7 @@ impl Promises {
             // Exactly this grant: a record that names another holder, or none, would let the
             // voter refuse this one after a crash, or grant to somebody else.
             let recorded = vote.max_ballot == grant.ballot && vote.max_holder == Some(holder);
-            recorded && vote.max_lease_ever >= grant.granted
+            recorded && vote.max_lease_in_force >= grant.granted
         });
         if !stands && !sender.ephemeral {
             let sentence = format!(

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use super::super::process;
 use super::*;
 use crate::vocabulary::configuration::ConfigurationStamp;
-use crate::vocabulary::datagram::Addressee;
-use crate::vocabulary::message::{Founding, PollAck, Standing, VoterStatus};
 use crate::vocabulary::timing::Profile;
+use crate::wire::datagram::Addressee;
+use crate::wire::message::{Founding, PollAck, Standing, VoterStatus};
 
 const LEASE: Duration = Duration::from_millis(600);
 
@@ -27,7 +27,7 @@ fn header(from: Process, to: Process) -> Header {
 }
 
 fn vote(max_ballot: u64, max_holder: Option<Process>) -> Vote {
-    Vote { max_ballot, max_holder, max_lease_ever: LEASE, founding: Founding::Waited }
+    Vote { max_ballot, max_holder, max_lease_in_force: LEASE, founding: Founding::Waited }
 }
 
 fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
@@ -65,7 +65,7 @@ fn a_grant_must_be_on_disk() {
         let verdict = judge(&mut promises, durable.as_ref(), &grant(4, 2));
         assert_eq!(broken(verdict), Invariant::DurableFirst);
     }
-    let short = Vote { max_lease_ever: Duration::from_millis(150), ..sound };
+    let short = Vote { max_lease_in_force: Duration::from_millis(150), ..sound };
     let verdict = judge(&mut promises, Some(&short), &grant(4, 3));
     assert_eq!(broken(verdict), Invariant::DurableFirst);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
-use crate::vocabulary::message::Message;
+use crate::wire::message::Message;
 
 /// How often something was met, and in how many runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use super::network::{Captured, Fate, Network, Packet};
 use super::notes::{Notes, Tale};
 use super::trace::Happened;
 use crate::sim::prng::Prng;
-use crate::vocabulary::datagram::{self, Header};
-use crate::vocabulary::message::Message;
-use crate::vocabulary::seal::{self, KeyRing, Opened};
+use crate::wire::datagram::{self, Header};
+use crate::wire::message::Message;
+use crate::wire::seal::{self, KeyRing, Opened};
 
 /// See the module.
 pub struct Delivery {

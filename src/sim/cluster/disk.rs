@@ -8,7 +8,7 @@
 
 use super::delay::Delay;
 use crate::sim::prng::Prng;
-use crate::vocabulary::record::{Disk, Record, SLOT_SIZE, seal};
+use crate::wire::record::{Disk, Record, SLOT_SIZE, seal};
 
 /// How the disk behaves at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,14 +17,14 @@ use super::notes::{Notes, Tale};
 use super::process::{Input, Reception, Turn};
 use super::tally::Tally;
 use super::trace::{Happened, Trace, TraceDepth};
+use crate::node::setup::Setup;
 use crate::node::{LastWillDatagram, Output};
 use crate::sim::checkers::Invariant;
 use crate::sim::prng::Prng;
 use crate::vocabulary::event::{Event, Warning};
-use crate::vocabulary::record::Record;
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::work::WorkRefused;
+use crate::wire::record::Record;
 
 /// A disk that hangs is looked at again after so many nanoseconds.
 const HUNG_DISK: u64 = 20_000_000;

@@ -10,15 +10,15 @@ use super::keys;
 use super::lag::Lag;
 use super::network::Network;
 use super::process::{Input, Reception, Running};
+use crate::node::setup::Setup;
 use crate::node::{NodeCore, StartError};
 use crate::sim::prng::Prng;
 use crate::vocabulary::event::{DemotionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::record::Disk;
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
+use crate::wire::record::Disk;
 
 /// The wall clock at true time zero, in milliseconds: some day in 2026.
 const EPOCH: i64 = 1_780_000_000_000;

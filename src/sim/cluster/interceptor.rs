@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::network::Packet;
-pub use crate::vocabulary::message::Kind;
+pub use crate::wire::message::Kind;
 
 /// What is done to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,12 +9,12 @@ use crate::sim::checkers::{
     DeferenceChecks, Invariant, Leadership, Promises, Reach, Sender, Verdict, Violation,
     VoterState, Voting, Works,
 };
-use crate::vocabulary::datagram::Header;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
-use crate::vocabulary::message::{AcquireKind, Message};
 use crate::vocabulary::time::{Now, VoterTime, nanoseconds};
+use crate::wire::datagram::Header;
+use crate::wire::message::{AcquireKind, Message};
 
 /// See the module.
 #[derive(Default)]

@@ -4,7 +4,7 @@
 //! old one is removed everywhere. So nodes that are one stage apart understand each other, and
 //! nobody begins a stage before everybody has reached the one before.
 
-use crate::vocabulary::seal::{KEY_SIZE, KeyRing};
+use crate::wire::seal::{KEY_SIZE, KeyRing};
 
 /// The keys of stage `stage`: one key, that and the next, the next and that, the next alone.
 pub(in crate::sim) fn ring(stage: u8) -> Option<KeyRing> {
@@ -21,7 +21,7 @@ pub(in crate::sim) fn ring(stage: u8) -> Option<KeyRing> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::seal::{NONCE_SIZE, open};
+    use crate::wire::seal::{NONCE_SIZE, open};
 
     #[test]
     fn neighbouring_stages_understand_each_other_and_distant_ones_do_not() {

@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use super::delay::Delay;
 use crate::sim::prng::Prng;
-use crate::vocabulary::datagram::Header;
-use crate::vocabulary::message::Message;
+use crate::wire::datagram::Header;
+use crate::wire::message::Message;
 
 /// How the links behave where they are not cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -262,8 +262,8 @@ mod tests {
 
     fn packet(gossip: bool) -> Packet {
         use crate::vocabulary::configuration::ConfigurationStamp;
-        use crate::vocabulary::datagram::Addressee;
         use crate::vocabulary::identity::{Boot, NodeId, Process};
+        use crate::wire::datagram::Addressee;
         let id = NodeId::new(1).unwrap();
         let header = Header {
             cluster: 1,

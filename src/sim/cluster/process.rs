@@ -10,9 +10,9 @@ use super::work::OwnWork;
 use crate::node::NodeCore;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
-use crate::vocabulary::seal::KeyRing;
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::Now;
+use crate::wire::seal::KeyRing;
 
 /// So many datagrams wait in the socket of a process that does not read.
 const SOCKET_BUFFER: usize = 256;

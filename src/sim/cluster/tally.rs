@@ -5,8 +5,8 @@
 
 use super::network::Packet;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::Layer;
 use crate::vocabulary::snapshot::MemberState;
+use crate::wire::message::Layer;
 
 /// What one machine has sent, and what of the election was sent to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

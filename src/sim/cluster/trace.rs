@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::network::Packet;
 use crate::vocabulary::event::Event;
-use crate::vocabulary::message::Message;
+use crate::wire::message::Message;
 
 /// How much of the trace is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::interceptor::Kept;
 use super::network::Weather;
 use super::notes::Tale;
 use super::trace::{Happened, TraceDepth};
+use crate::node::setup::Setup;
 use crate::sim::checkers::{Invariant, Verdict};
-use crate::vocabulary::setup::Setup;
 
 /// The number under which the nemesis is planned.
 const NEMESIS: u64 = 0;

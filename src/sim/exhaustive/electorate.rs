@@ -10,12 +10,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup};
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
-use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::{Message, Nak, NakReason, PROBE_BALLOT};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
+use crate::wire::datagram::Addressee;
+use crate::wire::message::{Message, Nak, NakReason, PROBE_BALLOT};
 
 /// All clocks of a world whose true time is `nanoseconds`, with a wall clock that began at
 /// `wall` milliseconds.

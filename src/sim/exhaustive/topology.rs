@@ -29,11 +29,11 @@ use crate::election::outbox::Outgoing;
 use crate::election::voter::VoterPast;
 use crate::election::{Election, Sight};
 use crate::vocabulary::configuration::VoterSet;
-use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::Message;
 use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
 use crate::vocabulary::timing::{Profile, Timing};
+use crate::wire::datagram::Addressee;
+use crate::wire::message::Message;
 
 /// How many topologies there are.
 pub const TOPOLOGIES: u32 = 1 << 18;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::transcript::line;
 use crate::node::ForgetError;
+use crate::node::setup::Setup;
 use crate::sim::cluster::action::{Action, Restart, Tear};
 use crate::sim::cluster::disk::DiskHealth;
 use crate::sim::cluster::interceptor::{Interception, Kind, Rule};
@@ -24,7 +25,6 @@ use crate::sim::cluster::trace::TraceDepth;
 use crate::sim::cluster::world::World;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
 use crate::vocabulary::work::{EndOfWork, WorkRefused};

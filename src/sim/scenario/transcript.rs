@@ -6,7 +6,7 @@ use crate::sim::cluster::interceptor::Interception;
 use crate::sim::cluster::network::Packet;
 use crate::sim::cluster::notes::{Tale, Told};
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event, Warning};
-use crate::vocabulary::message::{Acquire, AcquireKind, Message, NakReason, Standing};
+use crate::wire::message::{Acquire, AcquireKind, Message, NakReason, Standing};
 
 /// One line of the transcript; none for what does not matter in a story.
 pub(super) fn line(hosts: &[Host], told: &Told) -> Option<String> {

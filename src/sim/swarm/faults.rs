@@ -1,7 +1,7 @@
 //! Faults at random, each with its end: what breaks is mended after a while, unless another
 //! fault comes first.
 //!
-//! A kind of fault is a row of the table below, and an arm of [`RandomFaults::strike`] that says
+//! A kind of fault is a row of the table below, and an arm of `RandomFaults::begin` that says
 //! how it begins and ends. What it does to the cluster is an [`Action`].
 
 use crate::sim::cluster::action::{Action, Restart, Settings, Tear};
@@ -192,7 +192,7 @@ impl RandomFaults {
                 let start = Action::Start(foreign_node, Restart::WithDisk);
                 pair(world, 4 * length, start, Action::Crash(foreign_node, Tear::Kept));
             }
-            // That is in the weather.
+            // Set once for the whole run, in `plan.rs`.
             FaultKind::FlippedBits => {}
             FaultKind::OneWay
             | FaultKind::Partition

@@ -6,12 +6,12 @@
 //! asked for then is that the nodes notice it, and that all is well once the twin is gone and
 //! whoever stopped voting for it was started again.
 
+use crate::node::setup::Setup;
 use crate::sim::cluster::foreign_node::ForeignNode;
 use crate::sim::cluster::network::Network;
 use crate::sim::prng::Prng;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::setup::Setup;
 
 /// Draws a few foreign nodes to the nodes of `setups`, of which those at `voters` vote. None of
 /// them misleads a node that was not told the voters (see [`forewarn`]).

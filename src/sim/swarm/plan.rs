@@ -6,6 +6,7 @@ use super::faults::FaultKind;
 use super::foreign_nodes;
 use super::options::Options;
 use super::theme::Swarm;
+use crate::node::setup::Setup;
 use crate::sim::cluster::clocks::{DRIFT_MAX, TRUE_RATE};
 use crate::sim::cluster::delay::Delay;
 use crate::sim::cluster::foreign_node::ForeignNode;
@@ -15,7 +16,6 @@ use crate::sim::cluster::work::WorkPlan;
 use crate::sim::prng::Prng;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::setup::Setup;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
 

@@ -1,11 +1,11 @@
 //! Scenarios 26, 27, 37, 38, 40, 42 and 47: who may claim, what a failed claim costs, and what
 //! does not matter.
 
+use gaggle::node::setup::Setup;
 use gaggle::sim::cluster::interceptor::{Interception, Kind};
 use gaggle::sim::cluster::network::Blackout;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::configuration::VoterSet;
-use gaggle::vocabulary::setup::Setup;
 
 use super::golden::check;
 use super::stage::{

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use gaggle::node::setup::Setup;
 use gaggle::sim::scenario::Scenario;
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::timing::{Profile, counted};
 
 /// The lan profile, in milliseconds: L, L_c, r, W_d, and the pause before something is sent again.

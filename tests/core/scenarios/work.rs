@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use gaggle::node::setup::DRAIN_TIMEOUT;
 use gaggle::sim::cluster::interceptor::Kind;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::mutant::{self, Mutant};
-use gaggle::vocabulary::setup::DRAIN_TIMEOUT;
 use gaggle::vocabulary::timing::Profile;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 

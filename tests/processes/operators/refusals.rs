@@ -4,13 +4,12 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
-use gaggle::vocabulary::datagram::{
-    self, Addressee, DATAGRAM_SIZE_MAX, Header, Reject, renew_checksum,
-};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
-use gaggle::vocabulary::message::{Message, Poll};
-use gaggle::vocabulary::seal::{KeyRing, NONCE_SIZE};
+use gaggle::vocabulary::reject::Reject;
 use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::wire::datagram::{self, Addressee, DATAGRAM_SIZE_MAX, Header, renew_checksum};
+use gaggle::wire::message::{Message, Poll};
+use gaggle::wire::seal::{KeyRing, NONCE_SIZE};
 
 use crate::harness::Cluster;
 use crate::harness::flood::Victim;

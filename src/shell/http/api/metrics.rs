@@ -13,8 +13,8 @@ use hyper::header::{ACCEPT, HeaderMap};
 
 use super::media_type::{OPENMETRICS, PROMETHEUS};
 use super::views::Moment;
-use crate::vocabulary::datagram::Reject;
 use crate::vocabulary::histogram::Histogram;
+use crate::vocabulary::reject::Reject;
 
 /// How the page is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,8 +17,8 @@ use crate::shell::history::History;
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::event::Event;
+use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::message::Goose;
 use crate::vocabulary::metadata::{Metadata, Tags};
 use crate::vocabulary::snapshot::{
     Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,

@@ -4,7 +4,7 @@ use super::Bounds;
 use super::action::{Action, Links};
 use super::state::State;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::message::Message;
+use crate::wire::message::Message;
 
 /// Everything that may happen next within the bounds, always in the same order.
 pub fn actions(state: &State, bounds: &Bounds, actions: &mut Vec<Action>) {

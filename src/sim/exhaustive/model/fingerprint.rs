@@ -12,7 +12,7 @@ use super::Break;
 use super::state::{Envelope, State};
 use crate::election::fingerprint::{Counter, Visitor};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::{Message, PollAck};
+use crate::wire::message::{Message, PollAck};
 
 /// All numbers of each kind, in order.
 #[derive(Default)]

@@ -4,8 +4,8 @@ use super::Bounds;
 use super::broken::Broken;
 use super::node::Node;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::message::Message;
 use crate::vocabulary::time::{HolderTime, VoterTime};
+use crate::wire::message::Message;
 
 /// What the judge remembers.
 #[derive(Clone, Debug, Default)]
@@ -55,7 +55,7 @@ impl Judge {
     pub(super) fn sent(&mut self, sender: &Node, message: &Message) {
         let Message::Grant(grant) = message else { return };
         let durable = sender.disk.as_ref().is_some_and(|vote| {
-            vote.max_ballot >= grant.ballot && vote.max_lease_ever >= grant.granted
+            vote.max_ballot >= grant.ballot && vote.max_lease_in_force >= grant.granted
         });
         if !durable {
             self.blame(Broken::GrantNotDurable);

@@ -8,9 +8,9 @@ use crate::election::{Election, Sight};
 use crate::sim::exhaustive::electorate;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::Founding;
-use crate::vocabulary::record::Vote;
 use crate::vocabulary::time::Now;
+use crate::wire::message::Founding;
+use crate::wire::record::Vote;
 
 /// A node. Copies share what did not change.
 #[derive(Clone, Debug)]

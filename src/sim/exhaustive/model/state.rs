@@ -19,12 +19,12 @@ use super::node::{Node, sight};
 use crate::election::outbox::Outgoing;
 use crate::sim::exhaustive::electorate;
 use crate::vocabulary::configuration::VoterSet;
-use crate::vocabulary::datagram::Addressee;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::message::Message;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, nanoseconds};
+use crate::wire::datagram::Addressee;
+use crate::wire::message::Message;
 
 /// No cascade of messages is longer than this.
 const MESSAGES_MAX: usize = 64;

@@ -12,11 +12,11 @@ use super::ensure;
 use gaggle::membership::Membership;
 use gaggle::node::{NodeCore, Output};
 use gaggle::sim::postbox::{self, Carrier, Datagram, Postbox, TRAVEL, address};
-use gaggle::vocabulary::datagram::{self, DATAGRAM_SIZE_MAX, Header};
-use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::record::Record;
-use gaggle::vocabulary::seal::{self, KeyRing};
 use gaggle::vocabulary::time::{Now, nanoseconds};
+use gaggle::wire::datagram::{self, DATAGRAM_SIZE_MAX, Header};
+use gaggle::wire::message::Message;
+use gaggle::wire::record::Record;
+use gaggle::wire::seal::{self, KeyRing};
 
 /// Captured datagrams that are kept.
 const CAPTURED_MAX: usize = 48;

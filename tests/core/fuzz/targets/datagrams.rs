@@ -15,14 +15,15 @@ use super::{Tally, Target, ensure};
 use gaggle::election::BALLOT_MAX;
 use gaggle::node::NodeCore;
 use gaggle::sim::postbox::address;
-use gaggle::vocabulary::codec;
-use gaggle::vocabulary::datagram::{self, Addressee, Header, Reject};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
-use gaggle::vocabulary::message::Message;
-use gaggle::vocabulary::seal::{self, KeyRing, NONCE_SIZE};
+use gaggle::vocabulary::reject::Reject;
 use gaggle::vocabulary::snapshot::Lease;
 use gaggle::vocabulary::time::VoterTime;
 use gaggle::vocabulary::timing::{LEASE_CEILING, counted};
+use gaggle::wire::codec;
+use gaggle::wire::datagram::{self, Addressee, Header};
+use gaggle::wire::message::Message;
+use gaggle::wire::seal::{self, KeyRing, NONCE_SIZE};
 
 /// An answer to a source that has proven nothing is this many times as long at most.
 const AMPLIFICATION_MAX: usize = 3;
@@ -322,7 +323,7 @@ impl Session {
         let kind = content.as_ref().map_or("none".to_owned(), |(_, message)| kind_of(message));
         let kinds: Vec<&String> = self.cluster.seen().done.kinds.keys().collect();
         let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
-        tally.met("way", codec::stable_hash(b"way", way.as_bytes()));
+        tally.met("way", gaggle::vocabulary::hash::stable_hash(b"way", way.as_bytes()));
         self.judge_refusal(reason, &before, &after, sealing)?;
         self.judge_amplification(from, datagram.len(), proven)?;
         self.judge_state(&before, &after)
@@ -429,7 +430,7 @@ impl Session {
 fn message_start(plain: &[u8]) -> Option<usize> {
     let (header, _) = datagram::decode(plain).ok()?;
     let mut bytes = Vec::new();
-    gaggle::vocabulary::codec::encode_into(&header, &mut bytes).ok()?;
+    gaggle::wire::codec::encode_into(&header, &mut bytes).ok()?;
     Some(datagram::PREFIX_SIZE + bytes.len())
 }
 

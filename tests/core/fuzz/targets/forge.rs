@@ -8,13 +8,14 @@ use super::bytes::Reader;
 use super::cluster::Cluster;
 use gaggle::sim::postbox::address;
 use gaggle::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
+use gaggle::vocabulary::goose::Goose;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
-use gaggle::vocabulary::message::{
-    Acquire, AcquireKind, Assurance, Founding, Goose, Grant, Join, Message, Nak, NakReason, Poll,
-    PollAck, RecordReport, Release, Standing, VoterStatus, Welcome,
-};
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
 use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::wire::message::{
+    Acquire, AcquireKind, Assurance, Founding, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
+    RecordReport, Release, Standing, VoterStatus, Welcome,
+};
 
 /// Whoever forges.
 pub(crate) struct Forger<'a> {

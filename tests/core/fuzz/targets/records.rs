@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use super::bytes::{Reader, spoil};
 use super::{Tally, Target, ensure};
+use gaggle::node::setup::Setup;
 use gaggle::node::{NodeCore, Output, StartError};
 use gaggle::sim::postbox::{self, address};
-use gaggle::vocabulary::codec;
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
-use gaggle::vocabulary::message::Founding;
-use gaggle::vocabulary::record::{self, Disk, Record, SLOT_SIZE, Vote};
-use gaggle::vocabulary::setup::Setup;
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 use gaggle::vocabulary::timing::{Profile, Timing};
+use gaggle::wire::codec;
+use gaggle::wire::message::Founding;
+use gaggle::wire::record::{self, Disk, Record, SLOT_SIZE, Vote};
 
 /// A node that starts on what was found is watched for so long.
 const LIFE: Duration = Duration::from_secs(3);
@@ -109,7 +109,7 @@ fn checksum(bytes: &mut Vec<u8>) {
     bytes.truncate(bytes.len() - 8);
     let length = (bytes.len() - 24) as u64;
     bytes[16..24].copy_from_slice(&length.to_le_bytes());
-    let sum = codec::stable_hash(b"record slot", bytes);
+    let sum = gaggle::vocabulary::hash::stable_hash(b"record slot", bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
 }
 
@@ -143,7 +143,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
     let vote = Vote {
         max_ballot: reader.number(7),
         max_holder: (flags & 4 > 0).then_some(process),
-        max_lease_ever: if flags & 8 > 0 { Duration::MAX } else { lease },
+        max_lease_in_force: if flags & 8 > 0 { Duration::MAX } else { lease },
         founding,
     };
     let cluster = if flags & 16 > 0 { "other" } else { "pond" };

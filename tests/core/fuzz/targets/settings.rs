@@ -7,7 +7,7 @@ use std::ffi::OsString;
 
 use super::{Tally, Target, ensure};
 use gaggle::commands::{Judged, judge};
-use gaggle::vocabulary::setup::SEEDS_MAX;
+use gaggle::node::setup::SEEDS_MAX;
 use gaggle::vocabulary::timing::LEASE_CEILING;
 
 /// The longest refusal, in bytes: a few lines of a terminal.
@@ -150,5 +150,5 @@ fn shape(refusal: &str) -> u64 {
         .split(' ')
         .filter(|word| word.chars().all(|envelope| envelope.is_ascii_lowercase()))
         .collect();
-    gaggle::vocabulary::codec::stable_hash(b"refusal", words.join(" ").as_bytes())
+    gaggle::vocabulary::hash::stable_hash(b"refusal", words.join(" ").as_bytes())
 }

@@ -21,9 +21,10 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::datagram::{DATAGRAM_SIZE_MAX, Reject};
-use super::identity::Process;
-use super::inspection::TableSize;
+use super::datagram::DATAGRAM_SIZE_MAX;
+use crate::vocabulary::identity::Process;
+use crate::vocabulary::inspection::TableSize;
+use crate::vocabulary::reject::Reject;
 
 /// The length of a key, in bytes.
 pub const KEY_SIZE: usize = 32;

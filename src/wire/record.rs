@@ -1,7 +1,7 @@
 //! What a node must not forget: one small record, kept in two alternating slots.
 //!
 //! A voter may answer only what it could still stand by after a crash. So the highest ballot,
-//! its holder, the longest lease ever promised, the voter configuration and the state of
+//! its holder, the longest lease that may be in force, the voter configuration and the state of
 //! founding are durable *before* any answer that relies on them. The core hands a [`Record`]
 //! out to be stored and waits to be told; where it is stored is the shell's business.
 //!
@@ -16,9 +16,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::configuration::{ClusterName, Configuration, Genesis};
-use super::identity::{NodeId, Process};
 use super::message::Founding;
+use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis};
+use crate::vocabulary::hash::stable_hash;
+use crate::vocabulary::identity::{NodeId, Process};
 
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
@@ -54,7 +55,7 @@ pub struct Vote {
     /// Who holds `max_ballot`, unless it was released.
     pub max_holder: Option<Process>,
     /// The longest lease that any grant still in force may have had.
-    pub max_lease_ever: Duration,
+    pub max_lease_in_force: Duration,
     /// How it stands with founding.
     pub founding: Founding,
 }
@@ -66,7 +67,7 @@ impl Vote {
         Self {
             max_ballot,
             max_holder: None,
-            max_lease_ever: lease_max,
+            max_lease_in_force: lease_max,
             founding: Founding::Lost { nonce },
         }
     }
@@ -142,7 +143,7 @@ pub fn seal(record: &Record, generation: u64) -> Result<Vec<u8>, codec::CodecErr
     slot.extend_from_slice(&generation.to_le_bytes());
     slot.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     slot.extend_from_slice(&payload);
-    let checksum = codec::stable_hash(b"record slot", &slot);
+    let checksum = stable_hash(b"record slot", &slot);
     slot.extend_from_slice(&checksum.to_le_bytes());
     if slot.len() > SLOT_SIZE {
         return Err(codec::CodecError::Surplus(slot.len() - SLOT_SIZE));
@@ -172,7 +173,7 @@ fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
     let generation = number(8)?;
     let end = usize::try_from(number(16)?).ok()?.checked_add(24)?;
     let checksum = number(end)?;
-    if generation == 0 || codec::stable_hash(b"record slot", slot.get(..end)?) != checksum {
+    if generation == 0 || stable_hash(b"record slot", slot.get(..end)?) != checksum {
         return None;
     }
     let payload = slot.get(24..end)?;
@@ -241,7 +242,12 @@ mod tests {
     }
 
     fn vote(max_ballot: u64, founding: Founding) -> Vote {
-        Vote { max_ballot, max_holder: None, max_lease_ever: Duration::from_millis(600), founding }
+        Vote {
+            max_ballot,
+            max_holder: None,
+            max_lease_in_force: Duration::from_millis(600),
+            founding,
+        }
     }
 
     /// A slot as the version before wrote it: the same frame, another magic, and a genesis of
@@ -263,7 +269,7 @@ mod tests {
         slot.extend(generation.to_le_bytes());
         slot.extend((payload.len() as u64).to_le_bytes());
         slot.extend(payload);
-        let checksum = codec::stable_hash(b"record slot", &slot);
+        let checksum = stable_hash(b"record slot", &slot);
         slot.extend(checksum.to_le_bytes());
         slot.resize(SLOT_SIZE, 0);
         slot

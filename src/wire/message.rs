@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::configuration::{Configuration, ConfigurationStamp, Genesis};
-use super::identity::{Boot, NodeId, Process};
-use super::metadata::{MetadataQuery, MetadataReply};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis};
+use crate::vocabulary::goose::Goose;
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::metadata::{MetadataQuery, MetadataReply};
 
 /// One datagram's content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -594,17 +595,4 @@ pub struct Release {
     pub all: bool,
     /// Who should come next.
     pub nominee: Option<NodeId>,
-}
-
-/// A tenure, as it is told to others. Advice: the lease is what makes it true.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Goose {
-    /// The ballot at which the tenure began, for ever this tenure's name.
-    pub term: u64,
-    /// Who.
-    pub process: Process,
-    /// Its gossip and election address.
-    pub address: SocketAddr,
-    /// Its HTTP address, if it serves HTTP.
-    pub http: Option<SocketAddr>,
 }

@@ -24,10 +24,12 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use super::configuration::ConfigurationStamp;
-use super::identity::{Boot, NodeId, Process};
 use super::message::Message;
-use super::mutant::{self, Mutant};
+use crate::vocabulary::configuration::ConfigurationStamp;
+use crate::vocabulary::hash::stable_hash;
+use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::mutant::{self, Mutant};
+use crate::vocabulary::reject::Reject;
 
 /// The largest datagram sent or accepted, in bytes: fits every path that carries IPv6.
 pub const DATAGRAM_SIZE_MAX: usize = 1400;
@@ -92,92 +94,6 @@ pub struct LeaderFreshness {
     pub age: u16,
 }
 
-/// Why a datagram was dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reject {
-    /// Longer than [`DATAGRAM_SIZE_MAX`].
-    Oversized,
-    /// Not a datagram of this protocol at all.
-    NotGaggle,
-    /// A later version of the protocol.
-    TooNew,
-    /// An earlier version of the protocol, which this one does not understand.
-    TooOld,
-    /// Its checksum does not match: a bit was flipped, or the end cut off, on its way.
-    Damaged,
-    /// Of this protocol by its first bytes, but not decodable.
-    Malformed,
-    /// Another cluster's name.
-    ForeignCluster,
-    /// Our cluster's name, founded with another voter set.
-    ForeignVoters,
-    /// Addressed to another node.
-    WrongNode,
-    /// Addressed to an earlier process of this node.
-    WrongBoot,
-    /// Sent by this very process: an echo.
-    Echo,
-    /// Not expected: an answer to no question, or from somebody who has no say in it.
-    Unexpected,
-    /// This node cannot handle it yet: it does not know its cluster.
-    NotReady,
-    /// It came in plain, and this node has a key.
-    Unsealed,
-    /// Sealed with a key that this node lacks.
-    UnknownKey,
-    /// Sealed by somebody who names a key of ours without having it, or damaged.
-    Forged,
-    /// Sealed and sound, and taken in before; or too late to tell.
-    Replayed,
-}
-
-impl Reject {
-    /// Every reason, in order.
-    pub const ALL: [Self; 17] = [
-        Self::Oversized,
-        Self::NotGaggle,
-        Self::TooNew,
-        Self::TooOld,
-        Self::Damaged,
-        Self::Malformed,
-        Self::ForeignCluster,
-        Self::ForeignVoters,
-        Self::WrongNode,
-        Self::WrongBoot,
-        Self::Echo,
-        Self::Unexpected,
-        Self::NotReady,
-        Self::Unsealed,
-        Self::UnknownKey,
-        Self::Forged,
-        Self::Replayed,
-    ];
-
-    /// The name under which it is counted.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Oversized => "oversized",
-            Self::NotGaggle => "not_gaggle",
-            Self::TooNew => "too_new",
-            Self::TooOld => "too_old",
-            Self::Damaged => "damaged",
-            Self::Malformed => "malformed",
-            Self::ForeignCluster => "foreign_cluster",
-            Self::ForeignVoters => "foreign_voters",
-            Self::WrongNode => "wrong_node",
-            Self::WrongBoot => "wrong_boot",
-            Self::Echo => "echo",
-            Self::Unexpected => "unexpected",
-            Self::NotReady => "not_ready",
-            Self::Unsealed => "unsealed",
-            Self::UnknownKey => "unknown_key",
-            Self::Forged => "forged",
-            Self::Replayed => "replayed",
-        }
-    }
-}
-
 /// Encodes one datagram.
 ///
 /// # Errors
@@ -208,7 +124,7 @@ pub fn renew_checksum(datagram: &mut [u8]) {
 /// Of everything but the zeros at the end, which padding may have put there.
 fn checksum(rest: &[u8]) -> [u8; CHECKSUM_SIZE] {
     let end = rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let hash = codec::stable_hash(b"datagram", &rest[..end]).to_le_bytes();
+    let hash = stable_hash(b"datagram", &rest[..end]).to_le_bytes();
     [hash[0], hash[1], hash[2], hash[3]]
 }
 

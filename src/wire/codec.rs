@@ -1,12 +1,10 @@
-//! The one place that knows bincode and siphash.
+//! The one place that knows bincode.
 //!
 //! bincode because the project's brief names it; 2.0.1 is its last working version. A limit
 //! is always set: without one, nine hostile bytes that claim a huge length abort the whole
 //! process inside the allocator. Every function here treats its input as hostile data.
 
 use serde::{Serialize, de::DeserializeOwned};
-use siphasher::sip::{SipHasher13, SipHasher24};
-use std::hash::Hasher;
 
 /// No encoded value is larger than this many bytes, and no decoder allocates more.
 pub const ENCODED_SIZE_MAX: usize = 8 * 1024;
@@ -60,21 +58,4 @@ pub fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> 
         0 => Ok(value),
         surplus => Err(CodecError::Surplus(surplus)),
     }
-}
-
-/// A 64-bit hash that is the same on every machine and in every release (SipHash-1-3 with a
-/// zero key; `domain` keeps different uses apart). It detects mistakes, not attackers.
-pub fn stable_hash(domain: &[u8], bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new();
-    hasher.write_u64(domain.len() as u64);
-    hasher.write(domain);
-    hasher.write(bytes);
-    hasher.finish()
-}
-
-/// A 64-bit hash that nobody can foretell who does not know `key` (SipHash-2-4).
-pub fn keyed_hash(key: &[u8; 16], bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher24::new_with_key(key);
-    hasher.write(bytes);
-    hasher.finish()
 }

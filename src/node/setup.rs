@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::configuration::{ClusterName, VoterSet};
-use super::identity::NodeId;
-use super::metadata::Tags;
-use super::seal::KeyRing;
-use super::timing::{Profile, Timing};
+use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::metadata::Tags;
+use crate::vocabulary::timing::{Profile, Timing};
+use crate::wire::seal::KeyRing;
 
 /// The most seeds a node keeps.
 pub const SEEDS_MAX: usize = 64;
