@@ -15,12 +15,12 @@ use super::{Tally, Target, ensure};
 use gaggle::election::BALLOT_MAX;
 use gaggle::node::NodeCore;
 use gaggle::sim::postbox::address;
+use gaggle::vocabulary::hash::stable_hash;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::reject::Reject;
 use gaggle::vocabulary::snapshot::Lease;
 use gaggle::vocabulary::time::VoterTime;
 use gaggle::vocabulary::timing::{LEASE_CEILING, counted};
-use gaggle::wire::codec;
 use gaggle::wire::datagram::{self, Addressee, Header};
 use gaggle::wire::message::Message;
 use gaggle::wire::seal::{self, KeyRing, NONCE_SIZE};
@@ -323,7 +323,7 @@ impl Session {
         let kind = content.as_ref().map_or("none".to_owned(), |(_, message)| kind_of(message));
         let kinds: Vec<&String> = self.cluster.seen().done.kinds.keys().collect();
         let way = format!("{kind} {reason:?} {state:?} {:?} {kinds:?}", self.state());
-        tally.met("way", gaggle::vocabulary::hash::stable_hash(b"way", way.as_bytes()));
+        tally.met("way", stable_hash(b"way", way.as_bytes()));
         self.judge_refusal(reason, &before, &after, sealing)?;
         self.judge_amplification(from, datagram.len(), proven)?;
         self.judge_state(&before, &after)

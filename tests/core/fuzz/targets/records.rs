@@ -12,10 +12,10 @@ use gaggle::node::setup::Setup;
 use gaggle::node::{NodeCore, Output, StartError};
 use gaggle::sim::postbox::{self, address};
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+use gaggle::vocabulary::hash::stable_hash;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 use gaggle::vocabulary::timing::{Profile, Timing};
-use gaggle::wire::codec;
 use gaggle::wire::message::Founding;
 use gaggle::wire::record::{self, Disk, Record, SLOT_SIZE, Vote};
 
@@ -109,7 +109,7 @@ fn checksum(bytes: &mut Vec<u8>) {
     bytes.truncate(bytes.len() - 8);
     let length = (bytes.len() - 24) as u64;
     bytes[16..24].copy_from_slice(&length.to_le_bytes());
-    let sum = gaggle::vocabulary::hash::stable_hash(b"record slot", bytes);
+    let sum = stable_hash(b"record slot", bytes);
     bytes.extend_from_slice(&sum.to_le_bytes());
 }
 

@@ -150,5 +150,5 @@ fn shape(refusal: &str) -> u64 {
         .split(' ')
         .filter(|word| word.chars().all(|envelope| envelope.is_ascii_lowercase()))
         .collect();
-    gaggle::vocabulary::hash::stable_hash(b"refusal", words.join(" ").as_bytes())
+    stable_hash(b"refusal", words.join(" ").as_bytes())
 }
