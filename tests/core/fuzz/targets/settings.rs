@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use super::{Tally, Target, ensure};
 use gaggle::commands::{Judged, judge};
 use gaggle::node::setup::SEEDS_MAX;
+use gaggle::vocabulary::hash::stable_hash;
 use gaggle::vocabulary::timing::LEASE_CEILING;
 
 /// The longest refusal, in bytes: a few lines of a terminal.
