@@ -59,3 +59,31 @@ pub fn decode_whole<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> 
         surplus => Err(CodecError::Surplus(surplus)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::vocabulary::metadata::{Metadata, TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX, Tags};
+
+    #[test]
+    fn what_others_claim_is_held_to_the_same_limits() {
+        let wrong = [
+            BTreeMap::from([("k".repeat(TAG_KEY_MAX + 1), "v".to_owned())]),
+            BTreeMap::from([("k".to_owned(), "v".repeat(TAG_VALUE_MAX + 1))]),
+            BTreeMap::from([("k".to_owned(), "\u{1b}[2J".to_owned())]),
+            (0..=TAGS_MAX).map(|number| (format!("k{number}"), "v".to_owned())).collect(),
+        ];
+        for tags in wrong {
+            let mut bytes = Vec::new();
+            encode_into(&(None::<SocketAddr>, &tags), &mut bytes).unwrap();
+            assert!(decode_whole::<Metadata>(&bytes).is_err(), "{tags:?}");
+        }
+        let mut bytes = Vec::new();
+        let metadata = Metadata { http: None, tags: Tags::parse(["a=1"]).unwrap() };
+        encode_into(&metadata, &mut bytes).unwrap();
+        assert_eq!(decode_whole::<Metadata>(&bytes).unwrap(), metadata);
+    }
+}

@@ -178,8 +178,8 @@ fn every_metric_and_every_reason_is_explained_and_no_other() {
     let told: BTreeSet<&str> =
         rows.iter().copied().filter(|row| row.starts_with("gaggle_")).collect();
     assert_eq!(exported, told, "what is exported, and what src/guide/metrics.md explains");
-    let datagram = fs::read_to_string(root().join("src/wire/datagram.rs")).unwrap();
-    let names = datagram.split("fn name(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
+    let reject = fs::read_to_string(root().join("src/vocabulary/reject.rs")).unwrap();
+    let names = reject.split("fn name(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
     let reasons: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
     let told: BTreeSet<&str> =
         rows.iter().copied().filter(|row| !row.starts_with("gaggle_")).collect();

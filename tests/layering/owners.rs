@@ -20,12 +20,16 @@ fn owner(line: &str) -> Option<&str> {
 #[test]
 fn every_type_of_these_layers_has_one_block_in_one_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut blocks: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for path in LAYERS.iter().flat_map(|layer| sources(&root.join(layer))) {
+    let mut blocks: BTreeMap<(&str, String), Vec<String>> = BTreeMap::new();
+    let files = LAYERS
+        .iter()
+        .flat_map(|layer| sources(&root.join(layer)).into_iter().map(move |path| (*layer, path)));
+    for (layer, path) in files {
         let text = fs::read_to_string(&path).unwrap();
         for name in text.lines().filter_map(owner) {
             let place = path.strip_prefix(&root).unwrap().display().to_string();
-            blocks.entry(name.rsplit("::").next().unwrap().to_owned()).or_default().push(place);
+            let name = name.rsplit("::").next().unwrap().to_owned();
+            blocks.entry((layer, name)).or_default().push(place);
         }
     }
     assert!(blocks.len() > 10, "the blocks are not found any more: {blocks:?}");
