@@ -5,7 +5,7 @@
 //! a claim is backed by exclusive, time-bounded leases that a majority of the voters granted.
 //!
 //! One packet's way: [`Election::handle_message`] → [`voter::Voter`] or
-//! [`contender::Contender`] → [`outbox::Outgoing`]. The contender of a node talks to the voter
+//! `contender::Contender` → `outbox::Outgoing`. The contender of a node talks to the voter
 //! of the same node in the same messages, which never leave this module.
 //!
 //! Assumptions: the messages come from nodes of the same cluster (the envelope was checked);

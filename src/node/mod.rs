@@ -19,7 +19,7 @@
 //!
 //! This file puts things in order and decides nothing. Each part keeps its own state. It returns
 //! what is to be done; or, where several parts are needed, a struct borrows exactly what it may
-//! touch: [`Exchange`], [`Storing`], [`Orders`].
+//! touch: `Exchange`, `Storing`, `Orders`.
 
 mod addresses;
 mod admission;

@@ -9,7 +9,7 @@
 //!
 //! A resource is written once, in the table of routes: its paths, who may use it, how it is
 //! answered, and how the OpenAPI document describes it. The client shares with the server what
-//! both must agree on: [`paths`], [`views`], [`history`], [`token`] and the problems.
+//! both must agree on: [`paths`], [`views`], [`history`] and the problems.
 
 mod answer;
 mod dashboard;
