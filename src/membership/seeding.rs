@@ -4,15 +4,19 @@
 //! long as it is needed: a seed that is started an hour later still lets this node in. Host
 //! names are looked up at every attempt, for an address behind a name may change.
 //!
+//! Of many addresses only some are asked in one attempt, for a rate must have a bound. Which ones is
+//! drawn anew until each had its turn: the one that answers may be any of them.
+//!
 //! Seeds are also where two halves of a cluster find each other that have lost every address of
 //! each other's. So a node that is well connected looks after its seeds now and then: those that
 //! are members already are not asked, and so this costs nothing where all is well but a look-up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
 use crate::vocabulary::identity::normalised;
@@ -26,6 +30,8 @@ const PAUSE_MOST: Duration = Duration::from_secs(1);
 const QUESTIONS_MAX: usize = 128;
 /// The most addresses asked in one attempt.
 const ASKED_MAX: usize = 32;
+/// The most addresses kept from one look-up of all names.
+const RESOLVED_MAX: usize = 1024;
 
 /// What seeding wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,8 @@ pub struct Seeding {
     pause: Duration,
     resolved: Vec<SocketAddr>,
     questions: VecDeque<u64>,
+    /// Who had a turn, while there are more than can be asked at once.
+    turns: BTreeSet<SocketAddr>,
 }
 
 impl Seeding {
@@ -69,6 +77,7 @@ impl Seeding {
             pause: PAUSE_LEAST,
             resolved: Vec::new(),
             questions: VecDeque::new(),
+            turns: BTreeSet::new(),
         }
     }
 
@@ -128,9 +137,26 @@ impl Seeding {
         targets.sort_unstable();
         targets.dedup();
         targets.retain(|address| *address != self.own);
-        targets.truncate(ASKED_MAX);
+        if targets.len() > ASKED_MAX {
+            targets = self.take_turns(targets);
+        }
         let ask = |address| SeedingOutput::Ask { address, nonce: self.question() };
         targets.into_iter().map(ask).collect()
+    }
+
+    /// As many of the sorted `targets` as are asked at once, at random, those first that had no turn yet.
+    fn take_turns(&mut self, mut targets: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        self.turns.retain(|address| targets.binary_search(address).is_ok());
+        targets.shuffle(&mut self.random);
+        targets.sort_by_key(|address| self.turns.contains(address));
+        let waiting = targets.iter().filter(|address| !self.turns.contains(*address)).count();
+        if waiting <= ASKED_MAX {
+            // Everybody has had a turn by now.
+            self.turns.clear();
+        }
+        targets.truncate(ASKED_MAX);
+        self.turns.extend(&targets);
+        targets
     }
 
     /// A new question: the nonce to be echoed.
@@ -156,7 +182,7 @@ impl Seeding {
 
     /// Names were looked up; the addresses are asked at the next [`Seeding::handle_timeout`].
     pub fn handle_resolved(&mut self, addresses: &[SocketAddr]) {
-        let room = ASKED_MAX.saturating_sub(self.resolved.len());
+        let room = RESOLVED_MAX.saturating_sub(self.resolved.len());
         self.resolved.extend(addresses.iter().take(room).copied().map(normalised));
     }
 
@@ -252,6 +278,35 @@ mod tests {
         seeding.handle_resolved(&[address("10.0.0.1:8000"), address("10.0.0.4:8000")]);
         let outputs = seeding.handle_timeout(at(0), false, &[], &is_member);
         assert_eq!(asked(&outputs), [address("10.0.0.4:8000")]);
+    }
+
+    /// Of sixty-four seeds, or a name with sixty addresses, the one that lives may be any.
+    #[test]
+    fn each_of_many_is_asked_before_long_and_few_at_once() {
+        let many: Vec<SocketAddr> =
+            (1..=64).map(|host| SocketAddr::from(([10, 0, 1, host], 8000))).collect();
+        let texts: Vec<String> = many.iter().map(ToString::to_string).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut by_address = seeding(&texts);
+        let mut by_name = seeding(&["goose.example:8000"]);
+        for seeding in [&mut by_address, &mut by_name] {
+            let mut asked = BTreeSet::new();
+            for _ in 0..3 {
+                if !seeding.names.is_empty() {
+                    seeding.handle_resolved(&many);
+                }
+                let outputs =
+                    seeding.handle_timeout(seeding.next_deadline(), true, &[], &|_| false);
+                let asks = outputs.iter().filter_map(|output| match output {
+                    SeedingOutput::Ask { address, .. } => Some(*address),
+                    SeedingOutput::Resolve(_) => None,
+                });
+                let before = asked.len();
+                asked.extend(asks);
+                assert!(asked.len() - before <= ASKED_MAX);
+            }
+            assert_eq!(asked.len(), many.len());
+        }
     }
 
     #[test]

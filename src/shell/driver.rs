@@ -35,6 +35,8 @@ const BATCH: usize = 64;
 const OBEYED_MAX: usize = 16;
 /// Names are looked up for this long at most.
 const RESOLVE_PATIENCE: Duration = Duration::from_secs(5);
+/// So many addresses of one name are used.
+const ADDRESSES_MAX: usize = 256;
 /// At the end, a write that is under way is waited for so long: a disk that takes longer hangs,
 /// and may do so for ever.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
@@ -303,22 +305,29 @@ impl Driver {
         self.core.handle_resolved(self.clock.now(), &addresses);
     }
 
+    /// Looks the names up side by side: one without an answer holds up no other.
     fn resolve(&self, names: Vec<String>) {
         let answers = self.resolved.0.clone();
         let look_up: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
+            let look_ups: Vec<_> =
+                names.into_iter().map(|name| tokio::spawn(look_up(name))).collect();
             let mut found = Vec::new();
-            for name in names {
-                let looked_up = timeout(RESOLVE_PATIENCE, tokio::net::lookup_host(&name)).await;
-                let addresses = match looked_up {
-                    Ok(Ok(addresses)) => Ok(addresses.take(16).collect()),
-                    Ok(Err(error)) => Err(error.to_string()),
-                    Err(_) => Err(format!("no answer within {RESOLVE_PATIENCE:?}")),
-                };
-                found.push((name.clone(), addresses));
+            for look_up in look_ups {
+                found.extend(look_up.await);
             }
             // A full queue means that earlier answers are waiting already.
             let _ = answers.try_send(found);
         });
         tokio::spawn(look_up);
     }
+}
+
+/// The addresses behind one name, or why there are none.
+async fn look_up(name: String) -> (String, Result<Vec<SocketAddr>, String>) {
+    let addresses = match timeout(RESOLVE_PATIENCE, tokio::net::lookup_host(&name)).await {
+        Ok(Ok(addresses)) => Ok(addresses.take(ADDRESSES_MAX).collect()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {RESOLVE_PATIENCE:?}")),
+    };
+    (name, addresses)
 }

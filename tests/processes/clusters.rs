@@ -312,3 +312,16 @@ fn a_witness_votes_and_never_leads() {
     assert!(poll_until(PATIENCE, known).is_some(), "{}", witness.log());
     assert!(!witness.log().contains("became Goose"), "{}", witness.log());
 }
+
+/// Of sixty-four seeds one lives, and sixty-three addresses come before its own.
+#[test]
+fn a_node_joins_by_whichever_of_many_seeds_lives() {
+    let mut cluster = Cluster::new(&[1], &[1], watch());
+    cluster.start(1);
+    let first = cluster.wait_for_agreement(&[1], 0);
+    cluster.add_by_seed(2, 1);
+    let dead: Vec<String> = (1..64).map(|port| format!("127.0.0.1:{port}")).collect();
+    cluster.give(2, &["--seed", &dead.join(",")]);
+    cluster.start(2);
+    assert_eq!(cluster.wait_for_agreement(&[1, 2], 0), first, "{}", cluster.logs());
+}

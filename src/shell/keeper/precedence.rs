@@ -98,9 +98,18 @@ fn lock_memory() -> bool {
     spare
 }
 
+/// Whether no limit holds for locked memory. The kernel asks for the capability in the first user
+/// namespace: root of another one, as in a container without privileges, has it in name only.
 fn may_lock_all() -> bool {
     use rustix::thread::{CapabilitySet, capabilities};
-    capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    maps_everybody(&map)
+        && capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK))
+}
+
+/// Whether a map of users is that of the first user namespace: everybody is who they are.
+fn maps_everybody(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// Bytes of memory that this process has locked.
@@ -119,5 +128,15 @@ mod tests {
         let some = Precedence { locked: true, nice: None, out_of_memory: Some(String::new()) };
         assert_eq!(missing(some.as_bits()).as_deref(), Some("a raised priority"));
         assert_eq!(missing(7), None);
+    }
+
+    #[test]
+    fn root_of_a_container_is_told_from_root() {
+        assert!(maps_everybody("         0          0 4294967295\n"));
+        assert!(!maps_everybody("         0     100000      65536\n"));
+        assert!(!maps_everybody(
+            "         0          0      65536\n     65536     200000      65536\n"
+        ));
+        assert!(!maps_everybody(""));
     }
 }
