@@ -90,6 +90,11 @@ impl Leadership {
         self.terms.len()
     }
 
+    /// Whether the term began while a voter was two processes, so that its number is no promise.
+    pub fn is_void(&self, term: u64) -> bool {
+        self.terms.get(&term).is_some_and(|tenure| tenure.void)
+    }
+
     fn check_overlap(&self, at: u64, process: Process, term: u64) -> Verdict {
         let rival = self.reigns.iter().find(|(other, reign)| **other != process && reign.end > at);
         let Some((other, reign)) = rival else { return Ok(()) };
@@ -146,6 +151,7 @@ mod tests {
         leadership.observe(10, process(1, 1), Some((4, 50))).unwrap();
         leadership.twins = true;
         leadership.observe(60, process(2, 1), Some((5, 100))).unwrap();
+        assert!(leadership.is_void(5) && !leadership.is_void(4) && !leadership.is_void(6));
         leadership.twins = false;
         leadership.observe(110, process(3, 1), Some((5, 150))).unwrap();
         let verdict = leadership.observe(160, process(2, 1), Some((5, 200)));

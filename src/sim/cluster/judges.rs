@@ -222,12 +222,13 @@ impl Judges {
         let process = running.process;
         let lease =
             running.lease.map(|lease| (lease.term, host.clocks.holder_shows(lease.deadline)));
-        if let Some((term, _)) = lease {
-            self.voting.leads(process, term);
-        }
         let late = running.decided.is_some();
         self.leadership.twins = now < self.twins_until;
         let verdict = self.leadership.observe_late(now, process, lease, late);
+        // A term whose number is no promise may be forgotten by those who helped to begin it.
+        if let Some((term, _)) = lease.filter(|(term, _)| !self.leadership.is_void(*term)) {
+            self.voting.leads(process, term);
+        }
         self.judge(now, verdict);
         let Some((_, end)) = lease.filter(|(_, end)| *end > now) else { return };
         let voters: Vec<NodeId> = running.inspection.counted.iter().map(|(id, _)| *id).collect();
