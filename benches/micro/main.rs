@@ -163,6 +163,8 @@ fn record_write(bencher: Bencher<'_, '_>) {
         last_start: 1,
         genesis: None,
         configuration: None,
+        lineage: None,
+        is_drained: false,
         addresses: Vec::new(),
         vote: None,
     };

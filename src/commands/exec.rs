@@ -161,6 +161,9 @@ async fn lived(
     if departure == Ok(Departure::WorkGoesOn) {
         return Ok(left_behind(&supervisor).into());
     }
+    if let Ok(Departure::Misled(foreign)) = departure {
+        return Err(CommandError::Misled(foreign));
+    }
     let code = match verdict {
         Some(outcome) => outcome.unwrap_or_else(|error| {
             tracing::error!("{error}");

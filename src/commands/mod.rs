@@ -12,6 +12,7 @@ use crate::config::{Environment, Fault, Origins, SettingsError};
 use crate::shell::http::client::ClientError;
 #[cfg(target_os = "linux")]
 use crate::shell::keeper;
+use crate::vocabulary::lineage::ForeignFounding;
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::{SourceError, variables};
 
@@ -116,6 +117,14 @@ enum CommandError {
     /// The node stopped without being told to.
     #[error("the node has ended by itself: {0}")]
     Ended(String),
+    /// The settings lead to another cluster than the state folder.
+    #[error(
+        "the record in the state folder belongs to another founding of the cluster (lineage {own}) than \
+         the seed at {address} (lineage {lineage}): to join the seed's, start with an empty \
+         --state-dir; to go on with the recorded one, correct or leave out --seed",
+        own = .0.own, address = .0.address, lineage = .0.lineage
+    )]
+    Misled(ForeignFounding),
     /// No runtime or signal handler could be made.
     #[error("cannot set up the process: {0}")]
     Process(#[source] std::io::Error),
@@ -136,7 +145,7 @@ impl CommandError {
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
-            Self::SeveralNodes(_) => Exit::Usage,
+            Self::SeveralNodes(_) | Self::Misled(_) => Exit::Usage,
             Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
                 "no-goose" => Exit::NoGoose,
                 "not-the-goose" => Exit::NotGoose,

@@ -24,7 +24,7 @@ use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::checked::Storage;
 use crate::config::{self, Checked, Raw};
-use crate::shell::handle::Handle;
+use crate::shell::handle::{Departure, Handle};
 use crate::shell::last_will_sender::LastWillSender;
 
 /// Runs a node to its end.
@@ -105,7 +105,11 @@ async fn lived(
                 http.stop();
             }
             tracing::info!("the node has ended");
-            return outcome.map(|_| Exit::Done).map_err(|error| CommandError::Ended(error.to_string()));
+            return match outcome {
+                Ok(Departure::Misled(foreign)) => Err(CommandError::Misled(foreign)),
+                Ok(_) => Ok(Exit::Done),
+                Err(error) => Err(CommandError::Ended(error.to_string())),
+            };
         }
         (cause, _) = signals.next_end(&mut running, &handle) => {
             tracing::info!("{cause}: leaving; once more ends at once");

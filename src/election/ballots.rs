@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::election::outbox::Outgoing;
     use crate::election::voter::{Memory, VoterPast};
-    use crate::election::{BALLOT_LAST, BALLOT_MAX, ElectionSetup};
+    use crate::election::{BALLOT_LAST, BALLOT_MAX, ElectionSetup, Known};
     use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
     use crate::vocabulary::identity::{Boot, NodeId};
     use crate::vocabulary::time::{HolderTime, VoterTime, WallTime};
@@ -77,6 +77,7 @@ mod tests {
             max_holder: None,
             max_lease_in_force: Duration::ZERO,
             founding: Founding::Waited,
+            lineage: None,
         })
     }
 
@@ -92,6 +93,7 @@ mod tests {
             lease_max: genesis.lease_max,
             configuration: Configuration::genesis(genesis),
             memory: Memory::Kept,
+            lineage: Known::default(),
             timing,
             eligible: true,
             past: remembered(ballot),

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::wire::message::{Founding, RecordReport};
@@ -166,6 +167,11 @@ impl Roll {
         (missing <= allowed).then(|| highest.unwrap_or(0))
     }
 
+    /// What the others stand by, the newest first.
+    pub(crate) fn lineage(&self) -> Option<Proposal> {
+        Proposal::newest(self.heard.values().filter_map(|heard| heard.report.lineage))
+    }
+
     /// What this voter still lacks for a word that counts.
     fn lack_of(&self, asker: Asker<'_>, id: NodeId) -> Option<Lack> {
         let heard = self
@@ -173,12 +179,17 @@ impl Roll {
             .get(&id)
             .filter(|heard| heard.is_late_enough || mutant::is(Mutant::EarlyAnswersCounted));
         let Some(heard) = heard else { return Some(Lack::Silent) };
-        let RecordReport { founding, configuration } = &heard.report;
+        let RecordReport { founding, configuration, .. } = &heard.report;
         if !founding.is_sound() && !mutant::is(Mutant::BlankCountedAsSound) {
             return Some(match founding {
                 Founding::Fleeting { .. } => Lack::KeepsNone,
                 _ => Lack::NoRecord,
             });
+        }
+        // Nobody can be of two foundings; before one is settled, the newest proposal counts.
+        let named = heard.report.lineage.map(|named| named.lineage);
+        if named.is_some() && named != self.lineage().map(|newest| newest.lineage) {
+            return Some(Lack::OtherFounding);
         }
         let differs = *configuration != asker.configuration
             && !mutant::is(Mutant::BallotWithoutConfiguration);
@@ -234,7 +245,7 @@ mod tests {
     }
 
     fn say(roll: &mut Roll, from: u64, founding: Founding, max_ballot: u64) {
-        let report = RecordReport { founding, configuration: stamp(1) };
+        let report = RecordReport { founding, configuration: stamp(1), lineage: None };
         roll.hear(id(from), Heard { report, max_ballot, is_late_enough: true });
     }
 
@@ -245,7 +256,7 @@ mod tests {
         let mut roll = Roll::default();
         say(&mut roll, 2, none(22), 0);
         assert!(!roll.is_without_records(asker(&voters), &none(11)), "one is missing");
-        let report = RecordReport { founding: none(33), configuration: stamp(1) };
+        let report = RecordReport { founding: none(33), configuration: stamp(1), lineage: None };
         roll.hear(id(3), Heard { report, max_ballot: 0, is_late_enough: false });
         assert!(!roll.is_without_records(asker(&voters), &none(11)), "asked too early");
         say(&mut roll, 3, blank(33), 0);
@@ -335,7 +346,8 @@ mod tests {
         assert_eq!(roll.highest_ballot(asker(&voters)), None);
         say(&mut roll, 3, Founding::Waited, 3);
         assert_eq!(roll.highest_ballot(asker(&voters)), Some(7));
-        let report = RecordReport { founding: Founding::Waited, configuration: stamp(2) };
+        let report =
+            RecordReport { founding: Founding::Waited, configuration: stamp(2), lineage: None };
         roll.hear(id(3), Heard { report, max_ballot: 3, is_late_enough: true });
         assert_eq!(roll.lacks(asker(&voters)), [(id(3), Lack::OtherConfiguration)]);
         assert_eq!(roll.highest_ballot(asker(&voters)), None);
@@ -345,7 +357,8 @@ mod tests {
     fn a_ballot_without_its_configuration_is_found() {
         let (mut roll, voters) = (Roll::default(), voters());
         say(&mut roll, 2, Founding::Waited, 7);
-        let report = RecordReport { founding: Founding::Waited, configuration: stamp(2) };
+        let report =
+            RecordReport { founding: Founding::Waited, configuration: stamp(2), lineage: None };
         roll.hear(id(3), Heard { report, max_ballot: 3, is_late_enough: true });
         let ballot = || roll.highest_ballot(asker(&voters));
         assert_eq!(ballot(), None);
@@ -359,12 +372,14 @@ mod tests {
     fn what_was_asked_too_early_founds_but_makes_up_for_nothing() {
         let (mut roll, voters) = (Roll::default(), voters());
         for from in [2, 3] {
-            let report = RecordReport { founding: Founding::Waited, configuration: stamp(1) };
+            let report =
+                RecordReport { founding: Founding::Waited, configuration: stamp(1), lineage: None };
             roll.hear(id(from), Heard { report, max_ballot: 3, is_late_enough: false });
         }
         assert_eq!(roll.highest_ballot(asker(&voters)), None);
         for from in [2, 3] {
-            let report = RecordReport { founding: blank(from), configuration: stamp(1) };
+            let report =
+                RecordReport { founding: blank(from), configuration: stamp(1), lineage: None };
             roll.hear(id(from), Heard { report, max_ballot: 0, is_late_enough: false });
         }
         assert!(roll.map(asker(&voters), &blank(1)).is_some());

@@ -35,6 +35,7 @@ impl Election {
         });
         let voters = self.contender.tracker().voters();
         let counted = voters.map(|(id, progress)| (id, progress.counted_until())).collect();
-        Inspection { voter, counted, is_claiming: self.contender.claimed_ballot() }
+        let lineage = self.lineage();
+        Inspection { voter, counted, is_claiming: self.contender.claimed_ballot(), lineage }
     }
 }

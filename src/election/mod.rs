@@ -41,6 +41,7 @@ use crate::vocabulary::timing::Timing;
 use crate::vocabulary::work::WorkRefused;
 use crate::wire::message::{AcquireKind, Message, Standing, VoterStatus};
 use crate::wire::record::Vote;
+pub use contender::Known;
 use contender::{Audience, Contender};
 use outbox::{Outbox, Outgoing};
 use view::View;
@@ -93,6 +94,8 @@ pub struct ElectionSetup {
     pub lease_max: Duration,
     /// What this node does, if it votes, without its record.
     pub memory: Memory,
+    /// What is known of the cluster's lineage.
+    pub lineage: Known,
     /// The spans of the protocol.
     pub timing: Timing,
     /// Whether this node may become Goose.
@@ -142,7 +145,8 @@ impl Election {
             voter
         });
         let first = setup.first_sequence;
-        let contender = Contender::new(me, &configuration, &timing, eligible, first, now.holder);
+        let contender =
+            Contender::new(me, &configuration, &timing, eligible, setup.lineage, first, now.holder);
         Self {
             me,
             address: setup.address,

@@ -3,6 +3,7 @@
 use super::Election;
 use super::voter::{Voter, VoterPast};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::{Lineage, Proposal};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::Now;
@@ -47,6 +48,30 @@ impl Election {
     /// nothing.
     pub fn past(&self) -> Option<VoterPast> {
         self.voter.as_ref().filter(|voter| voter.vouches()).map(Voter::past)
+    }
+
+    /// Which founding this is, once that is settled.
+    pub fn lineage(&self) -> Option<Lineage> {
+        self.contender.naming().settled()
+    }
+
+    /// The lineage of this node's cluster, as somebody says who knows; it is never changed.
+    pub fn settle_lineage(&mut self, lineage: Lineage) {
+        self.contender.naming_mut().settle(lineage);
+    }
+
+    /// The envelope of `from` names a lineage as settled. A voter that stands by its founding takes
+    /// it of the holder of its grant alone: of others, it cannot know which founding they are of.
+    pub fn hear_lineage(&mut self, from: Process, lineage: Lineage) {
+        let Some(voter) = &mut self.voter else { return };
+        let Some(grant) = voter.grant().filter(|grant| grant.holder == from) else { return };
+        voter.stand_by(from, Proposal { lineage, ballot: grant.ballot }, &mut self.outbox);
+        self.contender.naming_mut().settle(lineage);
+    }
+
+    /// Whether this node may take the lineage that an answer to its own question names.
+    pub fn may_be_told_lineage(&self) -> bool {
+        self.lineage().is_none() && !self.voter.as_ref().is_some_and(Voter::has_record)
     }
 
     /// An answer to a poll: to one of this process, or it is ignored whole.

@@ -5,12 +5,18 @@
 
 use std::collections::VecDeque;
 
+use crate::vocabulary::lineage::Proposal;
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::wire::record::Vote;
 
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct StableVote {
     vote: Vote,
     revision: u64,
+    /// The last revision that changed what is promised.
+    promise: u64,
+    /// The last revision that changed the lineage.
+    lineage: u64,
     durable_revision: u64,
     durable_ballot: u64,
     /// The highest ballot at each revision that is not durable yet.
@@ -22,7 +28,15 @@ impl StableVote {
     /// the machine only, if the process before this one saw its write fail.
     pub(crate) fn new(vote: Vote) -> Self {
         let under_way = VecDeque::from([(1, vote.max_ballot)]);
-        Self { vote, revision: 1, durable_revision: 0, durable_ballot: 0, under_way }
+        Self {
+            vote,
+            revision: 1,
+            promise: 1,
+            lineage: 1,
+            durable_revision: 0,
+            durable_ballot: 0,
+            under_way,
+        }
     }
 
     pub(crate) fn vote(&self) -> &Vote {
@@ -41,12 +55,34 @@ impl StableVote {
         self.durable_revision >= revision
     }
 
+    /// Whether everything that was promised is durable. A lineage that is not yet is no promise.
+    pub(crate) fn is_promise_durable(&self) -> bool {
+        self.is_durable(self.promise)
+    }
+
+    /// By which lineage the voter stands, if that is durable.
+    pub(crate) fn durable_lineage(&self) -> Option<Proposal> {
+        let is_said = self.is_durable(self.lineage) || mutant::is(Mutant::LineageSaidBeforeDurable);
+        self.vote.lineage.filter(|_| is_said)
+    }
+
+    /// The voter stands by this lineage from here on.
+    pub(crate) fn stand_by(&mut self, proposal: Proposal) {
+        let promise = self.promise;
+        self.change(|vote| vote.lineage = Some(proposal));
+        self.promise = promise;
+    }
+
     /// Applies a change and returns the revision that must be durable before it is relied on.
     pub(crate) fn change(&mut self, apply: impl FnOnce(&mut Vote)) -> u64 {
-        let floor = self.vote.max_ballot;
+        let (floor, lineage) = (self.vote.max_ballot, self.vote.lineage);
         apply(&mut self.vote);
         assert!(self.vote.max_ballot >= floor, "I5: the highest ballot never falls");
         self.revision += 1;
+        self.promise = self.revision;
+        if self.vote.lineage != lineage {
+            self.lineage = self.revision;
+        }
         // Revisions that were never stored one by one are covered by any later one, so a long
         // queue (a disk that keeps failing) may lose its middle.
         if self.under_way.len() >= 64 {
@@ -70,6 +106,8 @@ impl StableVote {
     /// See [`super::Election::numbers`].
     pub(crate) fn numbers(&mut self, visit: &mut dyn FnMut(&mut u64)) {
         visit(&mut self.revision);
+        visit(&mut self.promise);
+        visit(&mut self.lineage);
         visit(&mut self.durable_revision);
         self.under_way.iter_mut().for_each(|(revision, _)| visit(revision));
     }

@@ -30,6 +30,7 @@ pub use status::{Goose, Member, MemberState, Role, Status, Voters};
 
 use crate::shell::handle::{Departure, Handle, OrderError};
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::ForeignFounding;
 
 /// A node that runs in this program. Clones are the same node; when the last one and the last
 /// [`Leadership`] are dropped, the node steps down, says goodbye and ends in the background.
@@ -70,6 +71,14 @@ pub enum EndError {
     /// [`Config::drain_timeout`]), so nothing was released. That work may still be going on.
     #[error("the node has left, but its work had not ended in time: its lease runs out by itself")]
     WorkGoesOn,
+    /// Its seeds belong to another founding of the cluster than the record in its state folder.
+    #[error(
+        "the record in the state folder belongs to another founding of the cluster (lineage {own}) than \
+         the seed at {address} (lineage {lineage}): start with an empty state folder to join the \
+         seed's, or with other seeds to go on with the recorded one",
+        own = .0.own, address = .0.address, lineage = .0.lineage
+    )]
+    Misled(ForeignFounding),
     /// The node met a bug of its own.
     #[error("the node failed: please report what it logged")]
     Failed,
@@ -244,6 +253,7 @@ impl Node {
         match self.inner.handle.ended().await {
             Ok(Departure::Released) => Ok(()),
             Ok(Departure::WorkGoesOn) => Err(EndError::WorkGoesOn),
+            Ok(Departure::Misled(foreign)) => Err(EndError::Misled(foreign)),
             Err(_) => Err(EndError::Failed),
         }
     }

@@ -12,6 +12,7 @@ use super::sealing::Sealing;
 use crate::election::Election;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
+use crate::vocabulary::lineage::{ForeignFounding, Lineage};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -29,6 +30,8 @@ const CHALLENGE_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Admission {
     warned: BTreeMap<&'static str, HolderTime>,
     challenge: Option<Challenge>,
+    /// The last one that was met.
+    foreign: Option<ForeignFounding>,
 }
 
 /// A question to another process under this node's id. Only a living one can answer it: late
@@ -60,6 +63,16 @@ impl Admission {
         self.may_warn(name, now)
     }
 
+    /// Something of another founding has come.
+    pub(super) fn meet_foreign(&mut self, foreign: ForeignFounding) {
+        self.foreign = Some(foreign);
+    }
+
+    /// The founding that was met last and that is not this one.
+    pub(super) fn foreign(&self) -> Option<ForeignFounding> {
+        self.foreign
+    }
+
     /// What people are to be told of a datagram that was not taken in, because they can mend it.
     pub(super) fn refused(
         &mut self,
@@ -68,6 +81,7 @@ impl Admission {
         now: HolderTime,
     ) -> Option<Warning> {
         let is_foreign = matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters);
+        let is_foreign = is_foreign || reason == Reject::ForeignLineage;
         let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
         if !(mendable || sealing) || !self.may_warn(reason.name(), now) {
@@ -75,6 +89,8 @@ impl Admission {
         }
         Some(if sealing {
             Warning::Sealing { reason, address }
+        } else if let (Reject::ForeignLineage, Some(foreign)) = (reason, self.foreign) {
+            Warning::ForeignLineage(foreign)
         } else {
             Warning::Foreign { reason, address }
         })
@@ -159,24 +175,28 @@ pub(super) struct Meeting<'a> {
 impl Meeting<'_> {
     /// A datagram came from another process with this node's id. If that process lives, one of
     /// the two was started by mistake; a voter then stops voting, for safety depends on one
-    /// process per voter. Returns what is sent back. `draw`: a number that nobody can guess.
+    /// process per voter. Which of the two stops: the one that does not know its founding, for it
+    /// has promised nothing under it, if the other one does; otherwise both.
+    ///
+    /// Returns what is sent back. `draw`: a number that nobody can guess.
     pub(super) fn meet(
         &mut self,
         now: Now,
         from: SocketAddr,
-        namesake: Process,
+        (namesake, theirs): (Process, Option<Lineage>),
         message: &Message,
         draw: impl FnOnce() -> u64,
-    ) -> Option<Message> {
+    ) -> Vec<Message> {
         let challenge = self.admission.challenge;
         if let (Message::PollAck(answer), Some(challenge)) = (message, challenge)
             && challenge.process == namesake
             && challenge.sequence == answer.sequence
         {
             self.admission.challenge = None;
-            self.unmask(now, from);
-            return None;
+            self.unmask(now, from, theirs);
+            return Vec::new();
         }
+        let mut replies = Vec::new();
         if let Message::Poll(poll) = message {
             // The other one asks whether we live: we do.
             let status = VoterStatus {
@@ -187,20 +207,30 @@ impl Meeting<'_> {
                 goose: None,
             };
             let answer = PollAck { sequence: poll.sequence, status, record: None };
-            return Some(Message::PollAck(answer));
+            replies.push(Message::PollAck(answer));
+            // Whoever does not know its founding must learn that the other one lives, too.
+            if theirs.is_none() || self.lineage().is_some() {
+                return replies;
+            }
         }
         let asked = now.holder;
         if challenge.is_some_and(|last| asked.since(last.asked) < CHALLENGE_INTERVAL) {
-            return None;
+            return replies;
         }
         let sequence = draw();
         self.admission.challenge = Some(Challenge { sequence, process: namesake, asked });
         let (quorum_connected, eligible, founding) = (false, false, false);
-        Some(Message::Poll(Poll { sequence, quorum_connected, eligible, founding }))
+        replies.push(Message::Poll(Poll { sequence, quorum_connected, eligible, founding }));
+        replies
     }
 
-    fn unmask(&mut self, now: Now, address: SocketAddr) {
-        let election = self.election.as_mut();
+    fn lineage(&self) -> Option<Lineage> {
+        self.election.as_ref().and_then(|election| election.lineage())
+    }
+
+    fn unmask(&mut self, now: Now, address: SocketAddr, theirs: Option<Lineage>) {
+        let is_newcomer = theirs.is_none() && self.lineage().is_some();
+        let election = self.election.as_mut().filter(|_| !is_newcomer);
         let voter = election.filter(|it| it.configuration().voters.contains(self.me.id));
         if let Some(election) = voter {
             election.handle_twin(now);

@@ -2,6 +2,7 @@
 
 use crate::election::Election;
 use crate::vocabulary::configuration::{ClusterName, Genesis};
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::reject::Reject;
 use crate::wire::datagram::Header;
 use crate::wire::message::Assurance;
@@ -51,14 +52,22 @@ impl Cluster {
     }
 
     /// Whether a datagram is of the same cluster; of the same name it is. `joins`: its sender
-    /// need not know what the cluster was founded with.
-    pub(super) fn check(&self, header: &Header, joins: bool) -> Result<(), Reject> {
+    /// need not know what the cluster was founded with. `lineage`: that of this node, once it is
+    /// settled.
+    pub(super) fn check(
+        &self,
+        header: &Header,
+        lineage: Option<Lineage>,
+        joins: bool,
+    ) -> Result<(), Reject> {
         let Some(genesis) = &self.genesis else { return Err(Reject::NotReady) };
         let unknown = header.genesis == 0 && joins;
-        if unknown || header.genesis == genesis.digest() {
-            Ok(())
-        } else {
-            Err(Reject::ForeignVoters)
+        if !unknown && header.genesis != genesis.digest() {
+            return Err(Reject::ForeignVoters);
+        }
+        match (lineage, header.lineage) {
+            (Some(own), Some(theirs)) if own != theirs => Err(Reject::ForeignLineage),
+            _ => Ok(()),
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::membership::{Membership, MembershipOutput};
 use crate::node::setup::Setup;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::Now;
 use crate::wire::datagram::{Addressee, Header, LeaderFreshness};
@@ -103,9 +104,9 @@ impl Exchange<'_> {
             admission::check_addressee(*self.me, &header, &message)?;
             return self.welcomed(now, from, &header, welcome);
         }
-        self.cluster.check(&header, false)?;
+        self.check(&header, from, false)?;
         if sender.id == self.me.id {
-            self.meet_namesake(now, from, sender, &message);
+            self.meet_namesake(now, from, &header, &message);
             return Err(Reject::Unexpected);
         }
         if let Err(reason) = admission::check_addressee(*self.me, &header, &message) {
@@ -118,6 +119,7 @@ impl Exchange<'_> {
         }
         self.tell_later_start(now, from, sender);
         self.addresses.came_from(sender, from);
+        self.ask_for_lineage(now, from, &header);
         let message = self.sealing.disarmed(message, || {
             let gossip = self.membership.address_of(sender.id);
             let places =
@@ -166,11 +168,36 @@ impl Exchange<'_> {
         if election.handle_message(now, sender, message) {
             self.addresses.prove(sender, from);
         }
+        if let (Message::Acquire(_), Some(lineage)) = (message, header.lineage) {
+            election.hear_lineage(sender, lineage);
+        }
         // Drained after the election's events otherwise: this one says why they come.
         if let Some(released) = released {
             self.outputs.event(released);
         }
         Ok(())
+    }
+
+    /// Whether a datagram is of the same founding of the same cluster.
+    fn check(&mut self, header: &Header, from: SocketAddr, joins: bool) -> Result<(), Reject> {
+        let own = self.election.as_ref().and_then(Election::lineage);
+        let verdict = self.cluster.check(header, own, joins);
+        if let (Err(Reject::ForeignLineage), Some(lineage), Some(own)) =
+            (verdict, header.lineage, own)
+        {
+            self.admission.meet_foreign(ForeignFounding { address: from, lineage, own });
+        }
+        verdict
+    }
+
+    /// Somebody names the lineage, and this node may be told: it asks, for an answer to its own
+    /// question is no old datagram of somebody who is gone.
+    fn ask_for_lineage(&mut self, now: Now, from: SocketAddr, header: &Header) {
+        let may_be_told = self.election.as_ref().is_some_and(Election::may_be_told_lineage);
+        let is_proven = header.echo == self.proofs.token(from);
+        if may_be_told && is_proven && header.lineage.is_some() {
+            self.ask_back(now, from);
+        }
     }
 
     /// Somebody asks which cluster this is.
@@ -182,8 +209,8 @@ impl Exchange<'_> {
         join: &Join,
     ) -> Result<(), Reject> {
         // Whoever was told otherwise of this cluster learns from the answer in what.
-        let verdict = self.cluster.check(header, true);
-        if verdict.is_err() && header.genesis != 0 && join::is_padded(join) {
+        let verdict = self.check(header, from, true);
+        if verdict == Err(Reject::ForeignVoters) && header.genesis != 0 && join::is_padded(join) {
             // And so does this node: whoever asks may know more than it does.
             self.ask_back(now, from);
         }
@@ -212,7 +239,9 @@ impl Exchange<'_> {
             return Err(Reject::Unexpected);
         }
         match self.cluster.genesis().cloned() {
-            Some(own) if own == welcome.genesis => {}
+            Some(own) if own == welcome.genesis => {
+                self.check(header, from, false).inspect_err(|_| self.joining.hear_foreign())?;
+            }
             Some(own) => match self.seeking().judge(&own, welcome, header.sender.id)? {
                 Stance::Follow => self.opening().begin_anew(Some(welcome.genesis.clone()), now),
                 Stance::Refuse { ask, warning } => {
@@ -228,6 +257,11 @@ impl Exchange<'_> {
         if welcome.assurance == Assurance::Founded {
             self.cluster.confirm();
         }
+        if let (Some(election), Some(lineage)) = (self.election.as_mut(), header.lineage)
+            && election.may_be_told_lineage()
+        {
+            election.settle_lineage(lineage);
+        }
         for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
             self.addresses.advertise(*id, normalised(*address));
         }
@@ -242,15 +276,17 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    fn meet_namesake(&mut self, now: Now, from: SocketAddr, namesake: Process, message: &Message) {
+    fn meet_namesake(&mut self, now: Now, from: SocketAddr, header: &Header, message: &Message) {
+        let namesake = header.sender;
         let mut meeting = Meeting {
             admission: self.admission,
             election: self.election.as_mut(),
             outputs: self.outputs,
             me: *self.me,
         };
-        let reply = meeting.meet(now, from, namesake, message, || self.joining.draw());
-        if let Some(reply) = reply {
+        let theirs = (namesake, header.lineage);
+        let replies = meeting.meet(now, from, theirs, message, || self.joining.draw());
+        for reply in replies {
             self.answer(namesake, from, &reply);
         }
     }

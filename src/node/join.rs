@@ -95,10 +95,17 @@ pub(super) struct Joining {
     asked_back: Option<(HolderTime, u64)>,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
+    /// It was started with seeds on a record of a founding.
+    returns_with_seeds: bool,
+    /// Whoever was asked belongs to another founding.
+    heard_foreign: bool,
+    /// Its seeds lead to another founding than that of its record.
+    misled: bool,
 }
 
 impl Joining {
-    pub(super) fn new(now: HolderTime, setup: &Setup, seeding: Seeding) -> Self {
+    /// `returns`: the node knows its founding from its record.
+    pub(super) fn new(now: HolderTime, setup: &Setup, seeding: Seeding, returns: bool) -> Self {
         let mut seed = setup.entropy;
         // Another stream than the one that drew the boot.
         seed[0] ^= 0x6a;
@@ -115,6 +122,9 @@ impl Joining {
             has_seeds,
             asked_back: None,
             doubts: 0,
+            returns_with_seeds: !setup.seeds.is_empty() && returns,
+            heard_foreign: false,
+            misled: false,
         }
     }
 
@@ -161,6 +171,17 @@ impl Joining {
     /// Whether this answers a question of ours; it counts once.
     pub(super) fn accepts(&mut self, welcome: &Welcome) -> bool {
         self.seeding.accepts(welcome.nonce)
+    }
+
+    /// Whether its seeds lead to another founding than that of its record, and nobody of its own was
+    /// met: to go on would be a second cluster that nobody asked for.
+    pub(super) fn is_misled(&self) -> bool {
+        self.misled
+    }
+
+    /// Whoever was asked belongs to another founding.
+    pub(super) fn hear_foreign(&mut self) {
+        self.heard_foreign = true;
     }
 
     /// Somebody announces itself to an earlier process of this node. Two halves of a cluster
@@ -280,11 +301,22 @@ impl Seeking<'_> {
             self.outputs.note_change();
             self.outputs.event(Event::Joined);
         }
-        if timers.is_expired(JoinTimer::Silence, now) {
+        let waited = timers.is_expired(JoinTimer::Silence, now);
+        if waited {
             timers.stop(JoinTimer::Silence);
             if !*joined {
                 self.outputs.warn(Warning::SeedsSilent { seeds: seeding.seeds() });
             }
+        }
+        // The only voter needs nobody to lead, so it does not wait for others to be met.
+        let is_only_voter =
+            self.election.is_some_and(|it| it.configuration().voters.ids() == [self.setup.id]);
+        if self.joining.heard_foreign
+            && self.joining.returns_with_seeds
+            && !self.membership.is_connected()
+            && (is_only_voter || waited)
+        {
+            self.joining.misled = true;
         }
     }
 

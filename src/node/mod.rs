@@ -52,6 +52,7 @@ use crate::node::setup::Setup;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize};
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::snapshot::{Counters, Lease, Snapshot};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::work::{EndOfWork, WorkRefused};
@@ -275,6 +276,11 @@ impl NodeCore {
         self.leaving.as_ref().is_some_and(|leaving| !leaving.releases())
     }
 
+    /// Where its seeds led, if it leaves because that is another founding than that of its record.
+    pub fn misled(&self) -> Option<ForeignFounding> {
+        self.admission.foreign().filter(|_| self.joining.is_misled())
+    }
+
     /// From here on these seeds are asked, host names or addresses with ports.
     pub fn replace_seeds(&mut self, seeds: &[String]) {
         self.joining.replace_seeds(seeds);
@@ -398,14 +404,27 @@ impl NodeCore {
 
     /// Comes after every input: lets everything flow until nothing moves any more.
     fn settle(&mut self, now: Now) {
+        if self.leaving.is_none() && self.joining.is_misled() {
+            let rest = self.orders().leave(now);
+            self.finish(now, rest);
+        }
         for _ in 0..ROUNDS_MAX {
             let moved = self.exchange().drain_membership(now);
             let moved = self.drain_election(now) | moved;
+            self.note_lineage();
             let moved = self.storing().keep(now) | moved;
             let moved = self.drain_work(now) | moved;
             if !moved {
                 break;
             }
+        }
+    }
+
+    fn note_lineage(&mut self) {
+        let Some(election) = &self.election else { return };
+        if election.lineage() != self.persistence.lineage() {
+            self.persistence.note_lineage(election.lineage());
+            self.outputs.note_change();
         }
     }
 

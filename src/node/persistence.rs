@@ -14,6 +14,7 @@ use crate::election::voter::VoterPast;
 use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{HolderTime, Now, milliseconds};
 use crate::wire::record::{Record, Vote};
 
@@ -110,6 +111,19 @@ impl Persistence {
             under_way.vote_revision = 0;
         }
         self.dirty = true;
+    }
+
+    /// Which founding this is, as far as this node knows.
+    pub(super) fn lineage(&self) -> Option<Lineage> {
+        self.record.lineage
+    }
+
+    /// Which founding this is has been settled, or this node belongs to another cluster now.
+    pub(super) fn note_lineage(&mut self, lineage: Option<Lineage>) {
+        if self.record.lineage != lineage {
+            self.record.lineage = lineage;
+            self.dirty = true;
+        }
     }
 
     /// The voter set is known.

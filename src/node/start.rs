@@ -17,7 +17,7 @@ use super::proof::Proofs;
 use super::sealing::Sealing;
 use super::starts::Starts;
 use crate::election::voter::{Memory, VoterPast};
-use crate::election::{Election, ElectionSetup};
+use crate::election::{Election, ElectionSetup, Known};
 use crate::membership::Membership;
 use crate::membership::identity::MemberIdentity;
 use crate::membership::seeding::Seeding;
@@ -109,6 +109,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         last_start: start,
         genesis: genesis.clone(),
         configuration: configuration.clone(),
+        lineage: record.and_then(|record| record.lineage),
+        is_drained: record.is_some_and(|record| record.is_drained),
         addresses: remembered.to_vec(),
         vote,
     };
@@ -119,7 +121,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         starts: Starts::default(),
         election: None,
         membership,
-        joining: Joining::new(now.holder, &setup, seeding),
+        joining: Joining::new(now.holder, &setup, seeding, stored.lineage.is_some()),
         addresses,
         persistence: Persistence::new(stored, disk == Disk::Ephemeral),
         admission: Admission::default(),
@@ -213,6 +215,7 @@ impl Opening<'_> {
             },
             timing: self.setup.timing.clone(),
             eligible: self.setup.eligible,
+            lineage: Known { settled: self.persistence.lineage(), is_nameless: genesis.ephemeral },
             past,
             damaged,
             first_sequence,
@@ -253,6 +256,9 @@ impl Opening<'_> {
             self.persistence.raise_past(election.known_ballot());
         }
         self.persistence.disown_write();
+        if genesis.is_some() {
+            self.persistence.note_lineage(None);
+        }
         if let Some(genesis) = genesis.or_else(|| self.cluster.genesis().cloned()) {
             self.begin(genesis, configuration, now);
         }

@@ -105,7 +105,7 @@ impl Driver {
         let departure = if self.core.leaves_without_release() {
             Departure::WorkGoesOn
         } else {
-            Departure::Released
+            self.core.misled().map_or(Departure::Released, Departure::Misled)
         };
         // The state folder is unlocked once the writing thread is done: whoever waits for the
         // end of this node may start the next one in the same folder.

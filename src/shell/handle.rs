@@ -14,6 +14,7 @@ use super::work::{Permit, Word};
 use crate::node::{ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::snapshot::{Lease, Snapshot, is_valid_at};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::work::WorkRefused;
@@ -49,6 +50,8 @@ pub enum Departure {
     /// The work under its lease was asked to end and had not within the limit. Nothing was
     /// released: the lease runs out at the voters.
     WorkGoesOn,
+    /// By itself, in good order: its seeds lead to another founding than that of its record.
+    Misled(ForeignFounding),
 }
 
 /// Why an order was not carried out.

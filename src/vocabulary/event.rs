@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::goose::Goose;
 use super::identity::{NodeId, Process};
+use super::lineage::ForeignFounding;
 use super::reject::Reject;
 use super::snapshot::{Lack, MemberState};
 use super::work::EndReason;
@@ -207,6 +208,8 @@ pub enum Warning {
         /// From where.
         address: SocketAddr,
     },
+    /// Another founding of a cluster of this name, with the same voters, talks to this node.
+    ForeignLineage(ForeignFounding),
     /// Datagrams are not sealed as this node seals its own, so it and their sender cannot
     /// understand each other.
     Sealing {

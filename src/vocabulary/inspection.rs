@@ -1,6 +1,7 @@
 //! The insides of a node's election, for checkers that watch it in a simulation.
 
 use super::identity::{NodeId, Process};
+use super::lineage::Lineage;
 use super::time::{HolderTime, VoterTime};
 
 /// What a checker may see.
@@ -12,6 +13,8 @@ pub struct Inspection {
     pub counted: Vec<(NodeId, HolderTime)>,
     /// The ballot of a claim under way.
     pub is_claiming: Option<u64>,
+    /// Which founding the cluster is, if that is settled.
+    pub lineage: Option<Lineage>,
 }
 
 /// How full a table is that strangers could fill.

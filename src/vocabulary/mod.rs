@@ -12,6 +12,7 @@ pub mod hash;
 pub mod histogram;
 pub mod identity;
 pub mod inspection;
+pub mod lineage;
 pub mod metadata;
 pub mod mutant;
 pub mod reject;

@@ -100,6 +100,12 @@ pub enum Mutant {
     BackoffTooLong,
     /// A Goose resigns every few seconds.
     GooseResigns,
+    /// Every Goose draws a lineage of its own while none is settled.
+    LineageDrawnByEachGoose,
+    /// A lineage is settled once one voter stands by it.
+    LineageSettledByOne,
+    /// A voter says that it stands by a lineage before that is durable.
+    LineageSaidBeforeDurable,
     /// A member that refuted a suspicion is told of its death all the same.
     RefutedStillAccused,
     /// A suspect is not told that it is one.
@@ -136,7 +142,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All that break the election.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -183,6 +189,9 @@ impl Mutant {
         Self::LowerBallotGranted,
         Self::BackoffTooLong,
         Self::GooseResigns,
+        Self::LineageDrawnByEachGoose,
+        Self::LineageSettledByOne,
+        Self::LineageSaidBeforeDurable,
     ];
 
     /// All that take a mend of gossip away. The election does not depend on membership, so its

@@ -22,6 +22,8 @@ pub enum Reject {
     ForeignCluster,
     /// Our cluster's name, founded with another voter set.
     ForeignVoters,
+    /// Our cluster's name and voters, but another founding.
+    ForeignLineage,
     /// Addressed to another node.
     WrongNode,
     /// Addressed to an earlier process of this node.
@@ -44,7 +46,7 @@ pub enum Reject {
 
 impl Reject {
     /// Every reason, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Oversized,
         Self::NotGaggle,
         Self::TooNew,
@@ -53,6 +55,7 @@ impl Reject {
         Self::Malformed,
         Self::ForeignCluster,
         Self::ForeignVoters,
+        Self::ForeignLineage,
         Self::WrongNode,
         Self::WrongBoot,
         Self::Echo,
@@ -75,6 +78,7 @@ impl Reject {
             Self::Malformed => "malformed",
             Self::ForeignCluster => "foreign_cluster",
             Self::ForeignVoters => "foreign_voters",
+            Self::ForeignLineage => "foreign_lineage",
             Self::WrongNode => "wrong_node",
             Self::WrongBoot => "wrong_boot",
             Self::Echo => "echo",

@@ -147,6 +147,8 @@ pub enum Lack {
     KeepsNone,
     /// It votes under another configuration.
     OtherConfiguration,
+    /// It belongs to another founding.
+    OtherFounding,
 }
 
 impl Lack {
@@ -157,6 +159,7 @@ impl Lack {
             Self::NoRecord => "itself without a record",
             Self::KeepsNone => "itself without a record (--ephemeral)",
             Self::OtherConfiguration => "under another configuration",
+            Self::OtherFounding => "of another founding",
         }
     }
 }

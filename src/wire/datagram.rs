@@ -28,6 +28,7 @@ use super::message::Message;
 use crate::vocabulary::configuration::ConfigurationStamp;
 use crate::vocabulary::hash::stable_hash;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 
@@ -38,7 +39,7 @@ pub const DATAGRAM_SIZE_MAX: usize = 1400;
 pub const GOSSIP_SIZE_MAX: usize = 1200;
 
 /// The protocol's version.
-pub const PROTOCOL_VERSION: u8 = 2;
+pub const PROTOCOL_VERSION: u8 = 3;
 
 const MAGIC: [u8; 2] = *b"Gg";
 const CHECKSUM_SIZE: usize = 4;
@@ -68,6 +69,8 @@ pub struct Header {
     pub cluster: u64,
     /// Digest of the genesis voter set; 0 while the sender does not know it.
     pub genesis: u64,
+    /// Which founding of it, once the sender knows that for certain.
+    pub lineage: Option<Lineage>,
     /// Who sends.
     pub sender: Process,
     /// Who is meant.
@@ -186,6 +189,7 @@ mod tests {
         let header = Header {
             cluster: 1,
             genesis: 2,
+            lineage: None,
             sender: Process { id, boot: Boot { start: 3, nonce: 4 } },
             addressee: Addressee { id: Some(id), boot: None },
             configuration: ConfigurationStamp::default(),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis};
 use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::lineage::{Lineage, Proposal};
 use crate::vocabulary::metadata::{MetadataQuery, MetadataReply};
 
 /// One datagram's content.
@@ -398,6 +399,8 @@ pub struct RecordReport {
     pub founding: Founding,
     /// Under which configuration it votes.
     pub configuration: ConfigurationStamp,
+    /// By which lineage it stands, durably.
+    pub lineage: Option<Proposal>,
 }
 
 /// A voter's word on itself.
@@ -505,6 +508,8 @@ pub struct Acquire {
     pub lease: Duration,
     /// The release of the last holder, handed to this claimant.
     pub certificate: Option<Release>,
+    /// The lineage that the Goose proposes while none is settled.
+    pub lineage: Option<Lineage>,
 }
 
 impl Acquire {
@@ -525,6 +530,9 @@ pub struct Grant {
     pub granted: Duration,
     /// The best contender this voter knows, and for how long it has been quorum-connected.
     pub standby: Option<(Process, Duration)>,
+    /// By which lineage this voter stands, durably: in the grant of a claim, and of a renewal that
+    /// proposes one.
+    pub lineage: Option<Proposal>,
 }
 
 /// In the refusal of a probe, which asks for no ballot. No claim has it.

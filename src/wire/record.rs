@@ -20,13 +20,12 @@ use super::message::Founding;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis};
 use crate::vocabulary::hash::stable_hash;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::{Lineage, Proposal};
 
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE03";
-/// The version before, which is still read: a node is never updated into having lost its record.
-const MAGIC_BEFORE: [u8; 8] = *b"GAGGLE02";
+const MAGIC: [u8; 8] = *b"GAGGLE04";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +40,10 @@ pub struct Record {
     pub genesis: Option<Genesis>,
     /// What is in force, once known.
     pub configuration: Option<Configuration>,
+    /// Which founding it is, once that is settled.
+    pub lineage: Option<Lineage>,
+    /// Whether a person has told this node to hold back until told otherwise.
+    pub is_drained: bool,
     /// Where the voters were last seen: a restart needs no seed.
     pub addresses: Vec<(NodeId, SocketAddr)>,
     /// What it owes as a voter, once it is one.
@@ -58,6 +61,8 @@ pub struct Vote {
     pub max_lease_in_force: Duration,
     /// How it stands with founding.
     pub founding: Founding,
+    /// By which lineage it stands: it may be settled already, and must not be forgotten.
+    pub lineage: Option<Proposal>,
 }
 
 impl Vote {
@@ -69,6 +74,7 @@ impl Vote {
             max_holder: None,
             max_lease_in_force: lease_max,
             founding: Founding::Lost { nonce },
+            lineage: None,
         }
     }
 }
@@ -166,8 +172,9 @@ fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
     let number = |from: usize| -> Option<u64> {
         Some(u64::from_le_bytes(slot.get(from..from.checked_add(8)?)?.try_into().ok()?))
     };
-    let is_older = slot.get(..8)? == MAGIC_BEFORE;
-    if slot.get(..8)? != MAGIC && !is_older {
+    let magic = slot.get(..8)?;
+    let older = older::Version::of(magic);
+    if magic != MAGIC && older.is_none() {
         return None;
     }
     let generation = number(8)?;
@@ -177,57 +184,143 @@ fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
         return None;
     }
     let payload = slot.get(24..end)?;
-    let record =
-        if is_older { older::record(payload)? } else { codec::decode_whole(payload).ok()? };
+    let record = match older {
+        Some(older) => older.read(payload)?,
+        None => codec::decode_whole(payload).ok()?,
+    };
     Some((generation, record))
 }
 
-/// What the version before wrote.
+/// Records that earlier versions of this program wrote: a node is never updated into having lost
+/// its record. Each version has its own types, with the fields that it had, and says what stands
+/// for what it did not know. What the fields themselves consist of has not changed since.
 mod older {
-    use super::{
-        ClusterName, Configuration, Deserialize, Founding, Genesis, NodeId, Record, SocketAddr,
-        Vote, codec,
-    };
-    use crate::vocabulary::configuration::VoterSet;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use serde::Deserialize;
+    use serde::de::DeserializeOwned;
+
+    use super::{Record, Vote};
+    use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
+    use crate::vocabulary::identity::{NodeId, Process};
+    use crate::vocabulary::lineage::Proposal;
     use crate::vocabulary::timing::LEASE_CEILING;
+    use crate::wire::codec;
+    use crate::wire::message::Founding;
+
+    /// A version that is no longer written.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) enum Version {
+        /// Founded with voters and a preference only.
+        Second,
+        /// Without a lineage.
+        Third,
+    }
+
+    impl Version {
+        /// The version whose slots begin so.
+        pub(super) fn of(magic: &[u8]) -> Option<Self> {
+            match magic {
+                b"GAGGLE02" => Some(Self::Second),
+                b"GAGGLE03" => Some(Self::Third),
+                _ => None,
+            }
+        }
+
+        /// The record in a slot of this version.
+        pub(super) fn read(self, payload: &[u8]) -> Option<Record> {
+            match self {
+                Self::Second => {
+                    whole::<OlderRecord<SecondGenesis>>(payload).map(OlderRecord::of_second)
+                }
+                Self::Third => whole::<OlderRecord<Genesis>>(payload).map(OlderRecord::now),
+            }
+        }
+    }
+
+    fn whole<T: DeserializeOwned>(payload: &[u8]) -> Option<T> {
+        codec::decode_whole(payload).ok()
+    }
 
     #[derive(Deserialize)]
-    struct OlderGenesis {
+    struct OlderRecord<G> {
+        cluster: ClusterName,
+        id: NodeId,
+        last_start: u64,
+        genesis: Option<G>,
+        configuration: Option<Configuration>,
+        addresses: Vec<(NodeId, SocketAddr)>,
+        vote: Option<OlderVote>,
+    }
+
+    #[derive(Deserialize)]
+    struct OlderVote {
+        max_ballot: u64,
+        max_holder: Option<Process>,
+        max_lease_in_force: Duration,
+        founding: Founding,
+    }
+
+    impl OlderVote {
+        /// All voters of one founding stand by the same lineage, as if they had founded today.
+        fn now(self) -> Vote {
+            let Self { max_ballot, max_holder, max_lease_in_force, founding } = self;
+            Vote { max_ballot, max_holder, max_lease_in_force, founding, lineage: None }
+        }
+    }
+
+    impl OlderRecord<Genesis> {
+        fn now(self) -> Record {
+            let Self { cluster, id, last_start, genesis, configuration, addresses, vote } = self;
+            let mut vote = vote.map(OlderVote::now);
+            if let (Some(genesis), Some(vote)) = (&genesis, &mut vote)
+                && let Founding::Founded(nonces) = &vote.founding
+                && nonces.len() == genesis.voters.len()
+            {
+                vote.lineage = Some(Proposal::of_founding(nonces));
+            }
+            Record {
+                cluster,
+                id,
+                last_start,
+                genesis,
+                configuration,
+                lineage: None,
+                is_drained: false,
+                addresses,
+                vote,
+            }
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct SecondGenesis {
         voters: VoterSet,
         preempt: bool,
     }
 
-    #[derive(Deserialize)]
-    struct OlderRecord {
-        cluster: ClusterName,
-        id: NodeId,
-        last_start: u64,
-        genesis: Option<OlderGenesis>,
-        configuration: Option<Configuration>,
-        addresses: Vec<(NodeId, SocketAddr)>,
-        vote: Option<Vote>,
-    }
-
-    /// Every voter of a cluster reads the same out of it: nobody knows what lease was the longest
-    /// there, so it was the longest that there is.
-    pub(super) fn record(payload: &[u8]) -> Option<Record> {
-        let older: OlderRecord = codec::decode_whole(payload).ok()?;
-        let OlderRecord { cluster, id, last_start, genesis, configuration, addresses, .. } = older;
-        let genesis = genesis.map(|OlderGenesis { voters, preempt }| Genesis {
-            voters,
-            preempt,
-            lease_max: LEASE_CEILING,
-            ephemeral: false,
-        });
-        let mut vote = older.vote;
-        if let Some(vote) = &mut vote
-            && vote.founding == Founding::Waited
-            && vote.max_ballot == 0
-        {
-            // So that version said that a record was lost.
-            vote.founding = Founding::Lost { nonce: last_start };
+    impl OlderRecord<SecondGenesis> {
+        /// Every voter of a cluster reads the same out of it: nobody knows what lease was the longest
+        /// there, so it was the longest that there is.
+        fn of_second(self) -> Record {
+            let Self { cluster, id, last_start, genesis, configuration, addresses, mut vote } =
+                self;
+            let genesis = genesis.map(|SecondGenesis { voters, preempt }| Genesis {
+                voters,
+                preempt,
+                lease_max: LEASE_CEILING,
+                ephemeral: false,
+            });
+            if let Some(vote) = &mut vote
+                && vote.founding == Founding::Waited
+                && vote.max_ballot == 0
+            {
+                // So that version said that a record was lost.
+                vote.founding = Founding::Lost { nonce: last_start };
+            }
+            OlderRecord { cluster, id, last_start, genesis, configuration, addresses, vote }.now()
         }
-        Some(Record { cluster, id, last_start, genesis, configuration, addresses, vote })
     }
 }
 
@@ -247,25 +340,36 @@ mod tests {
             max_holder: None,
             max_lease_in_force: Duration::from_millis(600),
             founding,
+            lineage: None,
         }
     }
 
-    /// A slot as the version before wrote it: the same frame, another magic, and a genesis of
+    /// A slot as the second version wrote it: the same frame, another magic, and a genesis of
     /// voters and preference alone.
-    fn older_slot(generation: u64, vote: Vote) -> Vec<u8> {
+    fn second_slot(generation: u64, vote: &Vote) -> Vec<u8> {
+        older_slot(*b"GAGGLE02", generation, (voters(), true), vote)
+    }
+
+    fn older_slot(
+        magic: [u8; 8],
+        generation: u64,
+        founded: impl Serialize,
+        vote: &Vote,
+    ) -> Vec<u8> {
         let genesis = Genesis::new(voters(), true, &Timing::of(Profile::Lan), false);
+        let Vote { max_ballot, max_holder, max_lease_in_force, founding, .. } = vote;
         let record = (
             ClusterName::new("gaggle").unwrap(),
             NodeId::new(2).unwrap(),
             77_u64,
-            Some((voters(), true)),
+            Some(founded),
             Some(Configuration::genesis(genesis)),
             vec![(NodeId::new(1).unwrap(), SocketAddr::from(([10, 0, 0, 1], 8000)))],
-            Some(vote),
+            Some((max_ballot, max_holder, max_lease_in_force, founding)),
         );
         let mut payload = Vec::new();
         codec::encode_into(&record, &mut payload).unwrap();
-        let mut slot = MAGIC_BEFORE.to_vec();
+        let mut slot = magic.to_vec();
         slot.extend(generation.to_le_bytes());
         slot.extend((payload.len() as u64).to_le_bytes());
         slot.extend(payload);
@@ -283,8 +387,8 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_the_version_before_is_a_record() {
-        let old = older_slot(1, vote(9, Founding::Waited));
+    fn a_record_of_the_second_version_is_a_record() {
+        let old = second_slot(1, &vote(9, Founding::Waited));
         let (record, generation) = sound([&old, &vec![0; SLOT_SIZE]]);
         assert_eq!((generation, record.id.number(), record.last_start), (1, 2, 77));
         assert_eq!(record.vote, Some(vote(9, Founding::Waited)), "a promise outlives an update");
@@ -298,17 +402,34 @@ mod tests {
         assert_eq!(sound([&old, &written]), (newer, 2));
     }
 
+    /// All of one founding make the same lineage out of it, if each was there.
+    #[test]
+    fn a_record_of_the_third_version_stands_by_what_its_founding_makes() {
+        let genesis = Genesis::new(voters(), true, &Timing::of(Profile::Lan), true);
+        let nonces: Vec<_> = (1..=3).map(|id| (NodeId::new(id).unwrap(), id * 11)).collect();
+        let lineage = |nonces: &[(NodeId, u64)]| {
+            let vote = vote(9, Founding::Founded(nonces.to_vec()));
+            let old = older_slot(*b"GAGGLE03", 1, genesis.clone(), &vote);
+            let (record, _) = sound([&old, &vec![0; SLOT_SIZE]]);
+            assert_eq!(record.genesis.as_ref(), Some(&genesis));
+            assert_eq!((record.lineage, record.is_drained), (None, false));
+            record.vote.unwrap().lineage
+        };
+        assert_eq!(lineage(&nonces), Some(Proposal::of_founding(&nonces)));
+        assert_eq!(lineage(&nonces[..2]), None, "a majority founded: others may have heard others");
+    }
+
     /// It said so by a vote that had waited and knew no ballot.
     #[test]
-    fn a_loss_that_the_version_before_noted_is_still_a_loss() {
-        let old = older_slot(1, vote(0, Founding::Waited));
+    fn a_loss_that_the_second_version_noted_is_still_a_loss() {
+        let old = second_slot(1, &vote(0, Founding::Waited));
         let (record, _) = sound([&vec![0; SLOT_SIZE], &old]);
         assert_eq!(record.vote.map(|vote| vote.founding), Some(Founding::Lost { nonce: 77 }));
     }
 
     #[test]
     fn a_version_that_is_not_known_is_no_record() {
-        let mut old = older_slot(1, vote(9, Founding::Waited));
+        let mut old = second_slot(1, &vote(9, Founding::Waited));
         old[7] = b'1';
         let empty = vec![0; SLOT_SIZE];
         assert!(matches!(Disk::of_slots([&old, &empty]).0, Disk::Damaged(None)));

@@ -386,6 +386,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
         sequence: 1,
         lease: Duration::from_millis(600),
         certificate: None,
+        lineage: None,
     };
     let poll = |founding| Poll { sequence: 1, quorum_connected: true, eligible: true, founding };
     let goose = Goose { term: 1, process: source, address: victim, http: None };
@@ -411,6 +412,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
             ballot: 1,
             granted: Duration::from_secs(1),
             standby: None,
+            lineage: None,
         }),
         Message::Nak(Nak { sequence: 1, ballot: 1, reason: NakReason::Persisting }),
         Message::Probe { sequence: 1 },
@@ -480,6 +482,7 @@ fn no_kind_of_question_draws_more_than_three_times_its_size() {
                     let header = Header {
                         cluster: ClusterName::new("test").unwrap().digest(),
                         genesis,
+                        lineage: None,
                         sender,
                         addressee: Addressee { id: boot.map(|_| to.id), boot },
                         configuration: stamp,

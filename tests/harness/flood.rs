@@ -121,6 +121,7 @@ fn envelope(cluster: &str, sender: Process, victim: &Victim, message: Message) -
     let header = Header {
         cluster: ClusterName::new(cluster).expect("a cluster name").digest(),
         genesis: genesis.digest(),
+        lineage: None,
         sender,
         addressee: Addressee::process(victim.process),
         configuration,

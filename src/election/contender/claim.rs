@@ -275,6 +275,7 @@ impl Claim {
                 ballot: self.ballot,
                 lease: timing.claim_lease,
                 certificate: self.certificate.clone(),
+                lineage: None,
             };
             let pending = tracker.ids_of(|id, progress| {
                 !self.refused.contains(&id) && progress.counted_until() <= *now

@@ -152,6 +152,7 @@ impl Tenure {
                 ballot: self.ballot,
                 lease: timing.lease,
                 certificate: None,
+                lineage: terms.lineage,
             };
             tracker.acquire(voter, &request, *now, outbox);
         } else {

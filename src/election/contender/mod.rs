@@ -18,6 +18,7 @@
 mod backoff;
 mod claim;
 mod lease;
+mod naming;
 mod poll;
 mod release;
 mod tracker;
@@ -39,6 +40,8 @@ use crate::wire::message::{Grant, Message, Nak, NakReason, PROBE_BALLOT, Release
 use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
 use lease::Tenure;
+pub use naming::Known;
+use naming::Naming;
 use poll::Polls;
 use release::Releasing;
 pub(super) use tracker::ProgressTracker;
@@ -67,6 +70,7 @@ pub(super) struct Contender {
     preemption: Option<Preemption>,
     /// What is done under the lease.
     work: Work,
+    naming: Naming,
 }
 
 impl Contender {
@@ -77,6 +81,7 @@ impl Contender {
         configuration: &Configuration,
         timing: &Timing,
         eligible: bool,
+        lineage: Known,
         first_sequence: u32,
         now: HolderTime,
     ) -> Self {
@@ -90,6 +95,7 @@ impl Contender {
             releasing: Releasing::default(),
             preemption: configuration.preempt.then(Preemption::default),
             work: Work::default(),
+            naming: Naming::new(lineage),
         }
     }
 
@@ -109,6 +115,15 @@ impl Contender {
 
     pub(super) fn work_mut(&mut self) -> &mut Work {
         &mut self.work
+    }
+
+    /// Which founding this is.
+    pub(super) fn naming(&self) -> &Naming {
+        &self.naming
+    }
+
+    pub(super) fn naming_mut(&mut self) -> &mut Naming {
+        &mut self.naming
     }
 
     /// Whether a release is still on its way.
@@ -163,7 +178,8 @@ impl Contender {
     fn poll_terms(&self, now: HolderTime, founding: bool) -> PollTerms {
         let may_contend = self.may_contend(now);
         let quorum_connected = may_contend && self.is_quorum_connected(now);
-        PollTerms { may_contend, quorum_connected, founding }
+        let lineage = self.naming.proposed();
+        PollTerms { may_contend, quorum_connected, founding, lineage }
     }
 
     /// Work has ended. If that was what kept it from contending, voters are told that it is back.
@@ -306,6 +322,7 @@ impl Contender {
         };
         self.releasing.stop();
         self.tracker.forget_grants();
+        self.naming.withdraw();
         self.role = Role::Claiming(Claim::begin(ballot, certificate, now, &self.timing));
         self.advance_claim(now, outbox);
     }
@@ -360,17 +377,18 @@ impl Contender {
         let granted = if long { asked } else { grant.granted };
         let progress = self.tracker.voter_mut(from.id).filter(|_| ours);
         let Some(progress) = progress else { return false };
-        if !progress.granted(grant.sequence, grant.ballot, granted, grant.standby, now) {
+        if !progress.granted(grant, granted, now) {
             return false;
         }
         let asked_at = progress.answered_request();
-        let Self { role, tracker, timing, .. } = self;
+        let Self { role, tracker, timing, naming, .. } = self;
         match role {
             Role::Claiming(_) => self.consider_victory(now, outbox),
             Role::Goose(tenure) => {
                 if let Some(sent) = asked_at.filter(|_| from != self.me) {
                     outbox.renewed(now.since(sent));
                 }
+                naming.count(tracker);
                 tenure.confirm(&Context { now, timing, tracker, outbox });
             }
             Role::Standby => {}
@@ -388,6 +406,7 @@ impl Contender {
             return;
         }
         self.role = Role::Goose(tenure);
+        self.naming.propose(self.me, term, &self.tracker);
         outbox.event(Event::BecameGoose { term, reason });
         self.advance_tenure(now, outbox);
     }
@@ -593,6 +612,7 @@ impl Contender {
         let mutated = Mutant::OF_WORK.iter().any(|mutant| mutant::is(*mutant));
         assert!(!self.work.is_alive() || mutated, "I8: released while work is alive");
         self.tracker.forget_grants();
+        self.naming.withdraw();
         self.releasing.begin(release, now, &mut self.tracker);
         self.advance_release(now, outbox);
     }

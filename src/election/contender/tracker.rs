@@ -10,6 +10,7 @@ use super::voter_progress::VoterProgress;
 use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
@@ -23,12 +24,14 @@ pub(super) struct Context<'a> {
     pub(super) outbox: &'a mut Outbox,
 }
 
-/// What a poll says of its sender.
+/// What a poll or a renewal says of its sender.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PollTerms {
     pub(super) may_contend: bool,
     pub(super) quorum_connected: bool,
     pub(super) founding: bool,
+    /// What a renewal proposes.
+    pub(super) lineage: Option<Lineage>,
 }
 
 /// What an Acquire asks for.
@@ -38,6 +41,7 @@ pub(super) struct Request {
     pub(super) ballot: u64,
     pub(super) lease: Duration,
     pub(super) certificate: Option<Release>,
+    pub(super) lineage: Option<Lineage>,
 }
 
 /// See the module.
@@ -217,9 +221,9 @@ impl ProgressTracker {
         let sequence = self.next_sequence();
         let Some(progress) = self.progress.get_mut(&voter) else { return };
         let Some(process) = progress.process() else { return };
-        let Request { kind, ballot, lease, certificate } = request.clone();
+        let Request { kind, ballot, lease, certificate, lineage } = request.clone();
         progress.sent(sequence, now, Some(ballot));
-        let acquire = Acquire { kind, ballot, sequence, lease, certificate };
+        let acquire = Acquire { kind, ballot, sequence, lease, certificate, lineage };
         outbox.send(process, Message::Acquire(acquire));
     }
 

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::counted;
-use crate::wire::message::VoterStatus;
+use crate::wire::message::{Grant, VoterStatus};
 
 /// The most requests to one voter whose send time is remembered. At one request every 10 ms,
 /// answers up to 320 ms late still count.
@@ -46,6 +47,8 @@ pub(crate) struct VoterProgress {
     /// The lease of the newest grant.
     granted: Option<Duration>,
     standby: Option<(Process, Duration)>,
+    /// By which lineage it stands, as its newest grant says.
+    proposal: Option<Proposal>,
 }
 
 impl VoterProgress {
@@ -65,6 +68,7 @@ impl VoterProgress {
             counted_until: HolderTime(0),
             granted: None,
             standby: None,
+            proposal: None,
         }
     }
 
@@ -112,6 +116,10 @@ impl VoterProgress {
 
     pub(crate) fn standby(&self) -> Option<(Process, Duration)> {
         self.standby
+    }
+
+    pub(crate) fn proposal(&self) -> Option<Proposal> {
+        self.proposal
     }
 
     /// Remembers when a request was sent. A voter ignores a number that is not above the last one,
@@ -219,16 +227,11 @@ impl VoterProgress {
     /// A grant: it counts from the moment *its own* request was sent. The boot may be older
     /// than the one known: that voter waits out what it granted before. Returns whether it
     /// was expected.
-    pub(crate) fn granted(
-        &mut self,
-        sequence: u64,
-        ballot: u64,
-        lease: Duration,
-        standby: Option<(Process, Duration)>,
-        now: HolderTime,
-    ) -> bool {
+    pub(crate) fn granted(&mut self, grant: &Grant, lease: Duration, now: HolderTime) -> bool {
         let newest = self.requests.back().map_or(now, |request| request.sent);
-        let Some(mut sent) = self.answer(sequence, Some(ballot), now) else { return false };
+        let Some(mut sent) = self.answer(grant.sequence, Some(grant.ballot), now) else {
+            return false;
+        };
         if mutant::is(Mutant::GrantCountedFromReceipt) {
             sent = now;
         }
@@ -238,7 +241,8 @@ impl VoterProgress {
         let counted = if mutant::is(Mutant::NoDriftMargin) { lease } else { counted(lease) };
         self.counted_until = self.counted_until.max(sent.plus(counted));
         self.granted = Some(lease);
-        self.standby = standby;
+        self.standby = grant.standby;
+        self.proposal = grant.lineage;
         self.status = None;
         true
     }
@@ -248,6 +252,7 @@ impl VoterProgress {
         self.counted_until = HolderTime(0);
         self.granted = None;
         self.standby = None;
+        self.proposal = None;
         self.requests.retain(|request| request.ballot.is_none());
     }
 

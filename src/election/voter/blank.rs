@@ -9,6 +9,7 @@ use crate::election::founding::{Asker, Heard};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
@@ -101,6 +102,7 @@ impl Voter {
             let word = blank.word.clone();
             let revision = self.stable_vote.change(|vote| {
                 vote.founding = Founding::Founded(map.clone());
+                vote.lineage = Some(Proposal::of_founding(&map));
                 vote.max_lease_in_force = Duration::ZERO;
             });
             self.phase = Phase::Founding { word, revision, map };
@@ -167,11 +169,13 @@ impl Voter {
     /// Its own promises are over, and from here on it votes above `ballot`: in one write.
     fn resume_above(&mut self, ballot: u64, founding: Founding, outbox: &mut Outbox) {
         let ballot = if mutant::is(Mutant::NoFloorAfterWipe) { 0 } else { ballot };
+        let lineage = self.roll.lineage();
         let revision = self.stable_vote.change(|vote| {
             vote.max_ballot = vote.max_ballot.max(ballot);
             vote.max_holder = None;
             vote.max_lease_in_force = Duration::ZERO;
             vote.founding = founding;
+            vote.lineage = lineage.or(vote.lineage);
         });
         self.phase = Phase::Resuming { revision };
         outbox.persist();

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::{HeldGrant, Phase, Reservation, Voter};
+use super::{Answer, HeldGrant, Phase, Reservation, Voter};
 use crate::election::deference::CONTENDERS_MAX;
 use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::VOTERS_MAX;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
+use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 use crate::wire::message::{Acquire, AcquireKind, Grant, Message, NakReason, Release};
@@ -34,7 +35,13 @@ impl Voter {
             return;
         }
         match self.judge(from, acquire, in_sight, now, outbox) {
-            Ok(()) => self.promise(from, acquire, now, outbox),
+            Ok(()) => {
+                self.promise(from, acquire, now, outbox);
+                if let Some(lineage) = acquire.lineage {
+                    let ballot = acquire.ballot;
+                    self.stand_by(from, Proposal { lineage, ballot }, outbox);
+                }
+            }
             Err(reason) => outbox.send(from, Message::Nak(acquire.refusal(reason))),
         }
         self.update_vacancy(now.voter);
@@ -72,6 +79,17 @@ impl Voter {
             table("contenders", self.deference.known().count(), CONTENDERS_MAX),
             table("voters heard", self.roll.len(), VOTERS_MAX),
         ]
+    }
+
+    /// The holder of this voter's promise proposes a lineage, or says that it is settled.
+    pub(crate) fn stand_by(&mut self, holder: Process, proposal: Proposal, outbox: &mut Outbox) {
+        let vote = self.stable_vote.vote();
+        let promised = vote.max_holder == Some(holder) && vote.max_ballot <= proposal.ballot;
+        let is_newer = vote.lineage.is_none_or(|known| known.ballot < proposal.ballot);
+        if promised && is_newer && !self.is_mute() {
+            self.stable_vote.stand_by(proposal);
+            outbox.persist_soon();
+        }
     }
 
     fn judge(
@@ -155,12 +173,12 @@ impl Voter {
         let unchanged = vote.max_ballot == acquire.ballot
             && vote.max_holder == Some(from)
             && (vote.max_lease_in_force >= owed || mutant::is(Mutant::LongerRenewalNotRecorded))
-            && self.stable_vote.is_durable(self.stable_vote.revision());
+            && self.stable_vote.is_promise_durable();
         if unchanged {
             if acquire.kind == AcquireKind::Renew {
                 self.deference.settle();
             }
-            self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
+            self.give(from, &Answer::to(acquire, granted), now.voter, outbox);
             return;
         }
         // Every earlier grant has run out or was given back, unless it is this holder's own.
@@ -172,29 +190,23 @@ impl Voter {
             vote.max_lease_in_force = earlier.max(owed);
         });
         if mutant::is(Mutant::BallotNotPersisted) {
-            self.give(from, acquire.ballot, acquire.sequence, granted, now.voter, outbox);
+            self.give(from, &Answer::to(acquire, granted), now.voter, outbox);
             outbox.persist();
             return;
         }
-        self.reservation = Some(Reservation {
-            holder: from,
-            ballot: acquire.ballot,
-            sequence: acquire.sequence,
-            granted,
-            revision,
-        });
+        let answer = Answer::to(acquire, granted);
+        self.reservation = Some(Reservation { holder: from, answer, revision });
         outbox.persist();
     }
 
     pub(super) fn give(
         &mut self,
         holder: Process,
-        ballot: u64,
-        sequence: u64,
-        granted: Duration,
+        answer: &Answer,
         now: VoterTime,
         outbox: &mut Outbox,
     ) {
+        let Answer { ballot, sequence, granted, names_lineage } = *answer;
         let now = if mutant::is(Mutant::StaleVoterClock) {
             VoterTime(now.0.saturating_sub(60_000_000))
         } else {
@@ -205,7 +217,8 @@ impl Voter {
         assert!(!conflicting, "I4: a grant to one process while another holds one");
         self.grant = Some(HeldGrant { holder, ballot, expiry: old.max(now.plus(granted)) });
         let standby = self.deference.standby(holder.id, now);
-        let grant = Grant { sequence, ballot, granted, standby };
+        let lineage = self.stable_vote.durable_lineage().filter(|_| names_lineage);
+        let grant = Grant { sequence, ballot, granted, standby, lineage };
         outbox.send(holder, Message::Grant(grant));
     }
 
@@ -252,7 +265,7 @@ impl Voter {
         let all = all || mutant::is(Mutant::ReleaseIgnoresBallot);
         let is_his = |whose: Process| whose == holder || bootless && whose.id == holder.id;
         let covers = |whose: Process, which: u64| is_his(whose) && (all || which <= ballot);
-        if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.ballot)) {
+        if self.reservation.as_ref().is_some_and(|held| covers(held.holder, held.answer.ballot)) {
             self.reservation = None;
         }
         if self.grant.take_if(|grant| covers(grant.holder, grant.ballot)).is_some() {

@@ -34,10 +34,11 @@ use super::stable_vote::StableVote;
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 use crate::vocabulary::timing::Timing;
-use crate::wire::message::{Founding, Message, Nak, NakReason};
+use crate::wire::message::{Acquire, AcquireKind, Founding, Message, Nak, NakReason};
 use crate::wire::record::Vote;
 use blank::Blank;
 
@@ -76,10 +77,30 @@ pub(crate) struct HeldGrant {
 #[derive(Clone, Debug, Hash)]
 struct Reservation {
     holder: Process,
+    answer: Answer,
+    revision: u64,
+}
+
+/// What a grant says of the request that it answers.
+#[derive(Clone, Debug, Hash)]
+struct Answer {
     ballot: u64,
     sequence: u64,
     granted: Duration,
-    revision: u64,
+    /// The asker wants to know by which lineage the voter stands.
+    names_lineage: bool,
+}
+
+impl Answer {
+    fn to(acquire: &Acquire, granted: Duration) -> Self {
+        let Acquire { ballot, sequence, .. } = *acquire;
+        let names_lineage = acquire.kind == AcquireKind::Claim || acquire.lineage.is_some();
+        Self { ballot, sequence, granted, names_lineage }
+    }
+
+    fn refusal(&self, reason: NakReason) -> Nak {
+        Nak { sequence: self.sequence, ballot: self.ballot, reason }
+    }
 }
 
 #[derive(Clone, Debug, Hash)]
@@ -295,8 +316,7 @@ impl Voter {
     pub(crate) fn stored(&mut self, revision: u64, sound: bool, now: Now, outbox: &mut Outbox) {
         if !sound {
             if let Some(held) = self.reservation.take_if(|held| held.revision <= revision) {
-                let reason = NakReason::StoreFailed;
-                let nak = Nak { sequence: held.sequence, ballot: held.ballot, reason };
+                let nak = held.answer.refusal(NakReason::StoreFailed);
                 outbox.send(held.holder, Message::Nak(nak));
             }
             self.update_vacancy(now.voter);
@@ -321,18 +341,18 @@ impl Voter {
         }
         if let Some(held) = self.reservation.take_if(|held| held.revision <= revision) {
             let vote = self.stable_vote.vote();
-            let named = (vote.max_ballot, vote.max_holder) == (held.ballot, Some(held.holder));
+            let named =
+                (vote.max_ballot, vote.max_holder) == (held.answer.ballot, Some(held.holder));
             if !named && !mutant::is(Mutant::LowerBallotGranted) {
                 // A release named a higher ballot meanwhile: after a crash, nothing on disk would
                 // say that the grant was ever given.
                 let reason = NakReason::Stale { max_ballot: vote.max_ballot };
-                let nak = Nak { sequence: held.sequence, ballot: held.ballot, reason };
+                let nak = held.answer.refusal(reason);
                 outbox.send(held.holder, Message::Nak(nak));
                 return self.update_vacancy(now.voter);
             }
             // Counted from now, which is later than the request: a grant only gets longer.
-            let Reservation { holder, ballot, sequence, granted, .. } = held;
-            self.give(holder, ballot, sequence, granted, now.voter, outbox);
+            self.give(held.holder, &held.answer, now.voter, outbox);
         }
         self.update_vacancy(now.voter);
     }
@@ -389,7 +409,7 @@ impl Voter {
     pub(crate) fn owed_answers(&mut self, visit: &mut super::fingerprint::Visitor<'_>) {
         use super::fingerprint::Counter;
         if let Some(held) = &mut self.reservation {
-            visit(Counter::Requests(held.holder), &mut held.sequence);
+            visit(Counter::Requests(held.holder), &mut held.answer.sequence);
         }
         for (_, to, sequence) in &mut self.acknowledgements {
             visit(Counter::Requests(*to), sequence);
@@ -447,6 +467,7 @@ fn begin(
         // Nobody else's memory is needed, so the founding is complete with the first record.
         let map = vec![(me.id, nonce)];
         vote.founding = Founding::Founded(map.clone());
+        vote.lineage = Some(Proposal::of_founding(&map));
         return (vote, Phase::Founding { word: Founding::Blank { nonce }, revision: 1, map });
     }
     if by_clock {

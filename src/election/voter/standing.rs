@@ -133,6 +133,8 @@ impl Voter {
             }
             Phase::Waiting { .. } | Phase::Resuming { .. } | Phase::Silenced => return None,
         };
-        Some(RecordReport { founding, configuration: self.mandate.configuration })
+        let configuration = self.mandate.configuration;
+        let lineage = self.stable_vote.durable_lineage();
+        Some(RecordReport { founding, configuration, lineage })
     }
 }

@@ -48,7 +48,7 @@ fn answer(max_ballot: u64, founding: Founding) -> PollAck {
         top_contender: None,
         goose: None,
     };
-    let record = Some(RecordReport { founding, configuration });
+    let record = Some(RecordReport { founding, configuration, lineage: None });
     PollAck { sequence: 1, status, record }
 }
 
@@ -58,8 +58,13 @@ fn answer(max_ballot: u64, founding: Founding) -> PollAck {
 fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
     let map = (1..=3).map(|id| (process(id).id, id)).collect();
     let founding = Founding::Founded(map);
-    let vote =
-        Vote { max_ballot: 1, max_holder: None, max_lease_in_force: Duration::ZERO, founding };
+    let vote = Vote {
+        max_ballot: 1,
+        max_holder: None,
+        max_lease_in_force: Duration::ZERO,
+        founding,
+        lineage: None,
+    };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
     voter.expire(at(1), &mut outbox);
     let lease = Duration::from_millis(150);
@@ -69,6 +74,7 @@ fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
         sequence: 1,
         lease,
         certificate: None,
+        lineage: None,
     };
     let started = |start| Process { boot: Boot { start, nonce: start }, ..process(2) };
     let mut asks = |voter: &mut Voter, start: u64, ballot: u64| {
@@ -94,11 +100,12 @@ fn a_grant_that_its_record_no_longer_names_is_refused() {
         max_holder: None,
         max_lease_in_force: Duration::ZERO,
         founding: Founding::Founded(map),
+        lineage: None,
     };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
     voter.expire(at(1), &mut outbox);
     let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
-    let acquire = Acquire { kind, ballot: 5, sequence: 1, lease, certificate: None };
+    let acquire = Acquire { kind, ballot: 5, sequence: 1, lease, certificate: None, lineage: None };
     voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
     // Before that is durable, somebody gives a higher ballot up.
     let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
@@ -196,12 +203,14 @@ fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
         max_holder: None,
         max_lease_in_force: Duration::from_secs(2),
         founding: Founding::Waited,
+        lineage: None,
     };
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
     let mut ask = |voter: &mut Voter, from, ballot, now: u64| {
         voter.expire(at(now), &mut outbox);
         let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
-        let acquire = Acquire { kind, ballot, sequence: now, lease, certificate: None };
+        let acquire =
+            Acquire { kind, ballot, sequence: now, lease, certificate: None, lineage: None };
         voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
         voter.stored(voter.stable_vote().revision(), true, at(now), &mut outbox);
         voter.stable_vote().vote().max_lease_in_force

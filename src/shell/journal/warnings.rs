@@ -74,6 +74,12 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
              voting. Stop one of the two and restart the other"
         ),
         Warning::Foreign { reason, address } => foreign(*reason, *address),
+        Warning::ForeignLineage(foreign) => format!(
+            "refused what came from {}: it belongs to another founding of a cluster of this name with \
+             the same voters (lineage {}; this node's is {}). Give each cluster its own --cluster \
+             name, or correct the --seed or the address that leads there",
+            foreign.address, foreign.lineage, foreign.own
+        ),
         Warning::PreemptDiffers { cluster } => preempt_differs(*cluster),
         Warning::Sealing { reason, address } => unsealable(*reason, *address),
         Warning::WorkGoesOn { term, leaves } => work_goes_on(*term, *leaves),

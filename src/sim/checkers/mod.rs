@@ -72,6 +72,8 @@ pub enum Invariant {
     OneWorker,
     /// Work never outlives the lease under which it is done.
     WorkEndsInTime,
+    /// A founding has one lineage.
+    OneLineage,
     /// The contract between a node and whoever drives it.
     Contract,
 }
@@ -89,6 +91,7 @@ impl Invariant {
                 | Self::HonestCount
                 | Self::MinorityYields
                 | Self::PatientPreemption
+                | Self::OneLineage
                 | Self::OneWorker
         )
     }
@@ -120,6 +123,7 @@ impl fmt::Display for Invariant {
             Self::Settled => "leadership settles",
             Self::OneWorker => "one work at a time",
             Self::WorkEndsInTime => "work ends before its lease",
+            Self::OneLineage => "one lineage",
             Self::Contract => "the node's contract",
         };
         formatter.write_str(text)

@@ -17,6 +17,7 @@ fn header(from: Process, to: Process) -> Header {
     Header {
         cluster: 1,
         genesis: 1,
+        lineage: None,
         sender: from,
         addressee,
         configuration,
@@ -27,7 +28,13 @@ fn header(from: Process, to: Process) -> Header {
 }
 
 fn vote(max_ballot: u64, max_holder: Option<Process>) -> Vote {
-    Vote { max_ballot, max_holder, max_lease_in_force: LEASE, founding: Founding::Waited }
+    Vote {
+        max_ballot,
+        max_holder,
+        max_lease_in_force: LEASE,
+        founding: Founding::Waited,
+        lineage: None,
+    }
 }
 
 fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
@@ -44,7 +51,7 @@ fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
 }
 
 fn grant(ballot: u64, sequence: u64) -> Message {
-    Message::Grant(Grant { sequence, ballot, granted: LEASE, standby: None })
+    Message::Grant(Grant { sequence, ballot, granted: LEASE, standby: None, lineage: None })
 }
 
 fn judge(promises: &mut Promises, durable: Option<&Vote>, message: &Message) -> Verdict {
@@ -110,7 +117,14 @@ fn a_release_by_an_acting_goose_is_found() {
 }
 
 fn acquire(kind: AcquireKind, sequence: u64) -> Message {
-    Message::Acquire(Acquire { kind, ballot: 1, sequence, lease: LEASE, certificate: None })
+    Message::Acquire(Acquire {
+        kind,
+        ballot: 1,
+        sequence,
+        lease: LEASE,
+        certificate: None,
+        lineage: None,
+    })
 }
 
 #[test]

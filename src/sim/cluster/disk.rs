@@ -264,6 +264,8 @@ mod tests {
             id: NodeId::new(1).unwrap(),
             last_start,
             genesis: None,
+            lineage: None,
+            is_drained: false,
             configuration: None,
             addresses: Vec::new(),
             vote: None,

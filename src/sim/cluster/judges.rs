@@ -12,6 +12,7 @@ use crate::sim::checkers::{
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{Now, VoterTime, nanoseconds};
 use crate::wire::datagram::Header;
 use crate::wire::message::{AcquireKind, Message};
@@ -29,6 +30,8 @@ pub struct Judges {
     deference: DeferenceChecks,
     reach: Reach,
     pub(super) works: Works,
+    /// Which founding this is, once any of its nodes has been certain.
+    lineage: Option<Lineage>,
     /// Until then a second process of a voter may have its effect.
     twins_until: u64,
 }
@@ -269,6 +272,14 @@ impl Judges {
         }
         let kept = self.voting.observe(now, process, owes, ends.collect());
         self.judge(now, honest.and(kept));
+        if let Some(lineage) = inspection.lineage.filter(|_| host.foreign_node.is_none()) {
+            let first = *self.lineage.get_or_insert(lineage);
+            if lineage != first {
+                let sentence =
+                    format!("{process} is of lineage {lineage}, and others are of {first}");
+                self.broken(now, Invariant::OneLineage, sentence);
+            }
+        }
     }
 
     /// A repeated datagram must not have lengthened a grant to its sender.

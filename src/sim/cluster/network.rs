@@ -268,6 +268,7 @@ mod tests {
         let header = Header {
             cluster: 1,
             genesis: 1,
+            lineage: None,
             sender: Process { id, boot: Boot { start: 1, nonce: 1 } },
             addressee: Addressee { id: None, boot: None },
             configuration: ConfigurationStamp::default(),

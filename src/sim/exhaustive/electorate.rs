@@ -8,7 +8,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::election::voter::{Memory, VoterPast};
-use crate::election::{Election, ElectionSetup};
+use crate::election::{Election, ElectionSetup, Known};
 use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
@@ -52,6 +52,8 @@ pub(super) fn election(
         // What is waited out need be no longer than what is granted here.
         lease_max: timing.lease_max,
         memory: Memory::Kept,
+        // Which founding it is concerns no rule that is explored here.
+        lineage: Known { settled: None, is_nameless: true },
         timing,
         eligible,
         past,

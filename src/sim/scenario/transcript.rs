@@ -77,6 +77,7 @@ fn complaint(warning: &Warning) -> String {
         }
         Warning::SeedsSilent { .. } => "no seed answers".to_owned(),
         Warning::Foreign { reason, .. } => format!("a stranger talks to it: {reason:?}"),
+        Warning::ForeignLineage(_) => "another founding talks to it".to_owned(),
         other => format!("{other:?}"),
     }
 }

@@ -32,6 +32,7 @@ fn letter(victim: &Victim, spoil: impl FnOnce(&mut Header)) -> Vec<u8> {
     let mut header = Header {
         cluster: ClusterName::new("gaggle").unwrap().digest(),
         genesis: genesis.digest(),
+        lineage: None,
         sender: stranger(),
         addressee: Addressee::process(victim.process),
         configuration: Configuration::genesis(genesis).stamp(),

@@ -240,6 +240,7 @@ impl Session {
         Header {
             cluster,
             genesis: known.map_or(0, |(header, _)| header.genesis),
+            lineage: known.and_then(|(header, _)| header.lineage),
             sender,
             addressee: Addressee::process(subject),
             configuration: known.map(|(header, _)| header.configuration).unwrap_or_default(),

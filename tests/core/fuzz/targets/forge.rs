@@ -10,6 +10,7 @@ use gaggle::sim::postbox::address;
 use gaggle::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
 use gaggle::vocabulary::goose::Goose;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::lineage::{Lineage, Proposal};
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
 use gaggle::vocabulary::timing::{Profile, Timing};
 use gaggle::wire::message::{
@@ -67,6 +68,7 @@ impl Forger<'_> {
                 let record = (reader.byte() & 1 > 0).then(|| RecordReport {
                     founding: self.founding(reader),
                     configuration: ConfigurationStamp::default(),
+                    lineage: self.proposal(reader),
                 });
                 Message::PollAck(PollAck { sequence, status: self.status(reader), record })
             }
@@ -76,11 +78,13 @@ impl Forger<'_> {
                 sequence,
                 lease: self.span(reader),
                 certificate: (reader.byte() & 3 == 0).then(|| self.release(reader)),
+                lineage: self.proposal(reader).map(|proposal| proposal.lineage),
             }),
             8 => {
                 let standby = (self.process(reader), self.span(reader));
                 let standby = (reader.byte() & 1 > 0).then_some(standby);
-                Message::Grant(Grant { sequence, ballot, granted: self.span(reader), standby })
+                let (granted, lineage) = (self.span(reader), self.proposal(reader));
+                Message::Grant(Grant { sequence, ballot, granted, standby, lineage })
             }
             9 => Message::Nak(Nak { sequence, ballot, reason: self.reason(reader) }),
             10 => Message::Probe { sequence },
@@ -98,6 +102,13 @@ impl Forger<'_> {
                 _ => self.metadata(reader),
             },
         }
+    }
+
+    /// One of a few lineages, or none.
+    fn proposal(&self, reader: &mut Reader<'_>) -> Option<Proposal> {
+        let choice = reader.byte() % 8;
+        let lineage = Lineage::of_nonces(&[(self.sender.id, u64::from(choice))]);
+        (choice & 4 > 0).then(|| Proposal { lineage, ballot: self.ballot(reader) })
     }
 
     /// A question for details, or an answer to the last one of the subject.

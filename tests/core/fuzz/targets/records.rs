@@ -14,6 +14,7 @@ use gaggle::sim::postbox::{self, address};
 use gaggle::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use gaggle::vocabulary::hash::stable_hash;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
+use gaggle::vocabulary::lineage::{Lineage, Proposal};
 use gaggle::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
 use gaggle::vocabulary::timing::{Profile, Timing};
 use gaggle::wire::message::Founding;
@@ -145,6 +146,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
         max_holder: (flags & 4 > 0).then_some(process),
         max_lease_in_force: if flags & 8 > 0 { Duration::MAX } else { lease },
         founding,
+        lineage: (flags & 32 > 0).then(|| Proposal::of_founding(&[(id(1), reader.number(1))])),
     };
     let cluster = if flags & 16 > 0 { "other" } else { "pond" };
     Record {
@@ -153,6 +155,8 @@ fn record(reader: &mut Reader<'_>) -> Record {
         last_start: reader.number(1_780_000_000_000),
         genesis,
         configuration,
+        lineage: (flags & 64 > 0).then(|| Lineage::of_nonces(&[(id(1), reader.number(1))])),
+        is_drained: flags & 2 > 0,
         addresses: vec![(id(2), address(2)); usize::from(flags >> 5 & 3)],
         vote: (flags & 128 == 0).then_some(vote),
     }

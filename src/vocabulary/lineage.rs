@@ -1,0 +1,128 @@
+//! Which founding of a cluster this is.
+//!
+//! A name and a list of ids are copied from machine to machine, so two clusters may be called and
+//! numbered alike. Every founding is unique all the same, and its lineage is the number that says
+//! so: whoever belongs to another lineage belongs to another cluster, whatever it is called.
+//!
+//! The first Goose proposes the lineage, and a majority of the voters settles it, as a value is
+//! chosen by single-decree Paxos (Lamport, "Paxos Made Simple", 2001, section 2.2) under the
+//! ballots that the election has anyway: the grants of a claim name what each voter stands by, the
+//! new Goose proposes the one of the highest ballot among them, and it is settled once a majority
+//! stands by it. Voters that heard each other founding stand by the same one from the start, at
+//! ballot 0: it is made from the nonces of all of them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU64;
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::stable_hash;
+use super::identity::{NodeId, Process};
+
+/// The number of one founding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Lineage(NonZeroU64);
+
+impl Lineage {
+    /// Of voters that founded with each other, from the nonce of each.
+    pub fn of_nonces(nonces: &[(NodeId, u64)]) -> Self {
+        let mut sorted = nonces.to_vec();
+        sorted.sort_unstable();
+        let numbers = sorted.iter().flat_map(|(id, nonce)| [id.number(), *nonce]);
+        Self::of_bytes(&numbers.flat_map(u64::to_be_bytes).collect::<Vec<_>>())
+    }
+
+    /// As this process proposes in this term, where nobody stands by another one. Its nonce is a
+    /// number that nobody else draws.
+    pub fn drawn(by: Process, term: u64) -> Self {
+        let numbers = [by.id.number(), by.boot.start, by.boot.nonce, term];
+        Self::of_bytes(&numbers.into_iter().flat_map(u64::to_be_bytes).collect::<Vec<_>>())
+    }
+
+    fn of_bytes(bytes: &[u8]) -> Self {
+        Self(NonZeroU64::new(stable_hash(b"lineage", bytes)).unwrap_or(NonZeroU64::MIN))
+    }
+
+    /// The number itself.
+    pub fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Lineage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
+/// What a voter stands by, until it hears that something is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Proposal {
+    /// The lineage.
+    pub lineage: Lineage,
+    /// The ballot of the Goose that proposed it; 0 for that of the founding.
+    pub ballot: u64,
+}
+
+impl Proposal {
+    /// That of voters that founded with each other.
+    pub fn of_founding(nonces: &[(NodeId, u64)]) -> Self {
+        Self { lineage: Lineage::of_nonces(nonces), ballot: 0 }
+    }
+
+    /// The one that a Goose has to propose again, of all that its voters stand by.
+    pub fn newest(proposals: impl Iterator<Item = Self>) -> Option<Self> {
+        proposals.max_by_key(|proposal| proposal.ballot)
+    }
+}
+
+/// Another founding of a cluster of this name, with the same voters, and where it was met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ForeignFounding {
+    /// Who belongs to it.
+    pub address: SocketAddr,
+    /// Its lineage.
+    pub lineage: Lineage,
+    /// This node's.
+    pub own: Lineage,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::identity::Boot;
+
+    fn id(number: u64) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    #[test]
+    fn clusters_that_are_numbered_alike_differ_by_their_nonces() {
+        let one = Lineage::of_nonces(&[(id(1), 11), (id(2), 22)]);
+        assert_eq!(one, Lineage::of_nonces(&[(id(2), 22), (id(1), 11)]), "in any order");
+        assert_ne!(one, Lineage::of_nonces(&[(id(1), 22), (id(2), 11)]));
+        assert_ne!(one, Lineage::of_nonces(&[(id(1), 11), (id(2), 23)]));
+    }
+
+    #[test]
+    fn what_is_drawn_differs_by_process_and_term() {
+        let process = |nonce| Process { id: id(1), boot: Boot { start: 1, nonce } };
+        let one = Lineage::drawn(process(1), 1);
+        assert_eq!(one, Lineage::drawn(process(1), 1));
+        assert_ne!(one, Lineage::drawn(process(2), 1));
+        assert_ne!(one, Lineage::drawn(process(1), 2));
+    }
+
+    #[test]
+    fn the_newest_proposal_goes_on() {
+        let of = |ballot| Proposal { lineage: Lineage::of_nonces(&[(id(1), ballot)]), ballot };
+        assert_eq!(Proposal::newest([of(0), of(3), of(2)].into_iter()), Some(of(3)));
+        assert_eq!(Proposal::newest(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn it_is_written_with_sixteen_digits() {
+        assert_eq!(Lineage::of_bytes(b"x").to_string().len(), 16);
+    }
+}
