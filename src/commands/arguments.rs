@@ -96,6 +96,10 @@ pub(super) struct ExecArguments {
     #[arg(long, value_name = "DURATION", env = "GAGGLE_DRAIN_TIMEOUT", default_value = "30s",
           value_parser = duration)]
     pub(super) drain_timeout: Duration,
+    /// Found a cluster of this node alone: without it, and with neither --seed nor --voters, two
+    /// machines would run the command side by side
+    #[arg(long, env = "GAGGLE_ALONE", value_parser = truth)]
+    pub(super) alone: bool,
     /// Pass SIGHUP on to the command as well; it has the node read its settings again in any case
     #[arg(long, env = "GAGGLE_FORWARD_HUP", value_parser = truth)]
     pub(super) forward_hup: bool,

@@ -29,9 +29,11 @@ use super::reload::Running;
 use super::run::{Signals, greeting};
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
-use crate::config::{self, Fault, SettingsError};
+use crate::config::checked::Storage;
+use crate::config::{self, Checked, Fault, SettingsError};
 use crate::shell::handle::Departure;
 use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
+use crate::shell::store::StateFolder;
 use crate::vocabulary::timing::Timing;
 use signals::Forwarded;
 use supervisor::{OWN_FAULT, Supervisor};
@@ -47,6 +49,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
     checked.setup.drain_timeout = arguments.drain_timeout.saturating_add(KILL_PATIENCE);
     let stop_timeout = stop_timeout(arguments, &checked.setup.timing)
         .map_err(|fault| SettingsError::new(fault, &raw.origins))?;
+    check_company(arguments, &checked).map_err(|fault| SettingsError::new(fault, &raw.origins))?;
     let running = Running::new(log, raw, &checked);
     for warning in &checked.warnings {
         tracing::warn!("{}", one_line(warning));
@@ -104,6 +107,16 @@ fn stop_timeout(arguments: &ExecArguments, timing: &Timing) -> Result<Duration, 
         Some(asked) => Ok(asked),
         None => Ok(max / 2),
     }
+}
+
+/// A node that knows nobody founds a cluster of its own. That is rarely meant where a command is to
+/// run once.
+fn check_company(arguments: &ExecArguments, checked: &Checked) -> Result<(), Fault> {
+    let setup = &checked.setup;
+    let knows_others = setup.voters.is_some() || !setup.seeds.is_empty();
+    let returns =
+        matches!(&checked.storage, Storage::Folder(folder) if StateFolder::was_used(folder));
+    if arguments.alone || knows_others || returns { Ok(()) } else { Err(Fault::ExecAlone) }
 }
 
 /// From the start of the node to its end.

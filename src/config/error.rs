@@ -111,6 +111,12 @@ pub enum Fault {
         "exec needs its keeper, which ends the command when the node cannot: leave --no-keeper out"
     )]
     ExecWithoutKeeper,
+    #[error(
+        "exec has neither --seed nor --voters, so this node would found a cluster of its own and run \
+         the command beside any other: name a --seed of the cluster to join, the --voters to found \
+         one with, or say --alone"
+    )]
+    ExecAlone,
     #[error("--{0} is empty: name a program to run, or leave it out")]
     EmptyHook(&'static str),
     #[error(
@@ -157,6 +163,7 @@ impl Fault {
             Self::Timing(_) => &["lease", "profile"],
             Self::StopTimeout { .. } => &["lease", "profile"],
             Self::ExecWithoutKeeper => &["no-keeper"],
+            Self::ExecAlone => &[],
             Self::EmptyHook(_) => &["on-goose", "on-duck"],
             Self::HookTimeout(_) => &["hook-timeout"],
             Self::TwoStorages => &["state-dir", "ephemeral"],

@@ -180,6 +180,12 @@ impl Election {
         self.expire(now);
         if let Some(voter) = &mut self.voter {
             voter.stored(revision, sound, now, &mut self.outbox);
+            // The only voter is a majority.
+            if let Some(proposal) = voter.stable_vote().durable_lineage()
+                && self.configuration.voters.len() == 1
+            {
+                self.contender.naming_mut().settle(proposal.lineage);
+            }
         }
         self.advance(now);
     }

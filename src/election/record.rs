@@ -3,10 +3,10 @@
 use super::Election;
 use super::voter::{Voter, VoterPast};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::lineage::{Lineage, Proposal};
+use crate::vocabulary::lineage::{Lineage, LineageClaim, Proposal};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
-use crate::vocabulary::time::Now;
+use crate::vocabulary::time::{HolderTime, Now};
 use crate::wire::message::PollAck;
 
 impl Election {
@@ -50,9 +50,30 @@ impl Election {
         self.voter.as_ref().filter(|voter| voter.vouches()).map(Voter::past)
     }
 
+    /// This node claims nothing before that, unless it hears earlier that its seeds are of its own
+    /// cluster.
+    pub fn await_seeds(&mut self, until: HolderTime) {
+        self.contender.await_seeds(until);
+    }
+
+    /// A seed is of this node's own cluster.
+    pub fn hear_own_seed(&mut self, now: HolderTime) {
+        self.contender.await_seeds(HolderTime(0));
+        self.contender.poll_soon(now);
+    }
+
     /// Which founding this is, once that is settled.
     pub fn lineage(&self) -> Option<Lineage> {
         self.contender.naming().settled()
+    }
+
+    /// What this node says of its lineage.
+    pub fn lineage_claim(&self) -> Option<LineageClaim> {
+        let stands_by = || self.voter.as_ref()?.stable_vote().durable_lineage();
+        let settled = self.lineage().map(|lineage| LineageClaim { lineage, is_settled: true });
+        settled.or_else(|| {
+            stands_by().map(|it| LineageClaim { lineage: it.lineage, is_settled: false })
+        })
     }
 
     /// The lineage of this node's cluster, as somebody says who knows; it is never changed.
@@ -65,7 +86,11 @@ impl Election {
     pub fn hear_lineage(&mut self, from: Process, lineage: Lineage) {
         let Some(voter) = &mut self.voter else { return };
         let Some(grant) = voter.grant().filter(|grant| grant.holder == from) else { return };
-        voter.stand_by(from, Proposal { lineage, ballot: grant.ballot }, &mut self.outbox);
+        // What is settled stays so, whichever ballot it is known by.
+        let stands_by = voter.stable_vote().vote().lineage;
+        if stands_by.is_none_or(|known| known.lineage != lineage) {
+            voter.stand_by(from, Proposal { lineage, ballot: grant.ballot }, &mut self.outbox);
+        }
         self.contender.naming_mut().settle(lineage);
     }
 

@@ -12,7 +12,7 @@ use super::sealing::Sealing;
 use crate::election::Election;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::lineage::{ForeignFounding, Lineage};
+use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -183,7 +183,7 @@ impl Meeting<'_> {
         &mut self,
         now: Now,
         from: SocketAddr,
-        (namesake, theirs): (Process, Option<Lineage>),
+        (namesake, theirs): (Process, Option<LineageClaim>),
         message: &Message,
         draw: impl FnOnce() -> u64,
     ) -> Vec<Message> {
@@ -224,11 +224,11 @@ impl Meeting<'_> {
         replies
     }
 
-    fn lineage(&self) -> Option<Lineage> {
-        self.election.as_ref().and_then(|election| election.lineage())
+    fn lineage(&self) -> Option<LineageClaim> {
+        self.election.as_ref().and_then(|election| election.lineage_claim())
     }
 
-    fn unmask(&mut self, now: Now, address: SocketAddr, theirs: Option<Lineage>) {
+    fn unmask(&mut self, now: Now, address: SocketAddr, theirs: Option<LineageClaim>) {
         let is_newcomer = theirs.is_none() && self.lineage().is_some();
         let election = self.election.as_mut().filter(|_| !is_newcomer);
         let voter = election.filter(|it| it.configuration().voters.contains(self.me.id));

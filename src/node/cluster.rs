@@ -2,7 +2,8 @@
 
 use crate::election::Election;
 use crate::vocabulary::configuration::{ClusterName, Genesis};
-use crate::vocabulary::lineage::Lineage;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::LineageClaim;
 use crate::vocabulary::reject::Reject;
 use crate::wire::datagram::Header;
 use crate::wire::message::Assurance;
@@ -52,12 +53,13 @@ impl Cluster {
     }
 
     /// Whether a datagram is of the same cluster; of the same name it is. `joins`: its sender
-    /// need not know what the cluster was founded with. `lineage`: that of this node, once it is
-    /// settled.
+    /// need not know what the cluster was founded with. `me` and `claim`: this node, and what it
+    /// says of its lineage.
     pub(super) fn check(
         &self,
         header: &Header,
-        lineage: Option<Lineage>,
+        me: NodeId,
+        claim: Option<LineageClaim>,
         joins: bool,
     ) -> Result<(), Reject> {
         let Some(genesis) = &self.genesis else { return Err(Reject::NotReady) };
@@ -65,8 +67,10 @@ impl Cluster {
         if !unknown && header.genesis != genesis.digest() {
             return Err(Reject::ForeignVoters);
         }
-        match (lineage, header.lineage) {
-            (Some(own), Some(theirs)) if own != theirs => Err(Reject::ForeignLineage),
+        match (claim, header.lineage) {
+            (Some(own), Some(theirs)) if own.contradicts(theirs, header.sender.id == me) => {
+                Err(Reject::ForeignLineage)
+            }
             _ => Ok(()),
         }
     }

@@ -28,7 +28,7 @@ use crate::membership::{Membership, MembershipOutput};
 use crate::node::setup::Setup;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{Process, normalised};
-use crate::vocabulary::lineage::ForeignFounding;
+use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::Now;
 use crate::wire::datagram::{Addressee, Header, LeaderFreshness};
@@ -168,7 +168,8 @@ impl Exchange<'_> {
         if election.handle_message(now, sender, message) {
             self.addresses.prove(sender, from);
         }
-        if let (Message::Acquire(_), Some(lineage)) = (message, header.lineage) {
+        let settled = header.lineage.and_then(LineageClaim::settled);
+        if let (Message::Acquire(_), Some(lineage)) = (message, settled) {
             election.hear_lineage(sender, lineage);
         }
         // Drained after the election's events otherwise: this one says why they come.
@@ -180,11 +181,12 @@ impl Exchange<'_> {
 
     /// Whether a datagram is of the same founding of the same cluster.
     fn check(&mut self, header: &Header, from: SocketAddr, joins: bool) -> Result<(), Reject> {
-        let own = self.election.as_ref().and_then(Election::lineage);
-        let verdict = self.cluster.check(header, own, joins);
-        if let (Err(Reject::ForeignLineage), Some(lineage), Some(own)) =
+        let own = self.election.as_ref().and_then(Election::lineage_claim);
+        let verdict = self.cluster.check(header, self.me.id, own, joins);
+        if let (Err(Reject::ForeignLineage), Some(theirs), Some(own)) =
             (verdict, header.lineage, own)
         {
+            let (lineage, own) = (theirs.lineage, own.lineage);
             self.admission.meet_foreign(ForeignFounding { address: from, lineage, own });
         }
         verdict
@@ -195,7 +197,8 @@ impl Exchange<'_> {
     fn ask_for_lineage(&mut self, now: Now, from: SocketAddr, header: &Header) {
         let may_be_told = self.election.as_ref().is_some_and(Election::may_be_told_lineage);
         let is_proven = header.echo == self.proofs.token(from);
-        if may_be_told && is_proven && header.lineage.is_some() {
+        let is_settled = header.lineage.is_some_and(|claim| claim.is_settled);
+        if may_be_told && is_proven && is_settled {
             self.ask_back(now, from);
         }
     }
@@ -215,13 +218,15 @@ impl Exchange<'_> {
             self.ask_back(now, from);
         }
         let (joiner, election) = (header.sender, self.election.as_ref());
-        let welcome = join::welcome(joiner, join, self.cluster, election, &self.directory());
+        let is_foreign = verdict == Err(Reject::ForeignLineage);
+        let welcome =
+            join::welcome(joiner, join, self.cluster, election, &self.directory(), is_foreign);
         let answered = welcome.map(|welcome| {
             let message = Message::Welcome(Box::new(welcome));
             let leader_freshness = self.leader_freshness(now);
             self.sending(leader_freshness).transmit(Addressee::process(joiner), from, &message);
         });
-        if answered != Err(Reject::Malformed) {
+        if answered != Err(Reject::Malformed) && !is_foreign {
             self.tell_later_start(now, from, joiner);
         }
         answered.and(verdict)
@@ -241,6 +246,11 @@ impl Exchange<'_> {
         match self.cluster.genesis().cloned() {
             Some(own) if own == welcome.genesis => {
                 self.check(header, from, false).inspect_err(|_| self.joining.hear_foreign())?;
+                if self.joining.returns_with_seeds()
+                    && let Some(election) = self.election.as_mut()
+                {
+                    election.hear_own_seed(now.holder);
+                }
             }
             Some(own) => match self.seeking().judge(&own, welcome, header.sender.id)? {
                 Stance::Follow => self.opening().begin_anew(Some(welcome.genesis.clone()), now),
@@ -257,7 +267,8 @@ impl Exchange<'_> {
         if welcome.assurance == Assurance::Founded {
             self.cluster.confirm();
         }
-        if let (Some(election), Some(lineage)) = (self.election.as_mut(), header.lineage)
+        let settled = header.lineage.and_then(LineageClaim::settled);
+        if let (Some(election), Some(lineage)) = (self.election.as_mut(), settled)
             && election.may_be_told_lineage()
         {
             election.settle_lineage(lineage);

@@ -173,6 +173,11 @@ impl Joining {
         self.seeding.accepts(welcome.nonce)
     }
 
+    /// Whether it was started with seeds on a record of a founding.
+    pub(super) fn returns_with_seeds(&self) -> bool {
+        self.returns_with_seeds
+    }
+
     /// Whether its seeds lead to another founding than that of its record, and nobody of its own was
     /// met: to go on would be a second cluster that nobody asked for.
     pub(super) fn is_misled(&self) -> bool {
@@ -375,7 +380,8 @@ impl Seeking<'_> {
     }
 }
 
-/// The answer to "which cluster is this?".
+/// The answer to "which cluster is this?". `is_foreign`: whoever asks belongs to another founding,
+/// where this node's id is another node's.
 ///
 /// # Errors
 /// Why there is none.
@@ -385,12 +391,13 @@ pub(super) fn welcome(
     cluster: &Cluster,
     election: Option<&Election>,
     directory: &Directory<'_>,
+    is_foreign: bool,
 ) -> Result<Welcome, Reject> {
     // The answer must not be worth an attacker's while.
     if !is_padded(join) {
         return Err(Reject::Malformed);
     }
-    if joiner.id == directory.me {
+    if joiner.id == directory.me && !is_foreign {
         return Err(Reject::Unexpected);
     }
     let (Some(genesis), Some(election)) = (cluster.genesis(), election) else {

@@ -70,7 +70,7 @@ impl Sending<'_> {
         let header = Header {
             cluster: self.cluster.digest(),
             genesis: self.cluster.genesis().map_or(0, Genesis::digest),
-            lineage: self.election.and_then(Election::lineage),
+            lineage: self.election.and_then(Election::lineage_claim),
             sender: self.me,
             addressee: to,
             configuration: configuration.unwrap_or_default(),

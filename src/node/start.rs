@@ -1,5 +1,7 @@
 //! How a node starts from what its disk remembers.
 
+use std::time::Duration;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
@@ -29,6 +31,10 @@ use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::time::Now;
 use crate::wire::message::Welcome;
 use crate::wire::record::{Disk, Record, Vote};
+
+/// The only voter of a recorded cluster could lead at once. If it was started with seeds it first
+/// gives them so long to say that they belong to another cluster, which somebody meant it to join.
+const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a node cannot be started on what was found on its disk. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -191,6 +197,10 @@ impl Opening<'_> {
         }
         if let Some(election) = self.election.as_mut().filter(|_| returns) {
             election.come_late(now.holder);
+            let is_only_voter = election.configuration().voters.ids() == [self.me.id];
+            if is_only_voter && !self.setup.seeds.is_empty() {
+                election.await_seeds(now.holder.plus(SEEDS_PATIENCE));
+            }
         }
     }
 

@@ -84,6 +84,11 @@ pub struct StateFolder {
 }
 
 impl StateFolder {
+    /// Whether a node has been started in this folder. It opens and locks nothing.
+    pub fn was_used(path: &Path) -> bool {
+        fs::metadata(path.join(RECORD_FILE)).is_ok_and(|record| record.len() > 0)
+    }
+
     /// Opens a state folder, creating it if need be, and reads what it remembers.
     ///
     /// # Errors

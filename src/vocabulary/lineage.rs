@@ -77,6 +77,29 @@ impl Proposal {
     }
 }
 
+/// What a node says of its lineage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LineageClaim {
+    /// The lineage.
+    pub lineage: Lineage,
+    /// Whether that is certain; otherwise the sender is a voter that stands by it as yet.
+    pub is_settled: bool,
+}
+
+impl LineageClaim {
+    /// The lineage, if it is certain.
+    pub fn settled(self) -> Option<Lineage> {
+        self.is_settled.then_some(self.lineage)
+    }
+
+    /// Whether the two cannot be of one founding. While one of them is not certain, two nodes may
+    /// yet agree; but two processes under one id would have it from one record.
+    pub fn contradicts(self, other: Self, have_one_id: bool) -> bool {
+        let are_certain = self.is_settled && other.is_settled;
+        self.lineage != other.lineage && (are_certain || have_one_id)
+    }
+}
+
 /// Another founding of a cluster of this name, with the same voters, and where it was met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ForeignFounding {
@@ -119,6 +142,20 @@ mod tests {
         let of = |ballot| Proposal { lineage: Lineage::of_nonces(&[(id(1), ballot)]), ballot };
         assert_eq!(Proposal::newest([of(0), of(3), of(2)].into_iter()), Some(of(3)));
         assert_eq!(Proposal::newest(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn what_is_not_certain_contradicts_only_under_one_id() {
+        let of = |nonce, is_settled| LineageClaim {
+            lineage: Lineage::of_nonces(&[(id(1), nonce)]),
+            is_settled,
+        };
+        for have_one_id in [false, true] {
+            assert!(!of(1, true).contradicts(of(1, true), have_one_id));
+            assert!(of(1, true).contradicts(of(2, true), have_one_id));
+            assert_eq!(of(1, true).contradicts(of(2, false), have_one_id), have_one_id);
+            assert_eq!(of(1, false).contradicts(of(2, false), have_one_id), have_one_id);
+        }
     }
 
     #[test]

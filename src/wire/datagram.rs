@@ -28,7 +28,7 @@ use super::message::Message;
 use crate::vocabulary::configuration::ConfigurationStamp;
 use crate::vocabulary::hash::stable_hash;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
-use crate::vocabulary::lineage::Lineage;
+use crate::vocabulary::lineage::LineageClaim;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 
@@ -69,8 +69,8 @@ pub struct Header {
     pub cluster: u64,
     /// Digest of the genesis voter set; 0 while the sender does not know it.
     pub genesis: u64,
-    /// Which founding of it, once the sender knows that for certain.
-    pub lineage: Option<Lineage>,
+    /// Which founding of it, as far as the sender knows.
+    pub lineage: Option<LineageClaim>,
     /// Who sends.
     pub sender: Process,
     /// Who is meant.

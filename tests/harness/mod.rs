@@ -310,6 +310,16 @@ impl Cluster {
         })
     }
 
+    /// A node that does not run is started at this address from here on.
+    pub(crate) fn relocate(&mut self, id: u64, address: SocketAddr) {
+        let settings = &mut self.node_mut(id).settings;
+        let (old, new) = (settings.address.to_string(), address.to_string());
+        settings.address = address;
+        for argument in &mut settings.arguments {
+            *argument = argument.replace(&old, &new);
+        }
+    }
+
     /// Fails if two nodes were ever seen to be Goose at once.
     pub(crate) fn assert_one_goose_at_a_time(&self) {
         let faults = self.watch.faults();

@@ -21,7 +21,7 @@ struct Alone {
 
 /// The words with which it is started.
 fn words(folder: &Path, http: std::net::SocketAddr, more: &[&str]) -> Vec<String> {
-    let mut words = vec![GAGGLE.to_owned(), "exec".to_owned()];
+    let mut words = vec![GAGGLE.to_owned(), "exec".to_owned(), "--alone".to_owned()];
     words.push(format!("127.0.0.1:{}", free_port()));
     words.extend(["--http".to_owned(), http.to_string(), "--state-dir".to_owned()]);
     words.push(folder.join("state").display().to_string());

@@ -166,7 +166,7 @@ fn the_judge_sees_two_at_once() {
 /// One node that is alone, and so Goose at once.
 fn alone(folder: &Path, words: &[&str]) -> Child {
     Command::new(GAGGLE)
-        .args(["exec", &format!("127.0.0.1:{}", free_port())])
+        .args(["exec", "--alone", &format!("127.0.0.1:{}", free_port())])
         .args(["--http", &format!("127.0.0.1:{}", free_port())])
         .arg("--state-dir")
         .arg(folder.join("state"))

@@ -19,6 +19,7 @@ mod errors;
 #[cfg(target_os = "linux")]
 mod exec;
 mod flood;
+mod foundings;
 #[cfg(target_os = "linux")]
 mod hooks;
 mod hostile;

@@ -34,6 +34,8 @@ pub(super) struct Candidacy {
     retired: bool,
     /// It does not claim before this: backoff, or told to hold back.
     hold_until: HolderTime,
+    /// Nor before this, unless it hears before that its seeds belong to its own cluster.
+    awaits_seeds_until: HolderTime,
     highest_ballot: u64,
     /// The release of the Goose that nominated it, and until when that counts.
     nomination: Option<(Release, HolderTime)>,
@@ -60,6 +62,7 @@ impl Candidacy {
             eligible,
             retired: false,
             hold_until: HolderTime(0),
+            awaits_seeds_until: HolderTime(0),
             highest_ballot: 0,
             nomination: None,
             backoff: Backoff::new(me.boot.nonce),
@@ -74,12 +77,17 @@ impl Candidacy {
 
     /// When it contends again, if it holds back at `now`.
     pub(super) fn resumes(&self, now: HolderTime) -> Option<HolderTime> {
-        (self.hold_until > now).then_some(self.hold_until)
+        Some(self.hold_until.max(self.awaits_seeds_until)).filter(|until| *until > now)
     }
 
     /// It claims no more until then.
     pub(super) fn hold_until(&mut self, until: HolderTime) {
         self.hold_until = self.hold_until.max(until);
+    }
+
+    /// It does not claim until then; a time that is over ends the wait.
+    pub(super) fn await_seeds(&mut self, until: HolderTime) {
+        self.awaits_seeds_until = until;
     }
 
     /// It claims no more for a random time of about `usual`, so that contenders which split a

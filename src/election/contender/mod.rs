@@ -207,6 +207,11 @@ impl Contender {
         self.polls.let_first_round_pass(now, &self.tracker, &self.timing);
     }
 
+    /// It waits for its seeds' word which cluster they belong to; a time that is over ends that.
+    pub(super) fn await_seeds(&mut self, until: HolderTime) {
+        self.candidacy.await_seeds(until);
+    }
+
     /// This node's own voter has just answered the Goose: a poll that is due before long goes out
     /// with that answer. So the Goose wakes once for the answer and the poll.
     pub(super) fn poll_in_company(&mut self, now: HolderTime) {

@@ -48,12 +48,19 @@ impl Naming {
         self.proposed = None;
     }
 
-    /// A majority has granted the claim of `term`: what they stand by goes on.
+    /// A majority has granted the claim of `term`: what they stand by goes on, and is settled if
+    /// all of them stand by the same proposal.
     pub(super) fn propose(&mut self, me: Process, term: u64, tracker: &ProgressTracker) {
         let Known { settled: None, is_nameless: false } = self.known else { return };
-        let stood_by = tracker.voters().filter_map(|(_, progress)| progress.proposal());
+        let stood_by = || tracker.voters().filter_map(|(_, progress)| progress.proposal());
         let newest =
-            Proposal::newest(stood_by).filter(|_| !mutant::is(Mutant::LineageDrawnByEachGoose));
+            Proposal::newest(stood_by()).filter(|_| !mutant::is(Mutant::LineageDrawnByEachGoose));
+        // So it is at the first election of voters that have all heard each other.
+        if let Some(newest) = newest
+            && stood_by().filter(|proposal| *proposal == newest).count() >= tracker.majority()
+        {
+            return self.settle(newest.lineage);
+        }
         let lineage = newest.map_or_else(|| Lineage::drawn(me, term), |newest| newest.lineage);
         self.proposed = Some(Proposal { lineage, ballot: term });
     }
@@ -77,5 +84,90 @@ impl Naming {
         if standing.filter(|proposal| stands(*proposal)).count() >= needed {
             self.settle(lineage);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::identity::{Boot, NodeId};
+    use crate::vocabulary::time::HolderTime;
+    use crate::wire::message::Grant;
+
+    const TERM: u64 = 5;
+
+    fn process(number: u64) -> Process {
+        let id = NodeId::new(number).unwrap();
+        Process { id, boot: Boot { start: 1, nonce: number } }
+    }
+
+    fn lineage(number: u64) -> Lineage {
+        Lineage::drawn(process(number), 1)
+    }
+
+    /// Voter `from` grants, and says by what it stands.
+    fn grant(tracker: &mut ProgressTracker, from: u64, lineage: Option<Proposal>) {
+        let (now, lease) = (HolderTime(1), Duration::from_millis(600));
+        let progress = tracker.voter_mut(process(from).id).unwrap();
+        progress.sent(1, now, Some(TERM));
+        let grant = Grant { sequence: 1, ballot: TERM, granted: lease, standby: None, lineage };
+        assert!(progress.granted(&grant, lease, now));
+    }
+
+    fn tracker() -> ProgressTracker {
+        let voters = VoterSet::new((1..=3).map(|id| process(id).id).collect()).unwrap();
+        ProgressTracker::new(process(1), voters, 0)
+    }
+
+    /// What the Goose 1 proposes after voters 1 and 2 have granted its claim.
+    fn proposed(stood_by: [Option<Proposal>; 2]) -> (Naming, ProgressTracker) {
+        let (mut naming, mut tracker) = (Naming::new(Known::default()), tracker());
+        grant(&mut tracker, 1, stood_by[0]);
+        grant(&mut tracker, 2, stood_by[1]);
+        naming.propose(process(1), TERM, &tracker);
+        (naming, tracker)
+    }
+
+    #[test]
+    fn the_newest_that_a_majority_stands_by_is_proposed_again() {
+        let of = |number, ballot| Some(Proposal { lineage: lineage(number), ballot });
+        assert_eq!(proposed([of(7, 0), of(8, 3)]).0.proposed(), Some(lineage(8)));
+        assert_eq!(proposed([None, of(7, 0)]).0.proposed(), Some(lineage(7)));
+        let drawn = Lineage::drawn(process(1), TERM);
+        assert_eq!(proposed([None, None]).0.proposed(), Some(drawn));
+        let agreed = proposed([of(7, 0), of(7, 0)]).0;
+        assert_eq!((agreed.settled(), agreed.proposed()), (Some(lineage(7)), None));
+        assert_eq!(proposed([of(7, 0), of(7, 3)]).0.settled(), None, "of different Geese");
+        let nameless = Known { settled: None, is_nameless: true };
+        let mut naming = Naming::new(nameless);
+        naming.propose(process(1), TERM, &tracker());
+        assert_eq!(naming.proposed(), None);
+    }
+
+    /// Whether it is settled once one voter stands by it, and once two do.
+    fn settled_by() -> [bool; 2] {
+        let (mut naming, mut tracker) = proposed([None, None]);
+        let ours = Proposal { lineage: Lineage::drawn(process(1), TERM), ballot: TERM };
+        // What was stood by before this term is no answer to this proposal.
+        grant(&mut tracker, 2, Some(Proposal { ballot: 0, ..ours }));
+        naming.count(&tracker);
+        assert_eq!(naming.settled(), None);
+        [1, 2].map(|voter| {
+            grant(&mut tracker, voter, Some(ours));
+            naming.count(&tracker);
+            naming.settled().is_some()
+        })
+    }
+
+    #[test]
+    fn it_is_settled_once_a_majority_stands_by_it() {
+        assert_eq!(settled_by(), [false, true]);
+        mutant::set(Some(Mutant::LineageSettledByOne));
+        let by_one = settled_by();
+        mutant::set(None);
+        assert_eq!(by_one, [true, true], "the mutant is seen");
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::election::outbox::Outgoing;
 use crate::vocabulary::identity::Boot;
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{HolderTime, WallTime};
 use crate::vocabulary::timing::{LEASE_MAX_LEAST, Profile};
 use crate::wire::message::{
@@ -50,6 +51,49 @@ fn answer(max_ballot: u64, founding: Founding) -> PollAck {
     };
     let record = Some(RecordReport { founding, configuration, lineage: None });
     PollAck { sequence: 1, status, record }
+}
+
+/// A crash after the word and before the write would forget what may be settled by it.
+#[test]
+fn a_voter_says_by_which_lineage_it_stands_once_that_is_durable() {
+    assert_eq!(lineages_said(), [None, None, Some(5)]);
+    mutant::set(Some(Mutant::LineageSaidBeforeDurable));
+    let said = lineages_said();
+    mutant::set(None);
+    assert_eq!(said, [None, Some(5), Some(5)], "the mutant is seen");
+}
+
+/// The ballot of the lineage that each of three grants names: to a claim, to the renewal that
+/// proposes one, and to another after that is durable.
+fn lineages_said() -> Vec<Option<u64>> {
+    let vote = Vote {
+        max_ballot: 1,
+        max_holder: None,
+        max_lease_in_force: Duration::ZERO,
+        founding: Founding::Waited,
+        lineage: None,
+    };
+    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+    voter.expire(at(1), &mut outbox);
+    let lineage = Lineage::drawn(process(2), 5);
+    let mut said = Vec::new();
+    let steps = [(AcquireKind::Claim, None), (AcquireKind::Renew, Some(lineage))];
+    for (sequence, (kind, lineage)) in (1..).zip([steps[0], steps[1], steps[1], steps[1]]) {
+        let lease = Duration::from_millis(150);
+        let acquire = Acquire { kind, ballot: 5, sequence, lease, certificate: None, lineage };
+        voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
+        // The claim and the third renewal are followed by a write that is done.
+        if sequence != 2 {
+            voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
+        }
+        while let Some(outgoing) = outbox.pop() {
+            if let Outgoing::Send { message: Message::Grant(grant), .. } = outgoing {
+                said.push(grant.lineage.map(|proposal| proposal.ballot));
+            }
+        }
+    }
+    said.remove(1);
+    said
 }
 
 /// A node that was started again is not told that it exists twice, only because a grant to its
