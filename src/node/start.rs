@@ -94,11 +94,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
 
     let membership = membership(me, &setup, entropy(&mut random));
     let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
-    let mut addresses = Addresses::default();
     let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
-    for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
-        addresses.advertise(*id, *address);
-    }
+    let addresses = Addresses::new(&setup, remembered);
     // Said even while the voters are not known: a loss must not look like no vote ever given.
     let nonce = random.next_u64();
     let vote = matches!(disk, Disk::Damaged(_))
