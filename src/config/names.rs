@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn an_ipv4_address_is_preferred() {
-        let both = LookUp(|_| Ok(vec!["[::1]:8000".parse().unwrap(), "127.0.0.1:8000".parse().unwrap()]));
+        let both =
+            LookUp(|_| Ok(vec!["[::1]:8000".parse().unwrap(), "127.0.0.1:8000".parse().unwrap()]));
         assert_eq!(both.address("localhost:8000").unwrap().to_string(), "127.0.0.1:8000");
         let six = LookUp(|_| Ok(vec!["[::1]:8000".parse().unwrap()]));
         assert_eq!(six.address("localhost:8000").unwrap().to_string(), "[::1]:8000");

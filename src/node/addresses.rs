@@ -103,8 +103,9 @@ impl Entry {
 
     /// Where it may be, the preferred address first.
     fn candidates(&self, sought: &Sought) -> Vec<SocketAddr> {
-        let is_newer =
-            |known: Boot| sought.gossip.is_some_and(|(process, _)| process.boot.start > known.start);
+        let is_newer = |known: Boot| {
+            sought.gossip.is_some_and(|(process, _)| process.boot.start > known.start)
+        };
         let is_meant = |known: Boot| match sought.boot {
             Some(boot) => boot == known,
             None => !is_newer(known),
@@ -317,12 +318,7 @@ impl Addresses {
     }
 
     /// Where something unasked goes. A question expects an answer.
-    pub(super) fn for_push(
-        &mut self,
-        sought: &Sought,
-        is_question: bool,
-        now: HolderTime,
-    ) -> Ways {
+    pub(super) fn for_push(&mut self, sought: &Sought, is_question: bool, now: HolderTime) -> Ways {
         let patience = self.patience;
         if is_question {
             self.matters(sought.id);

@@ -1,5 +1,7 @@
 //! How a node starts from what its disk remembers.
 
+use std::net::SocketAddr;
+
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
@@ -55,6 +57,24 @@ pub enum StartError {
     PreemptDiffers {
         /// On disk.
         recorded: bool,
+    },
+    /// The record is of a node whose id was made of an address, and this node's is made of
+    /// another.
+    #[error(
+        "the record on disk belongs to node {id}, whose id was made of the address {was}, but this \
+         node's id is made of {now}, so it is node {own} and not that voter: if the machine got \
+         another address, keep its id with --id {id}, and write {id}={now} in place of {was} \
+         wherever --voters names it; if this is another node, give it its own --state-dir"
+    )]
+    AddressChanged {
+        /// The recorded id.
+        id: NodeId,
+        /// What that was made of.
+        was: SocketAddr,
+        /// This node.
+        own: NodeId,
+        /// Where it is.
+        now: SocketAddr,
     },
     /// The record belongs to another node or another cluster.
     #[error(
@@ -294,6 +314,14 @@ fn recorded(disk: &Disk) -> Option<&Record> {
 /// As [`StartError`] says.
 pub fn check_record(setup: &Setup, disk: &Disk) -> Result<(), StartError> {
     let Some(record) = recorded(disk) else { return Ok(()) };
+    let (own, now) = (setup.id, setup.address);
+    let made_of_address = NodeId::of_address(now) == Ok(own);
+    if record.cluster == setup.cluster
+        && record.id != own
+        && let Some(was) = record.id.address().filter(|_| made_of_address)
+    {
+        return Err(StartError::AddressChanged { id: record.id, was, own, now });
+    }
     if record.cluster != setup.cluster || record.id != setup.id {
         let (cluster, own_cluster) = (record.cluster.to_string(), setup.cluster.to_string());
         return Err(StartError::NotOurs { cluster, id: record.id, own_cluster, own: setup.id });

@@ -26,6 +26,7 @@ mod hostile;
 mod hosts;
 mod keeper;
 mod keys;
+mod names;
 mod operators;
 mod pulse;
 mod tools;
