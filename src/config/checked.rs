@@ -234,7 +234,12 @@ fn seeds(
     (id, advertised): (NodeId, SocketAddr),
     voters: Option<&Voters>,
 ) -> Result<Vec<String>, Fault> {
-    let own = |text: &str| text.parse().is_ok_and(|seed| normalised(seed) == advertised);
+    // A name that leads here is known only by its being the same.
+    let own = |text: &str| {
+        text.parse().map_or(text == raw.listen || raw.advertise.as_deref() == Some(text), |seed| {
+            normalised(seed) == advertised
+        })
+    };
     let mut seeds: Vec<String> = Vec::new();
     for seed in raw.seeds.iter().map(|text| text.trim()) {
         if !is_host_and_port(seed) {

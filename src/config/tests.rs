@@ -334,6 +334,10 @@ fn names_stand_for_addresses() {
     assert_eq!(settings.voter_names[2], (id(3), "c.example:8000".to_owned()));
     assert!(settings.voter_addresses.is_empty());
 
+    let alone = Raw { seeds: vec!["localhost:8000".to_owned()], ..listening("localhost:8000") };
+    let refused = check(&alone).unwrap_err().to_string();
+    assert!(refused.starts_with("the only seed is this node itself"), "{refused}");
+
     let expected = "cannot be looked up: no such host. Correct the name, or write an IP address \
                     like 10.0.0.1:8000";
     for (raw, key) in [
