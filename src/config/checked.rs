@@ -134,23 +134,13 @@ impl Checked {
 fn address(key: &'static str, text: &str, look_up: LookUp) -> Result<SocketAddr, Fault> {
     let parsed = match text.parse::<SocketAddr>() {
         Ok(parsed) => parsed,
-        Err(_) if is_name(text) => looked_up(key, text, look_up)?,
+        Err(_) if is_name(text) => look_up.address(key, text)?,
         Err(_) => return Err(Fault::Address { key, text: text.to_owned() }),
     };
     if parsed.port() == 0 {
         return Err(Fault::PortZero { key, address: parsed });
     }
     Ok(parsed)
-}
-
-/// The address behind a name.
-pub(super) fn looked_up(
-    key: &'static str,
-    name: &str,
-    look_up: LookUp,
-) -> Result<SocketAddr, Fault> {
-    let unknown = |reason| Fault::UnknownHost { key, name: name.to_owned(), reason };
-    look_up.address(name).map_err(unknown)
 }
 
 /// A program may have the system choose the port.

@@ -174,7 +174,7 @@ pub static FLAGS: &[Flag] = &[
         environment: "GAGGLE_ADVERTISE_HTTP",
         help: "The address under which others reach this node's HTTP, behind mapped ports \
                [default: the one of --http]",
-        method: if cfg!(feature = "http") { "Config::advertise_http" } else { "" },
+        method: "Config::advertise_http",
         take: Take::Text(|raw, text| raw.advertise_http = Some(text)),
         show: Some(|_, checked| checked.setup.http.map_or_else(none, |http| http.to_string())),
         ..SETTING

@@ -9,6 +9,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::error::Fault;
+
 /// A name is waited for so long in all: at the start of a machine, or of a container, names may
 /// come a moment later than the program.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,11 +29,14 @@ impl Default for LookUp {
 }
 
 impl LookUp {
-    /// The address behind a name: of several an IPv4 one, which most networks have.
-    pub(super) fn address(self, name: &str) -> Result<SocketAddr, String> {
-        let addresses = (self.0)(name)?;
+    /// The address behind a name that stands in the setting of this key: of several an IPv4 one,
+    /// which most networks have.
+    pub(super) fn address(self, key: &'static str, name: &str) -> Result<SocketAddr, Fault> {
+        let unknown = |reason| Fault::UnknownHost { key, name: name.to_owned(), reason };
+        let addresses = (self.0)(name).map_err(unknown)?;
         let four = addresses.iter().find(|address| address.is_ipv4());
-        four.or(addresses.first()).copied().ok_or_else(|| "it has no address".to_owned())
+        let found = four.or(addresses.first()).copied();
+        found.ok_or_else(|| unknown("it has no address".to_owned()))
     }
 }
 
@@ -87,9 +92,9 @@ mod tests {
     fn an_ipv4_address_is_preferred() {
         let both =
             LookUp(|_| Ok(vec!["[::1]:8000".parse().unwrap(), "127.0.0.1:8000".parse().unwrap()]));
-        assert_eq!(both.address("localhost:8000").unwrap().to_string(), "127.0.0.1:8000");
+        assert_eq!(both.address("listen", "localhost:8000").unwrap().to_string(), "127.0.0.1:8000");
         let six = LookUp(|_| Ok(vec!["[::1]:8000".parse().unwrap()]));
-        assert_eq!(six.address("localhost:8000").unwrap().to_string(), "[::1]:8000");
-        assert!(LookUp(|_| Ok(Vec::new())).address("localhost:8000").is_err());
+        assert_eq!(six.address("listen", "localhost:8000").unwrap().to_string(), "[::1]:8000");
+        assert!(LookUp(|_| Ok(Vec::new())).address("listen", "localhost:8000").is_err());
     }
 }

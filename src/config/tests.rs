@@ -230,7 +230,8 @@ fn wrong_programs() -> Vec<Raw> {
     };
     let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..program() };
     vec![
-        listening("localhost:8000"),
+        listening("localhost"),
+        Raw { advertise_http: Some("10.0.0.1:9000".to_owned()), ..program() },
         listening("0.0.0.0:8000"),
         Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
         Raw { id: Some(0), ..program() },

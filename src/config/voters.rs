@@ -7,7 +7,6 @@
 
 use std::net::SocketAddr;
 
-use super::checked::looked_up;
 use super::error::Fault;
 use super::names::{LookUp, is_name};
 use crate::vocabulary::configuration::VoterSet;
@@ -99,7 +98,7 @@ fn voter(entry: &str, look_up: LookUp) -> Result<Voter, Fault> {
     }
     let name = is_name(entry).then(|| entry.to_owned());
     let address = match &name {
-        Some(name) => normalised(looked_up("voters", name, look_up)?),
+        Some(name) => normalised(look_up.address("voters", name)?),
         None => address(entry)?,
     };
     let id = NodeId::of_address(address).map_err(Fault::VoterId)?;

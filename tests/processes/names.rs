@@ -144,3 +144,22 @@ fn a_voter_whose_address_changed_is_told_how_to_stay_one() {
     let _node = start(folder.path(), "1", &words.map(|word: &str| word));
     agreed(folder.path(), &[http.port()]);
 }
+
+/// In the default place for state the new id has a folder of its own, beside that of the old one.
+#[test]
+fn a_voter_that_left_its_folder_under_another_address_is_spoken_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let gone = SocketAddr::from(([10, 255, 255, 1], 8000));
+    let voter = (0x0aff_ff01_u64 << 16 | 8000).to_string();
+    let (address, http) = (loopback(free_port()), loopback(free_port()));
+    std::fs::create_dir_all(folder.path().join("1").join(&voter)).unwrap();
+    let words = [&address.to_string(), "--http", &http.to_string(), "--voters", &voter];
+    let _node = start(folder.path(), "1", &words.map(|word: &str| word));
+    let expected = format!(
+        "is the folder of voter {voter}, whose id was made of {gone}, and this machine has that \
+         address no more: if it got another one, keep the voter's id with --id {voter}, and write \
+         {voter}={address} in place of {gone} wherever --voters names it"
+    );
+    let said = || logs(folder.path()).contains(&expected).then_some(());
+    assert!(poll_until(PATIENCE, said).is_some(), "{}", logs(folder.path()));
+}
