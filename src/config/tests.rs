@@ -231,7 +231,6 @@ fn wrong_programs() -> Vec<Raw> {
     let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..program() };
     vec![
         listening("localhost"),
-        Raw { advertise_http: Some("10.0.0.1:9000".to_owned()), ..program() },
         listening("0.0.0.0:8000"),
         Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
         Raw { id: Some(0), ..program() },
@@ -253,6 +252,7 @@ fn wrong_programs() -> Vec<Raw> {
         Raw { profile: Profile::Wan, ..leased(600) },
         Raw { keys: vec![raw::SecretKey([1; 32]), raw::SecretKey([1; 32])], ..program() },
         Raw { state_dir: Some("".into()), ephemeral: false, ..program() },
+        Raw { advertise_http: Some("0.0.0.0:9000".to_owned()), ..program() },
     ]
 }
 
