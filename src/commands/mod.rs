@@ -253,7 +253,9 @@ pub fn judge(words: &[std::ffi::OsString], text: &str) -> Judged {
     };
     let Some(raw) = arguments.command.raw_mut() else { return Judged::CommandLine };
     let home = std::path::PathBuf::from("/home/nobody");
-    let environment = Environment { home: Some(home), ..Environment::default() };
+    // Whoever judges makes up names by the thousand.
+    let look_up = crate::config::names::LookUp(|_| Err("nothing is looked up here".to_owned()));
+    let environment = Environment { home: Some(home), look_up, ..Environment::default() };
     match crate::config::check(raw, &environment) {
         Ok(checked) => Judged::Accepted(Box::new(checked.setup)),
         Err(error) => Judged::Refused(one_line(&error.to_string())),
@@ -338,7 +340,13 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 fn environment(entropy: [u8; 32]) -> Environment {
     let path = |name| std::env::var_os(name).map(std::path::PathBuf::from);
     let warnings = variables::strays(&variables::of_process());
-    Environment { state_home: path("XDG_STATE_HOME"), home: path("HOME"), warnings, entropy }
+    Environment {
+        state_home: path("XDG_STATE_HOME"),
+        home: path("HOME"),
+        warnings,
+        entropy,
+        ..Environment::default()
+    }
 }
 
 /// Where all randomness comes from: the operating system.

@@ -22,7 +22,7 @@ use super::reload::Running;
 use super::systemd::Systemd;
 use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
-use crate::config::checked::Storage;
+use crate::config::checked::{Storage, reached_at};
 use crate::config::{self, Checked, Raw};
 use crate::shell::handle::{Departure, Handle};
 use crate::shell::last_will_sender::LastWillSender;
@@ -259,7 +259,9 @@ pub(super) fn greeting(checked: &Checked) -> String {
         Storage::Folder(folder) => format!("state in {}", folder.display()),
         Storage::Ephemeral => "no state kept".to_owned(),
     };
-    let ask = setup.http.map(|http| format!("; ask it: curl http://{http}/")).unwrap_or_default();
+    // Where it is served, for the one that is published may lead here from elsewhere only.
+    let http = checked.http.map(|http| reached_at(http, setup.address));
+    let ask = http.map(|http| format!("; ask it: curl http://{http}/")).unwrap_or_default();
     let greeting = format!(
         "node {} of cluster \"{}\" on {} (UDP), {state}{ask}",
         setup.id, setup.cluster, setup.address

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::error::{Fault, LISTEN};
 use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
+use super::names::{LookUp, is_name};
 use super::raw::{HttpAddress, Raw, RawTag};
 use super::token::Token;
 use super::voters::Voters;
@@ -58,6 +59,8 @@ pub struct Environment {
     pub warnings: Vec<String>,
     /// Fresh randomness.
     pub entropy: [u8; 32],
+    /// How host names are looked up.
+    pub look_up: LookUp,
 }
 
 impl Environment {
@@ -82,17 +85,19 @@ impl Checked {
     pub fn of(raw: &Raw, environment: &Environment) -> Result<Self, Fault> {
         let mut warnings = environment.warnings.clone();
         let cluster = ClusterName::new(&raw.cluster)?;
-        let listen = listen(raw)?;
-        let advertised = advertised(raw, listen)?;
-        let http = http_listener(raw, listen)?;
+        let look_up = environment.look_up;
+        let listen = listen(raw, look_up)?;
+        let advertised = advertised(raw, listen, look_up)?;
+        let http = http_listener(raw, listen, look_up)?;
+        let published_http = published_http(raw, http, advertised, look_up)?;
         let id = own_id(raw, advertised)?;
         let own = (advertised.port() != 0).then_some((id, advertised));
-        let voters = raw.voters.as_deref().map(|entries| Voters::parse(entries, own));
+        let voters = raw.voters.as_deref().map(|entries| Voters::parse(entries, own, look_up));
         let voters = voters.transpose()?;
         if let Some(voters) = &voters {
             warnings.extend(voters.warnings());
         }
-        let seeds = seeds(raw, advertised, voters.as_ref())?;
+        let seeds = seeds(raw, (id, advertised), voters.as_ref())?;
         refuse_unreachable_loopback(advertised, &seeds)?;
         let timing = timing(raw)?;
         let storage = storage(raw, environment, &cluster, id)?;
@@ -102,15 +107,18 @@ impl Checked {
         let tags = tags(raw)?;
         let admin_token = raw.admin_token_file.as_deref().map(Token::read).transpose()?;
         let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
-        let (voters, voter_addresses) =
-            voters.map_or((None, Vec::new()), |voters| (Some(voters.set), voters.addresses));
+        let (voters, voter_addresses, voter_names) = match voters {
+            Some(Voters { set, addresses, names }) => (Some(set), addresses, names),
+            None => (None, Vec::new(), Vec::new()),
+        };
         let setup = Setup {
-            http: http.map(|http| reached_at(http, advertised)),
+            http: published_http,
             tags,
             seeds,
             voters,
             preempt: raw.preempt,
             voter_addresses,
+            voter_names,
             eligible: !raw.never_goose,
             timing,
             drain_timeout: raw.drain_timeout.unwrap_or(DRAIN_TIMEOUT),
@@ -122,10 +130,13 @@ impl Checked {
     }
 }
 
-/// An IP address with a port that is not 0.
-fn address(key: &'static str, text: &str) -> Result<SocketAddr, Fault> {
-    let malformed = || Fault::Address { key, text: text.to_owned() };
-    let parsed = text.parse::<SocketAddr>().map_err(|_| malformed())?;
+/// An IP address, or a host name that has one, with a port that is not 0.
+fn address(key: &'static str, text: &str, look_up: LookUp) -> Result<SocketAddr, Fault> {
+    let parsed = match text.parse::<SocketAddr>() {
+        Ok(parsed) => parsed,
+        Err(_) if is_name(text) => look_up.address(key, text)?,
+        Err(_) => return Err(Fault::Address { key, text: text.to_owned() }),
+    };
     if parsed.port() == 0 {
         return Err(Fault::PortZero { key, address: parsed });
     }
@@ -133,14 +144,14 @@ fn address(key: &'static str, text: &str) -> Result<SocketAddr, Fault> {
 }
 
 /// A program may have the system choose the port.
-fn listen(raw: &Raw) -> Result<SocketAddr, Fault> {
+fn listen(raw: &Raw, look_up: LookUp) -> Result<SocketAddr, Fault> {
     match raw.listen.parse::<SocketAddr>() {
         Ok(listen) if listen.port() == 0 && raw.origins.program => Ok(listen),
-        _ => address(LISTEN, &raw.listen),
+        _ => address(LISTEN, &raw.listen, look_up),
     }
 }
 
-fn advertised(raw: &Raw, listen: SocketAddr) -> Result<SocketAddr, Fault> {
+fn advertised(raw: &Raw, listen: SocketAddr, look_up: LookUp) -> Result<SocketAddr, Fault> {
     let Some(text) = &raw.advertise else {
         return if listen.ip().is_unspecified() {
             Err(Fault::NothingToAdvertise(listen))
@@ -148,16 +159,25 @@ fn advertised(raw: &Raw, listen: SocketAddr) -> Result<SocketAddr, Fault> {
             Ok(normalised(listen))
         };
     };
-    let advertised = address("advertise", text)?;
-    if advertised.ip().is_unspecified() || advertised.ip().is_multicast() {
-        return Err(Fault::AdvertisesNobody(advertised));
-    }
-    Ok(normalised(advertised))
+    published("advertise", text, look_up)
 }
 
-fn http_listener(raw: &Raw, listen: SocketAddr) -> Result<Option<SocketAddr>, Fault> {
+/// An address that others are told.
+fn published(key: &'static str, text: &str, look_up: LookUp) -> Result<SocketAddr, Fault> {
+    let address = address(key, text, look_up)?;
+    if address.ip().is_unspecified() || address.ip().is_multicast() {
+        return Err(Fault::AdvertisesNobody { key, address });
+    }
+    Ok(normalised(address))
+}
+
+fn http_listener(
+    raw: &Raw,
+    listen: SocketAddr,
+    look_up: LookUp,
+) -> Result<Option<SocketAddr>, Fault> {
     match &raw.http {
-        HttpAddress::At(text) => address("http", text).map(Some),
+        HttpAddress::At(text) => address("http", text, look_up).map(Some),
         HttpAddress::Derived => match listen.port().checked_add(HTTP_PORT_OFFSET) {
             Some(port) => Ok(Some(SocketAddr::new(listen.ip(), port))),
             None => Err(Fault::HttpPort(listen.port())),
@@ -166,8 +186,23 @@ fn http_listener(raw: &Raw, listen: SocketAddr) -> Result<Option<SocketAddr>, Fa
     }
 }
 
-/// Where others reach a listener on `http`.
-fn reached_at(http: SocketAddr, advertised: SocketAddr) -> SocketAddr {
+/// Where others reach the listener on `http`, as they are told.
+fn published_http(
+    raw: &Raw,
+    http: Option<SocketAddr>,
+    advertised: SocketAddr,
+    look_up: LookUp,
+) -> Result<Option<SocketAddr>, Fault> {
+    let told = raw.advertise_http.as_deref();
+    match (told.map(|text| published("advertise-http", text, look_up)).transpose()?, http) {
+        (Some(told), None) => Err(Fault::AdvertisesNoHttp(told)),
+        (Some(told), Some(_)) => Ok(Some(told)),
+        (None, http) => Ok(http.map(|http| reached_at(http, advertised))),
+    }
+}
+
+/// Where others reach a listener on `http`, if they reach its port.
+pub(crate) fn reached_at(http: SocketAddr, advertised: SocketAddr) -> SocketAddr {
     let ip = if http.ip().is_unspecified() { advertised.ip() } else { http.ip() };
     SocketAddr::new(ip, http.port())
 }
@@ -183,9 +218,18 @@ fn own_id(raw: &Raw, advertised: SocketAddr) -> Result<NodeId, Fault> {
     }
 }
 
-/// The seeds that were given and the addresses of the voters, without this node itself.
-fn seeds(raw: &Raw, advertised: SocketAddr, voters: Option<&Voters>) -> Result<Vec<String>, Fault> {
-    let own = |text: &str| text.parse().is_ok_and(|seed| normalised(seed) == advertised);
+/// The seeds that were given, and the addresses and names of the voters, without this node itself.
+fn seeds(
+    raw: &Raw,
+    (id, advertised): (NodeId, SocketAddr),
+    voters: Option<&Voters>,
+) -> Result<Vec<String>, Fault> {
+    // A name that leads here is known only by its being the same.
+    let own = |text: &str| {
+        text.parse().map_or(text == raw.listen || raw.advertise.as_deref() == Some(text), |seed| {
+            normalised(seed) == advertised
+        })
+    };
     let mut seeds: Vec<String> = Vec::new();
     for seed in raw.seeds.iter().map(|text| text.trim()) {
         if !is_host_and_port(seed) {
@@ -205,6 +249,11 @@ fn seeds(raw: &Raw, advertised: SocketAddr, voters: Option<&Voters>) -> Result<V
             seeds.push(text);
         }
     }
+    for (voter, name) in voters.into_iter().flat_map(|voters| &voters.names) {
+        if *voter != id && !seeds.contains(name) {
+            seeds.push(name.clone());
+        }
+    }
     if seeds.len() > SEEDS_MAX {
         return Err(Fault::TooManySeeds(seeds.len()));
     }
@@ -217,14 +266,7 @@ fn is_host_and_port(text: &str) -> bool {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return address.port() != 0 && !address.ip().is_unspecified();
     }
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return false;
-    };
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    // Digits and dots alone are a mistyped address, not a name.
-    let named = host.chars().any(|c| !c.is_ascii_digit() && c != '.');
-    let sound = host.len() <= 253 && host.chars().all(legal) && named;
-    sound && port.parse::<u16>().is_ok_and(|port| port != 0)
+    is_name(text)
 }
 
 /// Others cannot answer a node that says it lives on loopback.

@@ -24,10 +24,17 @@ pub(super) const LISTEN: &str = "listen";
 #[expect(missing_docs, reason = "the messages say it")]
 pub enum Fault {
     #[error(
-        "{}: \"{text}\" is not an IP address with a port: write it like 10.0.0.1:8000",
+        "{}: \"{text}\" is neither an IP address nor a host name with a port: write it like \
+         10.0.0.1:8000",
         flag(key)
     )]
     Address { key: &'static str, text: String },
+    #[error(
+        "{}: {name} cannot be looked up: {reason}. Correct the name, or write an IP address like \
+         10.0.0.1:8000",
+        flag(key)
+    )]
+    UnknownHost { key: &'static str, name: String, reason: String },
     #[error("{}: {address} has port 0, which others cannot be told: name a port", flag(key))]
     PortZero { key: &'static str, address: SocketAddr },
     #[error(
@@ -35,8 +42,13 @@ pub enum Fault {
          --advertise ADDR:PORT"
     )]
     NothingToAdvertise(SocketAddr),
-    #[error("--advertise {0} is not the address of a single machine: name the one others reach")]
-    AdvertisesNobody(SocketAddr),
+    #[error("--{key} {address} is not the address of a single machine: name the one others reach")]
+    AdvertisesNobody { key: &'static str, address: SocketAddr },
+    #[error(
+        "--advertise-http {0} would be told to others, but this node serves no HTTP: serve it with \
+         --http ADDR:PORT, or leave --advertise-http out"
+    )]
+    AdvertisesNoHttp(SocketAddr),
     #[error(
         "HTTP is served at the gossip port + 1000, and {0} + 1000 is above 65535: add \
          --http ADDR:PORT"
@@ -140,13 +152,18 @@ impl Fault {
     /// The keys that are to blame, so that people can be told where those were set.
     pub fn keys(&self) -> &'static [&'static str] {
         match self {
-            Self::Address { key, .. } | Self::PortZero { key, .. } => match *key {
+            Self::Address { key, .. }
+            | Self::UnknownHost { key, .. }
+            | Self::PortZero { key, .. }
+            | Self::AdvertisesNobody { key, .. } => match *key {
                 LISTEN => &[LISTEN],
                 "advertise" => &["advertise"],
+                "advertise-http" => &["advertise-http"],
+                "voters" => &["voters"],
                 _ => &["http"],
             },
+            Self::AdvertisesNoHttp(_) => &["advertise-http", "http"],
             Self::NothingToAdvertise(_) | Self::HttpPort(_) => &[LISTEN],
-            Self::AdvertisesNobody(_) => &["advertise"],
             Self::Id(_) => &[LISTEN, "advertise"],
             Self::Cluster(_) => &["cluster"],
             Self::Voter(_)

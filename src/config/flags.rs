@@ -105,7 +105,7 @@ pub static FLAGS: &[Flag] = &[
         positional: true,
         value: "ADDR:PORT",
         environment: "GAGGLE_ADDR",
-        help: "Where to speak with other nodes, over UDP: an IP address and a port",
+        help: "Where to speak with other nodes, over UDP: an IP address or a host name, and a port",
         default: Some("127.0.0.1:8000"),
         method: "Config::new",
         take: Take::Text(|raw, text| raw.listen = text),
@@ -128,7 +128,8 @@ pub static FLAGS: &[Flag] = &[
         value: "A,B,C",
         environment: "GAGGLE_VOTERS",
         help: "The voters to found a cluster with: ids, addresses, or ID=ADDR:PORT. Addresses also \
-               serve as seeds. Not needed with a seed of a founded cluster",
+               serve as seeds, and may be host names: those of ID=HOST:PORT are looked up again. Not \
+               needed with a seed of a founded cluster",
         method: "Config::voters",
         take: Take::Text(|raw, text| raw.voters = Some(entries(&text))),
         show: Some(|_, checked| {
@@ -151,7 +152,7 @@ pub static FLAGS: &[Flag] = &[
         key: "advertise",
         value: "ADDR:PORT",
         environment: "GAGGLE_ADVERTISE",
-        help: "The address under which others reach this node [default: ADDR:PORT]",
+        help: "The address or host name under which others reach this node [default: ADDR:PORT]",
         method: "Config::advertise",
         take: Take::Text(|raw, text| raw.advertise = Some(text)),
         show: Some(|_, checked| checked.setup.address.to_string()),
@@ -165,6 +166,17 @@ pub static FLAGS: &[Flag] = &[
         method: "Config::http",
         take: Take::Text(|raw, text| raw.http = HttpAddress::At(text)),
         show: Some(|_, checked| checked.http.map_or_else(none, |http| http.to_string())),
+        ..SETTING
+    },
+    Flag {
+        key: "advertise-http",
+        value: "ADDR:PORT",
+        environment: "GAGGLE_ADVERTISE_HTTP",
+        help: "The address under which others reach this node's HTTP, behind mapped ports \
+               [default: the one of --http]",
+        method: "Config::advertise_http",
+        take: Take::Text(|raw, text| raw.advertise_http = Some(text)),
+        show: Some(|_, checked| checked.setup.http.map_or_else(none, |http| http.to_string())),
         ..SETTING
     },
     Flag {

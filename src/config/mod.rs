@@ -15,6 +15,9 @@
 //! * `Opened` stands in [`crate::shell::open`], for it holds sockets: here nothing is opened but
 //!   the files that settings name.
 //!
+//! Host names are looked up here only where an address must be known before the start; see
+//! [`names`].
+//!
 //! This layer knows no parser of command lines: the commands make theirs from the table.
 
 pub mod checked;
@@ -25,6 +28,7 @@ pub mod flags;
 pub mod hooks;
 #[cfg(feature = "cli")]
 pub mod key_file;
+pub mod names;
 #[cfg(feature = "cli")]
 pub mod nearest;
 pub mod raw;

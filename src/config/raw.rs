@@ -26,6 +26,8 @@ pub struct Raw {
     pub advertise: Option<String>,
     /// Where HTTP is served.
     pub http: HttpAddress,
+    /// How others reach that.
+    pub advertise_http: Option<String>,
     /// What is to be known of this node.
     pub tags: Vec<RawTag>,
     /// The cluster's name.

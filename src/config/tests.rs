@@ -84,11 +84,11 @@ fn state_goes_where_the_user_keeps_state() {
 
 #[test]
 fn malformed_addresses_are_refused() {
-    for wrong in ["8000", "localhost:8000", "10.0.0.1", "10.0.0.1:99999", "", ":8000"] {
+    for wrong in ["8000", "localhost", "10.0.0.1", "10.0.0.1:99999", "", ":8000", "10.0.0.256:1"] {
         let text = refusal(&listening(wrong));
         let expected = format!(
-            "the address to listen on: \"{wrong}\" is not an IP address with a port: write it \
-             like 10.0.0.1:8000"
+            "the address to listen on: \"{wrong}\" is neither an IP address nor a host name with a \
+             port: write it like 10.0.0.1:8000"
         );
         assert_eq!(text, expected);
     }
@@ -230,7 +230,7 @@ fn wrong_programs() -> Vec<Raw> {
     };
     let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..program() };
     vec![
-        listening("localhost:8000"),
+        listening("localhost"),
         listening("0.0.0.0:8000"),
         Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
         Raw { id: Some(0), ..program() },
@@ -252,6 +252,7 @@ fn wrong_programs() -> Vec<Raw> {
         Raw { profile: Profile::Wan, ..leased(600) },
         Raw { keys: vec![raw::SecretKey([1; 32]), raw::SecretKey([1; 32])], ..program() },
         Raw { state_dir: Some("".into()), ephemeral: false, ..program() },
+        Raw { advertise_http: Some("0.0.0.0:9000".to_owned()), ..program() },
     ]
 }
 
@@ -294,4 +295,71 @@ fn every_setting_is_defined_once_and_shown() {
         let shown = flag.show.is_some_and(|show| !show(&raw(), &checked(&raw())).is_empty());
         assert!(shown || flag.hidden, "{key}");
     }
+}
+
+/// Of the names that are looked up here.
+fn found(name: &str) -> Result<Vec<std::net::SocketAddr>, String> {
+    let addresses = match name {
+        "localhost:8000" => &["[::1]:8000", "127.0.0.1:8000"][..],
+        "a.example:8000" => &["10.0.0.1:8000"],
+        "b.example:8000" => &["10.0.0.2:8000"],
+        _ => return Err("no such host".to_owned()),
+    };
+    Ok(addresses.iter().map(|address| address.parse().unwrap()).collect())
+}
+
+#[test]
+fn names_stand_for_addresses() {
+    let environment = Environment { look_up: names::LookUp(found), ..environment() };
+    let check = |raw: &Raw| check(raw, &environment);
+    let settings = check(&listening("localhost:8000")).unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8000", "rather IPv4");
+
+    let mut raw = Raw {
+        advertise: Some("a.example:8000".to_owned()),
+        ..voting("a.example:8000,b.example:8000,7")
+    };
+    let settings = check(&raw).unwrap().setup;
+    assert_eq!(settings.address.to_string(), "10.0.0.1:8000");
+    assert_eq!(settings.id, NodeId::of_address(settings.address).unwrap());
+    assert!(settings.voters.unwrap().contains(settings.id));
+    // Without an id, the name is looked up for the id, and again for the address.
+    assert_eq!(settings.seeds, ["10.0.0.2:8000", "b.example:8000"]);
+    assert_eq!(settings.voter_names.len(), 2);
+
+    // With an id, it need not lead anywhere yet.
+    raw = Raw { id: Some(1), ..voting("1=a.example:8000,2=b.example:8000,3=c.example:8000") };
+    raw.listen = "10.0.0.1:8000".to_owned();
+    let settings = check(&raw).unwrap().setup;
+    assert_eq!(settings.seeds, ["b.example:8000", "c.example:8000"]);
+    assert_eq!(settings.voter_names[2], (id(3), "c.example:8000".to_owned()));
+    assert!(settings.voter_addresses.is_empty());
+
+    let alone = Raw { seeds: vec!["localhost:8000".to_owned()], ..listening("localhost:8000") };
+    let refused = check(&alone).unwrap_err().to_string();
+    assert!(refused.starts_with("the only seed is this node itself"), "{refused}");
+
+    let expected = "cannot be looked up: no such host. Correct the name, or write an IP address \
+                    like 10.0.0.1:8000";
+    for (raw, key) in [
+        (listening("c.example:8000"), "the address to listen on"),
+        (voting("c.example:8000"), "--voters"),
+        (
+            Raw { advertise: Some("c.example:8000".to_owned()), ..listening("0.0.0.0:8000") },
+            "--advertise",
+        ),
+    ] {
+        let refused = check(&raw).unwrap_err().to_string();
+        assert_eq!(refused, format!("{key}: c.example:8000 {expected}"));
+    }
+}
+
+#[test]
+fn http_may_be_published_elsewhere() {
+    let mut raw = Raw { advertise_http: Some("203.0.113.7:19000".to_owned()), ..raw() };
+    let settings = checked(&raw);
+    assert_eq!(settings.http.unwrap().to_string(), "127.0.0.1:9000");
+    assert_eq!(settings.setup.http.unwrap().to_string(), "203.0.113.7:19000");
+    raw.http = HttpAddress::None;
+    assert!(refusal(&raw).contains("serves no HTTP"), "{}", refusal(&raw));
 }

@@ -1,8 +1,14 @@
 //! The voter list as people write it: ids, addresses, or both.
+//!
+//! A host name may stand for an address. With an id beside it the name is only passed on, and
+//! whoever runs the node looks it up for as long as the voter is found nowhere: so all voters may
+//! move at once. Without one it is looked up here, once, for the id is made from the address;
+//! such a voter becomes another one when its name leads elsewhere at its next start.
 
 use std::net::SocketAddr;
 
 use super::error::Fault;
+use super::names::{LookUp, is_name};
 use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::{NodeId, normalised};
 
@@ -13,6 +19,8 @@ pub(super) struct Voters {
     pub(super) set: VoterSet,
     /// Where, as far as it was said.
     pub(super) addresses: Vec<(NodeId, SocketAddr)>,
+    /// Host names with ports, of those that were given by name.
+    pub(super) names: Vec<(NodeId, String)>,
 }
 
 impl Voters {
@@ -21,11 +29,14 @@ impl Voters {
     pub(super) fn parse(
         entries: &[String],
         own: Option<(NodeId, SocketAddr)>,
+        look_up: LookUp,
     ) -> Result<Self, Fault> {
         let mut ids = Vec::new();
         let mut addresses: Vec<(NodeId, SocketAddr)> = Vec::new();
+        let mut names = Vec::new();
         for entry in entries {
-            let (id, address) = voter(entry.trim())?;
+            let Voter { id, address, name } = voter(entry.trim(), look_up)?;
+            names.extend(name.map(|name| (id, name)));
             if let Some(address) = address {
                 if let Some(own) = own {
                     judge_own(id, address, own)?;
@@ -40,7 +51,7 @@ impl Voters {
             }
             ids.push(id);
         }
-        Ok(Self { set: VoterSet::new(ids)?, addresses })
+        Ok(Self { set: VoterSet::new(ids)?, addresses, names })
     }
 
     /// What is allowed and still unwise.
@@ -58,23 +69,40 @@ impl Voters {
     }
 }
 
-/// One entry: `ID`, `ADDR:PORT`, or `ID=ADDR:PORT`.
-fn voter(entry: &str) -> Result<(NodeId, Option<SocketAddr>), Fault> {
+/// One entry of the list.
+struct Voter {
+    id: NodeId,
+    address: Option<SocketAddr>,
+    name: Option<String>,
+}
+
+/// One entry: `ID`, `ADDR:PORT`, `HOST:PORT`, or an id with one of these, like `ID=ADDR:PORT`.
+fn voter(entry: &str, look_up: LookUp) -> Result<Voter, Fault> {
     let malformed = || Fault::Voter(entry.to_owned());
     let address = |text: &str| text.parse().map(normalised).map_err(|_| malformed());
     if let Some((id, place)) = entry.split_once('=') {
         let number = id.trim().parse().map_err(|_| malformed())?;
         let id = NodeId::new(number).map_err(Fault::VoterId)?;
-        let address = address(place.trim())?;
+        let place = place.trim();
+        if is_name(place) {
+            return Ok(Voter { id, address: None, name: Some(place.to_owned()) });
+        }
+        let address = address(place)?;
         // Refuses what names no single machine.
         NodeId::of_address(address).map_err(Fault::VoterId)?;
-        return Ok((id, Some(address)));
+        return Ok(Voter { id, address: Some(address), name: None });
     }
     if let Ok(number) = entry.parse() {
-        return Ok((NodeId::new(number).map_err(Fault::VoterId)?, None));
+        let id = NodeId::new(number).map_err(Fault::VoterId)?;
+        return Ok(Voter { id, address: None, name: None });
     }
-    let address = address(entry)?;
-    Ok((NodeId::of_address(address).map_err(Fault::VoterId)?, Some(address)))
+    let name = is_name(entry).then(|| entry.to_owned());
+    let address = match &name {
+        Some(name) => normalised(look_up.address("voters", name)?),
+        None => address(entry)?,
+    };
+    let id = NodeId::of_address(address).map_err(Fault::VoterId)?;
+    Ok(Voter { id, address: Some(address), name })
 }
 
 /// This node's id and its address must go together.

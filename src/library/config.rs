@@ -44,7 +44,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// Not an IP address with a port.
+    /// Not an IP address with a port, nor a host name that has one.
     #[error(transparent)]
     Address(SettingsError),
     /// Others could not be told how to reach this node.
@@ -100,8 +100,10 @@ pub enum StartError {
 impl From<SettingsError> for StartError {
     fn from(error: SettingsError) -> Self {
         match error.fault() {
-            Fault::Address { .. } | Fault::PortZero { .. } => Self::Address(error),
-            Fault::NothingToAdvertise(_) | Fault::AdvertisesNobody(_) => {
+            Fault::Address { .. } | Fault::PortZero { .. } | Fault::UnknownHost { .. } => {
+                Self::Address(error)
+            }
+            Fault::NothingToAdvertise(_) | Fault::AdvertisesNobody { .. } => {
                 Self::NothingToAdvertise(error)
             }
             Fault::Id(_) => Self::Id(error),
@@ -149,8 +151,9 @@ pub(super) struct Started {
 }
 
 impl Config {
-    /// A node that speaks with others over UDP on `listen`, an IP address with a port. With
-    /// port 0 the system chooses one. Without a [seed](Self::seed) and without
+    /// A node that speaks with others over UDP on `listen`, an IP address with a port, or a host
+    /// name with a port, which the start waits for up to five seconds. With port 0 the system
+    /// chooses one. Without a [seed](Self::seed) and without
     /// [voters](Self::voters) it founds a cluster of itself alone.
     pub fn new(listen: impl Into<String>) -> Self {
         Self { raw: Raw::of_program(listen.into()), handed: Handed::default() }
@@ -185,7 +188,9 @@ impl Config {
     }
 
     /// The voters to found a cluster with, the same on each of them: an id, an address, or both
-    /// like `1=10.0.0.1:8000`. Addresses also serve as seeds. A record in the state folder wins.
+    /// like `1=10.0.0.1:8000`. A host name may stand for an address: with an id it is looked up
+    /// again for as long as its voter is found nowhere, without one it is looked up at the start,
+    /// to make the id. Addresses and names also serve as seeds. A record in the state folder wins.
     #[must_use]
     pub fn voters<I>(mut self, voters: I) -> Self
     where
@@ -209,6 +214,15 @@ impl Config {
     #[must_use]
     pub fn advertise(mut self, address: SocketAddr) -> Self {
         self.raw.advertise = Some(address.to_string());
+        self
+    }
+
+    /// The address at which others reach this node's HTTP, if not at the one on which that is
+    /// served: behind mapped ports.
+    #[cfg(feature = "http")]
+    #[must_use]
+    pub fn advertise_http(mut self, address: SocketAddr) -> Self {
+        self.raw.advertise_http = Some(address.to_string());
         self
     }
 

@@ -11,7 +11,7 @@
 
 use std::net::SocketAddr;
 
-use super::addresses::{Addresses, Directory};
+use super::addresses::{Addresses, Directory, Sought};
 use super::admission::{self, Admission, Door, Meeting};
 use super::cluster::Cluster;
 use super::join::{self, Joining, Question, Seeking, Stance};
@@ -118,15 +118,26 @@ impl Exchange<'_> {
             return Ok(());
         }
         self.tell_later_start(now, from, sender);
-        self.addresses.came_from(sender, from);
+        self.learn_address(now, from, &header, &message);
         self.ask_for_lineage(now, from, &header);
         let message = self.sealing.disarmed(message, || {
             let gossip = self.membership.address_of(sender.id);
-            let places =
-                [self.addresses.for_answer(sender), self.addresses.best(sender.id, gossip)];
-            self.proofs.is_fresh(&header, places.into_iter().flatten())
+            let places = self.addresses.all(&Sought { id: sender.id, boot: None, gossip });
+            let source = self.addresses.for_answer(sender);
+            self.proofs.is_fresh(&header, source.into_iter().chain(places))
         });
         self.deliver(now, from, &header, &message)
+    }
+
+    /// Notes what a datagram shows of where its sender receives.
+    fn learn_address(&mut self, now: Now, from: SocketAddr, header: &Header, message: &Message) {
+        let (sender, echo) = (header.sender, header.echo);
+        self.addresses.came_from(sender, from, echo == self.proofs.token(from), now.holder);
+        // It was given at once, so it echoes its own question.
+        if message.kind().is_answer() {
+            let token = |address| self.proofs.token(address);
+            self.addresses.answered(sender.id, now.holder, |address| token(address) == echo);
+        }
     }
 
     fn deliver(
@@ -165,9 +176,7 @@ impl Exchange<'_> {
             return Err(Reject::Unexpected);
         }
         let released = admission::released(election, sender, message);
-        if election.handle_message(now, sender, message) {
-            self.addresses.prove(sender, from);
-        }
+        election.handle_message(now, sender, message);
         let settled = header.lineage.and_then(LineageClaim::settled);
         if let (Message::Acquire(_), Some(lineage)) = (message, settled) {
             election.hear_lineage(sender, lineage);
@@ -276,7 +285,9 @@ impl Exchange<'_> {
         for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
             self.addresses.advertise(*id, normalised(*address));
         }
-        self.addresses.prove(header.sender, from);
+        self.addresses.matters(header.sender.id);
+        let is_echo = header.echo == self.proofs.token(from);
+        self.addresses.came_from(header.sender, from, is_echo, now.holder);
         if let (Some(election), Some(goose)) = (self.election.as_mut(), &welcome.goose) {
             election.hear_in_welcome(now, goose, header.leader_freshness);
         }
@@ -371,9 +382,12 @@ impl Exchange<'_> {
             moved = true;
             match output {
                 MembershipOutput::Send { to, address, packet } => {
+                    let detour = self.addresses.detour(to, address);
                     let message = Message::Gossip(packet);
-                    let to = Addressee::process(to);
-                    self.sending(leader_freshness).transmit(to, address, &message);
+                    for address in [address].into_iter().chain(detour) {
+                        let to = Addressee::process(to);
+                        self.sending(leader_freshness).transmit(to, address, &message);
+                    }
                 }
                 MembershipOutput::Tell { to, address, message } => {
                     self.answer(to, address, &message);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 
-use super::addresses::{Addresses, Directory};
+use super::addresses::{Addresses, Directory, Sought};
 use super::cluster::Cluster;
 use super::outputs::Outputs;
 use crate::election::Election;
@@ -150,7 +150,7 @@ impl Joining {
         self.has_seeds |= !seeds.is_empty();
     }
 
-    /// The seeds' names have these addresses.
+    /// Names have these addresses.
     pub(super) fn resolved(&mut self, addresses: &[SocketAddr]) {
         let normal: Vec<SocketAddr> = addresses.iter().copied().map(normalised).collect();
         self.seeding.handle_resolved(&normal);
@@ -285,7 +285,8 @@ impl Seeking<'_> {
         let mut known: Vec<SocketAddr> = told.map(|(_, address)| *address).collect();
         if let Some(election) = self.election {
             let voters = election.configuration().voters.ids().iter().filter(|id| **id != me);
-            known.extend(voters.filter_map(|id| self.addresses.best(*id, None)));
+            let sought = |id: &NodeId| Sought { id: *id, boot: None, gossip: None };
+            known.extend(voters.flat_map(|id| self.addresses.all(&sought(id))));
         }
         let sample = self.membership.sample(MEMBERS_ASKED);
         known.extend(sample.into_iter().map(|(_, address)| address));

@@ -153,11 +153,17 @@ impl NodeCore {
         self.outputs.count().send_failures += 1;
     }
 
-    /// The addresses of the names that [`Output::Resolve`] asked for.
-    pub fn handle_resolved(&mut self, now: Now, addresses: &[SocketAddr]) {
+    /// The addresses of the names that [`Output::Resolve`] asked for, by name; none of a name that
+    /// could not be looked up.
+    pub fn handle_resolved(&mut self, now: Now, found: &[(String, Vec<SocketAddr>)]) {
         self.enter(now);
+        for (name, addresses) in found {
+            self.addresses.resolved(name, addresses);
+        }
         if self.persistence.is_started() {
-            self.joining.resolved(addresses);
+            let addresses: Vec<SocketAddr> =
+                found.iter().flat_map(|(_, addresses)| addresses).copied().collect();
+            self.joining.resolved(&addresses);
             self.exchange().seek(now);
         }
         self.settle(now);
@@ -433,7 +439,9 @@ impl NodeCore {
         while let Some(outgoing) = self.election.as_mut().and_then(Election::poll_outgoing) {
             moved = true;
             match outgoing {
-                Outgoing::Send { to, message } => self.exchange().sending(None).send(to, &message),
+                Outgoing::Send { to, message } => {
+                    self.exchange().sending(None).send(now.holder, to, &message);
+                }
                 Outgoing::Persist => self.persistence.mark(),
                 Outgoing::PersistSoon => self.persistence.mark_soon(now.holder),
                 Outgoing::MakeWay(to) => self.orders().make_way(now, to),

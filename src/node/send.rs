@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Sought};
 use super::cluster::Cluster;
 use super::outputs::{Output, Outputs};
 use super::proof::{self, Proofs};
@@ -11,6 +11,7 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::identity::Process;
+use crate::vocabulary::time::HolderTime;
 use crate::wire::datagram::{self, Addressee, Header, LeaderFreshness};
 use crate::wire::message::Message;
 
@@ -20,7 +21,7 @@ pub(super) struct Sending<'a> {
     pub(super) cluster: &'a Cluster,
     pub(super) election: Option<&'a Election>,
     pub(super) membership: &'a Membership,
-    pub(super) addresses: &'a Addresses,
+    pub(super) addresses: &'a mut Addresses,
     pub(super) proofs: &'a mut Proofs,
     pub(super) sealing: &'a mut Sealing,
     pub(super) outputs: &'a mut Outputs,
@@ -30,15 +31,22 @@ pub(super) struct Sending<'a> {
 
 impl Sending<'_> {
     /// Sends to where the addressee is, if that is known.
-    pub(super) fn send(&mut self, to: Addressee, message: &Message) {
+    pub(super) fn send(&mut self, now: HolderTime, to: Addressee, message: &Message) {
         let Some(id) = to.id else { return };
         let answer = to
             .boot
             .filter(|_| message.kind().is_answer())
             .and_then(|boot| self.addresses.for_answer(Process { id, boot }));
-        let push = || self.addresses.for_push(id, to.boot, self.membership.address_of(id));
-        if let Some(address) = answer.or_else(push) {
+        if let Some(address) = answer {
+            return self.transmit(to, address, message);
+        }
+        let sought = Sought { id, boot: to.boot, gossip: self.membership.address_of(id) };
+        let ways = self.addresses.for_push(&sought, message.kind().is_question(), now);
+        for address in ways.first.into_iter().chain(ways.second) {
             self.transmit(to, address, message);
+        }
+        if let Some(name) = ways.look_up {
+            self.outputs.push(Output::Resolve(vec![name]));
         }
     }
 
@@ -91,8 +99,9 @@ impl Sending<'_> {
         let others = voters.filter(|process| process.id != self.me.id);
         others
             .filter_map(|process| {
-                let gossip = self.membership.address_of(process.id);
-                let address = self.addresses.for_push(process.id, Some(process.boot), gossip)?;
+                let Process { id, boot } = process;
+                let gossip = self.membership.address_of(id);
+                let address = self.addresses.best(&Sought { id, boot: Some(boot), gossip })?;
                 Some((process, address))
             })
             .collect()

@@ -38,6 +38,9 @@ pub struct Setup {
     pub preempt: Option<bool>,
     /// Addresses of voters that were given by address.
     pub voter_addresses: Vec<(NodeId, SocketAddr)>,
+    /// Host names with ports of voters that were given by name: looked up again while such a voter
+    /// is found nowhere.
+    pub voter_names: Vec<(NodeId, String)>,
     /// Whether this node may become Goose.
     pub eligible: bool,
     /// The spans of the protocol.
@@ -66,6 +69,7 @@ impl Setup {
             voters: None,
             preempt: None,
             voter_addresses: Vec::new(),
+            voter_names: Vec::new(),
             eligible: true,
             timing: Timing::of(Profile::default()),
             drain_timeout: DRAIN_TIMEOUT,

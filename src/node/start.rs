@@ -1,5 +1,6 @@
 //! How a node starts from what its disk remembers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
@@ -62,6 +63,24 @@ pub enum StartError {
         /// On disk.
         recorded: bool,
     },
+    /// The record is of a node whose id was made of an address, and this node's is made of
+    /// another.
+    #[error(
+        "the record on disk belongs to node {id}, whose id was made of the address {was}, but this \
+         node's id is made of {now}, so it is node {own} and not that voter: if the machine got \
+         another address, keep its id with --id {id}, and write {id}={now} in place of {was} \
+         wherever --voters names it; if this is another node, give it its own --state-dir"
+    )]
+    AddressChanged {
+        /// The recorded id.
+        id: NodeId,
+        /// What that was made of.
+        was: SocketAddr,
+        /// This node.
+        own: NodeId,
+        /// Where it is.
+        now: SocketAddr,
+    },
     /// The record belongs to another node or another cluster.
     #[error(
         "the record on disk belongs to node {id} of cluster \"{cluster}\", but this is node {own} \
@@ -100,11 +119,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
 
     let membership = membership(me, &setup, entropy(&mut random));
     let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
-    let mut addresses = Addresses::default();
     let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
-    for (id, address) in remembered.iter().chain(&setup.voter_addresses) {
-        addresses.advertise(*id, *address);
-    }
+    let addresses = Addresses::new(&setup, remembered);
     // Said even while the voters are not known: a loss must not look like no vote ever given.
     let nonce = random.next_u64();
     let vote = matches!(disk, Disk::Damaged(_))
@@ -313,6 +329,14 @@ fn recorded(disk: &Disk) -> Option<&Record> {
 /// As [`StartError`] says.
 pub fn check_record(setup: &Setup, disk: &Disk) -> Result<(), StartError> {
     let Some(record) = recorded(disk) else { return Ok(()) };
+    let (own, now) = (setup.id, setup.address);
+    let made_of_address = NodeId::of_address(now) == Ok(own);
+    if record.cluster == setup.cluster
+        && record.id != own
+        && let Some(was) = record.id.address().filter(|_| made_of_address)
+    {
+        return Err(StartError::AddressChanged { id: record.id, was, own, now });
+    }
     if record.cluster != setup.cluster || record.id != setup.id {
         let (cluster, own_cluster) = (record.cluster.to_string(), setup.cluster.to_string());
         return Err(StartError::NotOurs { cluster, id: record.id, own_cluster, own: setup.id });

@@ -300,9 +300,12 @@ impl Driver {
         for (name, found) in names {
             self.journal.looked_up(name, found, own);
         }
-        let found = names.iter().filter_map(|(_, found)| found.as_ref().ok());
-        let addresses: Vec<SocketAddr> = found.flatten().copied().collect();
-        self.core.handle_resolved(self.clock.now(), &addresses);
+        let found = names.iter().map(|(name, found)| {
+            let addresses = found.as_ref().map_or_else(|_| Vec::new(), Clone::clone);
+            (name.clone(), addresses)
+        });
+        let found: Vec<(String, Vec<SocketAddr>)> = found.collect();
+        self.core.handle_resolved(self.clock.now(), &found);
     }
 
     /// Looks the names up side by side: one without an answer holds up no other.

@@ -4,8 +4,8 @@
 //!
 //! It blocks for as long as a file system does.
 
-use std::net::UdpSocket;
-use std::path::PathBuf;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "http")]
 use std::net::TcpListener;
@@ -21,6 +21,7 @@ use super::store::{NoStore, StateFolder, Store, StoreError};
 use crate::config::checked::{Checked, Storage};
 use crate::node;
 use crate::node::setup::Setup;
+use crate::vocabulary::identity::NodeId;
 use crate::wire::record::Disk;
 
 /// What is open already before settings are judged, because somebody else has opened it.
@@ -80,6 +81,9 @@ impl Opened {
                 let (folder, disk) = StateFolder::open(path)?;
                 node::check_record(&setup, &disk)
                     .map_err(|reason| OpenError::Record { folder: path.clone(), reason })?;
+                if let Some(warning) = moved_voter(&setup, &disk, path) {
+                    tracing::warn!("{warning}");
+                }
                 (disk, Box::new(folder))
             }
             Storage::Ephemeral => (Disk::Ephemeral, Box::new(NoStore)),
@@ -97,6 +101,28 @@ impl Opened {
             store,
         })
     }
+}
+
+/// A warning, if a voter has left its folder beside the empty one of this node, and its id was made
+/// of an address that this machine has no more: it was probably this node.
+fn moved_voter(setup: &Setup, disk: &Disk, path: &Path) -> Option<String> {
+    let (own, now) = (setup.id, setup.address);
+    let voters = setup.voters.as_ref().filter(|voters| !voters.contains(own))?;
+    if *disk != Disk::Empty || NodeId::of_address(now) != Ok(own) {
+        return None;
+    }
+    let is_gone = |was: &SocketAddr| UdpSocket::bind((was.ip(), 0)).is_err();
+    voters.ids().iter().find_map(|voter| {
+        let folder = path.parent()?.join(voter.to_string());
+        let was = voter.address().filter(|was| folder.is_dir() && is_gone(was))?;
+        Some(format!(
+            "this node's id is made of its address {now}, so it is node {own} and does not vote. \
+             But {} is the folder of voter {voter}, whose id was made of {was}, and this machine \
+             has that address no more: if it got another one, keep the voter's id with --id \
+             {voter}, and write {voter}={now} in place of {was} wherever --voters names it",
+            folder.display()
+        ))
+    })
 }
 
 /// The listener for HTTP, and the socket for orders, in the state folder, whose lock is held: so

@@ -27,6 +27,9 @@ const ORDERS_MAX: usize = 16;
 /// Events that a slow reader may be behind.
 const EVENTS_MAX: usize = 256;
 
+/// Look-ups whose answers may wait at once: the seeds, and each voter that is found nowhere.
+const LOOK_UPS_MAX: usize = 16;
+
 /// What a node is started with.
 pub struct StartOptions {
     /// The checked configuration.
@@ -89,7 +92,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         obeyed: 0,
         shared: Arc::clone(&shared),
         clock,
-        resolved: mpsc::channel(4),
+        resolved: mpsc::channel(LOOK_UPS_MAX),
         journal: Journal::default(),
         published: Published::default(),
         last_will_sender,

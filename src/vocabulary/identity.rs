@@ -5,7 +5,7 @@
 //! given one id by mistake still cannot both be Goose.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,15 @@ impl NodeId {
             }
         };
         Self::new(number)
+    }
+
+    /// The IPv4 address that this id was made of, if it can have been: small numbers are what
+    /// people give.
+    pub fn address(self) -> Option<SocketAddr> {
+        let ip = u32::try_from(self.0 >> 16).ok().map(Ipv4Addr::from);
+        let ip = ip.filter(|ip| ip.octets()[0] != 0)?;
+        let port = u16::try_from(self.0 & 0xffff).ok().filter(|port| *port != 0)?;
+        Some(SocketAddr::from((ip, port)))
     }
 
     /// The number itself.

@@ -142,6 +142,11 @@ impl Kind {
         self.facts().2
     }
 
+    /// Whether a voter that is there answers it, each time and at once.
+    pub fn is_question(self) -> bool {
+        matches!(self, Self::Poll | Self::Claim | Self::Renewal | Self::Probe)
+    }
+
     /// Its name, its layer, and whether it is an answer.
     fn facts(self) -> (&'static str, Layer, bool) {
         use Layer::{Election, Membership};

@@ -27,6 +27,7 @@ mod hostile;
 mod hosts;
 mod keeper;
 mod keys;
+mod names;
 mod operators;
 mod pulse;
 mod tools;

@@ -127,11 +127,12 @@ pub(super) type Found = Result<Vec<SocketAddr>, String>;
 fn astray(name: &str, found: &Found, own: SocketAddr) -> Option<String> {
     match found {
         Err(reason) => Some(format!(
-            "the seed {name} cannot be looked up: {reason}. Still trying; correct its --seed if the \
-             name is wrong"
+            "the seed {name} cannot be looked up: {reason}. Still trying; correct its --seed or \
+             --voters if the name is wrong"
         )),
         Ok(addresses) if addresses.is_empty() => Some(format!(
-            "the seed {name} has no address. Still trying; correct its --seed if the name is wrong"
+            "the seed {name} has no address. Still trying; correct its --seed or --voters if the \
+             name is wrong"
         )),
         Ok(addresses) => {
             let elsewhere = addresses.iter().find(|it| !it.ip().to_canonical().is_loopback())?;

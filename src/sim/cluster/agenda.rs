@@ -30,7 +30,7 @@ pub(super) enum Happening {
     Resolved {
         host: usize,
         epoch: u32,
-        addresses: Vec<SocketAddr>,
+        found: Vec<(String, Vec<SocketAddr>)>,
     },
     Wake {
         host: usize,

@@ -112,9 +112,9 @@ impl Cluster {
                 }
             }
             Happening::Written { host, epoch, ticket } => self.written(host, epoch, ticket),
-            Happening::Resolved { host, epoch, addresses } => {
+            Happening::Resolved { host, epoch, found } => {
                 if self.hosts[host].epoch == epoch {
-                    self.offer(host, Input::Resolved(addresses));
+                    self.offer(host, Input::Resolved(found));
                 }
             }
             Happening::Wake { host, epoch } => self.wake(host, epoch),
@@ -188,7 +188,7 @@ impl Cluster {
                 repeated = self.handle_datagram(index, from, packet);
             }
             Input::Stored { ticket, outcome } => running.core.handle_stored(now, ticket, outcome),
-            Input::Resolved(addresses) => running.core.handle_resolved(now, &addresses),
+            Input::Resolved(found) => running.core.handle_resolved(now, &found),
             Input::StepDown { to, hold } => {
                 // The answer comes once the work has ended; who is refused is told nothing here.
                 let _ = running.core.step_down(now, to, hold);
@@ -428,10 +428,13 @@ impl Cluster {
     }
 
     fn resolve(&mut self, index: usize, names: &[String]) {
-        let addresses = names.iter().filter_map(|name| lookup(&self.hosts, name)).collect();
+        let found = |name: &String| {
+            (name.clone(), lookup(&self.hosts, name).into_iter().collect::<Vec<_>>())
+        };
+        let found = names.iter().map(found).collect();
         let epoch = self.hosts[index].epoch;
         let delay = self.prng.between(0, LOOKUP);
-        self.agenda.after(delay, Happening::Resolved { host: index, epoch, addresses });
+        self.agenda.after(delay, Happening::Resolved { host: index, epoch, found });
     }
 
     fn told(&mut self, index: usize, event: Event) {

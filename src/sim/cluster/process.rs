@@ -38,7 +38,7 @@ pub enum Input {
         outcome: Result<(), String>,
     },
     /// Names were looked up.
-    Resolved(Vec<SocketAddr>),
+    Resolved(Vec<(String, Vec<SocketAddr>)>),
     /// Somebody orders it to step down.
     StepDown {
         /// In whose favour.

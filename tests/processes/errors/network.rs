@@ -53,7 +53,7 @@ fn a_seed_without_an_address() {
     let (_founder, seed) = founder(&place, &[]);
     let asking = node(&place, 2, &["--seed", "goose.invalid:8000"]);
     let start = "the seed goose.invalid:8000 cannot be looked up: ";
-    let end = ". Still trying; correct its --seed if the name is wrong";
+    let end = ". Still trying; correct its --seed or --voters if the name is wrong";
     let said = |node: &NodeProcess| {
         let log = node.log();
         log.lines().any(|it| it.contains(start) && it.ends_with(end)).then_some(())

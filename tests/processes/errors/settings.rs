@@ -39,13 +39,8 @@ fn addresses() {
     let cases = [
         (
             "nonsense",
-            "the address to listen on: \"nonsense\" is not an IP address with a port: write it \
-             like 10.0.0.1:8000",
-        ),
-        (
-            "localhost:8000",
-            "the address to listen on: \"localhost:8000\" is not an IP address with a port: \
-             write it like 10.0.0.1:8000",
+            "the address to listen on: \"nonsense\" is neither an IP address nor a host name with \
+             a port: write it like 10.0.0.1:8000",
         ),
         (
             "127.0.0.1:0",
@@ -69,11 +64,18 @@ fn addresses() {
         ),
         (
             "@addr --advertise here",
-            "--advertise: \"here\" is not an IP address with a port: write it like 10.0.0.1:8000",
+            "--advertise: \"here\" is neither an IP address nor a host name with a port: write it \
+             like 10.0.0.1:8000",
         ),
         (
             "@addr --http 9000",
-            "--http: \"9000\" is not an IP address with a port: write it like 10.0.0.1:8000",
+            "--http: \"9000\" is neither an IP address nor a host name with a port: write it like \
+             10.0.0.1:8000",
+        ),
+        (
+            "@addr --http @http --advertise-http 0.0.0.0:1",
+            "--advertise-http 0.0.0.0:1 is not the address of a single machine: name the one others \
+             reach",
         ),
     ];
     refused(&Place::new(), &[], &cases);

@@ -35,6 +35,7 @@ mod cuts;
 mod disks;
 mod init;
 mod limits;
+mod networks;
 mod pipes;
 mod systemd;
 mod users;

@@ -206,7 +206,8 @@ fn start(disk: Disk, mode: u8, tally: &mut Tally) -> Result<(), String> {
     let mut node = match NodeCore::new(setup, disk, now) {
         Ok(node) => node,
         Err(
-            StartError::NotOurs { .. }
+            StartError::AddressChanged { .. }
+            | StartError::NotOurs { .. }
             | StartError::VotersDiffer { .. }
             | StartError::PreemptDiffers { .. },
         ) => {

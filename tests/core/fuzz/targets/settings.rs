@@ -94,6 +94,7 @@ impl Target for Settings {
             b"voters",
             b"id",
             b"advertise",
+            b"advertise-http",
             b"http",
             b"lease",
             b"profile",
