@@ -149,6 +149,7 @@
 //! | last will | ready-made releases that the keeper sends once its node is dead | `node/last_will.rs` |
 //! | leader freshness | how lately the Goose was seen, as gossip carries it to all who poll nobody | `election/leader_freshness.rs` |
 //! | lease | the right to be Goose until a moment on the holder's own clock | `vocabulary/timing.rs` |
+//! | lineage | the number of one founding, by which clusters that are called alike differ | `vocabulary/lineage.rs` |
 //! | member | a node as gossip knows it: alive, suspect, down or left | `membership/members.rs` |
 //! | metadata | where a member serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
 //! | mutant | a bug that is put in to see that a checker finds it | `vocabulary/mutant.rs` |

@@ -32,11 +32,13 @@ use crate::vocabulary::lineage::LineageClaim;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 
-/// The largest datagram sent or accepted, in bytes: fits every path that carries IPv6.
-pub const DATAGRAM_SIZE_MAX: usize = 1400;
+/// The largest datagram sent or accepted, in bytes, seal included: what every path that carries IPv6
+/// lets through (RFC 8200, section 5: 1,280 bytes, less 40 of IPv6 and 8 of UDP).
+pub const DATAGRAM_SIZE_MAX: usize = 1232;
 
-/// The largest packet that the membership layer may put into a datagram, in bytes.
-pub const GOSSIP_SIZE_MAX: usize = 1200;
+/// The largest packet that the membership layer may put into a datagram, in bytes: what the largest
+/// envelope and the seal leave.
+pub const GOSSIP_SIZE_MAX: usize = 1024;
 
 /// The protocol's version.
 pub const PROTOCOL_VERSION: u8 = 3;
@@ -183,6 +185,7 @@ pub fn is_plain(datagram: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::lineage::Lineage;
 
     fn sample() -> Vec<u8> {
         let id = NodeId::new(7).unwrap();
@@ -198,6 +201,32 @@ mod tests {
             leader_freshness: None,
         };
         encode(&header, &Message::Probe { sequence: 256 }).unwrap()
+    }
+
+    /// The largest envelope around the largest packet, sealed.
+    #[test]
+    fn the_largest_packet_fits_the_largest_envelope() {
+        let id = NodeId::new(NodeId::MAX).unwrap();
+        let boot = Boot { start: u64::MAX, nonce: u64::MAX };
+        let lineage = Lineage::of_nonces(&[(id, 1)]);
+        let header = Header {
+            cluster: u64::MAX,
+            genesis: u64::MAX,
+            lineage: Some(LineageClaim { lineage, is_settled: true }),
+            sender: Process { id, boot },
+            addressee: Addressee::process(Process { id, boot }),
+            configuration: ConfigurationStamp {
+                ballot: u64::MAX,
+                version: u64::MAX,
+                digest: u64::MAX,
+            },
+            token: u32::MAX,
+            echo: u32::MAX,
+            leader_freshness: Some(LeaderFreshness { term: u64::MAX, age: u16::MAX }),
+        };
+        let packet = Message::Gossip(vec![1; GOSSIP_SIZE_MAX]);
+        let size = encode(&header, &packet).unwrap().len() + crate::wire::seal::SEAL_SIZE;
+        assert!(size <= DATAGRAM_SIZE_MAX, "{size}");
     }
 
     #[test]
