@@ -150,7 +150,7 @@
 //! | leader freshness | how lately the Goose was seen, as gossip carries it to all who poll nobody | `election/leader_freshness.rs` |
 //! | lease | the right to be Goose until a moment on the holder's own clock | `vocabulary/timing.rs` |
 //! | member | a node as gossip knows it: alive, suspect, down or left | `membership/members.rs` |
-//! | metadata | where a member serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
+//! | metadata | what people call a member, where it serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
 //! | mutant | a bug that is put in to see that a checker finds it | `vocabulary/mutant.rs` |
 //! | nemesis | what breaks things at random in the simulator, and mends them | `sim/swarm/faults.rs` |
 //! | outbox | what the election wants done, in order | `election/outbox.rs` |

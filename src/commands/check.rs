@@ -26,8 +26,8 @@ pub(super) struct Setting {
 }
 
 /// What a reader looks for first; the rest follows in the order of the help.
-const SHOWN_FIRST: [&str; 9] =
-    ["cluster", "id", "listen", "advertise", "http", "seed", "voters", "tag", "profile"];
+const SHOWN_FIRST: [&str; 10] =
+    ["cluster", "id", "name", "listen", "advertise", "http", "seed", "voters", "tag", "profile"];
 /// Where much of what is above was found.
 const SHOWN_LAST: &str = "config";
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use crate::membership::Membership;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
+use crate::vocabulary::time::HolderTime;
 
 /// The most nodes whose addresses are kept; far more than voters and standbys.
 const ADDRESSES_MAX: usize = 1024;
@@ -19,7 +20,15 @@ const ADDRESSES_MAX: usize = 1024;
 struct Entry {
     advertised: Option<SocketAddr>,
     proven: Option<(Boot, SocketAddr)>,
-    source: Option<(Boot, SocketAddr)>,
+    source: Option<Source>,
+}
+
+/// From where the last datagram of a process came, and when.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    boot: Boot,
+    address: SocketAddr,
+    at: HolderTime,
 }
 
 /// What is known of addresses, by node.
@@ -53,10 +62,16 @@ impl Addresses {
     }
 
     /// A datagram of this process came from there.
-    pub(super) fn came_from(&mut self, process: Process, source: SocketAddr) {
+    pub(super) fn came_from(&mut self, process: Process, address: SocketAddr, at: HolderTime) {
         if let Some(entry) = self.entry(process.id) {
-            entry.source = Some((process.boot, source));
+            entry.source = Some(Source { boot: process.boot, address, at });
         }
+    }
+
+    /// Where the last datagram of this process came from, and when.
+    pub(super) fn heard_from(&self, process: Process) -> Option<(SocketAddr, HolderTime)> {
+        let source = self.entries.get(&process.id)?.source?;
+        (source.boot == process.boot).then_some((source.address, source.at))
     }
 
     /// The process answered, from there, something that only a receiver of our question knows.
@@ -69,8 +84,8 @@ impl Addresses {
     /// Where an answer to this process goes.
     pub(super) fn for_answer(&self, process: Process) -> Option<SocketAddr> {
         let entry = self.entries.get(&process.id)?;
-        let source = entry.source.filter(|(boot, _)| *boot == process.boot);
-        source.map(|(_, address)| address)
+        let source = entry.source.filter(|source| source.boot == process.boot);
+        source.map(|source| source.address)
     }
 
     /// Where something unasked goes. `boot` none: whichever process the node is now.

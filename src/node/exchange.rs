@@ -117,7 +117,7 @@ impl Exchange<'_> {
             return Ok(());
         }
         self.tell_later_start(now, from, sender);
-        self.addresses.came_from(sender, from);
+        self.addresses.came_from(sender, from, now.holder);
         let message = self.sealing.disarmed(message, || {
             let gossip = self.membership.address_of(sender.id);
             let places =
@@ -186,6 +186,9 @@ impl Exchange<'_> {
         if verdict.is_err() && header.genesis != 0 && join::is_padded(join) {
             // And so does this node: whoever asks may know more than it does.
             self.ask_back(now, from);
+        }
+        if header.sender.id != self.me.id {
+            self.seeking().is_asked(header.sender.id, from, header.genesis != 0);
         }
         let (joiner, election) = (header.sender, self.election.as_ref());
         let welcome = join::welcome(joiner, join, self.cluster, election, &self.directory());

@@ -95,6 +95,10 @@ pub(super) struct Joining {
     asked_back: Option<(HolderTime, u64)>,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
+    /// Another node that asked for a cluster while this one knew none either.
+    also_waits: Option<(NodeId, SocketAddr)>,
+    /// And that was said.
+    is_said: bool,
 }
 
 impl Joining {
@@ -115,6 +119,8 @@ impl Joining {
             has_seeds,
             asked_back: None,
             doubts: 0,
+            also_waits: None,
+            is_said: false,
         }
     }
 
@@ -270,7 +276,8 @@ impl Seeking<'_> {
 
     /// Notes that the node has arrived, or that nobody answers.
     pub(super) fn notice(&mut self, now: HolderTime) {
-        let Joining { timers, seeding, joined, has_seeds, .. } = &mut *self.joining;
+        let Joining { timers, seeding, joined, has_seeds, also_waits, is_said, .. } =
+            &mut *self.joining;
         let knows_term = self.election.is_some_and(|election| election.term() > 0);
         let arrived = self.cluster.genesis().is_some()
             && (!*has_seeds || self.membership.is_connected() || knows_term);
@@ -282,9 +289,24 @@ impl Seeking<'_> {
         }
         if timers.is_expired(JoinTimer::Silence, now) {
             timers.stop(JoinTimer::Silence);
-            if !*joined {
+            if !*joined && also_waits.is_none() {
                 self.outputs.warn(Warning::SeedsSilent { seeds: seeding.seeds() });
             }
+        }
+        // At a start nodes may ask each other before the one comes up that founds the cluster.
+        if let Some((other, address)) = *also_waits
+            && self.cluster.genesis().is_none()
+            && timers.get(JoinTimer::Silence).is_none()
+            && !std::mem::replace(is_said, true)
+        {
+            self.outputs.warn(Warning::NobodyFounded { other, address });
+        }
+    }
+
+    /// Another node asks for a cluster. If neither knows one, each waits for the other.
+    pub(super) fn is_asked(&mut self, by: NodeId, address: SocketAddr, knows: bool) {
+        if !knows && self.cluster.genesis().is_none() && self.joining.has_seeds {
+            self.joining.also_waits = Some((by, address));
         }
     }
 

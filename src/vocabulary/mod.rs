@@ -14,6 +14,7 @@ pub mod identity;
 pub mod inspection;
 pub mod metadata;
 pub mod mutant;
+pub mod node_name;
 pub mod reject;
 pub mod snapshot;
 pub mod time;

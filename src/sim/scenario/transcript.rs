@@ -42,6 +42,7 @@ fn words(event: &Event) -> Option<String> {
                     let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
                     format!("lease lapsed, silent: {}", silent.join(" "))
                 }
+                DemotionReason::Stalled { .. } => "stalled".to_owned(),
                 DemotionReason::Suspended => "suspended".to_owned(),
                 DemotionReason::SteppedDown => "stepped down".to_owned(),
                 DemotionReason::Leaving => "leaving".to_owned(),
