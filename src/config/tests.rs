@@ -270,7 +270,6 @@ fn wrong_programs() -> Vec<Raw> {
         listening("0.0.0.0:8000"),
         Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
         Raw { id: Some(RawId::Number(0)), ..program() },
-        Raw { name: Some("two words".to_owned()), ..program() },
         Raw { cluster: "../pond".to_owned(), ..program() },
         Raw { tags: vec![RawTag::Pair("a=b".to_owned(), "c".to_owned())], ..program() },
         seeded("nowhere"),
@@ -289,6 +288,7 @@ fn wrong_programs() -> Vec<Raw> {
         Raw { profile: Profile::Wan, ..leased(600) },
         Raw { keys: vec![raw::SecretKey([1; 32]), raw::SecretKey([1; 32])], ..program() },
         Raw { state_dir: Some("".into()), ephemeral: false, ..program() },
+        Raw { name: Some("two words".to_owned()), ..program() },
     ]
 }
 

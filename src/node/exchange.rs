@@ -188,7 +188,8 @@ impl Exchange<'_> {
             self.ask_back(now, from);
         }
         if header.sender.id != self.me.id {
-            self.seeking().is_asked(header.sender.id, from, header.genesis != 0);
+            let knows = header.genesis != 0;
+            self.seeking().is_asked(header.sender.id, normalised(from), knows);
         }
         let (joiner, election) = (header.sender, self.election.as_ref());
         let welcome = join::welcome(joiner, join, self.cluster, election, &self.directory());

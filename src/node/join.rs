@@ -1,5 +1,6 @@
 //! Finding the cluster: asking seeds, answering who asks, and noticing that nobody does.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use super::outputs::Outputs;
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::membership::seeding::{Seeding, SeedingOutput};
-use crate::node::setup::Setup;
+use crate::node::setup::{SEEDS_MAX, Setup};
 use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
@@ -95,9 +97,9 @@ pub(super) struct Joining {
     asked_back: Option<(HolderTime, u64)>,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
-    /// Another node that asked for a cluster while this one knew none either.
-    also_waits: Option<(NodeId, SocketAddr)>,
-    /// And that was said.
+    /// Other nodes that asked for a cluster while this one knew none either, by where they are.
+    also_wait: BTreeMap<SocketAddr, NodeId>,
+    /// That nobody has founded a cluster was said.
     is_said: bool,
 }
 
@@ -119,7 +121,7 @@ impl Joining {
             has_seeds,
             asked_back: None,
             doubts: 0,
-            also_waits: None,
+            also_wait: BTreeMap::new(),
             is_said: false,
         }
     }
@@ -134,6 +136,19 @@ impl Joining {
         let mut bytes = [0; 32];
         self.random.fill_bytes(&mut bytes);
         bytes
+    }
+
+    pub(super) fn table(&self) -> TableSize {
+        TableSize { name: "also wait", size: self.also_wait.len(), size_max: SEEDS_MAX }
+    }
+
+    /// A node that waits as this one does, if every seed that is an address is one: a seed that is
+    /// silent may know a cluster.
+    fn waits_in_vain(&self) -> Option<(NodeId, SocketAddr)> {
+        let seeds = self.seeding.seeds();
+        let mut seeds = seeds.iter().filter_map(|seed| seed.parse::<SocketAddr>().ok());
+        let (address, id) = self.also_wait.first_key_value()?;
+        seeds.all(|seed| self.also_wait.contains_key(&normalised(seed))).then_some((*id, *address))
     }
 
     pub(super) fn has_joined(&self) -> bool {
@@ -276,8 +291,8 @@ impl Seeking<'_> {
 
     /// Notes that the node has arrived, or that nobody answers.
     pub(super) fn notice(&mut self, now: HolderTime) {
-        let Joining { timers, seeding, joined, has_seeds, also_waits, is_said, .. } =
-            &mut *self.joining;
+        let lost = self.cluster.genesis().is_none().then(|| self.joining.waits_in_vain()).flatten();
+        let Joining { timers, seeding, joined, has_seeds, is_said, .. } = &mut *self.joining;
         let knows_term = self.election.is_some_and(|election| election.term() > 0);
         let arrived = self.cluster.genesis().is_some()
             && (!*has_seeds || self.membership.is_connected() || knows_term);
@@ -289,13 +304,12 @@ impl Seeking<'_> {
         }
         if timers.is_expired(JoinTimer::Silence, now) {
             timers.stop(JoinTimer::Silence);
-            if !*joined && also_waits.is_none() {
+            if !*joined && lost.is_none() {
                 self.outputs.warn(Warning::SeedsSilent { seeds: seeding.seeds() });
             }
         }
         // At a start nodes may ask each other before the one comes up that founds the cluster.
-        if let Some((other, address)) = *also_waits
-            && self.cluster.genesis().is_none()
+        if let Some((other, address)) = lost
             && timers.get(JoinTimer::Silence).is_none()
             && !std::mem::replace(is_said, true)
         {
@@ -305,8 +319,12 @@ impl Seeking<'_> {
 
     /// Another node asks for a cluster. If neither knows one, each waits for the other.
     pub(super) fn is_asked(&mut self, by: NodeId, address: SocketAddr, knows: bool) {
-        if !knows && self.cluster.genesis().is_none() && self.joining.has_seeds {
-            self.joining.also_waits = Some((by, address));
+        if knows || self.cluster.genesis().is_some() {
+            return;
+        }
+        let also_wait = &mut self.joining.also_wait;
+        if also_wait.len() < SEEDS_MAX || also_wait.contains_key(&address) {
+            also_wait.insert(address, by);
         }
     }
 

@@ -13,6 +13,8 @@ use crate::vocabulary::timing::Timing;
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// A network that was slow for so long is slow.
 const SLOW_FOR: Duration = Duration::from_secs(3);
+/// What is known of a voter that was not heard for so long is old.
+const HEARD_LATELY: Duration = Duration::from_secs(5);
 /// It is said again after this.
 const SAID_AGAIN: Duration = Duration::from_secs(60);
 
@@ -40,7 +42,9 @@ impl Pace {
         self.looked = now;
         let mut trips: Vec<(Duration, NodeId)> = Vec::new();
         for voter in election.voter_views() {
+            let fresh = voter.answered.is_some_and(|at| now.since(at) < HEARD_LATELY);
             let trip = if voter.id == own { Some(Duration::ZERO) } else { voter.round_trip };
+            let trip = trip.filter(|_| fresh || voter.id == own);
             trips.extend(trip.map(|trip| (trip, voter.id)));
         }
         let majority = election.configuration().voters.majority();

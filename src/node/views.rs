@@ -84,6 +84,7 @@ pub(super) fn tables(node: &NodeCore) -> Vec<TableSize> {
     let mut tables = vec![
         node.outputs.table(),
         node.addresses.table(),
+        node.joining.table(),
         node.proofs.table(),
         node.sealing.table(),
         node.starts.table(),

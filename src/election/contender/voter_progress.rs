@@ -14,6 +14,9 @@ use crate::wire::message::VoterStatus;
 /// answers up to 320 ms late still count.
 const REQUESTS_MAX: usize = 32;
 
+/// An answer that took longer waited for a process that was frozen, which says nothing of the way.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, Hash)]
 struct Request {
     sequence: u64,
@@ -33,6 +36,7 @@ impl Hash for RoundTrip {
 
 impl RoundTrip {
     fn note(&mut self, taken: Duration) {
+        let taken = taken.min(ROUND_TRIP_MAX);
         self.0 = Some(self.0.map_or(taken, |known| (known * 3 + taken) / 4));
     }
 }

@@ -75,6 +75,8 @@ function link(state, text) {
 
 // Why nobody leads, as far as this node can tell.
 function whyNone(status, voters) {
+  const known = (status.warnings || []).find((warning) => warning.severe);
+  if (known) return `${known.words[0].toUpperCase()}${known.words.slice(1)}.`;
   if (!voters) return "This node has not learned yet who votes in its cluster.";
   const all = voters.voters;
   const asks = status.voters.is_voter || all.some((voter) => voter.answered_ms !== null);
