@@ -65,6 +65,9 @@ fn words(event: &Event) -> Option<String> {
 fn complaint(warning: &Warning) -> String {
     match warning {
         Warning::StoreFailed { error } => format!("nothing can be stored: {error}"),
+        Warning::TooSlow { round_trip, .. } => {
+            format!("{} ms there and back are too slow", round_trip.as_millis())
+        }
         Warning::StoreSlow { .. } => "the disk does not answer".to_owned(),
         Warning::AwaitsVoters { lacks } => {
             let lacks: Vec<String> =
