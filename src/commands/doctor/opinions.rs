@@ -22,7 +22,9 @@ pub(super) fn of_this_node(findings: &mut Findings, own: &StatusView, others: &O
         }
         let who = other.status.node.called();
         let entry = members.members.iter().find(|member| member.id == own.node.id);
-        let entry = entry.filter(|member| member.boot == own.node.boot);
+        // Just after a start others may know no more than the process before.
+        let is_old = own.node.uptime_ms >= KNOWN_AFTER_MS;
+        let entry = entry.filter(|member| is_old || member.boot == own.node.boot);
         match entry.map(|member| (member.state, member)) {
             Some((State::Alive, _)) => seen += 1,
             Some((state, member)) => {
@@ -39,7 +41,7 @@ pub(super) fn of_this_node(findings: &mut Findings, own: &StatusView, others: &O
                 };
                 findings.add(Verdict::Wrong, "members", words);
             }
-            None if own.node.uptime_ms >= KNOWN_AFTER_MS => {
+            None if is_old => {
                 let words = format!(
                     "node {who} does not know this process as a member: if that stays so, \
                      its {UNREACHED}"

@@ -259,7 +259,7 @@ fn what_the_parser_does_not_understand() {
         (
             "@addr --id 0",
             "invalid value '0' for '--id <N>': 0 is not a node id: ids run from 1 to \
-             9007199254740991",
+             9007199254740991. For the ordinal N of a StatefulSet give N + 1",
         ),
         (
             "@addr --id duck",
