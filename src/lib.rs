@@ -151,7 +151,7 @@
 //! | lease | the right to be Goose until a moment on the holder's own clock | `vocabulary/timing.rs` |
 //! | lineage | the number of one founding, by which clusters that are called alike differ | `vocabulary/lineage.rs` |
 //! | member | a node as gossip knows it: alive, suspect, down or left | `membership/members.rs` |
-//! | metadata | where a member serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
+//! | metadata | what people call a member, where it serves HTTP, and its tags; asked for, not gossiped | `membership/metadata.rs` |
 //! | mutant | a bug that is put in to see that a checker finds it | `vocabulary/mutant.rs` |
 //! | nemesis | what breaks things at random in the simulator, and mends them | `sim/swarm/faults.rs` |
 //! | outbox | what the election wants done, in order | `election/outbox.rs` |

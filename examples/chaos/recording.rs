@@ -194,6 +194,9 @@ impl Recording {
                         let silent: Vec<_> = silent.iter().map(ToString::to_string).collect();
                         format!("no grant in time from voter {}", silent.join(", "))
                     }
+                    DemotionReason::Stalled { milliseconds } => {
+                        format!("it was kept from running for {milliseconds} ms")
+                    }
                     DemotionReason::Suspended => "the machine was suspended".to_owned(),
                     DemotionReason::SteppedDown => "it was told to step down".to_owned(),
                     DemotionReason::Leaving => "it is leaving".to_owned(),

@@ -210,7 +210,6 @@ fn order<T: DeserializeOwned>(
 }
 
 fn status_table(status: StatusView) -> String {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let role = match (&status.lease, status.role) {
         (Some(lease), Role::Goose) => format!(
             "Goose of term {}, lease valid for {} ms of {} ms",
@@ -220,7 +219,7 @@ fn status_table(status: StatusView) -> String {
     };
     let goose = status
         .goose
-        .map(|goose| format!("node {} at {}, term {}", goose.id, goose.addr, goose.term));
+        .map(|goose| format!("node {} at {}, term {}", goose.called(), goose.addr, goose.term));
     let voters = status.voters.as_ref();
     let is_voter = voters.is_some_and(|voters| voters.is_voter);
     let uptime = Duration::from_secs(status.node.uptime_ms / 1000);
@@ -228,6 +227,7 @@ fn status_table(status: StatusView) -> String {
     let mut pairs = vec![
         ("cluster", status.cluster),
         ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
+        ("name", or_dash(status.node.name)),
         ("address", status.node.addr.to_string()),
         ("http", or_dash(status.node.http.map(|address| format!("http://{address}")))),
         ("tags", tags(Some(&status.node.tags))),
@@ -250,8 +250,13 @@ fn status_table(status: StatusView) -> String {
         ),
     ];
     pairs.extend(stuck);
+    pairs.extend(status.warnings.into_iter().map(|warning| ("WARNING", warning.words)));
     pairs.extend(status.node.disk_hangs_ms.map(|ms| ("DISK HANGS", format!("for {ms} ms"))));
     table::pairs(&pairs)
+}
+
+fn or_dash(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "-".to_owned())
 }
 
 fn list(ids: &[NodeId]) -> String {
@@ -265,6 +270,7 @@ fn history_table(view: HistoryView) -> String {
         vec![
             term.term.to_string(),
             term.id.to_string(),
+            or_dash(term.name.clone()),
             term.time.clone(),
             humantime::format_duration(lasted).to_string(),
             term.reason.clone(),
@@ -272,7 +278,7 @@ fn history_table(view: HistoryView) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = view.terms.iter().map(row).collect();
-    table::render(&["TERM", "NODE", "BEGAN", "LASTED", "HOW", "WHY IT ENDED"], &rows)
+    table::render(&["TERM", "NODE", "NAME", "BEGAN", "LASTED", "HOW", "WHY IT ENDED"], &rows)
 }
 
 fn voters_table(view: VotersView) -> String {
@@ -280,6 +286,7 @@ fn voters_table(view: VotersView) -> String {
     let row = |voter: &VoterView| {
         vec![
             voter.id.to_string(),
+            or_dash(voter.name.clone()),
             voter.addr.map_or_else(|| "-".to_owned(), |address| address.to_string()),
             yes(voter.reachable),
             voter.answered_ms.map_or_else(|| "-".to_owned(), |ago| format!("{ago} ms ago")),
@@ -290,7 +297,8 @@ fn voters_table(view: VotersView) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
-    let mut text = table::render(&["VOTER", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
+    let mut text =
+        table::render(&["VOTER", "NAME", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
     if !view.awaited.is_empty() {
         let awaited = view.awaited.iter().map(|awaited| (awaited.id, awaited.lack.as_str()));
         text.push_str(&crate::shell::journal::without_record(awaited));
@@ -307,6 +315,7 @@ pub(super) fn members_table(view: &MembersView) -> String {
         .map(|member| {
             vec![
                 member.id.to_string(),
+                or_dash(member.name.clone()),
                 member.addr.to_string(),
                 member.state.word().to_owned(),
                 member.role.word().to_owned(),
@@ -316,7 +325,7 @@ pub(super) fn members_table(view: &MembersView) -> String {
             ]
         })
         .collect();
-    table::render(&["NODE", "ADDRESS", "STATE", "ROLE", "ELIGIBLE", "HTTP", "TAGS"], &rows)
+    table::render(&["NODE", "NAME", "ADDRESS", "STATE", "ROLE", "ELIGIBLE", "HTTP", "TAGS"], &rows)
 }
 
 fn tags(known: Option<&BTreeMap<String, String>>) -> String {
@@ -327,9 +336,10 @@ fn tags(known: Option<&BTreeMap<String, String>>) -> String {
 
 fn goose_table(goose: GooseView) -> String {
     table::render(
-        &["NODE", "ADDRESS", "HTTP", "TERM", "EXPIRES"],
+        &["NODE", "NAME", "ADDRESS", "HTTP", "TERM", "EXPIRES"],
         &[vec![
             goose.id.to_string(),
+            or_dash(goose.name),
             goose.addr.to_string(),
             goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
             goose.term.to_string(),
@@ -345,20 +355,21 @@ mod tests {
     #[test]
     fn the_status_of_the_documentation_becomes_a_table() {
         let text = r#"{"cluster":"gaggle","index":17,"version":"1",
-            "node":{"id":3,"boot":"9f3c","addr":"127.0.0.1:8002","http":"127.0.0.1:9002",
+            "node":{"id":3,"name":"db-3","boot":"9f3c","addr":"127.0.0.1:8002","http":"127.0.0.1:9002",
                     "tags":{"rack":"7","zone":"eu-1"},"uptime_ms":81234},
             "role":"goose","term":12,"lease":{"remaining_ms":412,"duration_ms":600},
-            "goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},
+            "goose":{"id":3,"name":"db-3","addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},
             "voters":{"version":1,"ids":[1,2,3],"reachable":[1,3],"majority":2,"is_voter":true},
             "members":{"alive":3,"suspect":0,"down":0}}"#;
         let expected = "cluster    gaggle\n\
                         node       3, a voter\n\
+                        name       db-3\n\
                         address    127.0.0.1:8002\n\
                         http       http://127.0.0.1:9002\n\
                         tags       rack=7 zone=eu-1\n\
                         uptime     1m 21s\n\
                         role       Goose of term 12, lease valid for 412 ms of 600 ms\n\
-                        goose      node 3 at 127.0.0.1:8002, term 12\n\
+                        goose      node 3 (db-3) at 127.0.0.1:8002, term 12\n\
                         voters     1, 2, 3\n\
                         reachable  1, 3 (majority: 2)\n\
                         members    3 alive, 0 suspect, 0 down\n";

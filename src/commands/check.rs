@@ -26,9 +26,10 @@ pub(super) struct Setting {
 }
 
 /// What a reader looks for first; the rest follows in the order of the help.
-const SHOWN_FIRST: [&str; 10] = [
+const SHOWN_FIRST: [&str; 11] = [
     "cluster",
     "id",
+    "name",
     "listen",
     "advertise",
     "http",

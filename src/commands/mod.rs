@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use crate::config::key_file::KeyFileError;
 use crate::config::{Environment, Fault, Origins, SettingsError};
+use crate::shell::host_name::host_name;
 use crate::shell::http::client::ClientError;
 #[cfg(target_os = "linux")]
 use crate::shell::keeper;
@@ -340,13 +341,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, CommandError> {
 fn environment(entropy: [u8; 32]) -> Environment {
     let path = |name| std::env::var_os(name).map(std::path::PathBuf::from);
     let warnings = variables::strays(&variables::of_process());
-    Environment {
-        state_home: path("XDG_STATE_HOME"),
-        home: path("HOME"),
-        warnings,
-        entropy,
-        ..Environment::default()
-    }
+    let (state_home, home) = (path("XDG_STATE_HOME"), path("HOME"));
+    let host = host_name();
+    Environment { state_home, home, host, warnings, entropy, ..Environment::default() }
 }
 
 /// Where all randomness comes from: the operating system.

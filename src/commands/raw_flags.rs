@@ -9,8 +9,8 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_pars
 
 use super::arguments::{duration, names, truth};
 use crate::config::flags::{FLAGS, Flag, Take};
+use crate::config::raw::RawId;
 use crate::config::{Origin, Raw};
-use crate::vocabulary::identity::NodeId;
 
 impl Args for Raw {
     fn augment_args(command: Command) -> Command {
@@ -55,7 +55,7 @@ fn argument(flag: &Flag) -> Arg {
         Take::Texts(_) => argument.action(ArgAction::Append).value_delimiter(','),
         Take::Path(_) => argument.value_parser(value_parser!(PathBuf)),
         Take::Span(_) => argument.value_parser(duration),
-        Take::Id(_) => argument.value_parser(value_parser!(NodeId)),
+        Take::Id(_) => argument.value_parser(value_parser!(RawId)),
         Take::Truth(_) => argument
             .num_args(0..=1)
             .default_missing_value("true")
@@ -81,7 +81,7 @@ fn take(raw: &mut Raw, flag: &Flag, matches: &ArgMatches) {
         }
         Take::Path(set) => given::<PathBuf>(key, matches).map(|path| set(raw, path)),
         Take::Span(set) => given::<Duration>(key, matches).map(|span| set(raw, span)),
-        Take::Id(set) => given::<NodeId>(key, matches).map(|id| set(raw, id)),
+        Take::Id(set) => given::<RawId>(key, matches).map(|id| set(raw, id)),
         Take::Truth(set) | Take::Switch(set) => {
             given::<bool>(key, matches).map(|truth| set(raw, truth))
         }

@@ -194,27 +194,30 @@ impl View {
     fn screen(&self) -> String {
         let mut text = String::new();
         if let Some(StatusEvent { status, goose, voters }) = &self.status {
-            text.push_str(&format!("{}  node {}\n\n", status.cluster, status.node.id));
+            text.push_str(&format!("{}  node {}\n\n", status.cluster, status.node.called()));
             if let Some(age) = status.node.stuck_for() {
                 text.push_str(&format!("this node is STUCK, for {age:.1?}: restart it\n"));
             }
             text.push_str(&match (goose, &status.lease) {
                 (Some(goose), Some(lease)) if status.role == Role::Goose => format!(
                     "this node, {}, is the Goose of term {}: {}\n",
-                    goose.id,
+                    goose.called(),
                     goose.term,
                     bar(lease.remaining_ms, lease.duration_ms)
                 ),
                 (Some(goose), _) => format!(
                     "the Goose is node {} at {}, term {}, heard {} ms ago\n",
-                    goose.id, goose.addr, goose.term, goose.age_ms
+                    goose.called(),
+                    goose.addr,
+                    goose.term,
+                    goose.age_ms
                 ),
                 (None, _) => "there is no Goose\n".to_owned(),
             });
             for voter in voters.iter().flat_map(|voters| &voters.voters) {
                 let reach = if voter.reachable { "reachable" } else { "silent" };
                 let grant = if voter.granting { ", grants" } else { "" };
-                text.push_str(&format!("voter {}: {reach}{grant}\n", voter.id));
+                text.push_str(&format!("voter {}: {reach}{grant}\n", voter.called()));
             }
         }
         if let Some(trouble) = &self.trouble {

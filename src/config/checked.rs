@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use super::error::{Fault, LISTEN};
 use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
 use super::names::{LookUp, is_name};
-use super::raw::{HttpAddress, Raw, RawTag};
+use super::raw::{HttpAddress, Raw, RawId, RawTag};
 use super::token::Token;
 use super::voters::Voters;
 use crate::node::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::configuration::ClusterName;
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;
+use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::timing::Timing;
 use crate::wire::seal::KeyRing;
 
@@ -55,6 +56,8 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// `HOME`
     pub home: Option<PathBuf>,
+    /// What this machine is called.
+    pub host: Option<String>,
     /// What is unwise in it.
     pub warnings: Vec<String>,
     /// Fresh randomness.
@@ -90,7 +93,8 @@ impl Checked {
         let advertised = advertised(raw, listen, look_up)?;
         let http = http_listener(raw, listen, look_up)?;
         let published_http = published_http(raw, http, advertised, look_up)?;
-        let id = own_id(raw, advertised)?;
+        let id = own_id(raw, environment, advertised)?;
+        let name = name(raw, environment)?;
         let own = (advertised.port() != 0).then_some((id, advertised));
         let voters = raw.voters.as_deref().map(|entries| Voters::parse(entries, own, look_up));
         let voters = voters.transpose()?;
@@ -114,6 +118,7 @@ impl Checked {
         let setup = Setup {
             http: published_http,
             tags,
+            name,
             seeds,
             voters,
             preempt: raw.preempt,
@@ -208,13 +213,34 @@ pub(crate) fn reached_at(http: SocketAddr, advertised: SocketAddr) -> SocketAddr
 }
 
 /// This node's id. Until the system has chosen a port, another one stands for it.
-fn own_id(raw: &Raw, advertised: SocketAddr) -> Result<NodeId, Fault> {
+fn own_id(raw: &Raw, environment: &Environment, advertised: SocketAddr) -> Result<NodeId, Fault> {
     match raw.id {
-        Some(number) => NodeId::new(number).map_err(Fault::Id),
+        Some(RawId::Number(number)) => NodeId::new(number).map_err(Fault::Id),
+        Some(RawId::Ordinal) => {
+            let host = environment.host.as_deref().unwrap_or_default();
+            let known = ordinal(host).and_then(|number| number.checked_add(1));
+            let known = known.and_then(|number| NodeId::new(number).ok());
+            known.ok_or_else(|| Fault::NoOrdinal(host.to_owned()))
+        }
         None => {
             let known = SocketAddr::new(advertised.ip(), advertised.port().max(1));
             NodeId::of_address(known).map_err(Fault::Id)
         }
+    }
+}
+
+/// The number behind the last dash of a host's name, without its domain.
+fn ordinal(host: &str) -> Option<u64> {
+    let label = host.split('.').next()?;
+    let (_, digits) = label.rsplit_once('-')?;
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// What people call this node: what was said, or else the host's name, as much of it as fits.
+fn name(raw: &Raw, environment: &Environment) -> Result<Option<NodeName>, Fault> {
+    match &raw.name {
+        Some(text) => Ok(Some(NodeName::new(text)?)),
+        None => Ok(environment.host.as_deref().and_then(NodeName::fitting)),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::metadata::TagError;
+use crate::vocabulary::node_name::NodeNameError;
 use crate::vocabulary::timing::TimingError;
 use crate::wire::seal::KeyRingError;
 
@@ -56,6 +57,13 @@ pub enum Fault {
     HttpPort(u16),
     #[error("--id: {0}")]
     Id(#[source] NodeIdError),
+    #[error(
+        "--id ordinal: the host is called \"{0}\", which does not end in a number behind a dash, \
+         like db-0: give a number"
+    )]
+    NoOrdinal(String),
+    #[error("--name: {0}")]
+    Name(#[from] NodeNameError),
     #[error("--cluster: {0}")]
     Cluster(#[from] ClusterNameError),
     #[error(
@@ -165,6 +173,8 @@ impl Fault {
             Self::AdvertisesNoHttp(_) => &["advertise-http", "http"],
             Self::NothingToAdvertise(_) | Self::HttpPort(_) => &[LISTEN],
             Self::Id(_) => &[LISTEN, "advertise"],
+            Self::NoOrdinal(_) => &["id"],
+            Self::Name(_) => &["name"],
             Self::Cluster(_) => &["cluster"],
             Self::Voter(_)
             | Self::VoterId(_)

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{Checked, Storage};
-use super::raw::{CLUSTER_DEFAULT, HttpAddress, LogFormat, LogLevel, Raw, RawTag};
-use crate::vocabulary::identity::NodeId;
+use super::raw::{CLUSTER_DEFAULT, HttpAddress, LogFormat, LogLevel, Raw, RawId, RawTag};
 use crate::vocabulary::timing::Profile;
 
 /// One setting.
@@ -60,8 +59,8 @@ pub enum Take {
     Path(fn(&mut Raw, PathBuf)),
     /// A span of time.
     Span(fn(&mut Raw, Duration)),
-    /// A node's id, or the address that it is made from.
-    Id(fn(&mut Raw, NodeId)),
+    /// A node's id, the address that it is made from, or the rule by which it is found.
+    Id(fn(&mut Raw, RawId)),
     /// Yes or no; the bare flag means yes.
     Truth(fn(&mut Raw, bool)),
     /// The flag alone, without a value.
@@ -142,10 +141,21 @@ pub static FLAGS: &[Flag] = &[
         key: "id",
         value: "N",
         environment: "GAGGLE_ID",
-        help: "This node's id; the highest wins elections [default: made from the address]",
+        help: "This node's id, from 1 on; the highest wins elections. \"ordinal\": one more than the \
+               number at the end of the host's name [default: made from the address]",
         method: "Config::id",
-        take: Take::Id(|raw, id| raw.id = Some(id.number())),
+        take: Take::Id(|raw, id| raw.id = Some(id)),
         show: Some(|_, checked| checked.setup.id.to_string()),
+        ..SETTING
+    },
+    Flag {
+        key: "name",
+        value: "NAME",
+        environment: "GAGGLE_NAME",
+        help: "What people call this node, shown beside its id [default: the host's name]",
+        method: "Config::name",
+        take: Take::Text(|raw, text| raw.name = Some(text)),
+        show: Some(|_, checked| checked.setup.name.as_ref().map_or_else(none, ToString::to_string)),
         ..SETTING
     },
     Flag {

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::timing::Profile;
 use crate::wire::seal::KEY_SIZE;
 
 /// The name of a cluster, unless told otherwise.
 pub const CLUSTER_DEFAULT: &str = "gaggle";
+
+/// What `--id` is given instead of a number.
+pub const ORDINAL: &str = "ordinal";
 
 /// Every setting of a node as it was given. What nobody has said is empty here; of a person's
 /// settings those that have a default in the table have that instead.
@@ -21,7 +25,9 @@ pub struct Raw {
     /// The voters to found a cluster with, one entry each.
     pub voters: Option<Vec<String>>,
     /// This node's id.
-    pub id: Option<u64>,
+    pub id: Option<RawId>,
+    /// What people call it.
+    pub name: Option<String>,
     /// How others reach this node.
     pub advertise: Option<String>,
     /// Where HTTP is served.
@@ -97,6 +103,27 @@ pub enum HttpAddress {
     At(String),
     /// Nowhere.
     None,
+}
+
+/// A node's own id as it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RawId {
+    /// This number.
+    Number(u64),
+    /// One more than the number at the end of the host's name: what the members of a StatefulSet
+    /// are told apart by counts from 0.
+    Ordinal,
+}
+
+impl std::str::FromStr for RawId {
+    type Err = NodeIdError;
+    /// `ordinal`, or what is read as a [`NodeId`].
+    fn from_str(text: &str) -> Result<Self, NodeIdError> {
+        if text == ORDINAL {
+            return Ok(Self::Ordinal);
+        }
+        text.parse::<NodeId>().map(|id| Self::Number(id.number()))
+    }
 }
 
 /// A tag as it was given.

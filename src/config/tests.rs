@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::checked::Storage;
 use super::flags::{FLAGS, Take, named};
-use super::raw::{HttpAddress, RawTag};
+use super::raw::{HttpAddress, RawId, RawTag};
 use super::*;
 use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::identity::NodeId;
@@ -54,6 +54,42 @@ fn hooks_are_words_and_have_a_limit() {
     assert!(refusal(&patient).contains("up to 20s"), "{}", refusal(&patient));
 }
 
+fn on_host(host: &str) -> Environment {
+    Environment { host: Some(host.to_owned()), ..environment() }
+}
+
+#[test]
+fn a_node_is_called_like_its_host_unless_it_is_named() {
+    let called =
+        |raw: &Raw, host: &str| check(raw, &on_host(host)).unwrap().setup.name.map(String::from);
+    assert_eq!(called(&raw(), "db-2.eu.example").as_deref(), Some("db-2.eu.example"));
+    assert_eq!(called(&raw(), &"h".repeat(70)), Some("h".repeat(64)), "cut silently");
+    assert_eq!(called(&raw(), "\u{7}"), None);
+    let named = |name: &str| Raw { name: Some(name.to_owned()), ..raw() };
+    assert_eq!(called(&named("east"), "db-2").as_deref(), Some("east"));
+    for wrong in ["", "two words", "d\u{f6}rk", &"n".repeat(65)] {
+        let refusal = refusal(&named(wrong));
+        assert!(refusal.starts_with("--name: \""), "{refusal}");
+        assert!(refusal.contains("use 1 to 64 printable ASCII"), "{refusal}");
+    }
+}
+
+#[test]
+fn an_ordinal_counts_from_0_and_an_id_from_1() {
+    let ordinal = Raw { id: Some(RawId::Ordinal), ..raw() };
+    let of = |host: &str| check(&ordinal, &on_host(host)).map(|checked| checked.setup.id);
+    assert_eq!(of("db-0").unwrap(), id(1));
+    assert_eq!(of("my-db-12.db.default.svc").unwrap(), id(13));
+    for host in
+        ["db", "db-", "db-x", "7", "db-9007199254740991", "db-99999999999999999999", "db-+1"]
+    {
+        let refusal = of(host).unwrap_err().to_string();
+        assert!(refusal.contains(&format!("the host is called \"{host}\"")), "{refusal}");
+    }
+    let zero = refusal(&Raw { id: Some(RawId::Number(0)), ..raw() });
+    assert!(zero.ends_with("For the ordinal N of a StatefulSet give N + 1"), "{zero}");
+}
+
 #[test]
 fn the_defaults_found_a_cluster_of_one() {
     let settings = checked(&raw());
@@ -69,7 +105,7 @@ fn the_defaults_found_a_cluster_of_one() {
 #[test]
 fn state_goes_where_the_user_keeps_state() {
     let given = Environment { state_home: Some("/state".into()), ..environment() };
-    let raw = Raw { id: Some(7), cluster: "pond".to_owned(), ..raw() };
+    let raw = Raw { id: Some(RawId::Number(7)), cluster: "pond".to_owned(), ..raw() };
     let storage = check(&raw, &given).unwrap().storage;
     assert_eq!(storage, Storage::Folder("/state/gaggle/pond/7".into()));
     let relative = Environment { state_home: Some("state".into()), ..environment() };
@@ -147,11 +183,11 @@ fn seeds_are_hosts_with_ports() {
 
 #[test]
 fn voters_are_ids_addresses_or_both() {
-    let settings = checked(&Raw { id: Some(1), ..voting("1,2,3") });
+    let settings = checked(&Raw { id: Some(RawId::Number(1)), ..voting("1,2,3") });
     let ids = [id(1), id(2), id(3)];
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     let both = "1=127.0.0.1:8000, 2=127.0.0.1:8001, 3=127.0.0.1:8002";
-    let settings = checked(&Raw { id: Some(1), ..voting(both) });
+    let settings = checked(&Raw { id: Some(RawId::Number(1)), ..voting(both) });
     assert_eq!(settings.setup.voters.unwrap().ids(), ids);
     assert_eq!(settings.setup.voter_addresses.len(), 3);
     assert_eq!(settings.setup.seeds, ["127.0.0.1:8001", "127.0.0.1:8002"]);
@@ -187,14 +223,14 @@ fn an_even_number_of_voters_is_allowed_with_a_reason_against_it() {
 #[test]
 fn the_own_address_goes_with_the_own_id() {
     let voters = "127.0.0.1:8000,127.0.0.1:8001,127.0.0.1:8002";
-    let text = refusal(&Raw { id: Some(5), ..voting(voters) });
+    let text = refusal(&Raw { id: Some(RawId::Number(5)), ..voting(voters) });
     assert!(
         text.contains("but this is node 5: leave --id out, or write 5=127.0.0.1:8000"),
         "{text}"
     );
-    let text = refusal(&Raw { id: Some(5), ..voting("4=127.0.0.1:8000") });
+    let text = refusal(&Raw { id: Some(RawId::Number(5)), ..voting("4=127.0.0.1:8000") });
     assert!(text.contains("means node 4, but this is node 5"), "{text}");
-    let text = refusal(&Raw { id: Some(5), ..voting("5=127.0.0.1:8001") });
+    let text = refusal(&Raw { id: Some(RawId::Number(5)), ..voting("5=127.0.0.1:8001") });
     assert!(text.contains("node 5, this one, is at 127.0.0.1:8001, but it is at 127.0.0.1:8000"));
 }
 
@@ -224,16 +260,16 @@ fn wrong_programs() -> Vec<Raw> {
     let program = || Raw::of_program("127.0.0.1:8000".to_owned());
     let listening = |address: &str| Raw::of_program(address.to_owned());
     let seeded = |seed: &str| Raw { seeds: vec![seed.to_owned()], ..program() };
-    let voting = |voters: &[&str], id| {
+    let voting = |voters: &[&str], id: Option<u64>| {
         let voters = voters.iter().map(|voter| (*voter).to_owned()).collect();
-        Raw { voters: Some(voters), id, ..program() }
+        Raw { voters: Some(voters), id: id.map(RawId::Number), ..program() }
     };
     let leased = |lease| Raw { lease: Some(Duration::from_millis(lease)), ..program() };
     vec![
         listening("localhost"),
         listening("0.0.0.0:8000"),
         Raw { advertise: Some("0.0.0.0:1".to_owned()), ..program() },
-        Raw { id: Some(0), ..program() },
+        Raw { id: Some(RawId::Number(0)), ..program() },
         Raw { cluster: "../pond".to_owned(), ..program() },
         Raw { tags: vec![RawTag::Pair("a=b".to_owned(), "c".to_owned())], ..program() },
         seeded("nowhere"),
@@ -253,6 +289,7 @@ fn wrong_programs() -> Vec<Raw> {
         Raw { keys: vec![raw::SecretKey([1; 32]), raw::SecretKey([1; 32])], ..program() },
         Raw { state_dir: Some("".into()), ephemeral: false, ..program() },
         Raw { advertise_http: Some("0.0.0.0:9000".to_owned()), ..program() },
+        Raw { name: Some("two words".to_owned()), ..program() },
     ]
 }
 
@@ -282,7 +319,10 @@ fn a_program_may_leave_the_port_to_the_system_and_all_else_is_judged_before() {
     assert!(text.starts_with("Config::seed: \"nowhere\" is not a host"), "{text}");
     // Whether this node is meant can only be said once it has a port.
     let voters = || Some(vec!["1=127.0.0.1:8000".to_owned(), "2=127.0.0.1:8001".to_owned()]);
-    assert!(check(&Raw { voters: voters(), id: Some(1), ..open() }, &environment()).is_ok());
+    assert!(
+        check(&Raw { voters: voters(), id: Some(RawId::Number(1)), ..open() }, &environment())
+            .is_ok()
+    );
     assert!(check(&Raw { voters: voters(), ..open() }, &environment()).is_ok());
     assert!(refusal(&listening("127.0.0.1:0")).contains("port 0"), "a person may not");
 }
@@ -328,7 +368,10 @@ fn names_stand_for_addresses() {
     assert_eq!(settings.voter_names.len(), 2);
 
     // With an id, it need not lead anywhere yet.
-    raw = Raw { id: Some(1), ..voting("1=a.example:8000,2=b.example:8000,3=c.example:8000") };
+    raw = Raw {
+        id: Some(RawId::Number(1)),
+        ..voting("1=a.example:8000,2=b.example:8000,3=c.example:8000")
+    };
     raw.listen = "10.0.0.1:8000".to_owned();
     let settings = check(&raw).unwrap().setup;
     assert_eq!(settings.seeds, ["b.example:8000", "c.example:8000"]);

@@ -19,6 +19,7 @@ impl Election {
             id,
             address: None,
             answered: progress.answered(),
+            round_trip: progress.round_trip(),
             granted_until: Some(progress.counted_until()).filter(|until| *until > HolderTime(0)),
         });
         views.collect()

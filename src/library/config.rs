@@ -10,11 +10,12 @@ use rand::rngs::SysRng;
 
 #[cfg(feature = "http")]
 use crate::config::raw::HttpAddress;
-use crate::config::raw::{RawTag, SecretKey};
+use crate::config::raw::{RawId, RawTag, SecretKey};
 use crate::config::words::for_a_program;
 use crate::config::{Checked, Environment, Fault, Raw, SettingsError, check};
 use crate::node;
 use crate::shell::handle::Handle;
+use crate::shell::host_name::host_name;
 #[cfg(feature = "http")]
 use crate::shell::http::{self, Listeners, Options, ServerThread};
 use crate::shell::open::{Handed, OpenError, Opened};
@@ -206,7 +207,15 @@ impl Config {
     /// the advertised address.
     #[must_use]
     pub fn id(mut self, id: u64) -> Self {
-        self.raw.id = Some(id);
+        self.raw.id = Some(RawId::Number(id));
+        self
+    }
+
+    /// What people call this node, shown beside its id: 1 to 64 printable ASCII characters
+    /// without spaces. Left out, it is the name of the host.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.raw.name = Some(name.into());
         self
     }
 
@@ -322,7 +331,7 @@ impl Config {
     fn checked(&mut self) -> Result<Checked, StartError> {
         let mut entropy = [0; 32];
         SysRng.try_fill_bytes(&mut entropy).map_err(std::io::Error::other)?;
-        let environment = Environment { entropy, ..Environment::default() };
+        let environment = Environment { entropy, host: host_name(), ..Environment::default() };
         #[cfg(feature = "http")]
         if let Some(listener) = &self.handed.http {
             self.raw.http = HttpAddress::At(listener.local_addr()?.to_string());

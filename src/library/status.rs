@@ -87,6 +87,8 @@ pub struct Member {
     pub state: MemberState,
     /// Where it serves HTTP, if it does and this node has learnt that.
     pub http: Option<SocketAddr>,
+    /// What people call it, if this node has learnt that.
+    pub name: Option<String>,
     /// Its tags, as far as this node has learnt them.
     pub tags: BTreeMap<String, String>,
 }
@@ -98,7 +100,8 @@ impl Member {
         let http = metadata.as_ref().and_then(|metadata| metadata.http);
         let tags =
             metadata.as_ref().map(|metadata| metadata.tags.clone().into()).unwrap_or_default();
-        Self { id, address, eligible, state: MemberState::of(*state), http, tags }
+        let name = metadata.as_ref().and_then(|metadata| metadata.name.clone()).map(String::from);
+        Self { id, address, eligible, state: MemberState::of(*state), http, name, tags }
     }
 }
 

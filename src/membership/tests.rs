@@ -11,6 +11,7 @@ use super::parameters::REMOVE_DOWN_AFTER;
 use super::*;
 use crate::vocabulary::identity::Boot;
 use crate::vocabulary::metadata::{TAG_VALUE_MAX, TAGS_MAX, Tags};
+use crate::vocabulary::node_name::{NAME_MAX, NodeName};
 use crate::vocabulary::timing::Profile;
 use crate::wire::codec as wire;
 
@@ -117,7 +118,8 @@ fn largest() -> Metadata {
     let pairs: Vec<_> =
         (0..TAGS_MAX).map(|number| (key(number), "v".repeat(TAG_VALUE_MAX))).collect();
     let pairs = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    Metadata { http: Some(([10, 0, 0, 1], 9000).into()), tags: Tags::new(pairs).unwrap() }
+    let name = NodeName::new(&"n".repeat(NAME_MAX)).ok();
+    Metadata { http: Some(([10, 0, 0, 1], 9000).into()), tags: Tags::new(pairs).unwrap(), name }
 }
 
 /// Number 1, which knows numbers 2 to 100.

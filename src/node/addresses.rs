@@ -89,7 +89,8 @@ struct Entry {
     told: Option<SocketAddr>,
     /// The newest first.
     proven: Vec<(Boot, SocketAddr)>,
-    source: Option<(Boot, SocketAddr)>,
+    /// From where its last datagram came, and when.
+    source: Option<(Boot, SocketAddr, HolderTime)>,
     routes: Vec<Route>,
     /// It answered a question of ours, or was asked one.
     matters: bool,
@@ -279,7 +280,7 @@ impl Addresses {
         now: HolderTime,
     ) {
         let Some(entry) = self.entry(process.id) else { return };
-        entry.source = Some((process.boot, source));
+        entry.source = Some((process.boot, source, now));
         if is_echo {
             entry.proven.retain(|known| *known != (process.boot, source));
             entry.proven.insert(0, (process.boot, source));
@@ -310,11 +311,17 @@ impl Addresses {
         }
     }
 
+    /// Where the last datagram of this process came from, and when.
+    pub(super) fn heard_from(&self, process: Process) -> Option<(SocketAddr, HolderTime)> {
+        let (boot, address, at) = self.entries.get(&process.id)?.source?;
+        (boot == process.boot).then_some((address, at))
+    }
+
     /// Where an answer to this process goes.
     pub(super) fn for_answer(&self, process: Process) -> Option<SocketAddr> {
         let entry = self.entries.get(&process.id)?;
-        let source = entry.source.filter(|(boot, _)| *boot == process.boot);
-        source.map(|(_, address)| address)
+        let source = entry.source.filter(|(boot, ..)| *boot == process.boot);
+        source.map(|(_, address, _)| address)
     }
 
     /// Where something unasked goes. A question expects an answer.

@@ -226,6 +226,10 @@ impl Exchange<'_> {
             // And so does this node: whoever asks may know more than it does.
             self.ask_back(now, from);
         }
+        if header.sender.id != self.me.id {
+            let knows = header.genesis != 0;
+            self.seeking().is_asked(header.sender.id, normalised(from), knows);
+        }
         let (joiner, election) = (header.sender, self.election.as_ref());
         let is_foreign = verdict == Err(Reject::ForeignLineage);
         let welcome =

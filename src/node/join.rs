@@ -1,5 +1,6 @@
 //! Finding the cluster: asking seeds, answering who asks, and noticing that nobody does.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -12,10 +13,11 @@ use super::outputs::Outputs;
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::membership::seeding::{Seeding, SeedingOutput};
-use crate::node::setup::Setup;
+use crate::node::setup::{SEEDS_MAX, Setup};
 use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
+use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
@@ -101,6 +103,10 @@ pub(super) struct Joining {
     heard_foreign: bool,
     /// Its seeds lead to another founding than that of its record.
     misled: bool,
+    /// Other nodes that asked for a cluster while this one knew none either, by where they are.
+    also_wait: BTreeMap<SocketAddr, NodeId>,
+    /// That nobody has founded a cluster was said.
+    is_said: bool,
 }
 
 impl Joining {
@@ -125,6 +131,8 @@ impl Joining {
             returns_with_seeds: !setup.seeds.is_empty() && returns,
             heard_foreign: false,
             misled: false,
+            also_wait: BTreeMap::new(),
+            is_said: false,
         }
     }
 
@@ -138,6 +146,19 @@ impl Joining {
         let mut bytes = [0; 32];
         self.random.fill_bytes(&mut bytes);
         bytes
+    }
+
+    pub(super) fn table(&self) -> TableSize {
+        TableSize { name: "also wait", size: self.also_wait.len(), size_max: SEEDS_MAX }
+    }
+
+    /// A node that waits as this one does, if every seed that is an address is one: a seed that is
+    /// silent may know a cluster.
+    fn waits_in_vain(&self) -> Option<(NodeId, SocketAddr)> {
+        let seeds = self.seeding.seeds();
+        let mut seeds = seeds.iter().filter_map(|seed| seed.parse::<SocketAddr>().ok());
+        let (address, id) = self.also_wait.first_key_value()?;
+        seeds.all(|seed| self.also_wait.contains_key(&normalised(seed))).then_some((*id, *address))
     }
 
     pub(super) fn has_joined(&self) -> bool {
@@ -297,7 +318,8 @@ impl Seeking<'_> {
 
     /// Notes that the node has arrived, or that nobody answers.
     pub(super) fn notice(&mut self, now: HolderTime) {
-        let Joining { timers, seeding, joined, has_seeds, .. } = &mut *self.joining;
+        let lost = self.cluster.genesis().is_none().then(|| self.joining.waits_in_vain()).flatten();
+        let Joining { timers, seeding, joined, has_seeds, is_said, .. } = &mut *self.joining;
         let knows_term = self.election.is_some_and(|election| election.term() > 0);
         let arrived = self.cluster.genesis().is_some()
             && (!*has_seeds || self.membership.is_connected() || knows_term);
@@ -310,19 +332,37 @@ impl Seeking<'_> {
         let waited = timers.is_expired(JoinTimer::Silence, now);
         if waited {
             timers.stop(JoinTimer::Silence);
-            if !*joined {
+            if !*joined && lost.is_none() {
                 self.outputs.warn(Warning::SeedsSilent { seeds: seeding.seeds() });
             }
         }
         // The only voter needs nobody to lead, so it does not wait for others to be met.
         let is_only_voter =
             self.election.is_some_and(|it| it.configuration().voters.ids() == [self.setup.id]);
+        // At a start nodes may ask each other before the one comes up that founds the cluster.
+        if let Some((other, address)) = lost
+            && timers.get(JoinTimer::Silence).is_none()
+            && !std::mem::replace(is_said, true)
+        {
+            self.outputs.warn(Warning::NobodyFounded { other, address });
+        }
         if self.joining.heard_foreign
             && self.joining.returns_with_seeds
             && !self.membership.is_connected()
             && (is_only_voter || waited)
         {
             self.joining.misled = true;
+        }
+    }
+
+    /// Another node asks for a cluster. If neither knows one, each waits for the other.
+    pub(super) fn is_asked(&mut self, by: NodeId, address: SocketAddr, knows: bool) {
+        if knows || self.cluster.genesis().is_some() {
+            return;
+        }
+        let also_wait = &mut self.joining.also_wait;
+        if also_wait.len() < SEEDS_MAX || also_wait.contains_key(&address) {
+            also_wait.insert(address, by);
         }
     }
 

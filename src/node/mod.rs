@@ -31,11 +31,13 @@ mod join;
 mod last_will;
 mod orders;
 mod outputs;
+mod pace;
 mod persistence;
 mod proof;
 mod sealing;
 mod send;
 pub mod setup;
+mod stall;
 mod start;
 mod starts;
 mod step_down;
@@ -70,9 +72,11 @@ pub use last_will::LastWillDatagram;
 use orders::{Leaving, Orders, Rest};
 pub use outputs::Output;
 use outputs::Outputs;
+use pace::Pace;
 use persistence::{Persistence, Storing};
 use proof::Proofs;
 use sealing::Sealing;
+use stall::Stall;
 pub use start::{StartError, check_record};
 use starts::Starts;
 pub use step_down::{StepDownError, SteppedDown};
@@ -101,6 +105,8 @@ pub struct NodeCore {
     outputs: Outputs,
     started: HolderTime,
     clock_offset: Option<u64>,
+    stall: Stall,
+    pace: Pace,
     drain: Drain,
     leaving: Option<Leaving>,
     last_will: LastWill,
@@ -139,6 +145,11 @@ impl NodeCore {
             let election = self.election.as_ref();
             if let Some(warning) = election.and_then(|it| self.awaited.complaint(it, now.holder)) {
                 self.outputs.note_change();
+                self.outputs.warn(warning);
+            }
+            let (own, timing) = (self.me.id, &self.setup.timing);
+            let slow = |it| self.pace.complaint(own, it, timing, now.holder);
+            if let Some(warning) = election.and_then(slow) {
                 self.outputs.warn(warning);
             }
             if self.leaving.as_mut().is_some_and(|leaving| leaving.turns_goodbye(now.holder)) {
@@ -396,8 +407,9 @@ impl NodeCore {
         self.election.as_ref().map(Election::inspect).unwrap_or_default()
     }
 
-    /// Comes before every input: notices a suspend, which voids what was granted.
+    /// Comes before every input: notices a stall, and a suspend, which voids what was granted.
     fn enter(&mut self, now: Now) {
+        self.stall.enter(now.holder, self.setup.timing.lease);
         let offset = now.holder.0.wrapping_sub(now.voter.0);
         let grown = self.clock_offset.map_or(0, |last| offset.wrapping_sub(last).cast_signed());
         if Duration::from_nanos(u64::try_from(grown).unwrap_or(0)) > SUSPEND_NOTICED
@@ -445,7 +457,12 @@ impl NodeCore {
                 Outgoing::Persist => self.persistence.mark(),
                 Outgoing::PersistSoon => self.persistence.mark_soon(now.holder),
                 Outgoing::MakeWay(to) => self.orders().make_way(now, to),
-                Outgoing::Renewed(span) => self.outputs.count().renewals.observe(span),
+                Outgoing::Renewed(span) => {
+                    let is_late = span > self.setup.timing.renew_interval;
+                    let counters = self.outputs.count();
+                    counters.renewals.observe(span);
+                    counters.renewals_late += u64::from(is_late);
+                }
                 Outgoing::Event(Event::Warning(warning)) => {
                     if self.admission.lets_through(&warning, now.holder) {
                         self.outputs.note_change();
@@ -453,6 +470,7 @@ impl NodeCore {
                     }
                 }
                 Outgoing::Event(event) => {
+                    let event = self.stall.explained(event, now.holder);
                     self.outputs.note_change();
                     if let Event::GooseChanged(Some(goose)) = &event {
                         if goose.process == self.me {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
+use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::timing::{Profile, Timing};
 use crate::wire::seal::KeyRing;
 
@@ -28,6 +29,8 @@ pub struct Setup {
     pub http: Option<SocketAddr>,
     /// What somebody wants to be known of it.
     pub tags: Tags,
+    /// What people call it.
+    pub name: Option<NodeName>,
     /// Host names or addresses with ports, looked up again at every attempt to join.
     pub seeds: Vec<String>,
     /// The voter set to found the cluster with. None: learn it from a seed, or, without a
@@ -65,6 +68,7 @@ impl Setup {
             address,
             http: None,
             tags: Tags::default(),
+            name: None,
             seeds: Vec::new(),
             voters: None,
             preempt: None,

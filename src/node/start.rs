@@ -15,9 +15,11 @@ use super::drain::Drain;
 use super::join::Joining;
 use super::last_will::LastWill;
 use super::outputs::Outputs;
+use super::pace::Pace;
 use super::persistence::Persistence;
 use super::proof::Proofs;
 use super::sealing::Sealing;
+use super::stall::Stall;
 use super::starts::Starts;
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup, Known};
@@ -152,6 +154,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         outputs: Outputs::new(),
         started: now.holder,
         clock_offset: None,
+        stall: Stall::default(),
+        pace: Pace::default(),
         drain: Drain::new(setup.drain_timeout),
         leaving: None,
         last_will: LastWill::default(),
@@ -169,7 +173,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
 pub(super) fn membership(me: Process, setup: &Setup, entropy: [u8; 32]) -> Membership {
     let identity = MemberIdentity::new(me, setup.address, setup.eligible);
     let mut membership = Membership::new(identity, &setup.timing, entropy);
-    membership.describe(Metadata { http: setup.http, tags: setup.tags.clone() });
+    let (tags, name) = (setup.tags.clone(), setup.name.clone());
+    membership.describe(Metadata { http: setup.http, tags, name });
     membership
 }
 

@@ -1,11 +1,16 @@
 //! What a node shows of itself: to people, to its own shell, and to checkers. Reads, and changes
 //! nothing.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use super::NodeCore;
 use super::addresses::Directory;
 use crate::election::Election;
+use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::snapshot::{Phase, Snapshot, VotersView};
+use crate::vocabulary::snapshot::{MemberState, MemberView, Phase, Snapshot, VotersView};
+use crate::vocabulary::time::HolderTime;
 
 /// See [`NodeCore::snapshot`].
 pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
@@ -15,6 +20,7 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         address: node.setup.address,
         http: node.setup.http,
         tags: node.setup.tags.clone(),
+        name: node.setup.name.clone(),
         index: node.index(),
         phase: phase(node),
         lease: node.lease(),
@@ -22,12 +28,27 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         goose: node.election.as_ref().and_then(Election::goose),
         voters: voters(node),
         members: node.membership.members(),
+        speaks_from: speaks_from(node),
         counters: node.counters().clone(),
         started: node.started,
         store_lost: node.persistence.is_lost(),
         store_slow: node.persistence.slow_since(),
         ending: node.ending(),
     }
+}
+
+/// Whoever does not answer where it says that it is, and is heard from elsewhere.
+fn speaks_from(node: &NodeCore) -> BTreeMap<NodeId, (SocketAddr, HolderTime)> {
+    let members = node.membership.members();
+    let silent =
+        |member: &&MemberView| matches!(member.state, MemberState::Suspect | MemberState::Down);
+    let elsewhere = |member: &MemberView| {
+        let process = Process { id: member.id, boot: member.boot };
+        let (source, at) = node.addresses.heard_from(process)?;
+        let source = normalised(source);
+        (source != member.address).then_some((member.id, (source, at)))
+    };
+    members.iter().filter(silent).filter_map(elsewhere).collect()
 }
 
 fn phase(node: &NodeCore) -> Phase {
@@ -63,6 +84,7 @@ pub(super) fn tables(node: &NodeCore) -> Vec<TableSize> {
     let mut tables = vec![
         node.outputs.table(),
         node.addresses.table(),
+        node.joining.table(),
         node.proofs.table(),
         node.sealing.table(),
         node.starts.table(),

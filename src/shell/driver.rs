@@ -100,6 +100,7 @@ impl Driver {
             let pause = self.core.poll_timeout(now).unwrap_or(IDLE).min(IDLE);
             self.timer.set(now.holder, pause);
             self.wait(&mut buffer).await;
+            self.shared.stamp.came_late(self.clock.holder().since(now.holder.plus(pause)));
         }
         self.publish(true);
         let departure = if self.core.leaves_without_release() {
@@ -238,12 +239,12 @@ impl Driver {
     /// Logs what happened, and keeps it for those who ask later.
     fn remember(&mut self, event: &Event) {
         let mut now = self.clock.now();
-        if let Some(words) = self.journal.log(event, now.holder) {
+        let members = Arc::clone(&self.shared.snapshots.borrow().members);
+        if let Some(words) = self.journal.log(event, now.holder, journal::Names(&members)) {
             if matches!(event, Event::BecameDuck { .. }) {
                 now = history::over_at(self.published.deadline, now);
             }
             let index = self.core.index();
-            let members = Arc::clone(&self.shared.snapshots.borrow().members);
             let note = |history: &mut Arc<History>| {
                 let history = Arc::make_mut(history);
                 history.note(event.clone(), words, index, now);

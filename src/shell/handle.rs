@@ -105,7 +105,8 @@ impl Handle {
     pub fn pulse(&self) -> Pulse {
         // It tells before it ends, and its end closes the channel.
         let ended = self.ended.has_changed().is_err() || self.ended.borrow().is_some();
-        Pulse { last: self.shared.stamp.last(), ended }
+        let stamp = &self.shared.stamp;
+        Pulse { last: stamp.last(), ended, delay_max: stamp.delay_max() }
     }
 
     /// Whether this node is Goose at this moment: the lease deadline against the clock. Takes

@@ -15,6 +15,7 @@ pub mod handle;
 pub mod history;
 #[cfg(all(feature = "cli", unix))]
 pub mod hooks;
+pub mod host_name;
 #[cfg(feature = "http")]
 pub mod http;
 pub(crate) mod journal;

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::time::{HolderTime, nanoseconds};
 
 /// A driver that has not come round for so long is stuck. It wakes at least every second, even
 /// with nothing to do, so three rounds in a row are missing; a busy machine may cost one.
@@ -16,20 +16,33 @@ pub const LIMIT: Duration = Duration::from_secs(3);
 
 /// Where the driver stamps the time.
 #[derive(Debug)]
-pub(super) struct Stamp(AtomicU64);
+pub(super) struct Stamp {
+    last: AtomicU64,
+    /// The most that it ever came round late, in nanoseconds.
+    delay_max: AtomicU64,
+}
 
 impl Stamp {
     pub(super) fn new(now: HolderTime) -> Self {
-        Self(AtomicU64::new(now.0))
+        Self { last: AtomicU64::new(now.0), delay_max: AtomicU64::new(0) }
     }
 
     /// The driver comes round. Nothing else is published by this, so no order is needed.
     pub(super) fn beat(&self, now: HolderTime) {
-        self.0.store(now.0, Ordering::Relaxed);
+        self.last.store(now.0, Ordering::Relaxed);
+    }
+
+    /// The driver came round so much later than it had meant to.
+    pub(super) fn came_late(&self, delay: Duration) {
+        self.delay_max.fetch_max(nanoseconds(delay), Ordering::Relaxed);
+    }
+
+    pub(super) fn delay_max(&self) -> Duration {
+        Duration::from_nanos(self.delay_max.load(Ordering::Relaxed))
     }
 
     pub(super) fn last(&self) -> HolderTime {
-        HolderTime(self.0.load(Ordering::Relaxed))
+        HolderTime(self.last.load(Ordering::Relaxed))
     }
 }
 
@@ -40,6 +53,8 @@ pub struct Pulse {
     pub last: HolderTime,
     /// It has ended: the node has left, or failed.
     pub ended: bool,
+    /// The most that it ever came round later than it had meant to.
+    pub delay_max: Duration,
 }
 
 impl Pulse {

@@ -116,6 +116,7 @@ pub fn setup(cluster: &str, number: u64, voters: &[u64]) -> Setup {
         address: address(number),
         http: None,
         tags: Tags::default(),
+        name: None,
         seeds: vec![address(1).to_string()],
         voters: (!voters.is_empty()).then(|| set(voters).unwrap_or_else(|error| panic!("{error}"))),
         voter_addresses: voters.iter().map(|voter| (id(*voter), address(*voter))).collect(),

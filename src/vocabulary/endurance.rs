@@ -7,6 +7,9 @@ use super::timing::{
     CLOCK_DRIFT_THOUSANDTHS, LEASE_CEILING, LEASE_FLOOR, Profile, Timing, TimingError, counted,
 };
 
+/// What it takes an ordinary disk to make a grant durable.
+const SYNC: Duration = Duration::from_millis(10);
+
 /// What is assumed of the machines and of the network between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Surroundings {
@@ -24,7 +27,7 @@ impl Surroundings {
             Profile::Fast => Duration::from_millis(1),
             Profile::Wan => Duration::from_millis(200),
         };
-        Self { round_trip, sync: Duration::from_millis(10) }
+        Self { round_trip, sync: SYNC }
     }
 }
 
@@ -75,6 +78,22 @@ impl Timing {
         let Surroundings { round_trip, sync } = surroundings;
         let rides = self.endurance(surroundings).is_some_and(|it| it.lost_renewals >= 1);
         rides && counted(self.claim_lease) >= 2 * round_trip + sync
+    }
+
+    /// The longest round trip to a majority of the voters with which somebody can come to lead: a
+    /// claim outlasts its own way there and back and that of the first renewal.
+    pub fn round_trip_limit(&self) -> Duration {
+        counted(self.claim_lease).saturating_sub(SYNC) / 2
+    }
+
+    /// From which profile these timings were made: gossip is not stretched with the lease.
+    pub fn profile(&self) -> Profile {
+        let same = |profile: &Profile| {
+            let other = Self::of(*profile);
+            (other.probe_period, other.probe_round_trip)
+                == (self.probe_period, self.probe_round_trip)
+        };
+        [Profile::Fast, Profile::Wan].into_iter().find(same).unwrap_or_default()
     }
 
     /// What a lease rides out. None if it does not even last from one renewal to the next.
@@ -132,6 +151,16 @@ mod tests {
         assert!(wan(minimum - 1).is_err() && minimum > 1000, "{minimum}");
         let lan = Timing::of(Profile::Lan).with_lease(LEASE_FLOOR);
         assert_eq!(lan.check_for(Profile::Lan), Ok(()));
+    }
+
+    #[test]
+    fn every_profile_knows_itself_and_how_far_away_voters_may_be() {
+        let of = |profile| {
+            let timing = Timing::of(profile).with_lease(Duration::from_secs(4));
+            assert_eq!(timing.profile(), profile);
+            Timing::of(profile).round_trip_limit().as_millis()
+        };
+        assert_eq!([Profile::Lan, Profile::Fast, Profile::Wan].map(of), [59, 34, 430]);
     }
 
     #[test]

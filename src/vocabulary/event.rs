@@ -8,6 +8,7 @@ use super::identity::{NodeId, Process};
 use super::lineage::ForeignFounding;
 use super::reject::Reject;
 use super::snapshot::{Lack, MemberState};
+use super::timing::Profile;
 use super::work::EndReason;
 
 /// Something that people or other parts of the program may want to know.
@@ -112,6 +113,11 @@ pub enum DemotionReason {
     LeaseLapsed {
         /// The voters whose grants had run out.
         silent: Vec<NodeId>,
+    },
+    /// This node was kept from running for longer than its lease lasted: no voter is to blame.
+    Stalled {
+        /// For how long, in milliseconds.
+        milliseconds: u64,
     },
     /// The machine was suspended, so no grant can be trusted.
     Suspended,
@@ -241,6 +247,24 @@ pub enum Warning {
     SeedsSilent {
         /// Who was asked.
         seeds: Vec<String>,
+    },
+    /// This node and another one wait to be told of a cluster, and ask each other.
+    NobodyFounded {
+        /// The other one.
+        other: NodeId,
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// A majority of the voters is too far away for these timings: claims run out on their way.
+    TooSlow {
+        /// There and back to the nearest majority.
+        round_trip: Duration,
+        /// What these timings allow for.
+        limit: Duration,
+        /// The voters that are further away than that.
+        voters: Vec<NodeId>,
+        /// What the timings were made for.
+        profile: Profile,
     },
     /// This node founds a cluster of its own: nobody leads if it dies.
     SingleVoter,

@@ -21,7 +21,7 @@ pub struct NodeId(u64);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeIdError {
     /// Outside 1 to 2^53 − 1.
-    #[error("{0} is not a node id: ids run from 1 to {max}", max = NodeId::MAX)]
+    #[error("{0} is not a node id: ids run from 1 to {max}{hint}", max = NodeId::MAX, hint = hint(*.0))]
     OutOfRange(u64),
     /// Neither a number nor an address.
     #[error("\"{0}\" is neither a node id (a whole number) nor an address like 10.0.0.1:8000")]
@@ -29,6 +29,11 @@ pub enum NodeIdError {
     /// An address that names no single machine.
     #[error("{0} names no single machine or has port 0, so no id can be derived from it")]
     Unspecified(SocketAddr),
+}
+
+/// What usually counts from 0.
+fn hint(number: u64) -> &'static str {
+    if number > 0 { "" } else { ". For the ordinal N of a StatefulSet give N + 1" }
 }
 
 impl NodeId {

@@ -1,5 +1,5 @@
-//! What people want to know of a node and the protocol does not need: where its HTTP server is,
-//! and the tags that somebody gave it.
+//! What people want to know of a node and the protocol does not need: its name, where its HTTP
+//! server is, and the tags that somebody gave it.
 //!
 //! They are fixed for the life of a process, so a process names a version of them. They are
 //! not part of the member record, which gossip repeats in every packet: whoever lacks those of a
@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::identity::{NodeId, Process};
+use super::node_name::NodeName;
 
 /// The most tags a node may have.
 pub const TAGS_MAX: usize = 8;
@@ -136,6 +137,8 @@ pub struct Metadata {
     pub http: Option<SocketAddr>,
     /// What somebody said of it.
     pub tags: Tags,
+    /// What people call it.
+    pub name: Option<NodeName>,
 }
 
 /// A member asks another for the details of some.

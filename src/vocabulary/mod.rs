@@ -15,6 +15,7 @@ pub mod inspection;
 pub mod lineage;
 pub mod metadata;
 pub mod mutant;
+pub mod node_name;
 pub mod reject;
 pub mod snapshot;
 pub mod time;

@@ -2,6 +2,7 @@
 //! *deadline*, which whoever reads it compares with the holder clock at that moment. A stored
 //! answer would lie as soon as the node is frozen.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use super::goose::Goose;
 use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
 use super::metadata::{Metadata, Tags};
+use super::node_name::NodeName;
 use super::reject::Reject;
 use super::time::HolderTime;
 use super::work::EndOfWork;
@@ -28,6 +30,8 @@ pub struct Snapshot {
     pub http: Option<SocketAddr>,
     /// What somebody wants to be known of it.
     pub tags: Tags,
+    /// What people call it.
+    pub name: Option<NodeName>,
     /// Rises with every change of role, Goose, voters or members.
     pub index: u64,
     /// How far the node has come.
@@ -42,6 +46,9 @@ pub struct Snapshot {
     pub voters: Option<VotersView>,
     /// Everybody, this node included, lowest id first. Shared: rebuilt only on a change.
     pub members: Arc<Vec<MemberView>>,
+    /// Members that do not answer at their address: from where else a datagram of them came last,
+    /// and when.
+    pub speaks_from: BTreeMap<NodeId, (SocketAddr, HolderTime)>,
     /// What was counted since the start.
     pub counters: Counters,
     /// When this process started.
@@ -107,6 +114,14 @@ impl Snapshot {
         self.lease.filter(|lease| lease.is_valid_at(now))
     }
 
+    /// What people call a node, as far as this one knows.
+    pub fn name_of(&self, id: NodeId) -> Option<&NodeName> {
+        if id == self.process.id {
+            return self.name.as_ref();
+        }
+        name_of(&self.members, id)
+    }
+
     /// The same, if work may begin under it: nobody has asked to end its term.
     pub fn open_lease_at(&self, now: HolderTime) -> Option<Lease> {
         self.lease_at(now).filter(|_| self.ending.is_none())
@@ -164,6 +179,12 @@ impl Lack {
     }
 }
 
+/// What people call one of these members, which are sorted by id.
+pub fn name_of(members: &[MemberView], id: NodeId) -> Option<&NodeName> {
+    let at = members.binary_search_by_key(&id, |member| member.id).ok()?;
+    members[at].metadata.as_ref()?.name.as_ref()
+}
+
 /// One voter as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VoterView {
@@ -173,6 +194,8 @@ pub struct VoterView {
     pub address: Option<SocketAddr>,
     /// When its last answer came. None: never, or not asked.
     pub answered: Option<HolderTime>,
+    /// How long its answers take, as of late. None: not known.
+    pub round_trip: Option<Duration>,
     /// Until when its grant counts for this node, if it granted to this node.
     pub granted_until: Option<HolderTime>,
 }
@@ -238,4 +261,6 @@ pub struct Counters {
     pub store_stalls: u64,
     /// How long other voters took to confirm this node's lease.
     pub renewals: Histogram,
+    /// Of those confirmations, the ones that came after the next one had been asked for.
+    pub renewals_late: u64,
 }

@@ -67,6 +67,7 @@ mod tests {
 
     use super::*;
     use crate::vocabulary::metadata::{Metadata, TAG_KEY_MAX, TAG_VALUE_MAX, TAGS_MAX, Tags};
+    use crate::vocabulary::node_name::{NAME_MAX, NodeName};
 
     #[test]
     fn what_others_claim_is_held_to_the_same_limits() {
@@ -78,11 +79,18 @@ mod tests {
         ];
         for tags in wrong {
             let mut bytes = Vec::new();
-            encode_into(&(None::<SocketAddr>, &tags), &mut bytes).unwrap();
+            encode_into(&(None::<SocketAddr>, &tags, None::<&str>), &mut bytes).unwrap();
             assert!(decode_whole::<Metadata>(&bytes).is_err(), "{tags:?}");
         }
+        for name in [String::new(), "n".repeat(NAME_MAX + 1), "a b".to_owned(), "\u{1b}".to_owned()]
+        {
+            let mut bytes = Vec::new();
+            encode_into(&(None::<SocketAddr>, Tags::default(), Some(&name)), &mut bytes).unwrap();
+            assert!(decode_whole::<Metadata>(&bytes).is_err(), "{name:?}");
+        }
         let mut bytes = Vec::new();
-        let metadata = Metadata { http: None, tags: Tags::parse(["a=1"]).unwrap() };
+        let name = NodeName::new("db-2").ok();
+        let metadata = Metadata { http: None, tags: Tags::parse(["a=1"]).unwrap(), name };
         encode_into(&metadata, &mut bytes).unwrap();
         assert_eq!(decode_whole::<Metadata>(&bytes).unwrap(), metadata);
     }

@@ -11,6 +11,7 @@ use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::identity::NodeId;
 use gaggle::vocabulary::metadata::{Metadata, Tags};
 use gaggle::vocabulary::mutant::{self, Mutant};
+use gaggle::vocabulary::node_name::NodeName;
 use gaggle::vocabulary::snapshot::MemberState;
 use gaggle::vocabulary::timing::Profile;
 
@@ -344,6 +345,7 @@ fn tagged(seed: u64, nodes: u64, mutant: Option<Mutant>) -> Scenario {
     let mut setups = Scenario::setups(nodes, &[1, 2, 3], Profile::Lan);
     for setup in &mut setups {
         setup.tags = tags_of(setup.id.number());
+        setup.name = NodeName::new(&format!("db-{}", setup.id)).ok();
         setup.http = Some(setup.address);
     }
     Scenario::with_setups(seed, setups)
@@ -361,7 +363,8 @@ fn metadata(story: &Scenario, by: u64, about: u64) -> Option<Metadata> {
 fn is_described(story: &Scenario, nodes: &[u64]) -> bool {
     let says = |number: u64| {
         let setup = &story.world.cluster.hosts[usize::try_from(number).unwrap() - 1].setup;
-        Some(Metadata { http: setup.http, tags: setup.tags.clone() })
+        let (tags, name) = (setup.tags.clone(), setup.name.clone());
+        Some(Metadata { http: setup.http, tags, name })
     };
     nodes.iter().all(|by| nodes.iter().all(|about| metadata(story, *by, *about) == says(*about)))
 }

@@ -203,6 +203,23 @@ fn silent_seeds_are_named_once_and_asked_for_ever() {
 }
 
 #[test]
+fn whoever_is_asked_for_a_cluster_and_waits_for_one_itself_says_once_that_nobody_founded_any() {
+    let mut world = World::new();
+    world.start(1, &[]);
+    world.start(2, &[]);
+    world.run_for(Duration::from_secs(2));
+    let said = |world: &World| world.carrier.log.join("\n");
+    assert!(!said(&world).contains("NobodyFounded"), "a founder may be about to start");
+    world.run_for(Duration::from_secs(120));
+    let log = said(&world);
+    let warning = "node 1: Warning(NobodyFounded { other: NodeId(2), address: 10.0.0.2:8000 })";
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
+    assert!(!log.contains("node 1: Warning(SeedsSilent"), "{log}");
+    // Node 2 was asked by nobody.
+    assert_eq!(log.matches("NobodyFounded").count(), 1, "{log}");
+}
+
+#[test]
 fn a_step_down_that_would_leave_nobody_is_refused() {
     let mut world = World::new();
     for number in [1, 2, 3] {

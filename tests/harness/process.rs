@@ -76,6 +76,7 @@ impl NodeProcess {
             .arg("run")
             .arg(self.settings.address.to_string())
             .args(["--id", &self.settings.id.to_string()])
+            .args(self.name())
             .args(["--http", &self.settings.http.to_string()])
             .arg("--state-dir")
             .arg(self.folder.join("state"))
@@ -87,6 +88,14 @@ impl NodeProcess {
             .spawn()
             .expect("the binary can be started");
         self.child = Some(child);
+    }
+
+    /// Called by its id, unless a test names it: what a host is called differs, and what people
+    /// read would with it.
+    fn name(&self) -> Vec<String> {
+        let named = self.settings.arguments.iter().any(|argument| argument == "--name");
+        let id = self.settings.id.to_string();
+        if named { Vec::new() } else { vec!["--name".to_owned(), id] }
     }
 
     /// Its control socket, over which it takes orders.

@@ -11,15 +11,17 @@
 //! A keeper has a socket of its own, so what comes from elsewhere is passed on, too, unless the
 //! receiver is cut off.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A thread looks this often whether it is to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// What is under way is delivered as late as this.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Decides on one datagram: from whom, to whom, what. True: it is held back.
 type Catch = Box<dyn Fn(u64, u64, &[u8]) -> bool + Send>;
@@ -37,6 +39,10 @@ struct State {
     isolated: BTreeSet<u64>,
     catch: Option<Catch>,
     held: Vec<Datagram>,
+    /// How long everything is under way.
+    delay: Duration,
+    /// What is under way, the first to arrive first.
+    under_way: VecDeque<(Instant, Datagram)>,
     /// Bytes that each node has sent, whatever became of them.
     sent: BTreeMap<u64, u64>,
 }
@@ -75,7 +81,9 @@ impl Relay {
             let (id, shared) = (*id, Arc::clone(&shared));
             std::thread::spawn(move || shared.forward_to(id))
         };
-        let threads = shared.bound.keys().map(forward).collect();
+        let mut threads: Vec<_> = shared.bound.keys().map(forward).collect();
+        let carrier = Arc::clone(&shared);
+        threads.push(std::thread::spawn(move || carrier.carry()));
         Self { shared, threads }
     }
 
@@ -93,6 +101,11 @@ impl Relay {
     /// From now on nothing reaches or leaves `id`.
     pub(crate) fn isolate(&self, id: u64) {
         self.state().isolated.insert(id);
+    }
+
+    /// From now on everything takes so long, one way.
+    pub(crate) fn set_delay(&self, delay: Duration) {
+        self.state().delay = delay;
     }
 
     /// From now on everything reaches everybody.
@@ -151,10 +164,29 @@ impl Shared {
                 state.catch.as_ref().is_some_and(|catch| catch(datagram.from, to, &datagram.bytes));
             if caught {
                 state.held.push(datagram);
+            } else if !state.delay.is_zero() {
+                let arrives = Instant::now() + state.delay;
+                state.under_way.push_back((arrives, datagram));
             } else {
                 drop(state);
                 self.deliver(&datagram);
             }
+        }
+    }
+
+    /// Delivers what was under way for long enough.
+    fn carry(&self) {
+        while !self.ending.load(Ordering::Relaxed) {
+            let arrived = {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let now = Instant::now();
+                let count = state.under_way.partition_point(|(arrives, _)| *arrives <= now);
+                state.under_way.drain(..count).collect::<Vec<_>>()
+            };
+            for (_, datagram) in arrived {
+                self.deliver(&datagram);
+            }
+            std::thread::sleep(TICK);
         }
     }
 

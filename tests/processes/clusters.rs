@@ -292,6 +292,64 @@ fn everybody_learns_of_tags_and_http_addresses_and_members_are_picked_by_them() 
 }
 
 #[test]
+fn names_stand_beside_ids_wherever_people_read() {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, watch());
+    cluster.give(1, &["--name", "west"]);
+    // Two of one name are told apart by their ids.
+    cluster.give(2, &["--name", "east"]);
+    cluster.give(3, &["--name", "east"]);
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    let said = |id: u64, words: &[&str]| {
+        let node = format!("http://{}", cluster.node(id).settings.http);
+        let output = gaggle(&[words, &["--node", node.as_str()]].concat());
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    for by in ids {
+        cluster.wait_until("names known", |cluster| {
+            let answer = cluster.get(by, "/v1/members")?;
+            let answer = String::from_utf8_lossy(&answer.body).into_owned();
+            let all = [
+                "\"id\":1,\"name\":\"west\"",
+                "\"id\":2,\"name\":\"east\"",
+                "\"id\":3,\"name\":\"east\"",
+            ];
+            all.iter().all(|one| answer.contains(one)).then_some(())
+        });
+    }
+    let name = if first.goose == 1 { "west" } else { "east" };
+    let goose = format!("\"id\":{},\"name\":\"{name}\"", first.goose);
+    for path in ["/v1/goose", "/v1/status", "/v1/history"] {
+        let answer = cluster.get(2, path).map(|answer| answer.body).unwrap_or_default();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains(&goose), "{path}: {answer}");
+    }
+    let status = said(1, &["status"]);
+    assert!(status.contains("\nname       west\n"), "{status}");
+    assert!(status.contains(&format!("node {} ({name}) at ", first.goose)), "{status}");
+    let doctor = said(1, &["doctor"]);
+    assert!(doctor.contains("voter 2 (east) answers this node"), "{doctor}");
+    for table in ["members", "voters", "history", "goose"] {
+        let table = said(2, &[table]);
+        let columns: Vec<&str> =
+            table.lines().next().unwrap_or_default().split_whitespace().collect();
+        assert!(columns.contains(&"NAME"), "{table}");
+        println!("{table}");
+    }
+    let other = if first.goose == 1 { 2 } else { 1 };
+    let term = first.term;
+    cluster.kill(first.goose);
+    let second = cluster.wait_for_agreement(&cluster.others(&[]), term);
+    let name = if second.goose == 1 { "west" } else { "east" };
+    let line = format!("the Goose is node {} ({name}) at ", second.goose);
+    cluster.wait_until("the log names the Goose", |cluster| {
+        cluster.node(other).log().contains(&line).then_some(())
+    });
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
 fn a_witness_votes_and_never_leads() {
     let folder = tempfile::tempdir().unwrap();
     let loopback = || (std::net::Ipv4Addr::LOCALHOST, free_port()).into();

@@ -1,6 +1,7 @@
 //! The commands as a script sees them: exit codes, what goes to which output, and that a
 //! refused configuration is refused before anything happens.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Output};
@@ -33,7 +34,7 @@ impl NodeView for Double {
         HolderTime(1_000_000_000)
     }
     fn pulse(&self) -> Pulse {
-        Pulse { last: self.holder_now(), ended: false }
+        Pulse { last: self.holder_now(), ended: false, delay_max: Duration::ZERO }
     }
     fn history(&self) -> watch::Receiver<Arc<History>> {
         self.1.subscribe()
@@ -73,6 +74,7 @@ fn served(goose: bool) -> Served {
         address: "127.0.0.1:8002".parse().unwrap(),
         http: None,
         tags: Tags::default(),
+        name: None,
         index: 1,
         phase: Phase::Serving,
         lease: goose.then_some(lease),
@@ -80,6 +82,7 @@ fn served(goose: bool) -> Served {
         goose: None,
         voters: None,
         members: Arc::new(Vec::new()),
+        speaks_from: BTreeMap::new(),
         counters: Counters::default(),
         started: HolderTime(0),
         store_lost: false,
@@ -135,8 +138,8 @@ fn answers_go_to_standard_output_without_colours() {
     let server = served(true);
     let table = asking(&server, &["goose"]);
     assert_eq!(code(&table), 0);
-    let expected =
-        "NODE  ADDRESS         HTTP  TERM  EXPIRES\n3     127.0.0.1:8002  -     7     400 ms\n";
+    let expected = "NODE  NAME  ADDRESS         HTTP  TERM  EXPIRES\n\
+                    3     -     127.0.0.1:8002  -     7     400 ms\n";
     assert_eq!(text(&table.stdout), expected);
     let json = asking(&server, &["goose", "-o", "json"]);
     assert!(text(&json.stdout).starts_with(r#"{"id":3,"addr":"127.0.0.1:8002","#));

@@ -69,6 +69,8 @@ fn planned(folder: &Path, port: u16, nodes: u16, voters: u16, profile: &str) -> 
             "run".to_owned(),
             address(id).to_string(),
             format!("--id={id}"),
+            // All of them are on one host, whose name says nothing.
+            format!("--name={id}"),
             "--cluster=dev".to_owned(),
             format!("--state-dir={}", state.display()),
         ];

@@ -3,7 +3,7 @@
 use super::*;
 use crate::commands::arguments::Command;
 use crate::config::checked::{Checked, Environment, Storage};
-use crate::config::raw::{LogLevel, Raw};
+use crate::config::raw::{LogLevel, Raw, RawId};
 use crate::vocabulary::timing::Profile;
 
 struct Given {
@@ -35,7 +35,7 @@ fn a_flag_is_stronger_than_the_file_and_the_file_than_the_default() {
                 voters = [1, 2, 3]\nid = 7\nlease = '900ms'\nnever-goose = true\n";
     let run = run(text, &["--cluster", "lake", "--id", "8"]).unwrap();
     assert_eq!((run.listen.as_str(), run.cluster.as_str()), ("127.0.0.1:8100", "lake"));
-    assert_eq!(run.id, Some(8));
+    assert_eq!(run.id, Some(RawId::Number(8)));
     assert_eq!(run.seeds, ["a:1", "b:2"]);
     assert_eq!(run.voters.unwrap(), ["1", "2", "3"]);
     assert!(run.never_goose && run.profile == Profile::Lan);

@@ -1,6 +1,7 @@
 //! What a contender knows of one voter.
 
 use std::collections::VecDeque;
+use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use crate::vocabulary::identity::{Boot, NodeId, Process};
@@ -14,12 +15,31 @@ use crate::wire::message::{Grant, VoterStatus};
 /// answers up to 320 ms late still count.
 const REQUESTS_MAX: usize = 32;
 
+/// An answer that took longer waited for a process that was frozen, which says nothing of the way.
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, Hash)]
 struct Request {
     sequence: u64,
     sent: HolderTime,
     /// The ballot of an Acquire; none for a Poll or a Probe.
     ballot: Option<u64>,
+}
+
+/// How long a voter's answers take, evened out over the last few. Nothing is decided by it, so two
+/// states that differ in nothing else are the same.
+#[derive(Clone, Copy, Debug, Default)]
+struct RoundTrip(Option<Duration>);
+
+impl Hash for RoundTrip {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
+}
+
+impl RoundTrip {
+    fn note(&mut self, taken: Duration) {
+        let taken = taken.min(ROUND_TRIP_MAX);
+        self.0 = Some(self.0.map_or(taken, |known| (known * 3 + taken) / 4));
+    }
 }
 
 /// One voter, as a contender sees it.
@@ -40,6 +60,7 @@ pub(crate) struct VoterProgress {
     answered_request: Option<HolderTime>,
     /// When the newest answer came.
     answered: Option<HolderTime>,
+    round_trip: RoundTrip,
     /// When it was last asked because it had shown itself.
     greeted: Option<HolderTime>,
     /// The grant's end, by the rule of [`counted`].
@@ -64,6 +85,7 @@ impl VoterProgress {
             open_poll: None,
             answered_request: None,
             answered: None,
+            round_trip: RoundTrip::default(),
             greeted: None,
             counted_until: HolderTime(0),
             granted: None,
@@ -79,6 +101,11 @@ impl VoterProgress {
 
     pub(crate) fn answered(&self) -> Option<HolderTime> {
         self.answered
+    }
+
+    /// How long its answers take, as of late.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.round_trip.0
     }
 
     /// Whether it is to be asked at once, for it has shown itself. Once in `pause` at most, and
@@ -166,6 +193,10 @@ impl VoterProgress {
         }
         self.answered_request = self.answered_request.max(Some(sent));
         self.answered = Some(now);
+        // A claim's answer waits for the voter's disk.
+        if ballot.is_none() || self.granted.is_some() {
+            self.round_trip.note(now.since(sent));
+        }
         Some(sent)
     }
 

@@ -18,10 +18,12 @@ use crate::vocabulary::identity::Process;
 use crate::vocabulary::snapshot::MemberView;
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
 
+mod complaints;
 mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use complaints::{Complaint, Complaints};
 pub use terms::{Beginning, Ending, TERMS_MAX, TermSeen, Terms};
 
 /// Events that are kept. A reader that is further behind has lost some.
@@ -66,17 +68,26 @@ pub struct History {
     pub noted: u64,
     /// Who led.
     pub terms: Terms,
+    /// What was warned of lately.
+    pub complaints: Complaints,
 }
 
 impl History {
     /// Of the process `own`, reached at `address`, which starts at `now`.
     pub fn new(own: Process, address: SocketAddr, now: HolderTime) -> Self {
-        Self { index: 0, events: VecDeque::new(), noted: 0, terms: Terms::new(own, address, now) }
+        Self {
+            index: 0,
+            events: VecDeque::new(),
+            noted: 0,
+            terms: Terms::new(own, address, now),
+            complaints: Complaints::default(),
+        }
     }
 
     /// Keeps `event`, which happened `now` and reads as `words`.
     pub fn note(&mut self, event: Event, words: String, index: u64, now: Now) {
         self.terms.note(&event, now);
+        self.complaints.note(&event, &words, now);
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::shell::journal;
 use crate::vocabulary::event::{DemotionReason, ElectionReason, Event};
@@ -235,6 +236,12 @@ impl Terms {
         let began = (now.wall, now.holder);
         let seen = TermSeen { term, goose, address, began, began_by: how, ended: None };
         self.seen.push_back(Arc::new(seen));
+    }
+
+    /// How many terms began within the last hour, as far as they are kept.
+    pub fn began_within_the_hour(&self, now: HolderTime) -> usize {
+        let hour = Duration::from_secs(3600);
+        self.seen.iter().filter(|term| now.since(term.began.1) < hour).count()
     }
 
     /// Ends the last term, if it goes on and is `term` or any.

@@ -5,7 +5,7 @@ use std::mem::{Discriminant, discriminant};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use self::events::{elected, lost, words};
+use self::events::{demoted_among, elected, lost, words};
 use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::NodeId;
@@ -15,6 +15,7 @@ use crate::vocabulary::time::HolderTime;
 mod events;
 mod warnings;
 
+pub(super) use events::Names;
 pub(crate) use events::demoted;
 pub(crate) use warnings::warned;
 #[cfg(feature = "cli")]
@@ -47,18 +48,24 @@ fn kind(warning: &Warning) -> Kind {
 
 impl Journal {
     /// Logs one event and returns what was said; none if it was said a moment ago already.
-    pub(super) fn log(&mut self, event: &Event, now: HolderTime) -> Option<String> {
+    /// `names` are those of the members.
+    pub(super) fn log(
+        &mut self,
+        event: &Event,
+        now: HolderTime,
+        names: Names<'_>,
+    ) -> Option<String> {
         let text = match event {
             Event::Warning(warning) => return self.warn(warning, now),
-            Event::GooseChanged(None) => lost(self.goose),
-            other => words(other)?,
+            Event::GooseChanged(None) => lost(self.goose, names),
+            other => words(other, names)?,
         };
         match event {
             Event::BecameGoose { term, reason } => {
                 tracing::info!(term, reason = elected(*reason), "{text}");
             }
             Event::BecameDuck { term, reason } => {
-                tracing::info!(term, reason = demoted(reason), "{text}");
+                tracing::info!(term, reason = demoted_among(reason, names), "{text}");
             }
             Event::GooseChanged(Some(goose)) => {
                 let (id, term) = (goose.process.id, goose.term);

@@ -1,11 +1,14 @@
 //! Warnings in words: what is wrong, what it means, and what to do.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::events::{Names, voters as all_of};
 
 use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::reject::Reject;
-use crate::vocabulary::timing::FOUNDING_PATIENCE;
+use crate::vocabulary::timing::{FOUNDING_PATIENCE, Profile};
 
 /// So many seeds are named in one line.
 const NAMED_MAX: usize = 5;
@@ -88,6 +91,13 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
              and this node does not contend before that work has ended"
         ),
         Warning::SeedsSilent { seeds } => seeds_silent(seeds),
+        Warning::NobodyFounded { other, address } => format!(
+            "this node and node {other} at {address} both wait to be told of a cluster, and nobody \
+             has founded one: give --voters to the first nodes, or start one of them without --seed"
+        ),
+        Warning::TooSlow { round_trip, limit, voters, profile } => {
+            too_slow(*round_trip, *limit, voters, *profile)
+        }
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
         Warning::Membership(error) => format!("gossip: {error}"),
     }
@@ -205,6 +215,22 @@ fn work_goes_on(term: u64, leaves: bool) -> String {
     }
 }
 
+/// The voters are too far away for a profile.
+fn too_slow(round_trip: Duration, limit: Duration, voters: &[NodeId], profile: Profile) -> String {
+    let far = all_of(voters, Names(&[]));
+    let name = format!("{profile:?}").to_lowercase();
+    let way_out = match profile {
+        Profile::Wan => "give every node a longer --lease",
+        Profile::Lan | Profile::Fast => "use --profile wan on every node, or a longer --lease",
+    };
+    format!(
+        "{} ms to {far} and back: too slow for the profile {name}, which holds up to {} ms, so \
+         nobody leads for long, if at all: {way_out}",
+        round_trip.as_millis(),
+        limit.as_millis()
+    )
+}
+
 /// Nobody answers where others should be.
 fn seeds_silent(seeds: &[String]) -> String {
     format!(
@@ -270,6 +296,23 @@ mod tests {
                 Warning::StoreLost,
                 "what writes this node's record has died, which is a bug: it grants nothing any more. \
                  Restart the node, and please report the lines above",
+            ),
+            (
+                Warning::NobodyFounded { other: NodeId::new(8).unwrap(), address },
+                "this node and node 8 at 10.0.0.5:8000 both wait to be told of a cluster, and nobody \
+                 has founded one: give --voters to the first nodes, or start one of them without \
+                 --seed",
+            ),
+            (
+                Warning::TooSlow {
+                    round_trip: Duration::from_micros(72_900),
+                    limit: Duration::from_millis(59),
+                    voters: vec![NodeId::new(2).unwrap(), NodeId::new(3).unwrap()],
+                    profile: Profile::Lan,
+                },
+                "72 ms to voters 2 and 3 and back: too slow for the profile lan, which holds up to \
+                 59 ms, so nobody leads for long, if at all: use --profile wan on every node, or a \
+                 longer --lease",
             ),
             (
                 Warning::WorkOutlivesLease { term: 3 },

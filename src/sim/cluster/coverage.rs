@@ -82,6 +82,7 @@ pub(super) fn event_name(event: &Event) -> Option<&'static str> {
         Event::BecameGoose { reason: ElectionReason::Elected, .. } => "elected",
         Event::BecameGoose { reason: ElectionReason::HandedOver, .. } => "handed over",
         Event::BecameDuck { reason: DemotionReason::LeaseLapsed { .. }, .. } => "lapsed",
+        Event::BecameDuck { reason: DemotionReason::Stalled { .. }, .. } => "lapsed by a stall",
         Event::BecameDuck { reason: DemotionReason::Suspended, .. } => "demoted by suspend",
         Event::BecameDuck { reason: DemotionReason::Preempted { .. }, .. } => "preempted",
         Event::Founded => "founded",

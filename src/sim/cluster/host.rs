@@ -174,9 +174,12 @@ impl Host {
     /// The process here has told of something that was ordered, or that it fell silent.
     pub(super) fn hears(&mut self, now: u64, event: &Event) {
         let is_held = match event {
-            Event::BecameDuck { reason, .. } => {
-                !matches!(reason, DemotionReason::LeaseLapsed { .. } | DemotionReason::Suspended)
-            }
+            Event::BecameDuck { reason, .. } => !matches!(
+                reason,
+                DemotionReason::LeaseLapsed { .. }
+                    | DemotionReason::Stalled { .. }
+                    | DemotionReason::Suspended
+            ),
             Event::Warning(Warning::DuplicateId { .. }) => true,
             _ => false,
         };

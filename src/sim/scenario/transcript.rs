@@ -42,6 +42,7 @@ fn words(event: &Event) -> Option<String> {
                     let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
                     format!("lease lapsed, silent: {}", silent.join(" "))
                 }
+                DemotionReason::Stalled { .. } => "stalled".to_owned(),
                 DemotionReason::Suspended => "suspended".to_owned(),
                 DemotionReason::SteppedDown => "stepped down".to_owned(),
                 DemotionReason::Leaving => "leaving".to_owned(),
@@ -64,6 +65,9 @@ fn words(event: &Event) -> Option<String> {
 fn complaint(warning: &Warning) -> String {
     match warning {
         Warning::StoreFailed { error } => format!("nothing can be stored: {error}"),
+        Warning::TooSlow { round_trip, .. } => {
+            format!("{} ms there and back are too slow", round_trip.as_millis())
+        }
         Warning::StoreSlow { .. } => "the disk does not answer".to_owned(),
         Warning::AwaitsVoters { lacks } => {
             let lacks: Vec<String> =

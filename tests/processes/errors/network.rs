@@ -1,11 +1,13 @@
 //! What only the network can tell: a line of the log that says it once, and the node goes on.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
-use super::{Place, await_line, node};
-use crate::harness::process::{NodeProcess, Settings, free_port};
+use super::{Place, await_line, node, text};
+use crate::harness::process::{GAGGLE, NodeProcess, Settings, free_port};
 use crate::harness::{PATIENCE, poll_until};
 
 const JOINED: &str = "joined the cluster";
@@ -67,6 +69,23 @@ fn a_seed_without_an_address() {
     assert_eq!(count(&joining, start), 1, "{}", joining.log());
 }
 
+/// What a node has warned of is in its status, and the doctor says that something is wrong.
+fn repeated(node: &NodeProcess, words: &str) {
+    let url = format!("http://{}", node.settings.http);
+    let asked = |command: &[&str]| {
+        let output = Command::new(GAGGLE).args(command).args(["--node", &url]).output().unwrap();
+        text(&output.stdout)
+    };
+    let status = asked(&["status", "-o", "json"]);
+    let status: Value = serde_json::from_str(&status).expect(&status);
+    let warnings = status["warnings"].as_array().cloned().unwrap_or_default();
+    let known = warnings.iter().find(|warning| warning["words"] == words);
+    assert_eq!(known.map(|it| it["severe"].clone()), Some(Value::Bool(true)), "{status}");
+    let report = asked(&["doctor"]);
+    let line = report.lines().find(|line| line.starts_with("WRONG") && line.contains(words));
+    assert!(line.is_some() && report.ends_with("\nsomething is wrong\n"), "{report}");
+}
+
 #[test]
 fn an_id_twice() {
     let place = Place::new();
@@ -82,6 +101,7 @@ fn an_id_twice() {
              it another --id"
         );
         await_line(one, "WARN", &expected);
+        repeated(one, &expected);
     }
 }
 
@@ -113,6 +133,7 @@ fn a_twin_voter() {
              voting. Stop one of the two and restart the other"
         );
         await_line(one, "WARN", &expected);
+        repeated(one, &expected);
     }
 }
 

@@ -135,7 +135,8 @@ fn voters() {
         ),
         (
             "@addr --voters 0,1,2",
-            "--voters: 0 is not a node id: ids run from 1 to 9007199254740991",
+            "--voters: 0 is not a node id: ids run from 1 to 9007199254740991. For the ordinal N of \
+             a StatefulSet give N + 1",
         ),
         (
             "@addr --voters 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16",
@@ -158,6 +159,20 @@ fn voters() {
         ),
     ];
     refused(&Place::new(), &[], &cases);
+}
+
+#[test]
+fn names() {
+    let long = "n".repeat(65);
+    let cut = "n".repeat(64);
+    let place = Place::new();
+    for (name, shown) in [("@nothing", ""), (long.as_str(), cut.as_str()), ("\u{e4}", "?")] {
+        let expected = format!(
+            "--name: \"{shown}\" is no name of a node: use 1 to 64 printable ASCII characters \
+             without spaces, or leave it out for the name of the host"
+        );
+        refused(&place, &[], &[(&format!("@addr --name {name}"), &expected)]);
+    }
 }
 
 #[test]
@@ -246,7 +261,7 @@ fn what_the_parser_does_not_understand() {
         (
             "@addr --id 0",
             "invalid value '0' for '--id <N>': 0 is not a node id: ids run from 1 to \
-             9007199254740991",
+             9007199254740991. For the ordinal N of a StatefulSet give N + 1",
         ),
         (
             "@addr --id duck",

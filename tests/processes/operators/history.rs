@@ -87,6 +87,12 @@ fn a_crash_a_freeze_and_a_goodbye_are_told_apart() {
     let others = cluster.others(&[second.goose]);
     others.iter().for_each(|id| ended(&cluster, *id, second.term, cut_off));
     cluster.thaw(second.goose);
+    // But it knows itself that it, and no voter, is to blame.
+    cluster.wait_until("the frozen node names its own stall", |cluster| {
+        let (_, why) = reasons(cluster, second.goose, second.term)?;
+        let own = "this node itself was kept from running for ";
+        why.filter(|why| why.starts_with(own)).inspect(|why| println!("{why}"))
+    });
 
     let third = cluster.wait_for_agreement(&all, second.term);
     assert!(cluster.terminate(third.goose).success());

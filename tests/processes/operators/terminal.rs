@@ -15,7 +15,7 @@ fn url(cluster: &Cluster, id: u64) -> String {
     format!("http://{}", cluster.node(id).settings.http)
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -122,13 +122,19 @@ fn a_watch_of_nobody_says_so_at_once() {
     assert!(text(&output.stderr).contains("127.0.0.1:1"), "{}", text(&output.stderr));
 }
 
-fn doctor(cluster: &Cluster, id: u64, more: &[&str]) -> Output {
+pub(super) fn doctor(cluster: &Cluster, id: u64, more: &[&str]) -> Output {
     let node = url(cluster, id);
     Command::new(GAGGLE).args(["doctor", "--node", &node]).args(more).output().unwrap()
 }
 
 /// Asks the doctor until the report has all of `lines`; the exit code must be `code` then.
-fn diagnosis(cluster: &Cluster, id: u64, more: &[&str], code: i32, lines: &[&str]) -> String {
+pub(super) fn diagnosis(
+    cluster: &Cluster,
+    id: u64,
+    more: &[&str],
+    code: i32,
+    lines: &[&str],
+) -> String {
     let report = cluster.wait_until(&format!("the doctor says {lines:?}"), |cluster| {
         let output = doctor(cluster, id, more);
         let report = text(&output.stdout);

@@ -1,15 +1,15 @@
 //! The past as JSON: `/v1/history`, and what an event of `/v1/events` carries.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::views::{GooseBrief, Role, State};
-use crate::shell::history::{Happening, History, TermSeen};
+use super::date::written;
+use super::views::{GooseBrief, Moment, Role, State};
+use crate::shell::history::{Happening, TermSeen};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::time::{HolderTime, WallTime, milliseconds};
+use crate::vocabulary::time::milliseconds;
 
 /// `/v1/history`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct TermView {
     pub term: u64,
     /// Whose.
     pub id: NodeId,
+    /// That node's name, if the node asked knows it at the moment of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where that node is reached.
     pub addr: SocketAddr,
     /// When the node asked learned of it.
@@ -42,13 +45,15 @@ pub struct TermView {
 }
 
 /// `/v1/history` at this moment.
-pub fn history(history: &History, now: HolderTime) -> HistoryView {
+pub fn history(moment: &Moment<'_>) -> HistoryView {
+    let (history, now) = (moment.history, moment.now);
     let view = |seen: &TermSeen| {
         let (began_wall, began) = seen.began;
         let ended = seen.ended.as_ref();
         TermView {
             term: seen.term,
             id: seen.goose.id,
+            name: moment.name_of(seen.goose.id),
             addr: seen.address,
             time: written(began_wall),
             reason: seen.began_by.to_string(),
@@ -128,6 +133,8 @@ pub fn event(happening: &Happening) -> EventView {
         Event::GooseChanged(goose) => {
             view.goose = Some(goose.as_ref().map(|goose| GooseBrief {
                 id: goose.process.id,
+                // Whoever reads events knows the members.
+                name: None,
                 addr: goose.address,
                 http: goose.http,
                 term: goose.term,
@@ -142,51 +149,4 @@ pub fn event(happening: &Happening) -> EventView {
         _ => {}
     }
     view
-}
-
-/// `time` as RFC 3339 writes it, in UTC, to the millisecond.
-pub fn written(time: WallTime) -> String {
-    let (seconds, thousandths) = (time.0 / 1_000, time.0 % 1_000);
-    let (mut days, second) = (seconds / 86_400, seconds % 86_400);
-    let leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    let mut year = 1970;
-    // No clock of this century goes further, and a wild one must not keep us busy.
-    while year < 9999 && days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if days < length {
-            break;
-        }
-        days -= length;
-        month += 1;
-    }
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let mut text = format!("{year:04}-{month:02}-{:02}T", days % 31 + 1);
-    // Writing to a string cannot fail.
-    let _ = write!(text, "{hour:02}:{minute:02}:{second:02}.{thousandths:03}Z");
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_written_as_rfc_3339_says() {
-        for (milliseconds, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
-            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
-            (1_735_689_599_000, "2024-12-31T23:59:59.000Z"),
-            (1_764_012_123_456, "2025-11-24T19:22:03.456Z"),
-        ] {
-            assert_eq!(written(WallTime(milliseconds)), text);
-        }
-    }
 }

@@ -69,6 +69,11 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
         "How long ago the driver came round; from 3 on the node is stuck.",
         moment.pulse.age(moment.now).as_secs_f64(),
     );
+    page.gauge(
+        "gaggle_driver_delay_max_seconds",
+        "The most that the driver ever came round later than it had meant to.",
+        moment.pulse.delay_max.as_secs_f64(),
+    );
     page.counter(
         "gaggle_log_lines_dropped_total",
         "Lines of the log that were dropped, as nobody read it.",
@@ -89,6 +94,11 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
         "gaggle_goose_changes_total",
         "Terms that this process has seen begin.",
         moment.history.terms.goose_changes,
+    );
+    page.gauge(
+        "gaggle_terms_last_hour",
+        "Terms that this process has seen begin within the last hour; 256 at most.",
+        moment.history.terms.began_within_the_hour(moment.now),
     );
     page.histogram(
         "gaggle_election_duration_seconds",
@@ -114,6 +124,17 @@ fn lease(page: &mut Page, moment: &Moment<'_>) {
         "How long other voters took to confirm this node's lease.",
         &moment.snapshot.counters.renewals,
     );
+    page.counter(
+        "gaggle_lease_renewals_late_total",
+        "Confirmations of this node's lease that took longer than until the next was asked for.",
+        moment.snapshot.counters.renewals_late,
+    );
+    let voters = moment.snapshot.voters.iter().flat_map(|voters| &voters.voters);
+    let name = "gaggle_voter_round_trip_seconds";
+    page.head(name, Kind::Gauge, "How long a voter's answers to this node take, as of late.");
+    for (id, trip) in voters.filter_map(|voter| Some((voter.id, voter.round_trip?))) {
+        page.sample(name, &[("voter", &id.to_string())], trip.as_secs_f64());
+    }
 }
 
 fn cluster(page: &mut Page, moment: &Moment<'_>) {

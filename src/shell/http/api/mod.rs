@@ -13,6 +13,7 @@
 
 mod answer;
 mod dashboard;
+mod date;
 pub mod guard;
 mod handlers;
 pub mod history;
@@ -27,5 +28,6 @@ pub mod route;
 pub mod router;
 pub(super) mod table;
 pub mod views;
+mod words;
 
 pub(super) use answer::{json_body, stream_head};

@@ -114,7 +114,7 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
     Route {
         paths: &[paths::HISTORY],
         guard: Guard::Open,
-        action: Action::Show(|_, moment| json(&history::history(moment.history, moment.now))),
+        action: Action::Show(|_, moment| json(&history::history(moment))),
         summary: "The terms that this process has seen.",
         parameters: &[],
         answers: &[Answer::json(200, "Oldest first.", "History")],

@@ -7,73 +7,17 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::shell::history::History;
+use super::date::written;
+pub use super::words::{Role, State};
+use crate::shell::history::{Complaint, History};
 use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::node_name::called;
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
 use crate::vocabulary::time::{HolderTime, milliseconds};
 
-/// A role, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The one.
-    Goose,
-    /// Every other.
-    Duck,
-}
-
-impl Role {
-    /// The role of the snapshot's own node at `now`.
-    pub fn of(snapshot: &Snapshot, now: HolderTime) -> Self {
-        if snapshot.lease_at(now).is_some() { Self::Goose } else { Self::Duck }
-    }
-
-    /// The word that people read.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Goose => "Goose",
-            Self::Duck => "Duck",
-        }
-    }
-}
-
-/// What gossip says of a member, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Answers probes.
-    Alive,
-    /// Did not answer lately.
-    Suspect,
-    /// Declared down.
-    Down,
-    /// Said goodbye.
-    Left,
-}
-
-impl From<MemberState> for State {
-    fn from(state: MemberState) -> Self {
-        match state {
-            MemberState::Alive => Self::Alive,
-            MemberState::Suspect => Self::Suspect,
-            MemberState::Down => Self::Down,
-            MemberState::Left => Self::Left,
-        }
-    }
-}
-
-impl State {
-    /// The word that people read.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Alive => "alive",
-            Self::Suspect => "suspect",
-            Self::Down => "down",
-            Self::Left => "left",
-        }
-    }
-}
+/// A node without an answer says something this often, for it seeks its cluster.
+const HEARD_LATELY: Duration = Duration::from_secs(5);
 
 /// `/v1/status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -98,6 +42,22 @@ pub struct StatusView {
     pub voters: Option<VotersBrief>,
     /// How many members are in which state.
     pub members: MemberCounts,
+    /// What the node asked has warned of lately. Written only if there is anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<WarningView>,
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WarningView {
+    /// When it was said last, by the clock of the node asked.
+    pub time: String,
+    /// How long ago that was, in milliseconds.
+    pub age_ms: u64,
+    /// Whether something does not work, or not for long.
+    pub severe: bool,
+    /// What is wrong, and what to do.
+    pub words: String,
 }
 
 /// The node that answers.
@@ -105,6 +65,9 @@ pub struct StatusView {
 pub struct NodeView {
     /// Its id.
     pub id: NodeId,
+    /// Its name, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its process start.
     pub boot: String,
     /// Its gossip and election address.
@@ -127,6 +90,11 @@ pub struct NodeView {
 }
 
 impl NodeView {
+    /// Its id and its name, for a sentence.
+    pub fn called(&self) -> String {
+        called(self.id, self.name.as_deref())
+    }
+
     /// How long its driver has not come round, if that is too long.
     pub fn stuck_for(&self) -> Option<Duration> {
         let age = Duration::from_millis(self.driver_age_ms);
@@ -148,12 +116,22 @@ pub struct LeaseView {
 pub struct GooseBrief {
     /// Its id.
     pub id: NodeId,
+    /// Its name, if the node asked has learnt one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its gossip and election address.
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
     /// Its term.
     pub term: u64,
+}
+
+impl GooseBrief {
+    /// Its id and its name, for a sentence.
+    pub fn called(&self) -> String {
+        called(self.id, self.name.as_deref())
+    }
 }
 
 /// The voters, in the status.
@@ -195,6 +173,9 @@ fn is_zero(count: &usize) -> bool {
 pub struct GooseView {
     /// Its id.
     pub id: NodeId,
+    /// Its name, if the node asked has learnt one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Its gossip and election address.
     pub addr: SocketAddr,
     /// Its HTTP address.
@@ -205,6 +186,13 @@ pub struct GooseView {
     pub expires_in_ms: u64,
     /// How old the evidence is, in milliseconds.
     pub age_ms: u64,
+}
+
+impl GooseView {
+    /// Its id and its name, for a sentence.
+    pub fn called(&self) -> String {
+        called(self.id, self.name.as_deref())
+    }
 }
 
 /// `/v1/members`.
@@ -219,6 +207,9 @@ pub struct MembersView {
 pub struct MemberView {
     /// Its id.
     pub id: NodeId,
+    /// Its name; null if it has none, or until the node asked has learnt it.
+    #[serde(default)]
+    pub name: Option<String>,
     /// Its gossip and election address.
     pub addr: SocketAddr,
     /// Its process start.
@@ -229,6 +220,9 @@ pub struct MemberView {
     pub eligible: bool,
     /// As far as the node asked knows.
     pub role: Role,
+    /// It does not answer at `addr`, and yet datagrams of it come from here. Written only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks_from: Option<SocketAddr>,
     /// Its HTTP address; null if it has none, or if the node asked has not learnt it yet.
     #[serde(default)]
     pub http: Option<SocketAddr>,
@@ -271,18 +265,38 @@ pub struct AwaitedView {
 pub struct VoterView {
     /// Its id.
     pub id: NodeId,
+    /// Its name, if the node asked has learnt one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Where it was last reached or is said to be.
     pub addr: Option<SocketAddr>,
     /// Whether it answered lately.
     pub reachable: bool,
     /// How long ago it answered, in milliseconds; null for never, or not asked.
     pub answered_ms: Option<u64>,
+    /// How long its answers take as of late, in milliseconds. Written only if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip_ms: Option<f64>,
     /// Whether its grant counts for the node asked at this moment.
     pub granting: bool,
     /// How long a write to its disk has been under way, in milliseconds; meanwhile it grants
     /// nothing new. Written only if that is more than a second, and only by the voter itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_hangs_ms: Option<u64>,
+}
+
+impl MemberView {
+    /// Its id and its name, for a sentence.
+    pub fn called(&self) -> String {
+        called(self.id, self.name.as_deref())
+    }
+}
+
+impl VoterView {
+    /// Its id and its name, for a sentence.
+    pub fn called(&self) -> String {
+        called(self.id, self.name.as_deref())
+    }
 }
 
 /// The snapshot at one moment: what every view is made from.
@@ -307,6 +321,11 @@ impl Moment<'_> {
     /// lease.
     pub fn has_pulse(&self) -> bool {
         self.pulse.is_felt(self.now)
+    }
+
+    /// What people call a node.
+    pub(super) fn name_of(&self, id: NodeId) -> Option<String> {
+        self.snapshot.name_of(id).map(|name| name.as_str().to_owned())
     }
 
     fn uptime_ms(&self, at: HolderTime) -> u64 {
@@ -335,6 +354,7 @@ impl Moment<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: NodeView {
                 id: snapshot.process.id,
+                name: self.name_of(snapshot.process.id),
                 boot: snapshot.process.boot.to_string(),
                 addr: snapshot.address,
                 http: snapshot.http,
@@ -351,13 +371,26 @@ impl Moment<'_> {
             }),
             goose: self.goose().map(|goose| GooseBrief {
                 id: goose.id,
+                name: goose.name,
                 addr: goose.addr,
                 http: goose.http,
                 term: goose.term,
             }),
             voters: snapshot.voters.as_ref().map(|voters| self.voters_brief(voters)),
             members: self.member_counts(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn warnings(&self) -> Vec<WarningView> {
+        let view = |known: &Complaint| WarningView {
+            time: written(known.wall),
+            // Changes with the uptime, as above.
+            age_ms: self.uptime_ms(self.now).saturating_sub(self.uptime_ms(known.at)),
+            severe: known.is_severe(),
+            words: known.words.clone(),
+        };
+        self.history.complaints.at(self.now).map(view).collect()
     }
 
     /// From when on [`Self::status`] may say something else of the same snapshot: the next
@@ -394,6 +427,7 @@ impl Moment<'_> {
             let own = known.filter(|known| known.goose.process == snapshot.process);
             return Some(GooseView {
                 id: snapshot.process.id,
+                name: self.name_of(snapshot.process.id),
                 addr: snapshot.address,
                 http: snapshot.http,
                 term: lease.term,
@@ -405,6 +439,7 @@ impl Moment<'_> {
             .filter(|known| known.goose.process != snapshot.process && self.now < known.expires)?;
         Some(GooseView {
             id: known.goose.process.id,
+            name: self.name_of(known.goose.process.id),
             addr: known.goose.address,
             http: known.goose.http,
             term: known.goose.term,
@@ -423,11 +458,18 @@ impl Moment<'_> {
         (known.goose.process != snapshot.process).then_some(known.goose.process)
     }
 
+    /// From where a member is heard that does not answer at its address, if it is heard still.
+    fn speaks_from(&self, id: NodeId) -> Option<SocketAddr> {
+        let (source, at) = self.snapshot.speaks_from.get(&id)?;
+        (self.now.since(*at) < HEARD_LATELY).then_some(*source)
+    }
+
     /// `/v1/members`.
     pub fn members(&self) -> MembersView {
         let goose = self.goose_process();
         let view = |member: &crate::vocabulary::snapshot::MemberView| MemberView {
             id: member.id,
+            name: self.name_of(member.id),
             addr: member.address,
             boot: member.boot.to_string(),
             state: member.state.into(),
@@ -438,6 +480,7 @@ impl Moment<'_> {
             } else {
                 Role::Duck
             },
+            speaks_from: self.speaks_from(member.id),
             http: member.metadata.as_ref().and_then(|metadata| metadata.http),
             tags: member.metadata.as_ref().map(|metadata| metadata.tags.clone().into()),
         };
@@ -449,9 +492,12 @@ impl Moment<'_> {
         let known = self.snapshot.voters.as_ref()?;
         let view = |voter: &crate::vocabulary::snapshot::VoterView| VoterView {
             id: voter.id,
+            name: self.name_of(voter.id),
             addr: voter.address,
             reachable: self.reaches(voter.id, voter.answered),
             answered_ms: voter.answered.map(|at| milliseconds(self.now.since(at))),
+            // To a hundredth.
+            round_trip_ms: voter.round_trip.map(|it| (it.as_secs_f64() * 1e5).round() / 100.0),
             granting: voter.granted_until.is_some_and(|until| self.now < until),
             disk_hangs_ms: (voter.id == self.snapshot.process.id)
                 .then(|| self.disk_hangs_ms())

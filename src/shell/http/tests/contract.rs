@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::*;
-use crate::vocabulary::event::ElectionReason;
+use crate::vocabulary::event::{ElectionReason, Warning};
 
 mod exchange;
 mod schema;
@@ -83,6 +83,8 @@ fn the_server_answers_as_the_document_says() {
     let mut seen: Vec<String> = Vec::new();
     for (name, snapshot) in nodes() {
         let double = Double::new(snapshot, 5_000);
+        let twin = Warning::TwinVoter { address: address("10.0.0.9:8000") };
+        double.happened(Event::Warning(twin));
         double.happened(Event::BecameGoose { term: 12, reason: ElectionReason::Elected });
         let history = |history: &mut Arc<History>| Arc::make_mut(history).index = 17;
         double.history.send_modify(history);

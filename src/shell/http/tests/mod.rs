@@ -1,6 +1,7 @@
 //! Tests of the server: the pure routes, and the server over real loopback sockets with a
 //! double in the node's place.
 
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use crate::vocabulary::event::Event;
 use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::metadata::{Metadata, Tags};
+use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::snapshot::{
     Counters, KnownGoose, Lease, MemberState, MemberView, Phase, Snapshot, VoterView, VotersView,
 };
@@ -56,7 +58,8 @@ fn boot(start: u64) -> Boot {
 fn metadata(number: u64) -> Arc<Metadata> {
     let tags: &[(&str, &str)] = if number == 3 { &[("zone", "eu-1")] } else { &[] };
     let http = Some(address(&format!("127.0.0.1:{}", 8999 + number)));
-    Arc::new(Metadata { http, tags: Tags::new(tags.iter().copied()).unwrap() })
+    let name = NodeName::new(&format!("db-{number}")).ok();
+    Arc::new(Metadata { http, tags: Tags::new(tags.iter().copied()).unwrap(), name })
 }
 
 /// Node 3 of the voters 1, 2 and 3, started at 1000 ms; it answers for itself and node 2.
@@ -65,6 +68,7 @@ fn duck() -> Snapshot {
         id: id(number),
         address: Some(address(&format!("127.0.0.1:{}", 7999 + number))),
         answered: answered.map(at),
+        round_trip: answered.map(|_| Duration::from_micros(450)),
         granted_until: None,
     };
     let member = |number, state| MemberView {
@@ -82,6 +86,7 @@ fn duck() -> Snapshot {
         address: address("127.0.0.1:8002"),
         http: Some(address("127.0.0.1:9002")),
         tags: Tags::default(),
+        name: NodeName::new("db-3").ok(),
         index: 17,
         phase: Phase::Serving,
         lease: None,
@@ -102,6 +107,7 @@ fn duck() -> Snapshot {
             member(2, MemberState::Suspect),
             member(3, MemberState::Alive),
         ]),
+        speaks_from: BTreeMap::from([(id(1), (address("10.0.0.9:8000"), at(4_000)))]),
         counters: Counters::default(),
         started: at(1_000),
         store_lost: false,
@@ -237,7 +243,7 @@ impl NodeView for Double {
 
 /// The driver came round at that time.
 fn beats(last: HolderTime) -> Pulse {
-    Pulse { last, ended: false }
+    Pulse { last, ended: false, delay_max: Duration::ZERO }
 }
 
 /// What is shown of `snapshot` at that time.

@@ -169,10 +169,10 @@ fn the_status_has_the_promised_shape() {
     let text = String::from_utf8(response.body().to_vec()).unwrap();
     let expected = concat!(
         r#"{"cluster":"gaggle","index":17,"version":"VERSION","#,
-        r#""node":{"id":3,"boot":"3-0000000000000007","addr":"127.0.0.1:8002","#,
+        r#""node":{"id":3,"name":"db-3","boot":"3-0000000000000007","addr":"127.0.0.1:8002","#,
         r#""http":"127.0.0.1:9002","uptime_ms":4000,"driver_age_ms":0},"#,
         r#""role":"goose","term":12,"lease":{"remaining_ms":600,"duration_ms":600},"#,
-        r#""goose":{"id":3,"addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},"#,
+        r#""goose":{"id":3,"name":"db-3","addr":"127.0.0.1:8002","http":"127.0.0.1:9002","term":12},"#,
         r#""voters":{"version":1,"ids":[1,2,3],"reachable":[2,3],"majority":2,"is_voter":true},"#,
         r#""members":{"alive":1,"suspect":1,"down":1}}"#,
         "\n"
@@ -200,7 +200,7 @@ fn status_of(snapshot: &Snapshot, path: &str) -> u16 {
 fn the_goose_is_shown_with_the_age_of_the_evidence() {
     let known = document(&get(&duck_of_another(), 5_000, "/v1/goose"));
     let expected = json!({
-        "id": 2, "addr": "127.0.0.1:8001", "http": null, "term": 11,
+        "id": 2, "name": "db-2", "addr": "127.0.0.1:8001", "http": null, "term": 11,
         "expires_in_ms": 500, "age_ms": 300
     });
     assert_eq!(known, expected);
@@ -214,7 +214,7 @@ fn the_goose_is_shown_with_the_age_of_the_evidence() {
 fn members_and_voters_have_the_promised_shape() {
     let members = document(&get(&duck_of_another(), 5_000, "/v1/members"));
     let second = json!({
-        "id": 2, "addr": "127.0.0.1:8001", "boot": "2-0000000000000007",
+        "id": 2, "name": "db-2", "addr": "127.0.0.1:8001", "boot": "2-0000000000000007",
         "state": "suspect", "eligible": true, "role": "goose", "http": "127.0.0.1:9001",
         "tags": {}
     });
@@ -222,14 +222,17 @@ fn members_and_voters_have_the_promised_shape() {
     assert_eq!(members["members"][2]["role"], "duck");
     assert_eq!(members["members"][2]["tags"], json!({"zone": "eu-1"}));
     assert!(members["members"][0]["tags"].is_null(), "not known yet");
+    assert!(members["members"][0]["name"].is_null(), "not known yet");
+    assert_eq!(members["members"][0]["speaks_from"], "10.0.0.9:8000");
     let voters = document(&get(&goose(), 5_000, "/v1/voters"));
     let expected = json!({
         "version": 1, "ballot": 0, "majority": 2, "preempt": false, "voters": [
             {"id": 1, "addr": "127.0.0.1:8000", "reachable": false, "answered_ms": null,
              "granting": false},
-            {"id": 2, "addr": "127.0.0.1:8001", "reachable": true, "answered_ms": 100,
+            {"id": 2, "name": "db-2", "addr": "127.0.0.1:8001", "reachable": true,
+             "answered_ms": 100, "round_trip_ms": 0.45,
              "granting": true},
-            {"id": 3, "addr": "127.0.0.1:8002", "reachable": true, "answered_ms": null,
+            {"id": 3, "name": "db-3", "addr": "127.0.0.1:8002", "reachable": true, "answered_ms": null,
              "granting": false}
         ]
     });

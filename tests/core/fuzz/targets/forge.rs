@@ -12,6 +12,7 @@ use gaggle::vocabulary::goose::Goose;
 use gaggle::vocabulary::identity::{Boot, NodeId, Process};
 use gaggle::vocabulary::lineage::{Lineage, Proposal};
 use gaggle::vocabulary::metadata::{Metadata, MetadataQuery, MetadataReply, Tags};
+use gaggle::vocabulary::node_name::NodeName;
 use gaggle::vocabulary::timing::{Profile, Timing};
 use gaggle::wire::message::{
     Acquire, AcquireKind, Assurance, Founding, Grant, Join, Message, Nak, NakReason, Poll, PollAck,
@@ -126,7 +127,8 @@ impl Forger<'_> {
             let value = "v".repeat(usize::from(reader.byte() % 65));
             let tags = Tags::new([("zone", value.as_str())]).unwrap_or_default();
             let http = (reader.byte() & 1 > 0).then_some(self.from);
-            (self.process(reader), Metadata { http, tags })
+            let name = NodeName::fitting(&value);
+            (self.process(reader), Metadata { http, tags, name })
         };
         let entries = (0..count % 16).map(|_| entry(reader)).collect();
         Message::MetadataReply(MetadataReply { nonce: reader.number(asked), entries })

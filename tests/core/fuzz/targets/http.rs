@@ -61,7 +61,7 @@ impl NodeView for Double {
     }
 
     fn pulse(&self) -> Pulse {
-        Pulse { last: self.now, ended: false }
+        Pulse { last: self.now, ended: false, delay_max: Duration::ZERO }
     }
 
     fn history(&self) -> watch::Receiver<Arc<History>> {

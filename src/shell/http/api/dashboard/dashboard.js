@@ -64,6 +64,9 @@ function clock(text) {
 const list = (ids) => ids.length < 2 ? ids.join("") :
   `${ids.slice(0, -1).join(", ")} and ${ids[ids.length - 1]}`;
 
+// A node is called by its id, and by its name if it has one that says more.
+const named = (id, name) => name && name !== `${id}` ? `${id} (${name})` : `${id}`;
+
 function link(state, text) {
   element("link").dataset.state = state;
   document.body.classList.toggle("stale", state === "lost");
@@ -72,6 +75,8 @@ function link(state, text) {
 
 // Why nobody leads, as far as this node can tell.
 function whyNone(status, voters) {
+  const known = (status.warnings || []).find((warning) => warning.severe);
+  if (known) return `${known.words[0].toUpperCase()}${known.words.slice(1)}.`;
   if (!voters) return "This node has not learned yet who votes in its cluster.";
   const all = voters.voters;
   const asks = status.voters.is_voter || all.some((voter) => voter.answered_ms !== null);
@@ -93,7 +98,7 @@ const lasted = (term) => Math.round(
 function lastOne() {
   const last = terms[terms.length - 1];
   if (!last || !last.ended) return "";
-  return `Nobody since ${moment(last.ended)}. The last was node ${last.id}, of term ${last.term}: ` +
+  return `Nobody since ${moment(last.ended)}. The last was node ${named(last.id, last.name)}, of term ${last.term}: ` +
     `${last.ended_reason}.`;
 }
 
@@ -105,7 +110,8 @@ function showGoose({ status, goose, voters }) {
     say("explanation", whyNone(status, voters));
     say("since", lastOne());
   } else {
-    say("headline", own ? `This node, ${goose.id}, is the Goose` : `Node ${goose.id} is the Goose`);
+    const called = named(goose.id, goose.name);
+    say("headline", own ? `This node, ${called}, is the Goose` : `Node ${called} is the Goose`);
     say("explanation", `Term ${goose.term}, at ${goose.addr}.`);
     const term = terms.find((term) => term.term === goose.term);
     say("since", term ? `For ${span(lasted(term))}, since ${moment(term.time)}.` : "");
@@ -113,7 +119,7 @@ function showGoose({ status, goose, voters }) {
   const way = !own && goose && goose.http;
   element("way").hidden = !way;
   if (way) element("way-link").setAttribute("href", `http://${goose.http}/`);
-  document.title = `${goose ? `Goose: node ${goose.id}` : "No Goose"} · ${status.cluster}`;
+  document.title = `${goose ? `Goose: node ${named(goose.id, goose.name)}` : "No Goose"} · ${status.cluster}`;
   showLease(status, goose, own);
 }
 
@@ -159,7 +165,7 @@ function showVoters({ status, goose, voters }) {
       voter.reachable ? ", answered lately" : `, last answered ${span(voter.answered_ms)} ago`;
     const grant = !leads ? "" : voter.granting ? "grants the lease" : "does not grant the lease";
     const lines = [
-      ["strong", `Voter ${voter.id}${goose && goose.id === voter.id ? ", the Goose" : ""}`,
+      ["strong", `Voter ${named(voter.id, voter.name)}${goose && goose.id === voter.id ? ", the Goose" : ""}`,
         goose && goose.id === voter.id ? "goose" : ""],
       ["p", voter.addr || "address not known", "unsure"],
       ["p", reach + answered, voter.reachable ? "yes" : unsure ? "unsure" : "no"],
@@ -178,7 +184,8 @@ function showStrip() {
   const parts = [];
   terms.slice(-STRIP_TERMS).forEach((term, place, all) => {
     const state = term.ended ? "past" : "now";
-    parts.push([state, lasted(term), `${term.id}`, `Term ${term.term}: node ${term.id}`]);
+    parts.push([state, lasted(term), term.name || `${term.id}`,
+      `Term ${term.term}: node ${named(term.id, term.name)}`]);
     const next = all[place + 1];
     const until = next ? Date.parse(next.time) : Date.now();
     const gap = term.ended ? until - Date.parse(term.ended) : 0;
@@ -206,7 +213,8 @@ function showHistory() {
       items.push(make("li", `Nobody since ${hour(term.ended)}`, { "data-state": "gap" }));
     }
     const item = make("li", "", { "data-state": term.ended ? "past" : "now" });
-    item.append(make("strong", `Term ${term.term}: node ${term.id}`), ", from ", clock(term.time));
+    item.append(make("strong", `Term ${term.term}: node ${named(term.id, term.name)}`), ", from ",
+      clock(term.time));
     if (term.ended) item.append(" to ", clock(term.ended), `, ${span(term.duration_ms)}`);
     item.append(make("span", `Began: ${term.reason}.`, { class: "quiet" }));
     if (term.ended_reason) {
@@ -231,7 +239,7 @@ function showMembers() {
   say("counts", `${count("alive")} alive, ${count("suspect")} suspect, ${count("down")} down` +
     `${count("left") ? `, ${count("left")} left` : ""}.`);
   const words = element("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const text = (member) => `${member.id} ${member.addr} ${member.state} ${member.role} ` +
+  const text = (member) => `${member.id} ${member.name || ""} ${member.addr} ${member.state} ${member.role} ` +
     `${tags(member)}`.toLowerCase();
   const found = members.filter((member) => words.every((word) => text(member).includes(word)))
     .sort((one, other) => rank(one) - rank(other) || one.id - other.id);
@@ -242,7 +250,7 @@ function showMembers() {
   while (rows.children.length > shown.length) rows.lastChild.remove();
   shown.forEach((member, place) => {
     const row = rows.children[place] || rows.appendChild(make("tr"));
-    const cells = [member.id, member.addr, member.state,
+    const cells = [named(member.id, member.name), member.addr, member.state,
       member.role === "goose" ? "Goose" : member.eligible ? "Duck" : "Duck, never Goose"];
     if (tagged) cells.push(tags(member));
     const line = cells.join("\n");
@@ -311,7 +319,7 @@ function showStatus(event) {
   if (stuck >= STUCK) link("lost", `This node is stuck, for ${span(stuck)}: restart it`);
   else link("live", "Live");
   say("cluster", status.cluster);
-  say("node", `as node ${status.node.id} sees it, a ${status.role === "goose" ? "Goose" : "Duck"}` +
+  say("node", `as node ${named(status.node.id, status.node.name)} sees it, a ${status.role === "goose" ? "Goose" : "Duck"}` +
     `${status.voters && status.voters.is_voter ? " and voter" : ""}`);
   showGoose(latest);
   showVoters(latest);
