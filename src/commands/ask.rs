@@ -224,8 +224,10 @@ fn status_table(status: StatusView) -> String {
     let is_voter = voters.is_some_and(|voters| voters.is_voter);
     let uptime = Duration::from_secs(status.node.uptime_ms / 1000);
     let stuck = status.node.stuck_for().map(|age| ("STUCK", format!("for {age:.1?}: restart it")));
+    let lineage = status.lineage.map(|lineage| format!(", lineage {lineage}"));
+    let cluster = format!("{}{}", status.cluster, lineage.unwrap_or_default());
     let mut pairs = vec![
-        ("cluster", status.cluster),
+        ("cluster", cluster),
         ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
         ("name", or_dash(status.node.name)),
         ("address", status.node.addr.to_string()),

@@ -279,13 +279,11 @@ impl Election {
         self.advance(now);
     }
 
-    /// A message from another node whose envelope was checked. Returns whether it proves that
-    /// its sender received something of ours.
-    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) -> bool {
+    /// A message from another node whose envelope was checked.
+    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) {
         self.expire(now);
-        let proof = self.dispatch(now, from, message);
+        self.dispatch(now, from, message);
         self.advance(now);
-        proof
     }
 
     /// Steps down in favour of `nominee`, or of the best standby that the voters know. Returns
@@ -491,22 +489,22 @@ impl Election {
         }
     }
 
-    fn dispatch(&mut self, now: Now, from: Process, message: &Message) -> bool {
+    fn dispatch(&mut self, now: Now, from: Process, message: &Message) {
         if !self.believes_ballot(now, from, message) {
-            return false;
+            return;
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let Self { me, voter, contender, outbox, view, .. } = self;
         match message {
             Message::Poll(poll) => {
-                let Some(voter) = voter else { return false };
+                let Some(voter) = voter else { return };
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
                 if poll.founding && voter.is_blank() && from != *me {
                     contender.greet(from.id, now.holder, outbox);
                 }
             }
             Message::Acquire(acquire) => {
-                let Some(voter) = voter else { return false };
+                let Some(voter) = voter else { return };
                 voter.hear_ballot(acquire.ballot);
                 voter.acquire(from, acquire, in_sight, now, outbox);
                 if acquire.kind == AcquireKind::Renew && from != *me {
@@ -514,7 +512,7 @@ impl Election {
                 }
             }
             Message::Release { sequence, release } => {
-                let Some(voter) = voter else { return false };
+                let Some(voter) = voter else { return };
                 voter.release(from, *sequence, release, now, outbox);
                 self.note_release(release.holder);
             }
@@ -523,11 +521,11 @@ impl Election {
                     outbox.send(from, Message::ProbeAck { sequence: *sequence });
                 }
             }
-            Message::PollAck(answer) => return self.informed(now, from, answer),
-            Message::Grant(grant) => return contender.granted(from, grant, now.holder, outbox),
-            Message::Nak(nak) => return contender.refused(from, nak, now.holder, outbox),
+            Message::PollAck(answer) => self.informed(now, from, answer),
+            Message::Grant(grant) => contender.granted(from, grant, now.holder, outbox),
+            Message::Nak(nak) => contender.refused(from, nak, now.holder, outbox),
             Message::ProbeAck { sequence } => {
-                return contender.probe_acknowledged(from, *sequence, now.holder, outbox);
+                contender.probe_acknowledged(from, *sequence, now.holder, outbox);
             }
             Message::ReleaseAck { sequence } => contender.release_acknowledged(from.id, *sequence),
             Message::Vacant(status) => {
@@ -555,7 +553,6 @@ impl Election {
             | Message::MetadataQuery(_)
             | Message::MetadataReply(_) => {}
         }
-        false
     }
 
     fn note_release(&mut self, holder: Process) {

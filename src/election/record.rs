@@ -3,7 +3,7 @@
 use super::Election;
 use super::voter::{Voter, VoterPast};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::lineage::{Lineage, LineageClaim, Proposal};
+use crate::vocabulary::lineage::{Certainty, Lineage, LineageClaim, Proposal};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -70,10 +70,13 @@ impl Election {
     /// What this node says of its lineage.
     pub fn lineage_claim(&self) -> Option<LineageClaim> {
         let stands_by = || self.voter.as_ref()?.stable_vote().durable_lineage();
-        let settled = self.lineage().map(|lineage| LineageClaim { lineage, is_settled: true });
-        settled.or_else(|| {
-            stands_by().map(|it| LineageClaim { lineage: it.lineage, is_settled: false })
-        })
+        let settled = self.lineage().map(|lineage| (lineage, Certainty::Settled));
+        let known = settled.or_else(|| {
+            stands_by().map(|Proposal { lineage, ballot }| {
+                (lineage, if ballot == 0 { Certainty::Founded } else { Certainty::Proposed })
+            })
+        });
+        known.map(|(lineage, certainty)| LineageClaim { lineage, certainty })
     }
 
     /// The lineage of this node's cluster, as somebody says who knows; it is never changed.
@@ -94,18 +97,19 @@ impl Election {
         self.contender.naming_mut().settle(lineage);
     }
 
-    /// Whether this node may take the lineage that an answer to its own question names.
+    /// Whether this node may take the lineage that an answer to its own question names. A voter may
+    /// not, for it may come to found a cluster itself.
     pub fn may_be_told_lineage(&self) -> bool {
-        self.lineage().is_none() && !self.voter.as_ref().is_some_and(Voter::has_record)
+        self.lineage().is_none() && self.voter.is_none()
     }
 
     /// An answer to a poll: to one of this process, or it is ignored whole.
-    pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) -> bool {
-        let Some(progress) = self.contender.tracker_mut().voter_mut(from.id) else { return false };
+    pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) {
+        let Some(progress) = self.contender.tracker_mut().voter_mut(from.id) else { return };
         let asked = progress.heard(answer.sequence, None, now.holder);
         let gullible = mutant::is(Mutant::EarlierBootsAnswersAccepted);
         if asked.is_none() && !gullible {
-            return false;
+            return;
         }
         let is_news = progress.stands(from.boot, &answer.status, asked, now.holder);
         if is_news {
@@ -114,6 +118,5 @@ impl Election {
         if let Some(voter) = self.voter.as_mut().filter(|_| is_news || gullible) {
             voter.learn(from, answer, asked.unwrap_or(now.holder), &mut self.outbox);
         }
-        true
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct StableVote {
     promise: u64,
     /// The last revision that changed the lineage.
     lineage: u64,
+    /// By which lineage the disk says that the voter stands.
+    durable_lineage: Option<Proposal>,
     durable_revision: u64,
     durable_ballot: u64,
     /// The highest ballot at each revision that is not durable yet.
@@ -33,6 +35,7 @@ impl StableVote {
             revision: 1,
             promise: 1,
             lineage: 1,
+            durable_lineage: None,
             durable_revision: 0,
             durable_ballot: 0,
             under_way,
@@ -60,10 +63,12 @@ impl StableVote {
         self.is_durable(self.promise)
     }
 
-    /// By which lineage the voter stands, if that is durable.
+    /// By which lineage the voter stands, as far as that is durable.
     pub(crate) fn durable_lineage(&self) -> Option<Proposal> {
-        let is_said = self.is_durable(self.lineage) || mutant::is(Mutant::LineageSaidBeforeDurable);
-        self.vote.lineage.filter(|_| is_said)
+        if mutant::is(Mutant::LineageSaidBeforeDurable) {
+            return self.vote.lineage;
+        }
+        self.durable_lineage
     }
 
     /// The voter stands by this lineage from here on.
@@ -95,6 +100,9 @@ impl StableVote {
     /// Notes that everything up to `revision` is durable.
     pub(crate) fn stored(&mut self, revision: u64) {
         self.durable_revision = self.durable_revision.max(revision);
+        if self.is_durable(self.lineage) {
+            self.durable_lineage = self.vote.lineage;
+        }
         while let Some((_, ballot)) = self.under_way.pop_front_if(|(at, _)| *at <= revision) {
             self.durable_ballot = self.durable_ballot.max(ballot);
         }

@@ -68,11 +68,6 @@ impl Admission {
         self.foreign = Some(foreign);
     }
 
-    /// The founding that was met last and that is not this one.
-    pub(super) fn foreign(&self) -> Option<ForeignFounding> {
-        self.foreign
-    }
-
     /// What people are to be told of a datagram that was not taken in, because they can mend it.
     pub(super) fn refused(
         &mut self,

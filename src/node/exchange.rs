@@ -27,7 +27,7 @@ use crate::membership::seeding::SeedingOutput;
 use crate::membership::{Membership, MembershipOutput};
 use crate::node::setup::Setup;
 use crate::vocabulary::event::{Event, Warning};
-use crate::vocabulary::identity::{Process, normalised};
+use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::Now;
@@ -133,7 +133,8 @@ impl Exchange<'_> {
     fn learn_address(&mut self, now: Now, from: SocketAddr, header: &Header, message: &Message) {
         let (sender, echo) = (header.sender, header.echo);
         self.addresses.came_from(sender, from, echo == self.proofs.token(from), now.holder);
-        // It was given at once, so it echoes its own question.
+        // Most answers are given at once, and so echo their own question. One that had to wait for
+        // the disk echoes the newest, which arrived as well.
         if message.kind().is_answer() {
             let token = |address| self.proofs.token(address);
             self.addresses.answered(sender.id, now.holder, |address| token(address) == echo);
@@ -206,7 +207,7 @@ impl Exchange<'_> {
     fn ask_for_lineage(&mut self, now: Now, from: SocketAddr, header: &Header) {
         let may_be_told = self.election.as_ref().is_some_and(Election::may_be_told_lineage);
         let is_proven = header.echo == self.proofs.token(from);
-        let is_settled = header.lineage.is_some_and(|claim| claim.is_settled);
+        let is_settled = header.lineage.and_then(LineageClaim::settled).is_some();
         if may_be_told && is_proven && is_settled {
             self.ask_back(now, from);
         }
@@ -256,15 +257,9 @@ impl Exchange<'_> {
         if !self.joining.accepts(welcome) {
             return Err(Reject::Unexpected);
         }
+        self.check_founding(now, from, header, welcome)?;
         match self.cluster.genesis().cloned() {
-            Some(own) if own == welcome.genesis => {
-                self.check(header, from, false).inspect_err(|_| self.joining.hear_foreign())?;
-                if self.joining.returns_with_seeds()
-                    && let Some(election) = self.election.as_mut()
-                {
-                    election.hear_own_seed(now.holder);
-                }
-            }
+            Some(own) if own == welcome.genesis => {}
             Some(own) => match self.seeking().judge(&own, welcome, header.sender.id)? {
                 Stance::Follow => self.opening().begin_anew(Some(welcome.genesis.clone()), now),
                 Stance::Refuse { ask, warning } => {
@@ -280,13 +275,10 @@ impl Exchange<'_> {
         if welcome.assurance == Assurance::Founded {
             self.cluster.confirm();
         }
-        let settled = header.lineage.and_then(LineageClaim::settled);
-        if let (Some(election), Some(lineage)) = (self.election.as_mut(), settled)
-            && election.may_be_told_lineage()
-        {
-            election.settle_lineage(lineage);
-        }
-        for (id, address) in welcome.voters.iter().filter(|(id, _)| *id != self.me.id) {
+        self.learn_lineage(header, welcome);
+        let voters = &welcome.configuration.voters;
+        let others = |(id, _): &&(NodeId, SocketAddr)| *id != self.me.id && voters.contains(*id);
+        for (id, address) in welcome.voters.iter().filter(others) {
             self.addresses.advertise(*id, normalised(*address));
         }
         self.addresses.matters(header.sender.id);
@@ -300,6 +292,45 @@ impl Exchange<'_> {
         }
         self.seeking().notice(now.holder);
         Ok(())
+    }
+
+    /// Whether somebody whom this node asked is of its own founding, whatever both were founded with.
+    fn check_founding(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        header: &Header,
+        welcome: &Welcome,
+    ) -> Result<(), Reject> {
+        let own = self.election.as_ref().and_then(Election::lineage_claim);
+        let (Some(own), Some(theirs)) = (own, header.lineage) else { return Ok(()) };
+        if own.contradicts(theirs, false) {
+            let (lineage, own) = (theirs.lineage, own.lineage);
+            let foreign = ForeignFounding { address: from, lineage, own };
+            self.admission.meet_foreign(foreign);
+            self.joining.hear_foreign(foreign, welcome);
+            return Err(Reject::ForeignLineage);
+        }
+        if theirs.settled() == Some(own.lineage)
+            && self.joining.hear_own()
+            && let Some(election) = self.election.as_mut()
+        {
+            election.hear_own_seed(now.holder);
+        }
+        Ok(())
+    }
+
+    /// A node without a vote takes the lineage of whoever votes, or knows a Goose that lives: others
+    /// may be left of a cluster that is no more.
+    fn learn_lineage(&mut self, header: &Header, welcome: &Welcome) {
+        let votes = welcome.configuration.voters.contains(header.sender.id);
+        let is_alive = votes || welcome.goose.is_some();
+        let settled = header.lineage.and_then(LineageClaim::settled).filter(|_| is_alive);
+        if let (Some(election), Some(lineage)) = (self.election.as_mut(), settled)
+            && election.may_be_told_lineage()
+        {
+            election.settle_lineage(lineage);
+        }
     }
 
     fn meet_namesake(&mut self, now: Now, from: SocketAddr, header: &Header, message: &Message) {

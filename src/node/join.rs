@@ -18,6 +18,7 @@ use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::inspection::TableSize;
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
@@ -34,6 +35,11 @@ const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
 /// Every so many of those times, a node that has nothing to ask looks after its seeds.
 const SEEDS_LOOKED_AFTER: u32 = 2;
+/// The only voter of a recorded cluster could lead at once. If it was started with seeds it first
+/// gives them so long to say that they belong to another cluster, which somebody meant it to join.
+const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
+/// If none of them is of its own cluster, it leaves before it may claim.
+const CLAIM_AFTER_SEEDS: Duration = Duration::from_millis(100);
 /// How many random members are asked besides the seeds.
 const MEMBERS_ASKED: usize = 3;
 
@@ -85,6 +91,33 @@ enum Doubt {
     Seeds,
 }
 
+/// What a node that returns hears from the seeds that it was given.
+#[derive(Debug)]
+struct Homecoming {
+    /// It was started with seeds, and no voters, on a record of a founding.
+    with_seeds: bool,
+    /// Until then the only voter waits for its seeds' word.
+    until: HolderTime,
+    heard_own: bool,
+    foreign: Option<ForeignFounding>,
+    misled: Option<ForeignFounding>,
+}
+
+impl Homecoming {
+    fn new(now: HolderTime, setup: &Setup, returns: bool) -> Self {
+        // Addresses of voters are no word of where the node is to belong.
+        let with_seeds = returns && setup.voters.is_none() && !setup.seeds.is_empty();
+        let until = now.plus(SEEDS_PATIENCE);
+        Self { with_seeds, until, heard_own: false, foreign: None, misled: None }
+    }
+
+    /// When the only voter has waited long enough.
+    fn next(&self) -> Option<HolderTime> {
+        let awaits = self.foreign.is_some() && self.misled.is_none() && !self.heard_own;
+        awaits.then_some(self.until)
+    }
+}
+
 /// How far the node has come in finding its cluster.
 #[derive(Debug)]
 pub(super) struct Joining {
@@ -97,12 +130,7 @@ pub(super) struct Joining {
     asked_back: Option<(HolderTime, u64)>,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
-    /// It was started with seeds on a record of a founding.
-    returns_with_seeds: bool,
-    /// Whoever was asked belongs to another founding.
-    heard_foreign: bool,
-    /// Its seeds lead to another founding than that of its record.
-    misled: bool,
+    homecoming: Homecoming,
     /// Other nodes that asked for a cluster while this one knew none either, by where they are.
     also_wait: BTreeMap<SocketAddr, NodeId>,
     /// That nobody has founded a cluster was said.
@@ -128,9 +156,7 @@ impl Joining {
             has_seeds,
             asked_back: None,
             doubts: 0,
-            returns_with_seeds: !setup.seeds.is_empty() && returns,
-            heard_foreign: false,
-            misled: false,
+            homecoming: Homecoming::new(now, setup, returns),
             also_wait: BTreeMap::new(),
             is_said: false,
         }
@@ -181,7 +207,8 @@ impl Joining {
     pub(super) fn next(&self, is_seeking: bool) -> Option<HolderTime> {
         let attempt = Some(self.seeding.next_deadline());
         let attempt = attempt.filter(|at| is_seeking && *at != HolderTime::NEVER);
-        attempt.into_iter().chain(self.timers.next()).min()
+        let word = self.homecoming.next().filter(|_| !self.joined && self.homecoming.with_seeds);
+        attempt.into_iter().chain(self.timers.next()).chain(word).min()
     }
 
     /// A question to this address, whose answer is expected.
@@ -194,20 +221,28 @@ impl Joining {
         self.seeding.accepts(welcome.nonce)
     }
 
-    /// Whether it was started with seeds on a record of a founding.
-    pub(super) fn returns_with_seeds(&self) -> bool {
-        self.returns_with_seeds
+    /// Until when the only voter claims nothing, unless it hears of its own cluster before: if it was
+    /// started with seeds on a record of a founding.
+    pub(super) fn awaits_seeds_until(&self) -> Option<HolderTime> {
+        self.homecoming.with_seeds.then(|| self.homecoming.until.plus(CLAIM_AFTER_SEEDS))
     }
 
-    /// Whether its seeds lead to another founding than that of its record, and nobody of its own was
-    /// met: to go on would be a second cluster that nobody asked for.
-    pub(super) fn is_misled(&self) -> bool {
-        self.misled
+    /// Where its seeds led, if that is another founding than that of its record, and nobody of its
+    /// own has answered: to go on would be a second cluster that nobody asked for.
+    pub(super) fn misled(&self) -> Option<ForeignFounding> {
+        self.homecoming.misled
     }
 
-    /// Whoever was asked belongs to another founding.
-    pub(super) fn hear_foreign(&mut self) {
-        self.heard_foreign = true;
+    /// A seed belongs to another founding. Whoever was asked only because it had asked is no seed.
+    pub(super) fn hear_foreign(&mut self, foreign: ForeignFounding, welcome: &Welcome) {
+        if self.asked_back.is_none_or(|(_, asked)| asked != welcome.nonce) {
+            self.homecoming.foreign.get_or_insert(foreign);
+        }
+    }
+
+    /// Somebody of its own founding has answered. Returns whether that was awaited.
+    pub(super) fn hear_own(&mut self) -> bool {
+        !std::mem::replace(&mut self.homecoming.heard_own, true) && self.homecoming.with_seeds
     }
 
     /// Somebody announces itself to an earlier process of this node. Two halves of a cluster
@@ -336,9 +371,6 @@ impl Seeking<'_> {
                 self.outputs.warn(Warning::SeedsSilent { seeds: seeding.seeds() });
             }
         }
-        // The only voter needs nobody to lead, so it does not wait for others to be met.
-        let is_only_voter =
-            self.election.is_some_and(|it| it.configuration().voters.ids() == [self.setup.id]);
         // At a start nodes may ask each other before the one comes up that founds the cluster.
         if let Some((other, address)) = lost
             && timers.get(JoinTimer::Silence).is_none()
@@ -346,12 +378,19 @@ impl Seeking<'_> {
         {
             self.outputs.warn(Warning::NobodyFounded { other, address });
         }
-        if self.joining.heard_foreign
-            && self.joining.returns_with_seeds
-            && !self.membership.is_connected()
-            && (is_only_voter || waited)
-        {
-            self.joining.misled = true;
+        self.consider_return(now, waited);
+    }
+
+    /// Whether this node was started to join another cluster than that of its record. A voter of
+    /// several never thinks so: it cannot lead alone, and the others may need its vote.
+    fn consider_return(&mut self, now: HolderTime, waited: bool) {
+        let Some(election) = self.election else { return };
+        let Joining { homecoming, joined, .. } = &mut *self.joining;
+        let is_only_voter = election.configuration().voters.ids() == [self.setup.id];
+        let is_over =
+            if election.votes() { is_only_voter && now >= homecoming.until } else { waited };
+        if homecoming.with_seeds && !homecoming.heard_own && !*joined && is_over {
+            homecoming.misled = homecoming.foreign;
         }
     }
 

@@ -295,7 +295,7 @@ impl NodeCore {
 
     /// Where its seeds led, if it leaves because that is another founding than that of its record.
     pub fn misled(&self) -> Option<ForeignFounding> {
-        self.admission.foreign().filter(|_| self.joining.is_misled())
+        self.joining.misled()
     }
 
     /// From here on these seeds are asked, host names or addresses with ports.
@@ -422,7 +422,7 @@ impl NodeCore {
 
     /// Comes after every input: lets everything flow until nothing moves any more.
     fn settle(&mut self, now: Now) {
-        if self.leaving.is_none() && self.joining.is_misled() {
+        if self.leaving.is_none() && self.joining.misled().is_some() {
             let rest = self.orders().leave(now);
             self.finish(now, rest);
         }

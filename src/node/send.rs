@@ -42,7 +42,8 @@ impl Sending<'_> {
         }
         let sought = Sought { id, boot: to.boot, gossip: self.membership.address_of(id) };
         let ways = self.addresses.for_push(&sought, message.kind().is_question(), now);
-        for address in ways.first.into_iter().chain(ways.second) {
+        // A voter answers the copy that comes first: that to the address which is tried anew.
+        for address in ways.second.into_iter().chain(ways.first) {
             self.transmit(to, address, message);
         }
         if let Some(name) = ways.look_up {

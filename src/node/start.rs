@@ -1,7 +1,6 @@
 //! How a node starts from what its disk remembers.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -34,10 +33,6 @@ use crate::vocabulary::metadata::Metadata;
 use crate::vocabulary::time::Now;
 use crate::wire::message::Welcome;
 use crate::wire::record::{Disk, Record, Vote};
-
-/// The only voter of a recorded cluster could lead at once. If it was started with seeds it first
-/// gives them so long to say that they belong to another cluster, which somebody meant it to join.
-const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a node cannot be started on what was found on its disk. Nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +133,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         addresses: remembered.to_vec(),
         vote,
     };
+    let vote_lineage = record.and_then(|record| record.vote.as_ref()?.lineage);
+    let returns = stored.lineage.is_some() || vote_lineage.is_some();
     let mut node = NodeCore {
         me,
         cluster: Cluster::new(&setup.cluster),
@@ -145,7 +142,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         starts: Starts::default(),
         election: None,
         membership,
-        joining: Joining::new(now.holder, &setup, seeding, stored.lineage.is_some()),
+        joining: Joining::new(now.holder, &setup, seeding, returns),
         addresses,
         persistence: Persistence::new(stored, disk == Disk::Ephemeral),
         admission: Admission::default(),
@@ -163,6 +160,11 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
     };
     let past = PastAtStart { nonce, first_sequence: random.next_u32(), disk };
     node.exchange().opening().begin_first(genesis, configuration, past, now);
+    if let (Some(until), Some(election)) = (node.joining.awaits_seeds_until(), &mut node.election)
+        && election.configuration().voters.ids() == [node.me.id]
+    {
+        election.await_seeds(until);
+    }
     for warning in warnings {
         node.outputs.warn(warning);
     }
@@ -218,10 +220,6 @@ impl Opening<'_> {
         }
         if let Some(election) = self.election.as_mut().filter(|_| returns) {
             election.come_late(now.holder);
-            let is_only_voter = election.configuration().voters.ids() == [self.me.id];
-            if is_only_voter && !self.setup.seeds.is_empty() {
-                election.await_seeds(now.holder.plus(SEEDS_PATIENCE));
-            }
         }
     }
 

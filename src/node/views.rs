@@ -21,6 +21,7 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         http: node.setup.http,
         tags: node.setup.tags.clone(),
         name: node.setup.name.clone(),
+        lineage: node.election.as_ref().and_then(Election::lineage),
         index: node.index(),
         phase: phase(node),
         lease: node.lease(),

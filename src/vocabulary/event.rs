@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::goose::Goose;
 use super::identity::{NodeId, Process};
-use super::lineage::ForeignFounding;
+use super::lineage::{ForeignFounding, Lineage};
 use super::reject::Reject;
 use super::snapshot::{Lack, MemberState};
 use super::timing::Profile;
@@ -216,6 +216,11 @@ pub enum Warning {
     },
     /// Another founding of a cluster of this name, with the same voters, talks to this node.
     ForeignLineage(ForeignFounding),
+    /// This node's voters stand by another founding than this node, so it does not lead them.
+    MistakenLineage {
+        /// What they stand by.
+        voters: Lineage,
+    },
     /// Datagrams are not sealed as this node seals its own, so it and their sender cannot
     /// understand each other.
     Sealing {

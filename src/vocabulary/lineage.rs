@@ -82,21 +82,36 @@ impl Proposal {
 pub struct LineageClaim {
     /// The lineage.
     pub lineage: Lineage,
-    /// Whether that is certain; otherwise the sender is a voter that stands by it as yet.
-    pub is_settled: bool,
+    /// How certain the sender is of that.
+    pub certainty: Certainty,
+}
+
+/// How certain a lineage is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Certainty {
+    /// The sender is a voter that stands by what a Goose proposed.
+    Proposed,
+    /// The sender is a voter that founded with all others, and no Goose has led them yet as far as it
+    /// knows.
+    Founded,
+    /// It is settled.
+    Settled,
 }
 
 impl LineageClaim {
     /// The lineage, if it is certain.
     pub fn settled(self) -> Option<Lineage> {
-        self.is_settled.then_some(self.lineage)
+        (self.certainty == Certainty::Settled).then_some(self.lineage)
     }
 
     /// Whether the two cannot be of one founding. While one of them is not certain, two nodes may
-    /// yet agree; but two processes under one id would have it from one record.
+    /// yet agree. Two processes under one id that both founded with all others did not found
+    /// together, for each founding has one nonce of that id; what a Goose proposed tells nothing of
+    /// them.
     pub fn contradicts(self, other: Self, have_one_id: bool) -> bool {
-        let are_certain = self.is_settled && other.is_settled;
-        self.lineage != other.lineage && (are_certain || have_one_id)
+        let least = if have_one_id { Certainty::Founded } else { Certainty::Settled };
+        let is_certain = |claim: Self| claim.certainty as u8 >= least as u8;
+        self.lineage != other.lineage && is_certain(self) && is_certain(other)
     }
 }
 
@@ -146,15 +161,17 @@ mod tests {
 
     #[test]
     fn what_is_not_certain_contradicts_only_under_one_id() {
-        let of = |nonce, is_settled| LineageClaim {
+        use Certainty::{Founded, Proposed, Settled};
+        let of = |nonce, certainty| LineageClaim {
             lineage: Lineage::of_nonces(&[(id(1), nonce)]),
-            is_settled,
+            certainty,
         };
         for have_one_id in [false, true] {
-            assert!(!of(1, true).contradicts(of(1, true), have_one_id));
-            assert!(of(1, true).contradicts(of(2, true), have_one_id));
-            assert_eq!(of(1, true).contradicts(of(2, false), have_one_id), have_one_id);
-            assert_eq!(of(1, false).contradicts(of(2, false), have_one_id), have_one_id);
+            assert!(!of(1, Settled).contradicts(of(1, Settled), have_one_id));
+            assert!(of(1, Settled).contradicts(of(2, Settled), have_one_id));
+            assert_eq!(of(1, Settled).contradicts(of(2, Founded), have_one_id), have_one_id);
+            assert_eq!(of(1, Founded).contradicts(of(2, Founded), have_one_id), have_one_id);
+            assert!(!of(1, Settled).contradicts(of(2, Proposed), have_one_id), "a twin");
         }
     }
 

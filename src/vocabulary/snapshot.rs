@@ -11,6 +11,7 @@ use super::configuration::{ClusterName, Configuration};
 use super::goose::Goose;
 use super::histogram::Histogram;
 use super::identity::{Boot, NodeId, Process};
+use super::lineage::Lineage;
 use super::metadata::{Metadata, Tags};
 use super::node_name::NodeName;
 use super::reject::Reject;
@@ -32,6 +33,8 @@ pub struct Snapshot {
     pub tags: Tags,
     /// What people call it.
     pub name: Option<NodeName>,
+    /// Which founding of the cluster it belongs to, once that is settled.
+    pub lineage: Option<Lineage>,
     /// Rises with every change of role, Goose, voters or members.
     pub index: u64,
     /// How far the node has come.

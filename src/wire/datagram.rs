@@ -185,7 +185,7 @@ pub fn is_plain(datagram: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vocabulary::lineage::Lineage;
+    use crate::vocabulary::lineage::{Certainty, Lineage};
 
     fn sample() -> Vec<u8> {
         let id = NodeId::new(7).unwrap();
@@ -212,7 +212,7 @@ mod tests {
         let header = Header {
             cluster: u64::MAX,
             genesis: u64::MAX,
-            lineage: Some(LineageClaim { lineage, is_settled: true }),
+            lineage: Some(LineageClaim { lineage, certainty: Certainty::Settled }),
             sender: Process { id, boot },
             addressee: Addressee::process(Process { id, boot }),
             configuration: ConfigurationStamp {

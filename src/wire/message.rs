@@ -142,7 +142,7 @@ impl Kind {
         self.facts().2
     }
 
-    /// Whether a voter that is there answers it, each time and at once.
+    /// Whether a voter that is there answers its first copy: at once, unless it has to write first.
     pub fn is_question(self) -> bool {
         matches!(self, Self::Poll | Self::Claim | Self::Renewal | Self::Probe)
     }

@@ -75,6 +75,7 @@ fn served(goose: bool) -> Served {
         http: None,
         tags: Tags::default(),
         name: None,
+        lineage: None,
         index: 1,
         phase: Phase::Serving,
         lease: goose.then_some(lease),

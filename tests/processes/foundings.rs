@@ -79,6 +79,13 @@ fn joiner(keeps: &Cluster, seeds: &[u64; 2], clusters: [&Cluster; 2]) -> NodePro
 /// with that beside the cluster that it was told to join.
 #[test]
 fn a_record_of_another_founding_than_its_seed_s_is_an_error() {
+    // Numbered as the seed is, or otherwise, as when ids are made of addresses.
+    for id in ["1", "7"] {
+        is_misled(id);
+    }
+}
+
+fn is_misled(id: &str) {
     let mut seed = Cluster::new(&[1], &[1], watch());
     seed.start(1);
     seed.wait_for_agreement(&[1], 0);
@@ -86,7 +93,7 @@ fn a_record_of_another_founding_than_its_seed_s_is_an_error() {
     let file = folder.path().join("worked");
     let run = |more: &[&str]| -> Output {
         Command::new(GAGGLE)
-            .args(["exec", &format!("127.0.0.1:{}", free_port()), "--id", "1", "--http"])
+            .args(["exec", &format!("127.0.0.1:{}", free_port()), "--id", id, "--http"])
             .arg(format!("127.0.0.1:{}", free_port()))
             .arg("--state-dir")
             .arg(folder.path().join("state"))

@@ -9,7 +9,7 @@ const DELAY_ODD: f64 = 0.2;
 const TERMS_ODD: u64 = 10;
 
 /// Why datagrams are refused that somebody sends by mistake, and what to do.
-const MENDABLE: [(Reject, &str); 8] = [
+const MENDABLE: [(Reject, &str); 9] = [
     (Reject::UnknownKey, "sealed with a key that this node lacks: give all nodes one --key-file"),
     (Reject::Unsealed, "not sealed, but this node has a key: give their senders the --key-file"),
     (Reject::Forged, "not sealed with the key that they name: forged, or damaged on their way"),
@@ -18,6 +18,11 @@ const MENDABLE: [(Reject, &str); 8] = [
         Reject::ForeignVoters,
         "of a cluster of this name that was founded with other --voters, another --preempt, with \
          longer leases, or with or without --ephemeral",
+    ),
+    (
+        Reject::ForeignLineage,
+        "of another founding of a cluster of this name with the same voters: give each cluster its \
+         own --cluster name, or correct the --seed or the address that leads here",
     ),
     (Reject::TooNew, "of a later version of the protocol: update this node"),
     (Reject::TooOld, "of an earlier version of the protocol: update the nodes that send them"),

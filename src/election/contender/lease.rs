@@ -152,7 +152,9 @@ impl Tenure {
                 ballot: self.ballot,
                 lease: timing.lease,
                 certificate: None,
-                lineage: terms.lineage,
+                // A ballot that was raised in place was promised to nobody, so nothing is proposed
+                // under it.
+                lineage: terms.lineage.filter(|_| self.ballot == self.term),
             };
             tracker.acquire(voter, &request, *now, outbox);
         } else {

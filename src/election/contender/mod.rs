@@ -48,6 +48,9 @@ pub(super) use tracker::ProgressTracker;
 use tracker::{Context, PollTerms};
 use voter_progress::VoterProgress;
 
+/// A contender that took its cluster for another one claims again after about this.
+const MISTAKEN_HOLD: Duration = Duration::from_secs(5);
+
 /// What a contender is at the moment.
 #[derive(Clone, Debug, Hash)]
 enum Role {
@@ -364,14 +367,14 @@ impl Contender {
         self.polls.take_heart();
     }
 
-    /// A voter granted. Returns whether that answers a request of this process.
+    /// A voter granted.
     pub(super) fn granted(
         &mut self,
         from: Process,
         grant: &Grant,
         now: HolderTime,
         outbox: &mut Outbox,
-    ) -> bool {
+    ) {
         self.candidacy.hear_ballot(grant.ballot);
         let (ours, asked) = match &self.role {
             Role::Claiming(claim) => (claim.ballot() == grant.ballot, self.timing.claim_lease),
@@ -381,9 +384,9 @@ impl Contender {
         let long = mutant::is(Mutant::ShortGrantCountedAsLong);
         let granted = if long { asked } else { grant.granted };
         let progress = self.tracker.voter_mut(from.id).filter(|_| ours);
-        let Some(progress) = progress else { return false };
+        let Some(progress) = progress else { return };
         if !progress.granted(grant, granted, now) {
-            return false;
+            return;
         }
         let asked_at = progress.answered_request();
         let Self { role, tracker, timing, naming, .. } = self;
@@ -398,7 +401,6 @@ impl Contender {
             }
             Role::Standby => {}
         }
-        true
     }
 
     fn consider_victory(&mut self, now: HolderTime, outbox: &mut Outbox) {
@@ -409,6 +411,10 @@ impl Contender {
             && !mutant::is(Mutant::VisibleMajorityWithoutGrants)
         {
             return;
+        }
+        if let Some(voters) = self.naming.contradicted(&self.tracker) {
+            outbox.event(Event::Warning(Warning::MistakenLineage { voters }));
+            return self.conclude_claim(Verdict::Lost(MISTAKEN_HOLD), now, outbox);
         }
         self.role = Role::Goose(tenure);
         self.naming.propose(self.me, term, &self.tracker);
@@ -461,36 +467,35 @@ impl Contender {
         tenure.announcement_due(now, crowded)
     }
 
-    /// A voter answered a probe. Returns whether that answers a request of this process.
+    /// A voter answered a probe.
     pub(super) fn probe_acknowledged(
         &mut self,
         from: Process,
         sequence: u64,
         now: HolderTime,
         outbox: &mut Outbox,
-    ) -> bool {
+    ) {
         let heard = |progress: &mut VoterProgress| progress.heard(sequence, None, now).is_some();
         let expected = self.tracker.voter_mut(from.id).is_some_and(heard);
         let Self { role, tracker, timing, .. } = self;
         if expected && let Role::Goose(tenure) = role {
             tenure.confirm(&Context { now, timing, tracker, outbox });
         }
-        expected
     }
 
-    /// A voter refused. Returns whether that answers a request of this process.
+    /// A voter refused.
     pub(super) fn refused(
         &mut self,
         from: Process,
         nak: &Nak,
         now: HolderTime,
         outbox: &mut Outbox,
-    ) -> bool {
-        let Some(progress) = self.tracker.voter_mut(from.id) else { return false };
+    ) {
+        let Some(progress) = self.tracker.voter_mut(from.id) else { return };
         // No ballot is asked for by a probe.
         let ballot = Some(nak.ballot).filter(|ballot| *ballot != PROBE_BALLOT);
         if progress.heard(nak.sequence, ballot, now).is_none() {
-            return false;
+            return;
         }
         if let NakReason::NewBoot { boot } = nak.reason {
             progress.reboot(boot, now);
@@ -513,7 +518,6 @@ impl Contender {
             }
             Role::Claiming(_) | Role::Standby => {}
         }
-        true
     }
 
     /// Applies a lapse, which is final. Called before any other input is.

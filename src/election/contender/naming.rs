@@ -48,16 +48,22 @@ impl Naming {
         self.proposed = None;
     }
 
+    /// What the voters that grant stand by, if that is another founding than this node's: somebody
+    /// told it wrong, and it must not lead them.
+    pub(super) fn contradicted(&self, tracker: &ProgressTracker) -> Option<Lineage> {
+        let newest = Proposal::newest(stood_by(tracker)).map(|newest| newest.lineage);
+        newest.filter(|newest| self.known.settled.is_some_and(|own| own != *newest))
+    }
+
     /// A majority has granted the claim of `term`: what they stand by goes on, and is settled if
     /// all of them stand by the same proposal.
     pub(super) fn propose(&mut self, me: Process, term: u64, tracker: &ProgressTracker) {
         let Known { settled: None, is_nameless: false } = self.known else { return };
-        let stood_by = || tracker.voters().filter_map(|(_, progress)| progress.proposal());
-        let newest =
-            Proposal::newest(stood_by()).filter(|_| !mutant::is(Mutant::LineageDrawnByEachGoose));
+        let newest = Proposal::newest(stood_by(tracker))
+            .filter(|_| !mutant::is(Mutant::LineageDrawnByEachGoose));
         // So it is at the first election of voters that have all heard each other.
         if let Some(newest) = newest
-            && stood_by().filter(|proposal| *proposal == newest).count() >= tracker.majority()
+            && stood_by(tracker).filter(|it| *it == newest).count() >= tracker.majority()
         {
             return self.settle(newest.lineage);
         }
@@ -79,12 +85,16 @@ impl Naming {
     pub(super) fn count(&mut self, tracker: &ProgressTracker) {
         let Some(Proposal { lineage, ballot: term }) = self.proposed else { return };
         let stands = |proposal: Proposal| proposal.lineage == lineage && proposal.ballot >= term;
-        let standing = tracker.voters().filter_map(|(_, progress)| progress.proposal());
         let needed = if mutant::is(Mutant::LineageSettledByOne) { 1 } else { tracker.majority() };
-        if standing.filter(|proposal| stands(*proposal)).count() >= needed {
+        if stood_by(tracker).filter(|proposal| stands(*proposal)).count() >= needed {
             self.settle(lineage);
         }
     }
+}
+
+/// By what each voter stands whose grant says so.
+fn stood_by(tracker: &ProgressTracker) -> impl Iterator<Item = Proposal> {
+    tracker.voters().filter_map(|(_, progress)| progress.proposal())
 }
 
 #[cfg(test)]
@@ -145,6 +155,19 @@ mod tests {
         let mut naming = Naming::new(nameless);
         naming.propose(process(1), TERM, &tracker());
         assert_eq!(naming.proposed(), None);
+    }
+
+    #[test]
+    fn whoever_was_told_another_lineage_is_contradicted() {
+        let (mut naming, mut tracker) = (Naming::new(Known::default()), tracker());
+        naming.settle(lineage(9));
+        grant(&mut tracker, 1, None);
+        assert_eq!(naming.contradicted(&tracker), None, "nobody says anything else");
+        grant(&mut tracker, 2, Some(Proposal { lineage: lineage(9), ballot: 3 }));
+        grant(&mut tracker, 3, Some(Proposal { lineage: lineage(8), ballot: 2 }));
+        assert_eq!(naming.contradicted(&tracker), None, "what was not settled");
+        grant(&mut tracker, 3, Some(Proposal { lineage: lineage(8), ballot: 4 }));
+        assert_eq!(naming.contradicted(&tracker), Some(lineage(8)));
     }
 
     /// Whether it is settled once one voter stands by it, and once two do.

@@ -83,6 +83,10 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
              name, or correct the --seed or the address that leads there",
             foreign.address, foreign.lineage, foreign.own
         ),
+        Warning::MistakenLineage { voters } => format!(
+            "the voters belong to another founding (lineage {voters}) than this node was told, so it does \
+             not lead them: correct its --seed, and start it with an empty --state-dir"
+        ),
         Warning::PreemptDiffers { cluster } => preempt_differs(*cluster),
         Warning::Sealing { reason, address } => unsealable(*reason, *address),
         Warning::WorkGoesOn { term, leaves } => work_goes_on(*term, *leaves),

@@ -98,6 +98,15 @@ impl Scenario {
         self
     }
 
+    /// The disk of a node that has not started becomes a copy of a lower one's.
+    pub fn copy_record(&mut self, from: u64, to: u64) -> &mut Self {
+        let (before, after) = self.world.cluster.hosts.split_at_mut(index(to));
+        if let Some(copy) = after.first_mut() {
+            copy.disk.copy(&before[index(from)].disk);
+        }
+        self
+    }
+
     /// Starts a node on an emptied disk.
     pub fn start_wiped(&mut self, node: u64) -> &mut Self {
         self.act(Action::Start(index(node), Restart::Wiped))

@@ -13,12 +13,14 @@ use super::stage::{
     stays,
 };
 
+/// The other process of node 1 started from a copy of its record, so either may have promised what
+/// the other does not know.
 #[test]
 fn s26_twin_voter_id() {
     let mut setups = setups(3, 3);
     setups.push(setups[0].clone());
     let mut story = begun_by_three(setups);
-    story.start(&[4]).run(1000);
+    story.copy_record(1, 4).start(&[4]).run(1000);
     let transcript = story.transcript();
     let said = "node 1 warns: another process votes under this id; this one votes no more";
     assert_eq!(transcript.matches(said).count(), 2, "both say so\n{transcript}");
@@ -34,6 +36,29 @@ fn s26_twin_voter_id() {
         &story,
         "26-twin-voter",
         "Two processes vote under one id: both say so and vote no more.",
+    );
+}
+
+/// The other process of node 1 has an empty disk: it has promised nothing, and it alone stops.
+#[test]
+fn s26_newcomer_under_a_voters_id() {
+    let mut setups = setups(3, 3);
+    setups.push(setups[0].clone());
+    let mut story = begun_by_three(setups);
+    story.start(&[4]).run(1000);
+    let transcript = story.transcript();
+    let said = "node 1 warns: another process votes under this id; this one votes no more";
+    assert_eq!(transcript.matches(said).count(), 1, "the newcomer stops\n{transcript}");
+    stays(&mut story, 3000);
+    assert!(story.grant_of(1).is_some() && story.grant_of(4).is_none(), "{transcript}");
+    // So one of the other voters may go.
+    story.crash(3);
+    story.until(ms(2 * LEASE), "Goose", &|story| story.goose().is_some());
+    stays(&mut story, 2000);
+    check(
+        &story,
+        "26-newcomer-under-a-voters-id",
+        "A process on an empty disk has the id of a voter: it alone votes no more.",
     );
 }
 

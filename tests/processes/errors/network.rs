@@ -124,17 +124,25 @@ fn a_twin_voter() {
     let _others = [voter(&place, 1, one, third), voter(&place, 2, two, third)];
     let first = voter(&place, 3, third, third);
     await_line(&first, "INFO", JOINED);
+    let knows = || first.log().contains("the Goose is node").then_some(());
+    assert!(poll_until(PATIENCE, knows).is_some(), "{}", first.log());
     let port = free_port();
     let second = voter(&elsewhere, 3, port, port);
-    for (one, other) in [(&first, &second), (&second, &first)] {
-        let address = other.settings.address;
-        let expected = format!(
-            "another process at {address} votes under this node's id 3, too: this one has stopped \
-             voting. Stop one of the two and restart the other"
-        );
-        await_line(one, "WARN", &expected);
-        repeated(one, &expected);
-    }
+    // The one that is new has promised nothing, so it stops, and the other one goes on.
+    let expected = format!(
+        "another process at {} votes under this node's id 3, too: this one has stopped voting. \
+         Stop one of the two and restart the other",
+        first.settings.address
+    );
+    await_line(&second, "WARN", &expected);
+    repeated(&second, &expected);
+    let expected = format!(
+        "another process at {} uses this node's id 3, too: stop one of the two, or give it another \
+         --id",
+        second.settings.address
+    );
+    await_line(&first, "WARN", &expected);
+    assert!(!first.log().contains("has stopped voting"), "{}", first.log());
 }
 
 #[test]

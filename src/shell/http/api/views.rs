@@ -24,6 +24,9 @@ const HEARD_LATELY: Duration = Duration::from_secs(5);
 pub struct StatusView {
     /// The cluster's name.
     pub cluster: String,
+    /// The number of its founding, by which clusters of one name differ; null until it is settled.
+    #[serde(default)]
+    pub lineage: Option<String>,
     /// Rises with every change.
     pub index: u64,
     /// Of the software.
@@ -350,6 +353,7 @@ impl Moment<'_> {
         let lease = snapshot.lease_at(self.now);
         StatusView {
             cluster: snapshot.cluster.to_string(),
+            lineage: snapshot.lineage.map(|lineage| lineage.to_string()),
             index: snapshot.index,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: NodeView {

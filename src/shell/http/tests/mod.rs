@@ -20,6 +20,7 @@ use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, Vote
 use crate::vocabulary::event::Event;
 use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
+use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::metadata::{Metadata, Tags};
 use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::snapshot::{
@@ -87,6 +88,7 @@ fn duck() -> Snapshot {
         http: Some(address("127.0.0.1:9002")),
         tags: Tags::default(),
         name: NodeName::new("db-3").ok(),
+        lineage: Some(Lineage::of_nonces(&[])),
         index: 17,
         phase: Phase::Serving,
         lease: None,
