@@ -28,7 +28,7 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::ShortGrantCountedAsLong, Swarm::Mixed, 10),
     search(Mutant::NoQuarantine, Swarm::Mixed, 30),
     search(Mutant::ShortQuarantine, Swarm::Mixed, 30),
-    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Leases, 600),
+    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Mixed, 830),
     search(Mutant::AnyReleaseLiftsQuarantine, Swarm::Duels, 100),
     search(Mutant::BallotNotPersisted, Swarm::Mixed, 10),
     search(Mutant::VisibleMajorityWithoutGrants, Swarm::Mixed, 10),
