@@ -64,6 +64,8 @@ pub(super) enum Command {
     },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
     StepDown(StepDownArguments),
+    /// Have a node hand over and hold back until told otherwise, also after a restart. It votes
+    Drain(DrainArguments),
     /// Make the cluster forget a member that is down or has left; after a day it does so by itself
     Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
@@ -223,6 +225,18 @@ pub(super) struct StepDownArguments {
     /// Do not contend for so long [default: a few leases]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) hold: Option<Duration>,
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainArguments {
+    /// Let the node lead again, and end any hold of it
+    #[arg(long)]
+    pub(super) off: bool,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,

@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::arguments::{
-    AskArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat, StatusArguments,
-    StepDownArguments,
+    AskArguments, DrainArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat,
+    StatusArguments, StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
 use super::table::{self, colour_allowed};
@@ -87,13 +87,42 @@ pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandEr
         (Some(to), Some(hold)) => json!({ "to": to, "hold_ms": milliseconds(hold) }),
     };
     let token = arguments.admin_token_file.as_deref();
-    let done = |done: SteppedDown| match done.nominee {
-        Some(nominee) => {
-            format!("term {} has ended; node {nominee} was asked to take over\n", done.term)
-        }
-        None => format!("term {} has ended; nobody was at hand to take over\n", done.term),
-    };
+    let done = |done: SteppedDown| ended(done.term, done.nominee);
     order(&arguments.ask, token, paths::STEP_DOWN, body.to_string(), done)
+}
+
+/// `gaggle drain`
+pub(super) fn drain(arguments: &DrainArguments) -> Result<Exit, CommandError> {
+    let body = json!({ "off": arguments.off }).to_string();
+    let token = arguments.admin_token_file.as_deref();
+    order(&arguments.ask, token, paths::DRAIN, body, |done: Drained| {
+        let mut text = match (done.drained, done.changed) {
+            (true, true) => "the node is drained",
+            (true, false) => "the node was drained already",
+            (false, true) => "the node is drained no more: it may lead",
+            (false, false) => "the node was not drained",
+        }
+        .to_owned();
+        if done.drained {
+            text.push_str(": it votes, but does not lead until `gaggle drain --off`");
+            text.push_str(if done.kept { "" } else { ", or until it restarts" });
+        }
+        text.push('\n');
+        if let Some(term) = done.term {
+            text.push_str(&ended(term, done.nominee));
+        }
+        text
+    })
+}
+
+/// What is said of a term that an order has ended.
+fn ended(term: u64, nominee: Option<NodeId>) -> String {
+    match nominee {
+        Some(nominee) => {
+            format!("term {term} has ended; node {nominee} was asked to take over\n")
+        }
+        None => format!("term {term} has ended; nobody was at hand to take over\n"),
+    }
 }
 
 /// `gaggle forget`
@@ -117,6 +146,16 @@ pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
 #[derive(Deserialize)]
 struct SteppedDown {
     term: u64,
+    nominee: Option<NodeId>,
+}
+
+/// What `/v1/drain` answers.
+#[derive(Deserialize)]
+struct Drained {
+    drained: bool,
+    changed: bool,
+    kept: bool,
+    term: Option<u64>,
     nominee: Option<NodeId>,
 }
 
@@ -250,6 +289,9 @@ fn status_table(status: StatusView) -> String {
         ),
     ];
     pairs.extend(stuck);
+    if status.node.drained {
+        pairs.push(("DRAINED", "it does not lead until `gaggle drain --off`".to_owned()));
+    }
     pairs.extend(status.node.disk_hangs_ms.map(|ms| ("DISK HANGS", format!("for {ms} ms"))));
     table::pairs(&pairs)
 }
@@ -310,7 +352,12 @@ pub(super) fn members_table(view: &MembersView) -> String {
                 member.addr.to_string(),
                 member.state.word().to_owned(),
                 member.role.word().to_owned(),
-                if member.eligible { "yes" } else { "no" }.to_owned(),
+                match (member.eligible, member.drained) {
+                    (_, true) => "no, drained",
+                    (true, false) => "yes",
+                    (false, false) => "no",
+                }
+                .to_owned(),
                 member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
                 tags(member.tags.as_ref()),
             ]

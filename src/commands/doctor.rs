@@ -96,6 +96,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         findings.add(Verdict::Wrong, "node", words);
     }
     hanging_disk(&mut findings, &status);
+    drained(&mut findings, &status);
     if status.node.addr.ip().to_canonical().is_loopback() || is_here(&status) {
         machine(&mut findings);
     }
@@ -207,6 +208,17 @@ fn hanging_disk(findings: &mut Findings, status: &StatusView) {
             status.node.id
         );
         findings.add(Verdict::Wrong, "disk", words);
+    }
+}
+
+/// A node that was told to hold back: somebody may have forgotten that.
+fn drained(findings: &mut Findings, status: &StatusView) {
+    if status.node.drained {
+        let words = format!(
+            "node {} is drained: it votes, but does not lead until it is told `gaggle drain --off`",
+            status.node.id
+        );
+        findings.add(Verdict::Odd, "drained", words);
     }
 }
 
@@ -342,6 +354,7 @@ fn both_ways(
         findings.add(Verdict::Wrong, "voter", words);
     }
     hanging_disk(findings, &status);
+    drained(findings, &status);
     let sees = status.voters.as_ref().is_some_and(|it| it.reachable.contains(&own.node.id));
     if is_voter {
         findings.ok_if(

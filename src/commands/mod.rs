@@ -298,6 +298,7 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Doctor(arguments) => doctor::doctor(arguments),
         Command::Completions { shell } => completions(*shell),
         Command::StepDown(arguments) => ask::step_down(arguments),
+        Command::Drain(arguments) => ask::drain(arguments),
         Command::Forget(arguments) => ask::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }

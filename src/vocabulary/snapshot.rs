@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub counters: Counters,
     /// When this process started.
     pub started: HolderTime,
+    /// It holds back until told otherwise.
+    pub is_drained: bool,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
     /// Since when a write to disk has been under way that takes longer than a second.

@@ -178,6 +178,44 @@ fn an_ordered_step_down_moves_the_goose() {
     cluster.assert_one_goose_at_a_time();
 }
 
+#[test]
+fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
+    let (mut cluster, first) = running_cluster(3);
+    let drain = |cluster: &Cluster, more: &[&str]| {
+        let socket = cluster.node(first.goose).socket().display().to_string();
+        let output = gaggle(&[&["drain", "--node", &socket], more].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    // It is refused until somebody has shown that it could take over.
+    let said = cluster.wait_until("the Goose is drained", |cluster| {
+        let (code, said) = drain(cluster, &[]);
+        assert!(code == Some(0) || said.contains("nobody could take over"), "{said}");
+        (code == Some(0)).then_some(said)
+    });
+    assert!(said.contains(&format!("term {} has ended", first.term)), "{said}");
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_ne!(second.goose, first.goose, "{}", cluster.logs());
+    assert!(drain(&cluster, &[]).1.contains("drained already"));
+
+    cluster.kill(first.goose);
+    cluster.start(first.goose);
+    cluster.wait_until("it is back, and drained", |cluster| {
+        let status = cluster.get(first.goose, "/v1/status")?;
+        String::from_utf8_lossy(&status.body).contains("\"drained\":true").then_some(())
+    });
+    for by in cluster.ids() {
+        cluster.wait_until("everybody shows it as one that may not lead", |cluster| {
+            let members = cluster.get(by, "/v1/members")?;
+            String::from_utf8_lossy(&members.body).contains("\"eligible\":false").then_some(())
+        });
+    }
+    assert!(cluster.node(first.goose).log().contains("is drained"), "{}", cluster.logs());
+    assert_eq!(drain(&cluster, &["--off"]).0, Some(0));
+    assert!(drain(&cluster, &["--off"]).1.contains("was not drained"));
+    cluster.assert_one_goose_at_a_time();
+}
+
 /// Runs the binary to its end.
 fn gaggle(arguments: &[&str]) -> Output {
     let mut child = Command::new(GAGGLE)

@@ -31,6 +31,8 @@ const BALLOTS_EXHAUSTED: &str = "there is no higher ballot left, so nobody can b
 /// A cluster of one was founded.
 const SINGLE_VOTER: &str = "no --seed and no --voters: this node founds a cluster of its own, and nobody leads if it \
      dies";
+const DRAINED: &str = "this node is drained, as it was told before it started: it votes, but does not lead until \
+     `gaggle drain --off`";
 
 /// A warning, for people; `own` is this node, if it is to be named.
 pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
@@ -89,6 +91,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         ),
         Warning::SeedsSilent { seeds } => seeds_silent(seeds),
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
+        Warning::Drained => DRAINED.to_owned(),
         Warning::Membership(error) => format!("gossip: {error}"),
     }
 }

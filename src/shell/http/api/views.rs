@@ -124,6 +124,9 @@ pub struct NodeView {
     /// more than a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_hangs_ms: Option<u64>,
+    /// It votes, but holds back until told otherwise. Written only if it does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drained: bool,
 }
 
 impl NodeView {
@@ -186,6 +189,11 @@ pub struct MemberCounts {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -225,8 +233,11 @@ pub struct MemberView {
     pub boot: String,
     /// What gossip says of it.
     pub state: State,
-    /// Whether it may become Goose.
+    /// Whether it may become Goose. One that is drained may not.
     pub eligible: bool,
+    /// The node asked, and it holds back until told otherwise. Written only if it does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drained: bool,
     /// As far as the node asked knows.
     pub role: Role,
     /// Its HTTP address; null if it has none, or if the node asked has not learnt it yet.
@@ -342,6 +353,7 @@ impl Moment<'_> {
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
                 disk_hangs_ms: self.disk_hangs_ms(),
+                drained: snapshot.is_drained,
             },
             role: Role::of(snapshot, self.now),
             term: lease.map_or(snapshot.term, |lease| lease.term),
@@ -432,6 +444,7 @@ impl Moment<'_> {
             boot: member.boot.to_string(),
             state: member.state.into(),
             eligible: member.eligible,
+            drained: member.id == self.snapshot.process.id && self.snapshot.is_drained,
             // A restarted Goose is a Duck: the lease was its predecessor's.
             role: if goose == Some(Process { id: member.id, boot: member.boot }) {
                 Role::Goose
