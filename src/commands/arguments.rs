@@ -55,6 +55,8 @@ pub(super) enum Command {
     Voters(VotersArguments),
     /// Follow a node live: a full screen on a terminal, a line per event elsewhere
     Watch(AskArguments),
+    /// Wait until a node is the Goose, knows one, or knows another one (exit 5: not in time)
+    Wait(WaitArguments),
     /// Look for what is wrong with a node, its machine and its cluster (exit 3: no Goose)
     Doctor(DoctorArguments),
     /// Print a script that completes this command line
@@ -204,6 +206,34 @@ pub(super) struct VotersArguments {
 pub(super) enum VotersAction {
     /// Show them; the same as without a word
     List,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct WaitArguments {
+    /// The node that is meant: a URL, ADDR:PORT, or the path of its socket [default: the one on
+    /// this machine]. It may be started later
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE")]
+    pub(super) node: Option<NodeUrl>,
+    #[command(flatten)]
+    pub(super) until: Awaited,
+    /// Give up after so long, with exit code 5 [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What is waited for.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Awaited {
+    /// Until the node is the Goose. Advice, no lock
+    #[arg(long)]
+    pub(super) goose: bool,
+    /// Until the node knows a Goose
+    #[arg(long)]
+    pub(super) goose_known: bool,
+    /// Until the node knows another Goose than now, another term, or none any more
+    #[arg(long)]
+    pub(super) change: bool,
 }
 
 #[derive(Debug, Args)]

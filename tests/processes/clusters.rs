@@ -179,6 +179,39 @@ fn an_ordered_step_down_moves_the_goose() {
 }
 
 #[test]
+fn a_command_waits_for_a_node_that_starts_later_and_for_the_next_goose() {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, watch());
+    let wait = |cluster: &Cluster, until: &str| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let words = ["wait", until, "--timeout", "2m", "--node", &node];
+        let (out, log) = (Stdio::piped(), Stdio::piped());
+        Command::new(GAGGLE).args(words).stdout(out).stderr(log).spawn().expect("it starts")
+    };
+    let known = wait(&cluster, "--goose-known");
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    let known = known.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&known.stdout);
+    assert!(known.status.success() && said.contains(" is the Goose of term "), "{known:?}");
+
+    let mut change = wait(&cluster, "--change");
+    // It can only be seen to wait by what it does not do yet; so the change may come before it
+    // has asked, and then another one follows.
+    let mut term = first.term;
+    cluster.wait_until("it has seen a change", |cluster| {
+        for node in ids {
+            let done = cluster.order_with(node, "/v1/step-down", "{}")?;
+            if done.code == 200 {
+                term = cluster.wait_for_agreement(&ids, term).term;
+            }
+        }
+        change.try_wait().expect("it can be asked for").map(|status| assert!(status.success()))
+    });
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
 fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
     let (mut cluster, first) = running_cluster(3);
     let drain = |cluster: &Cluster, more: &[&str]| {

@@ -161,6 +161,25 @@ fn answers_go_to_standard_output_without_colours() {
 }
 
 #[test]
+fn waiting_ends_once_it_is_so_or_with_5_when_the_time_is_over() {
+    let server = served(true);
+    for until in ["--goose", "--goose-known"] {
+        let output = asking(&server, &["wait", until, "--timeout", "1m"]);
+        let said = (code(&output), text(&output.stdout), text(&output.stderr));
+        assert_eq!(said, (0, "node 3 is the Goose of term 7\n".to_owned(), String::new()));
+    }
+    let duck = served(false);
+    for (server, until) in [(&server, "--change"), (&duck, "--goose"), (&duck, "--goose-known")] {
+        let output = asking(server, &["wait", until, "--timeout", "100ms"]);
+        let line = "gaggle: it is not so yet, after 100ms\n".to_owned();
+        assert_eq!((code(&output), text(&output.stderr)), (5, line), "{until}");
+    }
+    for wrong in [&["wait"][..], &["wait", "--goose", "--change"]] {
+        assert_eq!(code(&asking(&duck, wrong)), 2, "{wrong:?}");
+    }
+}
+
+#[test]
 fn failures_have_their_codes_and_one_line_on_standard_error() {
     let server = served(false);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
