@@ -99,8 +99,8 @@ pub(super) fn drain(arguments: &DrainArguments) -> Result<Exit, CommandError> {
         let mut text = match (done.drained, done.changed) {
             (true, true) => "the node is drained",
             (true, false) => "the node was drained already",
-            (false, true) => "the node is drained no more: it may lead",
-            (false, false) => "the node was not drained",
+            (false, true) => "the node is drained no more",
+            (false, false) => "the node was not drained, and holds back no more",
         }
         .to_owned();
         if done.drained {
@@ -289,11 +289,20 @@ fn status_table(status: StatusView) -> String {
         ),
     ];
     pairs.extend(stuck);
+    if let Some(left) = status.node.holds_back_ms {
+        pairs.push(("holds back", format!("for {}", still(left))));
+    }
     if status.node.drained {
         pairs.push(("DRAINED", "it does not lead until `gaggle drain --off`".to_owned()));
     }
     pairs.extend(status.node.disk_hangs_ms.map(|ms| ("DISK HANGS", format!("for {ms} ms"))));
     table::pairs(&pairs)
+}
+
+/// For how long a node holds back, in words, and how that is ended.
+pub(super) fn still(milliseconds: u64) -> String {
+    let left = humantime::format_duration(Duration::from_millis(milliseconds));
+    format!("{left} more; `gaggle drain --off` ends that")
 }
 
 fn list(ids: &[NodeId]) -> String {
@@ -410,5 +419,13 @@ mod tests {
                         reachable  1, 3 (majority: 2)\n\
                         members    3 alive, 0 suspect, 0 down\n";
         assert_eq!(status_table(serde_json::from_str(text).unwrap()), expected);
+        let held =
+            text.replace("\"uptime_ms\"", "\"holds_back_ms\":61000,\"drained\":true,\"uptime_ms\"");
+        let table = status_table(serde_json::from_str(&held).unwrap());
+        assert!(table.contains("holds back  for 1m 1s more; `gaggle drain --off` ends that\n"));
+        assert!(
+            table.contains("DRAINED     it does not lead until `gaggle drain --off`\n"),
+            "{table}"
+        );
     }
 }

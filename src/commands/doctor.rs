@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::arguments::{DoctorArguments, OutputFormat};
-use super::ask::Conversation;
+use super::ask::{Conversation, still};
 use super::table::{self, colour_allowed};
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::api::paths;
@@ -211,7 +211,7 @@ fn hanging_disk(findings: &mut Findings, status: &StatusView) {
     }
 }
 
-/// A node that was told to hold back: somebody may have forgotten that.
+/// A node that was told to hold back, for good or for a while: somebody may have forgotten that.
 fn drained(findings: &mut Findings, status: &StatusView) {
     if status.node.drained {
         let words = format!(
@@ -219,6 +219,10 @@ fn drained(findings: &mut Findings, status: &StatusView) {
             status.node.id
         );
         findings.add(Verdict::Odd, "drained", words);
+    }
+    if let Some(left) = status.node.holds_back_ms {
+        let words = format!("node {} holds back for {}", status.node.id, still(left));
+        findings.add(Verdict::Ok, "hold", words);
     }
 }
 

@@ -87,6 +87,7 @@ fn served(goose: bool) -> Served {
         members: Arc::new(Vec::new()),
         counters: Counters::default(),
         started: HolderTime(0),
+        holds_back_until: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,
@@ -153,7 +154,7 @@ fn answers_go_to_standard_output_without_colours() {
                     term 7 has ended; nobody was at hand to take over\n";
     assert_eq!((code(&drained), text(&drained.stdout)), (0, expected.to_owned()));
     let undrained = ordering(&server, &["drain", "--off"]);
-    let expected = "the node was not drained\n";
+    let expected = "the node was not drained, and holds back no more\n";
     assert_eq!((code(&undrained), text(&undrained.stdout)), (0, expected.to_owned()));
     let forgotten = ordering(&server, &["forget", "127.0.0.1:8000"]);
     let expected = "node 139637976801088 is forgotten: it is no member any more\n";

@@ -93,6 +93,11 @@ impl Candidacy {
         Some(self.hold_until.max(self.awaits_seeds_until)).filter(|until| *until > now)
     }
 
+    /// Until when it was told to hold back, or does so after a claim that failed.
+    pub(super) fn holds_back_until(&self) -> HolderTime {
+        self.hold_until
+    }
+
     /// It claims no more until then.
     pub(super) fn hold_until(&mut self, until: HolderTime) {
         self.hold_until = self.hold_until.max(until);

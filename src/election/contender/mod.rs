@@ -170,6 +170,10 @@ impl Contender {
         !works && self.candidacy.is_open(now)
     }
 
+    pub(super) fn holds_back_until(&self) -> HolderTime {
+        self.candidacy.holds_back_until()
+    }
+
     /// Whether a majority of the voters answered lately, to requests sent after the last tenure.
     fn is_quorum_connected(&self, now: HolderTime) -> bool {
         self.polls.quorum_connected_until(now, &self.tracker, &self.timing).is_some()

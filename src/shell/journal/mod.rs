@@ -129,7 +129,7 @@ pub(super) fn drained(is_drained: bool) {
     if is_drained {
         tracing::info!("drained: this node votes, but does not lead until `gaggle drain --off`");
     } else {
-        tracing::info!("drained no more: this node may lead");
+        tracing::info!("drained no more, and holds back no more");
     }
 }
 

@@ -96,6 +96,23 @@ fn a_drained_node_takes_no_hand_over_and_no_preference() {
 }
 
 #[test]
+fn a_hold_is_ended_early() {
+    let mut story = three();
+    let left = |story: &Scenario| {
+        let host = &story.world.cluster.hosts[2];
+        let now = host.clocks.now(story.world.now()).holder;
+        let until = host.running.as_ref().unwrap().core.snapshot().holds_back_until.unwrap();
+        until.since(now)
+    };
+    story.step_down(3).run(100);
+    assert!(left(&story) > Duration::from_secs(2), "{}", story.transcript());
+    story.drain(3, false);
+    assert_eq!(left(&story), Duration::ZERO);
+    story.run(100).step_down(2).run(100);
+    assert!(story.leads(3), "without a hold it is the best standby\n{}", story.transcript());
+}
+
+#[test]
 fn work_ends_first_and_whenever_it_ends() {
     let mut story = three();
     story.begin_work(3).unwrap();

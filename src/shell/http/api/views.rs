@@ -124,6 +124,10 @@ pub struct NodeView {
     /// more than a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_hangs_ms: Option<u64>,
+    /// For how long it still holds back from contending, in milliseconds: after a step-down, or a
+    /// claim that failed. Written only if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_back_ms: Option<u64>,
     /// It votes, but holds back until told otherwise. Written only if it does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
@@ -336,6 +340,12 @@ impl Moment<'_> {
         Some(self.uptime_ms(self.now).saturating_sub(since))
     }
 
+    /// For how long the node still holds back, if it does. As above.
+    fn holds_back_ms(&self) -> Option<u64> {
+        let until = self.uptime_ms(self.snapshot.holds_back_until?);
+        Some(until.saturating_sub(self.uptime_ms(self.now))).filter(|left| *left > 0)
+    }
+
     /// `/v1/status`.
     pub fn status(&self) -> StatusView {
         let snapshot = self.snapshot;
@@ -353,6 +363,7 @@ impl Moment<'_> {
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
                 disk_hangs_ms: self.disk_hangs_ms(),
+                holds_back_ms: self.holds_back_ms(),
                 drained: snapshot.is_drained,
             },
             role: Role::of(snapshot, self.now),

@@ -28,6 +28,8 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     hanging.store_slow = Some(at(2_000));
     let mut drained = duck();
     drained.is_drained = true;
+    let mut holding = duck();
+    holding.holds_back_until = Some(at(7_400));
     let mut stranded = goose();
     stranded.lease = stranded.lease.map(|lease| Lease { term: 13, ..lease });
     let mut tagged = duck();
@@ -35,6 +37,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     vec![
         ("tagged", tagged),
         ("drained", drained),
+        ("holding back", holding),
         ("without a standby", stranded),
         ("goose", goose()),
         ("duck", duck()),

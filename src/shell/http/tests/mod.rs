@@ -104,6 +104,7 @@ fn duck() -> Snapshot {
         ]),
         counters: Counters::default(),
         started: at(1_000),
+        holds_back_until: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,
