@@ -55,6 +55,8 @@ pub(super) enum Command {
     Voters(VotersArguments),
     /// Follow a node live: a full screen on a terminal, a line per event elsewhere
     Watch(AskArguments),
+    /// Wait until a node is the Goose, knows one, or knows another one (exit 5: not in time)
+    Wait(WaitArguments),
     /// Look for what is wrong with a node, its machine and its cluster (exit 3: no Goose)
     Doctor(DoctorArguments),
     /// Print a script that completes this command line
@@ -64,6 +66,8 @@ pub(super) enum Command {
     },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
     StepDown(StepDownArguments),
+    /// Have a node hand over and hold back until told otherwise, also after a restart. It votes
+    Drain(DrainArguments),
     /// Make the cluster forget a member that is down or has left; after a day it does so by itself
     Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
@@ -205,6 +209,34 @@ pub(super) enum VotersAction {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct WaitArguments {
+    /// The node that is meant: a URL, ADDR:PORT, or the path of its socket [default: the one on
+    /// this machine]. It may be started later
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE")]
+    pub(super) node: Option<NodeUrl>,
+    #[command(flatten)]
+    pub(super) until: Awaited,
+    /// Give up after so long, with exit code 5 [default: never]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+}
+
+/// What is waited for.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Awaited {
+    /// Until the node is the Goose. Advice, no lock
+    #[arg(long)]
+    pub(super) goose: bool,
+    /// Until the node knows a Goose
+    #[arg(long)]
+    pub(super) goose_known: bool,
+    /// Until the node knows another Goose than now, another term, or none any more
+    #[arg(long)]
+    pub(super) change: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct DoctorArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
@@ -223,6 +255,18 @@ pub(super) struct StepDownArguments {
     /// Do not contend for so long [default: a few leases]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) hold: Option<Duration>,
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DrainArguments {
+    /// Let the node lead again, and end any hold of it
+    #[arg(long)]
+    pub(super) off: bool,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
     pub(super) admin_token_file: Option<PathBuf>,

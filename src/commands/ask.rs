@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::arguments::{
-    AskArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat, StatusArguments,
-    StepDownArguments,
+    AskArguments, DrainArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat,
+    StatusArguments, StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
 use super::table::{self, colour_allowed};
@@ -87,13 +87,42 @@ pub(super) fn step_down(arguments: &StepDownArguments) -> Result<Exit, CommandEr
         (Some(to), Some(hold)) => json!({ "to": to, "hold_ms": milliseconds(hold) }),
     };
     let token = arguments.admin_token_file.as_deref();
-    let done = |done: SteppedDown| match done.nominee {
-        Some(nominee) => {
-            format!("term {} has ended; node {nominee} was asked to take over\n", done.term)
-        }
-        None => format!("term {} has ended; nobody was at hand to take over\n", done.term),
-    };
+    let done = |done: SteppedDown| ended(done.term, done.nominee);
     order(&arguments.ask, token, paths::STEP_DOWN, body.to_string(), done)
+}
+
+/// `gaggle drain`
+pub(super) fn drain(arguments: &DrainArguments) -> Result<Exit, CommandError> {
+    let body = json!({ "off": arguments.off }).to_string();
+    let token = arguments.admin_token_file.as_deref();
+    order(&arguments.ask, token, paths::DRAIN, body, |done: Drained| {
+        let mut text = match (done.drained, done.changed) {
+            (true, true) => "the node is drained",
+            (true, false) => "the node was drained already",
+            (false, true) => "the node is drained no more",
+            (false, false) => "the node was not drained, and holds back no more",
+        }
+        .to_owned();
+        if done.drained {
+            text.push_str(": it votes, but does not lead until `gaggle drain --off`");
+            text.push_str(if done.kept { "" } else { ", or until it restarts" });
+        }
+        text.push('\n');
+        if let Some(term) = done.term {
+            text.push_str(&ended(term, done.nominee));
+        }
+        text
+    })
+}
+
+/// What is said of a term that an order has ended.
+fn ended(term: u64, nominee: Option<NodeId>) -> String {
+    match nominee {
+        Some(nominee) => {
+            format!("term {term} has ended; node {nominee} was asked to take over\n")
+        }
+        None => format!("term {term} has ended; nobody was at hand to take over\n"),
+    }
 }
 
 /// `gaggle forget`
@@ -117,6 +146,16 @@ pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
 #[derive(Deserialize)]
 struct SteppedDown {
     term: u64,
+    nominee: Option<NodeId>,
+}
+
+/// What `/v1/drain` answers.
+#[derive(Deserialize)]
+struct Drained {
+    drained: bool,
+    changed: bool,
+    kept: bool,
+    term: Option<u64>,
     nominee: Option<NodeId>,
 }
 
@@ -253,12 +292,24 @@ fn status_table(status: StatusView) -> String {
     ];
     pairs.extend(stuck);
     pairs.extend(status.warnings.into_iter().map(|warning| ("WARNING", warning.words)));
+    if let Some(left) = status.node.holds_back_ms {
+        pairs.push(("holds back", format!("for {}", still(left))));
+    }
+    if status.node.drained {
+        pairs.push(("DRAINED", "it does not lead until `gaggle drain --off`".to_owned()));
+    }
     pairs.extend(status.node.disk_hangs_ms.map(|ms| ("DISK HANGS", format!("for {ms} ms"))));
     table::pairs(&pairs)
 }
 
 fn or_dash(text: Option<String>) -> String {
     text.unwrap_or_else(|| "-".to_owned())
+}
+
+/// For how long a node holds back, in words, and how that is ended.
+pub(super) fn still(milliseconds: u64) -> String {
+    let left = humantime::format_duration(Duration::from_millis(milliseconds));
+    format!("{left} more; `gaggle drain --off` ends that")
 }
 
 fn list(ids: &[NodeId]) -> String {
@@ -321,7 +372,12 @@ pub(super) fn members_table(view: &MembersView) -> String {
                 member.addr.to_string(),
                 member.state.word().to_owned(),
                 member.role.word().to_owned(),
-                if member.eligible { "yes" } else { "no" }.to_owned(),
+                match (member.eligible, member.drained) {
+                    (_, true) => "no, drained",
+                    (true, false) => "yes",
+                    (false, false) => "no",
+                }
+                .to_owned(),
                 member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
                 tags(member.tags.as_ref()),
             ]
@@ -376,5 +432,13 @@ mod tests {
                         reachable  1, 3 (majority: 2)\n\
                         members    3 alive, 0 suspect, 0 down\n";
         assert_eq!(status_table(serde_json::from_str(text).unwrap()), expected);
+        let held =
+            text.replace("\"uptime_ms\"", "\"holds_back_ms\":61000,\"drained\":true,\"uptime_ms\"");
+        let table = status_table(serde_json::from_str(&held).unwrap());
+        assert!(table.contains("holds back  for 1m 1s more; `gaggle drain --off` ends that\n"));
+        assert!(
+            table.contains("DRAINED     it does not lead until `gaggle drain --off`\n"),
+            "{table}"
+        );
     }
 }

@@ -35,6 +35,7 @@ mod sources;
 mod systemd;
 mod table;
 mod terminal;
+mod wait;
 mod watch;
 
 /// The exit codes, as they are documented.
@@ -84,6 +85,12 @@ enum CommandError {
          its HTTP address"
     )]
     SeveralNodes(usize),
+    /// What was waited for has not come.
+    #[error("it is not so yet, after {limit:?}")]
+    NotYet {
+        /// How long it was waited for.
+        limit: std::time::Duration,
+    },
     /// An answer, but not the one hoped for.
     #[error("{node}: {detail}")]
     Refused {
@@ -145,6 +152,7 @@ impl CommandError {
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
+            Self::NotYet { .. } => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
             Self::SeveralNodes(_) | Self::Misled(_) => Exit::Usage,
             Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
@@ -296,9 +304,11 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
             ask::voters(ask)
         }
         Command::Watch(arguments) => watch::watch(arguments),
+        Command::Wait(arguments) => wait::wait(arguments),
         Command::Doctor(arguments) => doctor::doctor(arguments),
         Command::Completions { shell } => completions(*shell),
         Command::StepDown(arguments) => ask::step_down(arguments),
+        Command::Drain(arguments) => ask::drain(arguments),
         Command::Forget(arguments) => ask::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }

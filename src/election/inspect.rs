@@ -25,6 +25,11 @@ impl Election {
         views.collect()
     }
 
+    /// Until when this node holds back from contending; that may be over.
+    pub fn holds_back_until(&self) -> HolderTime {
+        self.contender.holds_back_until()
+    }
+
     /// The insides, for checkers.
     pub fn inspect(&self) -> Inspection {
         let voter = self.voter.as_ref().map(|voter| VoterInspection {

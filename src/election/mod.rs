@@ -303,6 +303,15 @@ impl Election {
         term.map(|term| (term, nominee))
     }
 
+    /// From here on this node may lead, and holds back no more; or it may not. A claim under way
+    /// is given up then; a lease is for [`Election::step_down`].
+    pub fn set_eligible(&mut self, now: Now, eligible: bool) {
+        self.expire(now);
+        self.eligible = eligible;
+        self.contender.set_eligible(eligible, now.holder, &mut self.outbox);
+        self.advance(now);
+    }
+
     /// Stops leading and contending for good, and releases nothing: the lease runs out at the
     /// voters, for work under it is still alive.
     pub fn leave_without_release(&mut self, now: Now) {

@@ -107,6 +107,16 @@ pub enum Error {
     /// [`Config::drain_timeout`]). The lease is kept, and other work may begin under it.
     #[error("the work under the lease has not ended: the lease is kept until it has")]
     WorkGoesOn,
+    /// The node is drained, and the work under its lease was asked to end and has not within the
+    /// limit. The node leads until the work ends, and hands over then.
+    #[error("the node is drained, but its work has not ended: it leads until then")]
+    DrainedUnderWork,
+    /// Somebody ordered the opposite while this order was waiting.
+    #[error("somebody has ordered the opposite meanwhile")]
+    Overruled,
+    /// The order holds, but the state folder takes no record any more: a restart forgets it.
+    #[error("the order holds until the node ends and not beyond: its state folder is broken")]
+    NotKept,
     /// The lease ran out while the order waited for the work to end: nothing was handed over.
     #[error("the lease of term {term} ran out before its work had ended: others may lead already")]
     Lapsed {
@@ -120,11 +130,15 @@ pub enum Error {
 
 impl From<OrderError> for Error {
     fn from(error: OrderError) -> Self {
-        use crate::node::{ForgetError, StepDownError};
+        use crate::node::{DrainError, ForgetError, StepDownError};
         match error {
             OrderError::Refused(StepDownError::NotGoose) => Self::NotGoose,
             OrderError::Refused(StepDownError::UnknownNominee(id)) => Self::UnknownSuccessor(id),
-            OrderError::Refused(StepDownError::NoStandby) => Self::NoStandby,
+            OrderError::Refused(StepDownError::NoStandby)
+            | OrderError::NotDrained(DrainError::NoStandby) => Self::NoStandby,
+            OrderError::NotDrained(DrainError::WorkGoesOn) => Self::DrainedUnderWork,
+            OrderError::NotDrained(DrainError::Overruled) => Self::Overruled,
+            OrderError::NotDrained(DrainError::NotKept) => Self::NotKept,
             OrderError::NotForgotten(ForgetError::Unknown(id)) => Self::UnknownMember(id),
             OrderError::NotForgotten(ForgetError::Own(id) | ForgetError::Present(id)) => {
                 Self::MemberPresent(id)
@@ -223,6 +237,17 @@ impl Node {
     /// As [`Error`] says.
     pub async fn step_down_to(&self, to: NodeId, hold: Option<Duration>) -> Result<u64, Error> {
         Ok(self.inner.handle.step_down(Some(to), hold).await?.term)
+    }
+
+    /// Has this node hold back until told otherwise, also after a restart (without a state folder
+    /// only until then); `false` ends that. A drained node votes and does not lead. If it is Goose,
+    /// the work in [`Leadership::run`] is asked to end, and it hands over. Returns whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// As [`Error`] says.
+    pub async fn drain(&self, is_drained: bool) -> Result<bool, Error> {
+        Ok(self.inner.handle.drain(is_drained).await?.is_news)
     }
 
     /// Makes the cluster forget a member that is down or has left. After a day it does so by

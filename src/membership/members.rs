@@ -230,6 +230,11 @@ impl Members {
         held.max_by_key(|member| (state_of(member).is_present(), member.id().age())).map(view_of)
     }
 
+    /// This node has another name in gossip.
+    pub(super) fn rename_own(&mut self, own: MemberIdentity) {
+        self.list.apply(BTreeMap::from([(self.own, Some(view_of(&Member::alive(own))))]));
+    }
+
     /// Takes in the metadata of a process that is known.
     pub(super) fn describe(&mut self, process: Process, metadata: &Metadata) {
         self.list.describe(process, metadata);

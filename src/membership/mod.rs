@@ -450,6 +450,22 @@ impl Membership {
         self.swim.spread(&Broadcast::Goose(goose.clone()));
     }
 
+    /// From here on this node may lead, or may not. As that is part of its name in gossip, it
+    /// takes a new one, as it does when it was wrongly given up.
+    pub fn set_eligible(&mut self, now: HolderTime, eligible: bool) {
+        let own = *self.swim.own();
+        if own.eligible == eligible || self.swim.has_left() {
+            return;
+        }
+        let Some(renewed) = foca::Identity::renew(&own) else { return };
+        let renewed = MemberIdentity { eligible, ..renewed };
+        self.outputs.report(now, self.swim.rename(renewed));
+        self.members.rename_own(renewed);
+        self.push_pull.end(&mut self.timers);
+        self.outputs.push(MembershipOutput::Disconnected);
+        self.settle(now);
+    }
+
     /// Says goodbye. SWIM gossips it once; [`Membership::linger`] does so again.
     pub fn leave(&mut self, now: HolderTime) {
         self.outputs.report(now, self.swim.leave());

@@ -167,6 +167,12 @@ impl Swim {
         self.foca.gossip(&mut self.runtime)
     }
 
+    /// Takes this name in place of its own, and gossips it.
+    pub(super) fn rename(&mut self, own: MemberIdentity) -> Outcome {
+        self.is_connected = false;
+        self.foca.change_identity(own, &mut self.runtime)
+    }
+
     /// Says goodbye, once.
     pub(super) fn leave(&mut self) -> Outcome {
         self.codec.leave();

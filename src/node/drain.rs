@@ -48,6 +48,8 @@ pub(super) struct Plan {
     until: Option<HolderTime>,
     /// Nobody leads under this term any more, so it never opens again.
     abdicated: bool,
+    /// The node is drained: the term ends with the work under it, however long that takes.
+    pub(super) drains: bool,
 }
 
 impl Plan {
@@ -62,7 +64,13 @@ impl Plan {
             awaited: false,
             until: None,
             abdicated: reason == EndReason::Abdicated,
+            drains: false,
         }
+    }
+
+    /// A plan to hand over for good, for somebody who waits for the answer.
+    pub(super) fn draining(term: u64) -> Self {
+        Self { drains: true, ..Self::new(term, EndReason::SteppingDown) }
     }
 
     /// The same, in favour of `nominee`.
@@ -107,6 +115,7 @@ impl Plan {
     fn join(&mut self, other: Self, until: Option<HolderTime>) {
         self.awaited |= other.awaited;
         self.abdicated |= other.abdicated;
+        self.drains |= other.drains;
         if other.abdicated {
             // Whoever gave the term up does not wait, and nothing else changes.
             return;
@@ -137,7 +146,7 @@ pub(super) enum Step {
     WorkGoesOn {
         /// The plan that is given up.
         plan: Plan,
-        /// Not if the term was given up.
+        /// Not if the term was given up, or if the node is drained.
         reopens: bool,
     },
     /// The limit has passed and work is still alive: the node leaves without releasing anything.
@@ -171,6 +180,14 @@ impl Drain {
         asks.filter(|_| asks != before)
     }
 
+    /// The node is drained no more. An order under way stands until its limit.
+    pub(super) fn undrain(&mut self, now: HolderTime) {
+        if let Some(plan) = self.plan.as_mut().filter(|plan| plan.drains) {
+            plan.drains = false;
+            plan.until = plan.until.or((!plan.abdicated).then_some(now));
+        }
+    }
+
     /// The end that somebody has asked for, if an order is under way.
     pub(super) fn asked(&self) -> Option<EndOfWork> {
         self.plan.as_ref().map(Plan::asks)
@@ -202,9 +219,11 @@ impl Drain {
         if plan.leaves() {
             return self.plan.take().map(Step::LeaveAnyway);
         }
-        if plan.abdicated {
+        if plan.abdicated || plan.drains {
             let given_up = plan.clone();
-            *plan = Plan::new(plan.term, EndReason::Abdicated);
+            let reason =
+                if plan.abdicated { EndReason::Abdicated } else { EndReason::SteppingDown };
+            *plan = Plan { drains: plan.drains, ..Plan::new(plan.term, reason) };
             return Some(Step::WorkGoesOn { plan: given_up, reopens: false });
         }
         self.plan.take().map(|plan| Step::WorkGoesOn { plan, reopens: true })
@@ -295,6 +314,23 @@ mod tests {
         assert!(matches!(step, Some(Step::WorkGoesOn { reopens: false, .. })), "{step:?}");
         assert_eq!(drain.asked().unwrap().reason, Abdicated);
         assert!(matches!(drain.step(at(131), None, Some(7)), Some(Step::CarryOut(_))));
+    }
+
+    #[test]
+    fn a_drained_node_hands_over_whenever_its_work_ends_unless_it_is_drained_no_more() {
+        let mut drain = Drain::new(LIMIT);
+        drain.accept(Plan::draining(7), at(1));
+        let step = drain.step(at(31), Some(7), Some(7));
+        assert!(matches!(step, Some(Step::WorkGoesOn { reopens: false, .. })), "{step:?}");
+        assert_eq!(drain.step(at(500), Some(7), Some(7)), None, "it is said once");
+        assert!(matches!(drain.step(at(501), None, Some(7)), Some(Step::CarryOut(_))));
+
+        drain.accept(Plan::draining(7), at(600));
+        drain.step(at(630), Some(7), Some(7));
+        drain.undrain(at(700));
+        let step = drain.step(at(700), Some(7), Some(7));
+        assert!(matches!(step, Some(Step::WorkGoesOn { reopens: true, .. })), "{step:?}");
+        assert_eq!(drain.asked(), None);
     }
 
     #[test]

@@ -402,7 +402,12 @@ impl Exchange<'_> {
         let Some(start) = self.starts.later(*self.me, told, is_idle) else { return };
         self.me.boot.start = start;
         self.persistence.note_start(start);
-        *self.membership = start::membership(*self.me, self.setup, self.joining.entropy());
+        *self.membership = start::membership(
+            *self.me,
+            self.setup,
+            self.persistence.is_drained(),
+            self.joining.entropy(),
+        );
         self.opening().begin_anew(None, now);
         self.outputs.event(Event::TookLaterStart { process: *self.me });
         let question = self.joining.question(from);

@@ -26,6 +26,7 @@ mod admission;
 mod awaited;
 mod cluster;
 mod drain;
+mod drained;
 mod exchange;
 mod join;
 mod last_will;
@@ -65,6 +66,8 @@ use admission::Admission;
 use awaited::Awaited;
 use cluster::Cluster;
 use drain::Drain;
+use drained::DrainOrder;
+pub use drained::{DrainAnswer, DrainError, Drained};
 use exchange::Exchange;
 use join::Joining;
 use last_will::LastWill;
@@ -108,6 +111,7 @@ pub struct NodeCore {
     stall: Stall,
     pace: Pace,
     drain: Drain,
+    drain_order: DrainOrder,
     leaving: Option<Leaving>,
     last_will: LastWill,
 }
@@ -253,6 +257,23 @@ impl NodeCore {
     ) -> Result<(), StepDownError> {
         self.enter(now);
         let outcome = self.orders().step_down(now, to, hold);
+        self.settle(now);
+        outcome
+    }
+
+    /// From here on the node is drained, or not. A drained node votes, but does not contend and
+    /// takes no hand-over, also after a restart. One that leads hands over as by
+    /// [`NodeCore::step_down`]. An end of that ends any hold, too.
+    ///
+    /// The answer comes as [`Output::Drained`], once it is durable and the term is over.
+    ///
+    /// # Errors
+    /// [`DrainError::NoStandby`]; nothing changed then.
+    pub fn drain(&mut self, now: Now, is_drained: bool) -> Result<(), DrainError> {
+        self.enter(now);
+        let outcome = self.orders().drain(now, is_drained);
+        let may_lead = self.setup.eligible && !self.persistence.is_drained();
+        self.membership.set_eligible(now.holder, may_lead);
         self.settle(now);
         outcome
     }
@@ -436,6 +457,9 @@ impl NodeCore {
                 break;
             }
         }
+        if let Some(answer) = self.drain_order.answer(self.persistence.drain_durability()) {
+            self.outputs.push(Output::Drained(answer));
+        }
     }
 
     fn note_lineage(&mut self) {
@@ -547,6 +571,8 @@ impl NodeCore {
             setup: &self.setup,
             membership: &self.membership,
             drain: &mut self.drain,
+            drain_order: &mut self.drain_order,
+            persistence: &mut self.persistence,
             leaving: &mut self.leaving,
             election: &mut self.election,
             outputs: &mut self.outputs,

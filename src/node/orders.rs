@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use super::drain::{Drain, Plan, Step};
+use super::drained::{DrainError, DrainOrder};
 use super::outputs::{Output, Outputs};
+use super::persistence::Persistence;
 use super::step_down::{StepDownError, SteppedDown};
 use crate::election::Election;
 use crate::membership::Membership;
@@ -77,6 +79,8 @@ pub(super) struct Orders<'a> {
     pub(super) setup: &'a Setup,
     pub(super) membership: &'a Membership,
     pub(super) drain: &'a mut Drain,
+    pub(super) drain_order: &'a mut DrainOrder,
+    pub(super) persistence: &'a mut Persistence,
     pub(super) leaving: &'a mut Option<Leaving>,
     pub(super) election: &'a mut Option<Election>,
     pub(super) outputs: &'a mut Outputs,
@@ -102,6 +106,33 @@ impl Orders<'_> {
         }
         let plan = Plan::new(term, EndReason::SteppingDown);
         self.accept(now, plan.in_favour_of(to).awaited(hold));
+        Ok(())
+    }
+
+    /// See [`super::NodeCore::drain`].
+    pub(super) fn drain(&mut self, now: Now, is_drained: bool) -> Result<(), DrainError> {
+        let led = self.led(now).filter(|_| is_drained);
+        // If another order is under way, the term ends in any case.
+        let joins = self.drain.asked().is_some();
+        if led.is_some() && !joins && self.should_wait_for_standby() {
+            return Err(DrainError::NoStandby);
+        }
+        let is_news = self.persistence.note_drained(is_drained);
+        let overruled = self.drain_order.accept(is_drained, is_news, led.is_some());
+        overruled.into_iter().for_each(|answer| self.outputs.push(Output::Drained(answer)));
+        if is_news {
+            self.outputs.note_change();
+        }
+        // To end it once more ends any hold.
+        if let Some(election) = self.election.as_mut().filter(|_| is_news || !is_drained) {
+            election.set_eligible(now, self.setup.eligible && !is_drained);
+        }
+        if let Some(term) = led {
+            self.accept(now, Plan::draining(term));
+        }
+        if !is_drained {
+            self.drain.undrain(now.holder);
+        }
         Ok(())
     }
 
@@ -150,7 +181,7 @@ impl Orders<'_> {
             Step::CarryOut(plan) => self.carry_out(now, &plan),
             Step::Lapsed(plan) => {
                 self.reopen_work();
-                let answer = answer(&plan, Err(StepDownError::Lapsed { term: plan.term }));
+                let answer = self.answer(&plan, Err(StepDownError::Lapsed { term: plan.term }));
                 Rest { departs: false, answer }
             }
             Step::WorkGoesOn { plan, reopens } => {
@@ -158,11 +189,12 @@ impl Orders<'_> {
                     self.reopen_work();
                 }
                 self.outputs.warn(Warning::WorkGoesOn { term: plan.term, leaves: false });
-                Rest { departs: false, answer: answer(&plan, Err(StepDownError::WorkGoesOn)) }
+                let answer = self.answer(&plan, Err(StepDownError::WorkGoesOn));
+                Rest { departs: false, answer }
             }
             Step::LeaveAnyway(plan) => {
                 self.outputs.warn(Warning::WorkGoesOn { term: plan.term, leaves: true });
-                if let Some(answer) = answer(&plan, Err(StepDownError::WorkGoesOn)) {
+                if let Some(answer) = self.answer(&plan, Err(StepDownError::WorkGoesOn)) {
                     self.outputs.push(answer);
                 }
                 self.depart(now, None, mutant::is(Mutant::LeaveReleasesUnderWork));
@@ -217,7 +249,19 @@ impl Orders<'_> {
             self.hand_over(now, plan, nominee)
         };
         let outcome = ended.ok_or(StepDownError::Lapsed { term: plan.term });
-        Rest { departs, answer: answer(plan, outcome) }
+        Rest { departs, answer: self.answer(plan, outcome) }
+    }
+
+    /// What is to be said of a plan that has come to an end.
+    fn answer(
+        &mut self,
+        plan: &Plan,
+        outcome: Result<SteppedDown, StepDownError>,
+    ) -> Option<Output> {
+        if plan.drains {
+            self.drain_order.handed_over(outcome);
+        }
+        plan.awaited.then_some(Output::SteppedDown(outcome))
     }
 
     fn hand_over(
@@ -280,8 +324,4 @@ impl Orders<'_> {
         members.iter().find(here).filter(|member| member.eligible)?;
         self.membership.address_of(id).map(|(process, _)| process)
     }
-}
-
-fn answer(plan: &Plan, outcome: Result<SteppedDown, StepDownError>) -> Option<Output> {
-    plan.awaited.then_some(Output::SteppedDown(outcome))
 }

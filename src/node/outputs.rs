@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
+use super::drained::DrainAnswer;
 use super::step_down::{StepDownError, SteppedDown};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::inspection::TableSize;
@@ -41,6 +42,8 @@ pub enum Output {
     EndWork(EndOfWork),
     /// The answer to every order to step down that was accepted since the last such answer.
     SteppedDown(Result<SteppedDown, StepDownError>),
+    /// The answer to every order to drain the node, or to end that, that is answered now.
+    Drained(DrainAnswer),
 }
 
 /// See the module.

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::drained::Durability;
 use super::outputs::{Output, Outputs};
 use crate::election::Election;
 use crate::election::voter::VoterPast;
@@ -46,6 +47,8 @@ pub(super) struct Persistence {
     failure: Option<String>,
     started: bool,
     lost: bool,
+    /// Whether the durable record says that the node is drained; none before the first.
+    drained_on_disk: Option<bool>,
     past: Option<(VoterPast, bool, u32)>,
 }
 
@@ -53,6 +56,7 @@ pub(super) struct Persistence {
 struct UnderWay {
     ticket: u64,
     vote_revision: u64,
+    is_drained: bool,
     since: HolderTime,
     /// It was said that it takes long.
     told: bool,
@@ -71,6 +75,7 @@ impl Persistence {
             failure: None,
             started: false,
             lost: false,
+            drained_on_disk: None,
             past: None,
         }
     }
@@ -123,6 +128,36 @@ impl Persistence {
         if self.record.lineage != lineage {
             self.record.lineage = lineage;
             self.dirty = true;
+        }
+    }
+
+    /// Whether the node holds back until told otherwise.
+    pub(super) fn is_drained(&self) -> bool {
+        self.record.is_drained
+    }
+
+    /// The node was told to hold back, or to do so no more. Returns whether that is news.
+    pub(super) fn note_drained(&mut self, is_drained: bool) -> bool {
+        let is_news = self.record.is_drained != is_drained;
+        if is_news {
+            self.record.is_drained = is_drained;
+            // A write under way may still say the opposite.
+            self.drained_on_disk = None;
+            self.dirty = true;
+        }
+        is_news
+    }
+
+    /// How durable it is that the node is drained, or that it is not.
+    pub(super) fn drain_durability(&self) -> Durability {
+        if self.ephemeral {
+            Durability::Fleeting
+        } else if self.drained_on_disk == Some(self.record.is_drained) {
+            Durability::Kept
+        } else if self.lost {
+            Durability::Lost
+        } else {
+            Durability::Pending
         }
     }
 
@@ -207,7 +242,8 @@ impl Persistence {
             self.record.vote = Some(vote.clone());
         }
         let ticket = self.next_ticket;
-        let write = UnderWay { ticket, vote_revision, since: now, told: false };
+        let is_drained = self.record.is_drained;
+        let write = UnderWay { ticket, vote_revision, is_drained, since: now, told: false };
         if !self.ephemeral {
             self.next_ticket += 1;
             self.under_way = Some(write);
@@ -225,7 +261,8 @@ impl Persistence {
     }
 
     /// A write succeeded. Returns whether it was the first.
-    fn succeeded(&mut self) -> bool {
+    fn succeeded(&mut self, write: &UnderWay) -> bool {
+        self.drained_on_disk = Some(write.is_drained);
         self.retry_at = None;
         self.failure = None;
         !std::mem::replace(&mut self.started, true)
@@ -247,7 +284,7 @@ impl Storing<'_> {
         let vote = self.election.as_ref().and_then(|election| election.vote());
         let Some(write) = self.persistence.begin_write(vote, now.holder) else { return false };
         if self.persistence.is_ephemeral() {
-            self.succeeded(now, write.vote_revision);
+            self.succeeded(now, &write);
             return true;
         }
         let record = Box::new(self.persistence.record.clone());
@@ -264,7 +301,7 @@ impl Storing<'_> {
             let milliseconds = milliseconds(now.holder.since(write.since));
             self.outputs.event(Event::StoreAnswered { milliseconds });
         }
-        let Err(error) = outcome else { return self.succeeded(now, write.vote_revision) };
+        let Err(error) = outcome else { return self.succeeded(now, &write) };
         self.outputs.count().store_failures += 1;
         if self.persistence.failed(&error, now.holder) {
             self.outputs.warn(Warning::StoreFailed { error });
@@ -274,12 +311,12 @@ impl Storing<'_> {
         }
     }
 
-    fn succeeded(&mut self, now: Now, vote_revision: u64) {
-        if self.persistence.succeeded() {
+    fn succeeded(&mut self, now: Now, write: &UnderWay) {
+        if self.persistence.succeeded(write) {
             self.outputs.event(Event::Started { process: self.me });
         }
         if let Some(election) = &mut self.election {
-            election.handle_stored(now, vote_revision, true);
+            election.handle_stored(now, write.vote_revision, true);
         }
     }
 

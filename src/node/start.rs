@@ -11,6 +11,7 @@ use super::admission::Admission;
 use super::awaited::Awaited;
 use super::cluster::Cluster;
 use super::drain::Drain;
+use super::drained::DrainOrder;
 use super::join::Joining;
 use super::last_will::LastWill;
 use super::outputs::Outputs;
@@ -114,7 +115,11 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         .and_then(|record| record.configuration.clone())
         .or_else(|| genesis.clone().map(Configuration::genesis));
 
-    let membership = membership(me, &setup, entropy(&mut random));
+    let is_drained = record.is_some_and(|record| record.is_drained);
+    if is_drained {
+        warnings.push(Warning::Drained);
+    }
+    let membership = membership(me, &setup, is_drained, entropy(&mut random));
     let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
     let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
     let addresses = Addresses::new(&setup, remembered);
@@ -129,7 +134,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         genesis: genesis.clone(),
         configuration: configuration.clone(),
         lineage: record.and_then(|record| record.lineage),
-        is_drained: record.is_some_and(|record| record.is_drained),
+        is_drained,
         addresses: remembered.to_vec(),
         vote,
     };
@@ -154,6 +159,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         stall: Stall::default(),
         pace: Pace::default(),
         drain: Drain::new(setup.drain_timeout),
+        drain_order: DrainOrder::default(),
         leaving: None,
         last_will: LastWill::default(),
         setup,
@@ -172,8 +178,13 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
 }
 
 /// A process that nobody knows yet, as it shows itself to others.
-pub(super) fn membership(me: Process, setup: &Setup, entropy: [u8; 32]) -> Membership {
-    let identity = MemberIdentity::new(me, setup.address, setup.eligible);
+pub(super) fn membership(
+    me: Process,
+    setup: &Setup,
+    is_drained: bool,
+    entropy: [u8; 32],
+) -> Membership {
+    let identity = MemberIdentity::new(me, setup.address, setup.eligible && !is_drained);
     let mut membership = Membership::new(identity, &setup.timing, entropy);
     let (tags, name) = (setup.tags.clone(), setup.name.clone());
     membership.describe(Metadata { http: setup.http, tags, name });
@@ -243,7 +254,7 @@ impl Opening<'_> {
                 (false, false) => Memory::Kept,
             },
             timing: self.setup.timing.clone(),
-            eligible: self.setup.eligible,
+            eligible: self.setup.eligible && !self.persistence.is_drained(),
             lineage: Known { settled: self.persistence.lineage(), is_nameless: genesis.ephemeral },
             past,
             damaged,

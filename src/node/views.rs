@@ -32,6 +32,8 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         speaks_from: speaks_from(node),
         counters: node.counters().clone(),
         started: node.started,
+        holds_back_until: node.election.as_ref().map(Election::holds_back_until),
+        is_drained: node.persistence.is_drained(),
         store_lost: node.persistence.is_lost(),
         store_slow: node.persistence.slow_since(),
         ending: node.ending(),

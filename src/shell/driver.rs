@@ -19,7 +19,7 @@ use super::handle::{Departure, Shared};
 use super::history::{self, History};
 use super::journal;
 use super::last_will_sender::LastWillSender;
-use super::order::{Answer, Order};
+use super::order::{Answer, DrainReply, Order};
 use super::socket::{Endpoint, RECEIVE_SIZE};
 use super::store::{Stored, Writer};
 use super::timer::Timer;
@@ -63,6 +63,8 @@ pub(super) struct Driver {
     pub(super) asked: watch::Sender<Asked>,
     /// Who waits for an order to step down that was accepted.
     pub(super) waiting: Vec<Answer>,
+    /// Who waits for an order to drain the node, or to end that: what each has asked for.
+    pub(super) draining: Vec<(bool, DrainReply)>,
     /// Orders and words obeyed since the socket was last looked at.
     pub(super) obeyed: usize,
     pub(super) shared: Arc<Shared>,
@@ -171,6 +173,15 @@ impl Driver {
                 // Whoever asked may have gone.
                 Err(error) => _ = reply.send(Err(error)),
             },
+            Order::Drain { is_drained, reply } => match self.core.drain(now, is_drained) {
+                Ok(()) => {
+                    journal::drained(is_drained);
+                    self.draining.retain(|(_, waiting)| !waiting.is_closed());
+                    self.draining.push((is_drained, reply));
+                }
+                // Whoever asked may have gone.
+                Err(error) => _ = reply.send(Err(error)),
+            },
             Order::BeginWork { term, reply } => {
                 let permit = self
                     .core
@@ -225,6 +236,12 @@ impl Driver {
                     for reply in self.waiting.drain(..) {
                         // Whoever asked may have gone; the order stands.
                         let _ = reply.send(outcome);
+                    }
+                }
+                Output::Drained(answer) => {
+                    for (_, reply) in self.draining.extract_if(.., |(it, _)| *it == answer.asked) {
+                        // Whoever asked may have gone; the order stands.
+                        let _ = reply.send(answer.outcome);
                     }
                 }
             }

@@ -11,7 +11,7 @@ use super::order::Order;
 use super::published_lease::PublishedLease;
 use super::pulse::{Pulse, Stamp};
 use super::work::{Permit, Word};
-use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::ForeignFounding;
@@ -60,6 +60,9 @@ pub enum OrderError {
     /// The node refused, or could not; the reason says what changed.
     #[error(transparent)]
     Refused(#[from] StepDownError),
+    /// The node was not drained, or not in full; the reason says what holds.
+    #[error(transparent)]
+    NotDrained(#[from] DrainError),
     /// The member was not forgotten; nothing changed.
     #[error(transparent)]
     NotForgotten(#[from] ForgetError),
@@ -184,6 +187,18 @@ impl Handle {
     ) -> Result<SteppedDown, OrderError> {
         let (reply, answer) = oneshot::channel();
         let order = Order::StepDown { to, hold, reply };
+        self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
+        Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
+    }
+
+    /// Has the node hold back until told otherwise, or ends that. One that leads has its work
+    /// ended, and hands over. Answered once it is durable and the term is over.
+    ///
+    /// # Errors
+    /// As [`OrderError`] says.
+    pub async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Drain { is_drained, reply };
         self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
         Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
     }

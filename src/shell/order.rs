@@ -5,13 +5,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::work::Permit;
-use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::work::WorkRefused;
 use crate::wire::seal::KeyRing;
 
 /// Where the outcome of an order to step down goes.
 pub(super) type Answer = oneshot::Sender<Result<SteppedDown, StepDownError>>;
+
+/// Where the outcome of an order to drain the node goes, or to end that.
+pub(super) type DrainReply = oneshot::Sender<Result<Drained, DrainError>>;
 
 /// A setting that changes while the node runs.
 #[derive(Debug)]
@@ -24,6 +27,7 @@ pub(super) enum Change {
 #[derive(Debug)]
 pub(super) enum Order {
     StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
+    Drain { is_drained: bool, reply: DrainReply },
     BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
     Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
     Change(Change),

@@ -89,6 +89,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         words: (words.clone(), said),
         asked: watch::Sender::new(Asked::default()),
         waiting: Vec::new(),
+        draining: Vec::new(),
         obeyed: 0,
         shared: Arc::clone(&shared),
         clock,

@@ -220,8 +220,11 @@ impl<C: Carrier> Postbox<C> {
                 None => self.written(number, ticket, *record),
             },
             // Seeds are addresses here, and nobody works.
-            Output::Resolve(_) | Output::Event(_) | Output::EndWork(_) | Output::SteppedDown(_) => {
-            }
+            Output::Resolve(_)
+            | Output::Event(_)
+            | Output::EndWork(_)
+            | Output::SteppedDown(_)
+            | Output::Drained(_) => {}
         }
     }
 

@@ -273,6 +273,8 @@ pub enum Warning {
     },
     /// This node founds a cluster of its own: nobody leads if it dies.
     SingleVoter,
+    /// This node starts drained: somebody told it before to hold back until told otherwise.
+    Drained,
     /// The membership layer reported an error. It is logged and survived.
     Membership(String),
 }

@@ -56,6 +56,11 @@ pub struct Snapshot {
     pub counters: Counters,
     /// When this process started.
     pub started: HolderTime,
+    /// Until when it holds back from contending, by an order or after a claim that failed; that
+    /// may be over.
+    pub holds_back_until: Option<HolderTime>,
+    /// It holds back until told otherwise.
+    pub is_drained: bool,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
     /// Since when a write to disk has been under way that takes longer than a second.

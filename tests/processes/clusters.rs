@@ -178,6 +178,77 @@ fn an_ordered_step_down_moves_the_goose() {
     cluster.assert_one_goose_at_a_time();
 }
 
+#[test]
+fn a_command_waits_for_a_node_that_starts_later_and_for_the_next_goose() {
+    let ids = [1, 2, 3];
+    let mut cluster = Cluster::new(&ids, &ids, watch());
+    let wait = |cluster: &Cluster, until: &str| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let words = ["wait", until, "--timeout", "2m", "--node", &node];
+        let (out, log) = (Stdio::piped(), Stdio::piped());
+        Command::new(GAGGLE).args(words).stdout(out).stderr(log).spawn().expect("it starts")
+    };
+    let known = wait(&cluster, "--goose-known");
+    cluster.start_highest_first();
+    let first = cluster.wait_for_agreement(&ids, 0);
+    let known = known.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&known.stdout);
+    assert!(known.status.success() && said.contains(" is the Goose of term "), "{known:?}");
+
+    let mut change = wait(&cluster, "--change");
+    // It can only be seen to wait by what it does not do yet; so the change may come before it
+    // has asked, and then another one follows.
+    let mut term = first.term;
+    cluster.wait_until("it has seen a change", |cluster| {
+        for node in ids {
+            let done = cluster.order_with(node, "/v1/step-down", "{}")?;
+            if done.code == 200 {
+                term = cluster.wait_for_agreement(&ids, term).term;
+            }
+        }
+        change.try_wait().expect("it can be asked for").map(|status| assert!(status.success()))
+    });
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
+fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
+    let (mut cluster, first) = running_cluster(3);
+    let drain = |cluster: &Cluster, more: &[&str]| {
+        let socket = cluster.node(first.goose).socket().display().to_string();
+        let output = gaggle(&[&["drain", "--node", &socket], more].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    // It is refused until somebody has shown that it could take over.
+    let said = cluster.wait_until("the Goose is drained", |cluster| {
+        let (code, said) = drain(cluster, &[]);
+        assert!(code == Some(0) || said.contains("nobody could take over"), "{said}");
+        (code == Some(0)).then_some(said)
+    });
+    assert!(said.contains(&format!("term {} has ended", first.term)), "{said}");
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    assert_ne!(second.goose, first.goose, "{}", cluster.logs());
+    assert!(drain(&cluster, &[]).1.contains("drained already"));
+
+    cluster.kill(first.goose);
+    cluster.start(first.goose);
+    cluster.wait_until("it is back, and drained", |cluster| {
+        let status = cluster.get(first.goose, "/v1/status")?;
+        String::from_utf8_lossy(&status.body).contains("\"drained\":true").then_some(())
+    });
+    for by in cluster.ids() {
+        cluster.wait_until("everybody shows it as one that may not lead", |cluster| {
+            let members = cluster.get(by, "/v1/members")?;
+            String::from_utf8_lossy(&members.body).contains("\"eligible\":false").then_some(())
+        });
+    }
+    assert!(cluster.node(first.goose).log().contains("is drained"), "{}", cluster.logs());
+    assert_eq!(drain(&cluster, &["--off"]).0, Some(0));
+    assert!(drain(&cluster, &["--off"]).1.contains("was not drained"));
+    cluster.assert_one_goose_at_a_time();
+}
+
 /// Runs the binary to its end.
 fn gaggle(arguments: &[&str]) -> Output {
     let mut child = Command::new(GAGGLE)

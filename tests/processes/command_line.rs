@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle::node::{ForgetError, StepDownError, SteppedDown};
+use gaggle::node::{Drained, ForgetError, StepDownError, SteppedDown};
 use gaggle::shell::control_socket::ControlSocket;
 use gaggle::shell::control_socket::places::Places;
 use gaggle::shell::handle::OrderError;
@@ -46,6 +46,11 @@ impl NodeView for Double {
     ) -> Result<SteppedDown, OrderError> {
         let lease = self.0.lease.ok_or(StepDownError::NotGoose)?;
         Ok(SteppedDown { term: lease.term, nominee: to })
+    }
+    async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
+        let led = self.0.lease.filter(|_| is_drained);
+        let ended = led.map(|lease| SteppedDown { term: lease.term, nominee: None });
+        Ok(Drained { is_drained, is_news: is_drained, is_kept: is_drained, ended })
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         if id == self.0.process.id { Err(ForgetError::Present(id).into()) } else { Ok(()) }
@@ -86,6 +91,8 @@ fn served(goose: bool) -> Served {
         speaks_from: BTreeMap::new(),
         counters: Counters::default(),
         started: HolderTime(0),
+        holds_back_until: None,
+        is_drained: false,
         store_lost: false,
         store_slow: None,
         ending: None,
@@ -146,9 +153,35 @@ fn answers_go_to_standard_output_without_colours() {
     assert!(text(&json.stdout).starts_with(r#"{"id":3,"addr":"127.0.0.1:8002","#));
     let stepped = ordering(&server, &["step-down", "--to", "2"]);
     assert_eq!(text(&stepped.stdout), "term 7 has ended; node 2 was asked to take over\n");
+    let drained = ordering(&server, &["drain"]);
+    let expected = "the node is drained: it votes, but does not lead until `gaggle drain --off`\n\
+                    term 7 has ended; nobody was at hand to take over\n";
+    assert_eq!((code(&drained), text(&drained.stdout)), (0, expected.to_owned()));
+    let undrained = ordering(&server, &["drain", "--off"]);
+    let expected = "the node was not drained, and holds back no more\n";
+    assert_eq!((code(&undrained), text(&undrained.stdout)), (0, expected.to_owned()));
     let forgotten = ordering(&server, &["forget", "127.0.0.1:8000"]);
     let expected = "node 139637976801088 is forgotten: it is no member any more\n";
     assert_eq!((code(&forgotten), text(&forgotten.stdout)), (0, expected.to_owned()));
+}
+
+#[test]
+fn waiting_ends_once_it_is_so_or_with_5_when_the_time_is_over() {
+    let server = served(true);
+    for until in ["--goose", "--goose-known"] {
+        let output = asking(&server, &["wait", until, "--timeout", "1m"]);
+        let said = (code(&output), text(&output.stdout), text(&output.stderr));
+        assert_eq!(said, (0, "node 3 is the Goose of term 7\n".to_owned(), String::new()));
+    }
+    let duck = served(false);
+    for (server, until) in [(&server, "--change"), (&duck, "--goose"), (&duck, "--goose-known")] {
+        let output = asking(server, &["wait", until, "--timeout", "100ms"]);
+        let line = "gaggle: it is not so yet, after 100ms\n".to_owned();
+        assert_eq!((code(&output), text(&output.stderr)), (5, line), "{until}");
+    }
+    for wrong in [&["wait"][..], &["wait", "--goose", "--change"]] {
+        assert_eq!(code(&asking(&duck, wrong)), 2, "{wrong:?}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::findings::{Findings, Verdict};
+use crate::commands::ask::still;
 use crate::shell::http::api::views::StatusView;
 use crate::shell::socket::BUFFER_SIZE;
 
@@ -80,6 +81,21 @@ pub(super) fn state_folder(findings: &mut Findings, folder: &Path) {
                 format!("{shown}: a durable write takes {time:.1?}, which delays elections"),
             ],
         ),
+    }
+}
+
+/// A node that was told to hold back, for good or for a while: somebody may have forgotten that.
+pub(super) fn drained(findings: &mut Findings, status: &StatusView) {
+    if status.node.drained {
+        let words = format!(
+            "node {} is drained: it votes, but does not lead until it is told `gaggle drain --off`",
+            status.node.id
+        );
+        findings.add(Verdict::Odd, "drained", words);
+    }
+    if let Some(left) = status.node.holds_back_ms {
+        let words = format!("node {} holds back for {}", status.node.id, still(left));
+        findings.add(Verdict::Ok, "hold", words);
     }
 }
 

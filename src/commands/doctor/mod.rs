@@ -14,7 +14,7 @@
 use std::time::Instant;
 
 use self::findings::{Findings, Verdict, report};
-use self::machine::{hanging_disk, machine, state_folder};
+use self::machine::{drained, hanging_disk, machine, state_folder};
 use self::others::Others;
 use super::arguments::DoctorArguments;
 use super::ask::Conversation;
@@ -47,6 +47,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         findings.add(Verdict::Wrong, "node", words);
     }
     hanging_disk(&mut findings, &status);
+    drained(&mut findings, &status);
     if status.node.addr.ip().to_canonical().is_loopback() || is_here(&status) {
         machine(&mut findings);
     }

@@ -1,7 +1,7 @@
 //! The voters, as the node asked sees them and as they see it.
 
 use super::findings::{Findings, Verdict};
-use super::machine::hanging_disk;
+use super::machine::{drained, hanging_disk};
 use super::others::{Other, Others};
 use crate::shell::http::api::views::{StatusView, VoterView, VotersView};
 
@@ -102,6 +102,7 @@ fn both_ways(
         findings.add(Verdict::Wrong, "voter", words);
     }
     hanging_disk(findings, status);
+    drained(findings, status);
     let sees = status.voters.as_ref().is_some_and(|it| it.reachable.contains(&own.node.id));
     if is_voter {
         findings.ok_if(

@@ -75,9 +75,27 @@ impl Candidacy {
         self.eligible && !self.retired && self.resumes(now).is_none()
     }
 
+    /// From here on it may lead, and holds back no more; or it may not.
+    pub(super) fn set_eligible(&mut self, eligible: bool, now: HolderTime) {
+        self.eligible = eligible;
+        if eligible {
+            self.hold_until = self.hold_until.min(now);
+        }
+    }
+
+    /// Whether this node may ever lead.
+    pub(super) fn is_eligible(&self) -> bool {
+        self.eligible
+    }
+
     /// When it contends again, if it holds back at `now`.
     pub(super) fn resumes(&self, now: HolderTime) -> Option<HolderTime> {
         Some(self.hold_until.max(self.awaits_seeds_until)).filter(|until| *until > now)
+    }
+
+    /// Until when it was told to hold back, or does so after a claim that failed.
+    pub(super) fn holds_back_until(&self) -> HolderTime {
+        self.hold_until
     }
 
     /// It claims no more until then.

@@ -173,6 +173,10 @@ impl Contender {
         !works && self.candidacy.is_open(now)
     }
 
+    pub(super) fn holds_back_until(&self) -> HolderTime {
+        self.candidacy.holds_back_until()
+    }
+
     /// Whether a majority of the voters answered lately, to requests sent after the last tenure.
     fn is_quorum_connected(&self, now: HolderTime) -> bool {
         self.polls.quorum_connected_until(now, &self.tracker, &self.timing).is_some()
@@ -294,12 +298,21 @@ impl Contender {
     /// The outgoing Goose nominated this node.
     pub(super) fn nominated(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
         self.candidacy.hear_ballot(release.ballot);
-        if !self.is_standby() {
+        if !self.is_standby() || !self.candidacy.is_eligible() {
             return;
         }
         self.candidacy.nominated(release, now.plus(self.timing.lease), now);
         self.poll_soon(now.plus(self.timing.retransmit));
         self.consider_claim(now, outbox);
+    }
+
+    /// See [`super::Election::set_eligible`]. The voters hear at once.
+    pub(super) fn set_eligible(&mut self, eligible: bool, now: HolderTime, outbox: &mut Outbox) {
+        if !eligible {
+            self.abandon_claim(Duration::ZERO, now, outbox);
+        }
+        self.candidacy.set_eligible(eligible, now);
+        self.poll_soon(now);
     }
 
     /// Claims, if a majority of the voters is free and none of them prefers somebody else.

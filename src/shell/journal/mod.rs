@@ -131,6 +131,15 @@ impl Journal {
 /// The addresses behind a seed's name, or why there are none.
 pub(super) type Found = Result<Vec<SocketAddr>, String>;
 
+/// Logs that somebody has drained the node, or has ended that.
+pub(super) fn drained(is_drained: bool) {
+    if is_drained {
+        tracing::info!("drained: this node votes, but does not lead until `gaggle drain --off`");
+    } else {
+        tracing::info!("drained no more, and holds back no more");
+    }
+}
+
 fn astray(name: &str, found: &Found, own: SocketAddr) -> Option<String> {
     match found {
         Err(reason) => Some(format!(

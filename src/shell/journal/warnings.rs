@@ -34,6 +34,8 @@ const BALLOTS_EXHAUSTED: &str = "there is no higher ballot left, so nobody can b
 /// A cluster of one was founded.
 const SINGLE_VOTER: &str = "no --seed and no --voters: this node founds a cluster of its own, and nobody leads if it \
      dies";
+const DRAINED: &str = "this node is drained, as it was told before it started: it votes, but does not lead until \
+     `gaggle drain --off`";
 
 /// A warning, for people; `own` is this node, if it is to be named.
 pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
@@ -103,6 +105,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
             too_slow(*round_trip, *limit, voters, *profile)
         }
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
+        Warning::Drained => DRAINED.to_owned(),
         Warning::Membership(error) => format!("gossip: {error}"),
     }
 }

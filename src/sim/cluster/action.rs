@@ -35,6 +35,8 @@ pub enum Action {
     Leave(usize),
     /// The process is told to step down.
     StepDown(usize),
+    /// The node is told to hold back until told otherwise, or to do so no more.
+    Drain(usize, bool),
     /// The wall clock jumps by milliseconds.
     JumpWall(usize, i64),
     /// The holder and voter clocks change their rates, in millionths.
@@ -113,6 +115,8 @@ impl Action {
             Self::Starve(..) => "starve",
             Self::Leave(_) => "leave",
             Self::StepDown(_) => "step down",
+            Self::Drain(_, true) => "drain",
+            Self::Drain(_, false) => "drained no more",
             Self::JumpWall(..) => "wall clock jump",
             Self::SetRates(..) => "clock rates",
             Self::SetDisk(_, DiskHealth::Sound) => "disk mended",
@@ -174,6 +178,8 @@ impl Action {
             }
             Self::Leave(node) => format!("{} is told to leave", name(*node)),
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
+            Self::Drain(node, true) => format!("{} is drained", name(*node)),
+            Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {
                 format!("the wall clock of {} jumps by {by} ms", name(*node))
             }
@@ -237,6 +243,7 @@ impl Action {
             Self::Crash(index, _)
             | Self::Leave(index)
             | Self::StepDown(index)
+            | Self::Drain(index, _)
             | Self::EndPipe(index)
             | Self::LeaveForGood(index) => runs(index),
             // Whoever runs keeps the settings that it has.
@@ -263,6 +270,7 @@ impl Action {
             Self::StepDown(index) => {
                 cluster.offer(*index, Input::StepDown { to: None, hold: None });
             }
+            Self::Drain(index, is_drained) => cluster.offer(*index, Input::Drain(*is_drained)),
             Self::JumpWall(index, by) => cluster.hosts[*index].clocks.jump_wall(*by),
             Self::SetRates(index, holder, voter) => {
                 cluster.hosts[*index].clocks.set_rates(now, *holder, *voter);

@@ -193,6 +193,10 @@ impl Cluster {
                 // The answer comes once the work has ended; who is refused is told nothing here.
                 let _ = running.core.step_down(now, to, hold);
             }
+            Input::Drain(is_drained) => {
+                // As above.
+                let _ = running.core.drain(now, is_drained);
+            }
             Input::Leave => running.core.leave(now),
             Input::WorkEnded => {
                 running.work.alive = running.work.alive.saturating_sub(1);
@@ -382,6 +386,11 @@ impl Cluster {
                 Output::SteppedDown(outcome) => {
                     if outcome.is_ok() {
                         self.judges.coverage.count("stepped down");
+                    }
+                }
+                Output::Drained(answer) => {
+                    if answer.outcome.is_ok_and(|done| done.is_drained && done.is_news) {
+                        self.judges.coverage.count("drained");
                     }
                 }
             }

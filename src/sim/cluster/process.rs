@@ -46,6 +46,8 @@ pub enum Input {
         /// For how long it holds back.
         hold: Option<Duration>,
     },
+    /// Somebody orders it to hold back until told otherwise, or to do so no more.
+    Drain(bool),
     /// Somebody orders it to leave.
     Leave,
     /// Nothing is left of work that it let begin.

@@ -138,6 +138,11 @@ impl Scenario {
         self.act(Action::Leave(index(node)))
     }
 
+    /// Tells a node to hold back until told otherwise, or to do so no more.
+    pub fn drain(&mut self, node: u64, is_drained: bool) -> &mut Self {
+        self.act(Action::Drain(index(node), is_drained))
+    }
+
     /// Tells a node to step down.
     pub fn step_down(&mut self, node: u64) -> &mut Self {
         self.act(Action::StepDown(index(node)))

@@ -36,6 +36,7 @@
 mod claims;
 mod clocks;
 mod crowds;
+mod drained;
 mod golden;
 mod messages;
 mod partitions;

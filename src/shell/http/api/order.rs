@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::json;
 use super::problem::Kind;
-use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::vocabulary::identity::NodeId;
 
@@ -24,6 +24,8 @@ pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 pub enum OrderKind {
     /// `POST /v1/step-down`
     StepDown,
+    /// `POST /v1/drain`
+    Drain,
     /// `POST /v1/forget`
     Forget,
     /// `POST /v1/leave`
@@ -40,6 +42,11 @@ pub enum Order {
         /// And do not contend for so long.
         hold: Option<Duration>,
     },
+    /// Hold back until told otherwise, or do so no more.
+    Drain {
+        /// Which of the two.
+        is_drained: bool,
+    },
     /// Make the cluster forget a member that is down or has left.
     Forget {
         /// Which.
@@ -54,6 +61,8 @@ pub enum Order {
 pub enum Done {
     /// It stepped down.
     SteppedDown(SteppedDown),
+    /// It holds back, or does so no more.
+    Drained(Drained),
     /// The member is forgotten.
     Forgot {
         /// Which.
@@ -73,6 +82,14 @@ struct StepDownBody {
     to: Option<Named>,
     #[serde(default)]
     hold_ms: Option<u64>,
+}
+
+/// The body of `POST /v1/drain`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DrainBody {
+    #[serde(default)]
+    off: bool,
 }
 
 /// The body of `POST /v1/forget`.
@@ -123,6 +140,13 @@ impl Order {
                 })?;
                 Ok(Self::Forget { id: body.id.id("id").map_err(malformed)? })
             }
+            OrderKind::Drain if empty => Ok(Self::Drain { is_drained: true }),
+            OrderKind::Drain => {
+                let body: DrainBody = fields(body).map_err(|error| {
+                    malformed(format!("the body is not {{\"off\":BOOLEAN}}, optional: {error}"))
+                })?;
+                Ok(Self::Drain { is_drained: !body.off })
+            }
             OrderKind::StepDown if empty => Ok(Self::StepDown { to: None, hold: None }),
             OrderKind::StepDown => {
                 let body: StepDownBody = fields(body).map_err(|error| {
@@ -149,6 +173,29 @@ struct SteppedDownView {
     nominee: Option<NodeId>,
 }
 
+/// The answer of `POST /v1/drain`.
+#[derive(Serialize)]
+struct DrainedView {
+    drained: bool,
+    changed: bool,
+    kept: bool,
+    term: Option<u64>,
+    nominee: Option<NodeId>,
+}
+
+impl From<Drained> for DrainedView {
+    fn from(done: Drained) -> Self {
+        let Drained { is_drained, is_news, is_kept, ended } = done;
+        Self {
+            drained: is_drained,
+            changed: is_news,
+            kept: is_kept,
+            term: ended.map(|ended| ended.term),
+            nominee: ended.and_then(|ended| ended.nominee),
+        }
+    }
+}
+
 /// The answer of `POST /v1/forget`.
 #[derive(Serialize)]
 struct ForgotView {
@@ -168,6 +215,7 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
         Ok(Done::SteppedDown(SteppedDown { term, nominee })) => {
             json(&SteppedDownView { term, nominee })
         }
+        Ok(Done::Drained(done)) => json(&DrainedView::from(done)),
         Ok(Done::Forgot { id, is_voter }) => json(&ForgotView { id, is_voter }),
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
@@ -176,14 +224,17 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
                     Kind::NotTheGoose
                 }
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
-                OrderError::Refused(StepDownError::NoStandby) => Kind::NoStandby,
+                OrderError::Refused(StepDownError::NoStandby)
+                | OrderError::NotDrained(DrainError::NoStandby) => Kind::NoStandby,
                 OrderError::NotForgotten(ForgetError::Unknown(_)) => Kind::NoSuchMember,
                 OrderError::NotForgotten(ForgetError::Own(_) | ForgetError::Present(_)) => {
                     Kind::MemberPresent
                 }
-                OrderError::Unavailable | OrderError::Refused(StepDownError::WorkGoesOn) => {
-                    Kind::Unavailable
-                }
+                OrderError::Unavailable
+                | OrderError::Refused(StepDownError::WorkGoesOn)
+                | OrderError::NotDrained(
+                    DrainError::WorkGoesOn | DrainError::Overruled | DrainError::NotKept,
+                ) => Kind::Unavailable,
             };
             kind.with(error.to_string()).response()
         }

@@ -15,6 +15,8 @@ pub const HISTORY: &str = "/v1/history";
 pub const EVENTS: &str = "/v1/events";
 /// The order to hand over.
 pub const STEP_DOWN: &str = "/v1/step-down";
+/// The order to hold back until told otherwise.
+pub const DRAIN: &str = "/v1/drain";
 /// The order to forget a member.
 pub const FORGET: &str = "/v1/forget";
 /// The order to leave.

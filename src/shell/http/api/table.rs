@@ -197,6 +197,20 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        paths: &[paths::DRAIN],
+        guard: Guard::Operator,
+        action: Action::Order {
+            kind: OrderKind::Drain,
+            body: Some(Body { schema: "Drain", required: false }),
+        },
+        summary: "Hand over and hold back until told otherwise, also after a restart; or end that.",
+        parameters: &[],
+        answers: &[
+            Answer::json(200, "Done.", "Drained"),
+            Answer::problem(409, "It leads, and nobody could take over."),
+        ],
+    },
+    Route {
         paths: &[paths::FORGET],
         guard: Guard::Operator,
         action: Action::Order {

@@ -90,6 +90,13 @@ pub struct NodeView {
     /// more than a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk_hangs_ms: Option<u64>,
+    /// For how long it still holds back from contending, in milliseconds: after a step-down, or a
+    /// claim that failed. Written only if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holds_back_ms: Option<u64>,
+    /// It votes, but holds back until told otherwise. Written only if it does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drained: bool,
 }
 
 impl NodeView {
@@ -167,6 +174,11 @@ pub struct MemberCounts {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }
@@ -219,8 +231,11 @@ pub struct MemberView {
     pub boot: String,
     /// What gossip says of it.
     pub state: State,
-    /// Whether it may become Goose.
+    /// Whether it may become Goose. One that is drained may not.
     pub eligible: bool,
+    /// The node asked, and it holds back until told otherwise. Written only if it does.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub drained: bool,
     /// As far as the node asked knows.
     pub role: Role,
     /// It does not answer at `addr`, and yet datagrams of it come from here. Written only then.
@@ -347,6 +362,12 @@ impl Moment<'_> {
         Some(self.uptime_ms(self.now).saturating_sub(since))
     }
 
+    /// For how long the node still holds back, if it does. As above.
+    fn holds_back_ms(&self) -> Option<u64> {
+        let until = self.uptime_ms(self.snapshot.holds_back_until?);
+        Some(until.saturating_sub(self.uptime_ms(self.now))).filter(|left| *left > 0)
+    }
+
     /// `/v1/status`.
     pub fn status(&self) -> StatusView {
         let snapshot = self.snapshot;
@@ -366,6 +387,8 @@ impl Moment<'_> {
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
                 disk_hangs_ms: self.disk_hangs_ms(),
+                holds_back_ms: self.holds_back_ms(),
+                drained: snapshot.is_drained,
             },
             role: Role::of(snapshot, self.now),
             term: lease.map_or(snapshot.term, |lease| lease.term),
@@ -478,6 +501,7 @@ impl Moment<'_> {
             boot: member.boot.to_string(),
             state: member.state.into(),
             eligible: member.eligible,
+            drained: member.id == self.snapshot.process.id && self.snapshot.is_drained,
             // A restarted Goose is a Duck: the lease was its predecessor's.
             role: if goose == Some(Process { id: member.id, boot: member.boot }) {
                 Role::Goose

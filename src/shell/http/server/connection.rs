@@ -273,6 +273,7 @@ impl<V: NodeView> Connection<V> {
             Order::StepDown { to, hold } => {
                 self.view.step_down(to, hold).await.map(Done::SteppedDown)
             }
+            Order::Drain { is_drained } => self.view.drain(is_drained).await.map(Done::Drained),
             Order::Forget { id } => {
                 let voters = self.view.snapshot().voters.clone();
                 let is_voter =

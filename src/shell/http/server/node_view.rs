@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::options::Options;
-use crate::node::SteppedDown;
+use crate::node::{Drained, SteppedDown};
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
 use crate::shell::http::api::views::Moment;
@@ -32,6 +32,8 @@ pub trait NodeView: Clone + Send + Sync + 'static {
         to: Option<NodeId>,
         hold: Option<Duration>,
     ) -> impl Future<Output = Result<SteppedDown, OrderError>> + Send;
+    /// See [`Handle::drain`].
+    fn drain(&self, is_drained: bool) -> impl Future<Output = Result<Drained, OrderError>> + Send;
     /// See [`Handle::forget`].
     fn forget(&self, id: NodeId) -> impl Future<Output = Result<(), OrderError>> + Send;
     /// See [`Handle::leave`].
@@ -61,6 +63,9 @@ impl NodeView for Handle {
         hold: Option<Duration>,
     ) -> Result<SteppedDown, OrderError> {
         Handle::step_down(self, to, hold).await
+    }
+    async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
+        Handle::drain(self, is_drained).await
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         Handle::forget(self, id).await

@@ -26,10 +26,19 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     lost.store_lost = true;
     let mut hanging = duck();
     hanging.store_slow = Some(at(2_000));
+    let mut drained = duck();
+    drained.is_drained = true;
+    let mut holding = duck();
+    holding.holds_back_until = Some(at(7_400));
+    let mut stranded = goose();
+    stranded.lease = stranded.lease.map(|lease| Lease { term: 13, ..lease });
     let mut tagged = duck();
     tagged.tags = metadata(3).tags.clone();
     vec![
         ("tagged", tagged),
+        ("drained", drained),
+        ("holding back", holding),
+        ("without a standby", stranded),
         ("goose", goose()),
         ("duck", duck()),
         ("duck of another", duck_of_another()),
@@ -70,6 +79,13 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             order("{\"id\":4}"),
             order("{\"id\":99}"),
             order("{}"),
+            (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
+        ],
+        ("/v1/drain", "post") => vec![
+            bare,
+            order(""),
+            order("{\"off\":true}"),
+            order("[true]"),
             (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
         ("/v1/leave", "post") => vec![bare, order("")],

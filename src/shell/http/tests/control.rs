@@ -132,6 +132,9 @@ impl NodeView for Mortal {
     ) -> Result<SteppedDown, OrderError> {
         self.0.step_down(to, hold).await
     }
+    async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
+        self.0.drain(is_drained).await
+    }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.0.forget(id).await
     }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::api::views::Moment;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::config::token::Token;
-use crate::node::{ForgetError, StepDownError, SteppedDown};
+use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::pulse::Pulse;
@@ -112,6 +112,8 @@ fn duck() -> Snapshot {
         speaks_from: BTreeMap::from([(id(1), (address("10.0.0.9:8000"), at(4_000)))]),
         counters: Counters::default(),
         started: at(1_000),
+        holds_back_until: None,
+        is_drained: false,
         store_lost: false,
         store_slow: None,
         ending: None,
@@ -228,6 +230,16 @@ impl NodeView for Double {
             (Some(_), Some(to)) if to == id(99) => Err(StepDownError::UnknownNominee(to).into()),
             (Some(lease), to) => Ok(SteppedDown { term: lease.term, nominee: to.or(Some(id(2))) }),
         }
+    }
+    async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
+        self.orders.lock().unwrap().push(format!("drain {is_drained}"));
+        let led = self.snapshot.lease.filter(|_| is_drained);
+        if led.is_some_and(|lease| lease.term == 13) {
+            return Err(DrainError::NoStandby.into());
+        }
+        let ended = led.map(|lease| SteppedDown { term: lease.term, nominee: Some(id(2)) });
+        let is_news = self.snapshot.is_drained != is_drained;
+        Ok(Drained { is_drained, is_news, is_kept: true, ended })
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.orders.lock().unwrap().push(format!("forget {id}"));

@@ -71,6 +71,29 @@ fn a_member_is_forgotten_or_it_is_said_why_not() {
 }
 
 #[test]
+fn a_node_is_drained_and_drained_no_more() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    let drained = "{\"drained\":true,\"changed\":true,\"kept\":true,\"term\":12,\"nominee\":2}\n";
+    let not =
+        "{\"drained\":false,\"changed\":false,\"kept\":true,\"term\":null,\"nominee\":null}\n";
+    for (body, expected) in
+        [("", drained), ("{}", drained), ("{\"off\":false}", drained), ("{\"off\":true}", not)]
+    {
+        let answer = post(&server, "/v1/drain", body);
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body[..]),
+            (200, expected.as_bytes()),
+            "{body}"
+        );
+    }
+    for body in ["{", "[]", "{\"off\":1}", "{\"on\":true}"] {
+        assert_eq!(post(&server, "/v1/drain", body).status, 400, "{body}");
+    }
+    assert_eq!(double.orders(), ["drain true", "drain true", "drain true", "drain false"]);
+}
+
+#[test]
 fn bodies_that_say_nothing_sensible_order_nothing() {
     let double = Double::new(goose(), 5_000);
     let server = served(&double, options());

@@ -25,7 +25,10 @@ fn a_kept_status_is_what_a_fresh_one_would_be() {
         }
         Arc::new(snapshot)
     };
-    let snapshots = [odd(goose()), odd(duck()), odd(duck_of_another()), Arc::new(goose())];
+    let mut holding = duck();
+    holding.holds_back_until = Some(HolderTime(5_700_200_003));
+    let snapshots =
+        [odd(goose()), odd(duck()), odd(duck_of_another()), odd(holding), Arc::new(goose())];
     let kept = RecentStatus::default();
     let mut same = 0;
     for snapshot in &snapshots {
@@ -33,7 +36,7 @@ fn a_kept_status_is_what_a_fresh_one_would_be() {
         // Past the Goose's evidence, the lease, and the last second of voter 2's answer.
         let coarse = (5_490..6_000).map(|millisecond| millisecond * MILLISECOND);
         // Each of these instants is the last or the first of something.
-        let edges = [5_500_000_000, 5_600_000_000, 5_600_700_001, 5_900_000_000];
+        let edges = [5_500_000_000, 5_600_000_000, 5_600_700_001, 5_700_200_003, 5_900_000_000];
         let fine = edges.into_iter().flat_map(|edge| edge - 3..edge + 3);
         let mut instants: Vec<u64> =
             coarse.flat_map(|start| (0..10).map(move |part| start + part * 99_991)).collect();
