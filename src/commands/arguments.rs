@@ -68,6 +68,10 @@ pub(super) enum Command {
     StepDown(StepDownArguments),
     /// Have a node hand over and hold back until told otherwise, also after a restart. It votes
     Drain(DrainArguments),
+    /// Have the Goose make way for nobody by choice (--preempt) for a while. Ends with its term
+    Pause(PauseArguments),
+    /// End a pause
+    Resume(LeaveArguments),
     /// Make the cluster forget a member that is down or has left; after a day it does so by itself
     Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
@@ -265,6 +269,18 @@ pub(super) struct DrainArguments {
     /// Let the node lead again, and end any hold of it
     #[arg(long)]
     pub(super) off: bool,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PauseArguments {
+    /// For how long, a day at most
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    pub(super) lasts: Duration,
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only

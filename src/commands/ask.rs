@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::{
     AskArguments, DrainArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat,
-    StatusArguments, StepDownArguments,
+    PauseArguments, StatusArguments, StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
 use super::table::{self, colour_allowed};
@@ -115,6 +115,27 @@ pub(super) fn drain(arguments: &DrainArguments) -> Result<Exit, CommandError> {
     })
 }
 
+/// `gaggle pause`
+pub(super) fn pause(arguments: &PauseArguments) -> Result<Exit, CommandError> {
+    let body = json!({ "for_ms": milliseconds(arguments.lasts) }).to_string();
+    let token = arguments.admin_token_file.as_deref();
+    order(&arguments.ask, token, paths::PAUSE, body, |done: Paused| {
+        let lasts = humantime::format_duration(arguments.lasts);
+        format!(
+            "the Goose makes way for nobody by choice for {lasts}, or until term {} ends\n",
+            done.term
+        )
+    })
+}
+
+/// `gaggle resume`
+pub(super) fn resume(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
+    let token = arguments.admin_token_file.as_deref();
+    order(&arguments.ask, token, paths::RESUME, String::new(), |done: Paused| {
+        if done.was_paused { "the pause is over\n" } else { "there was no pause\n" }.to_owned()
+    })
+}
+
 /// What is said of a term that an order has ended.
 fn ended(term: u64, nominee: Option<NodeId>) -> String {
     match nominee {
@@ -157,6 +178,13 @@ struct Drained {
     kept: bool,
     term: Option<u64>,
     nominee: Option<NodeId>,
+}
+
+/// What `/v1/pause` and `/v1/resume` answer.
+#[derive(Deserialize)]
+struct Paused {
+    term: u64,
+    was_paused: bool,
 }
 
 /// What `/v1/forget` answers.
@@ -294,6 +322,10 @@ fn status_table(status: StatusView) -> String {
     pairs.extend(status.warnings.into_iter().map(|warning| ("WARNING", warning.words)));
     if let Some(left) = status.node.holds_back_ms {
         pairs.push(("holds back", format!("for {}", still(left))));
+    }
+    if let Some(left) = status.node.paused_ms {
+        let left = humantime::format_duration(Duration::from_millis(left));
+        pairs.push(("paused", format!("for {left} more; `gaggle resume` ends that")));
     }
     if status.node.drained {
         pairs.push(("DRAINED", "it does not lead until `gaggle drain --off`".to_owned()));

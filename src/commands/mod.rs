@@ -309,6 +309,8 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Completions { shell } => completions(*shell),
         Command::StepDown(arguments) => ask::step_down(arguments),
         Command::Drain(arguments) => ask::drain(arguments),
+        Command::Pause(arguments) => ask::pause(arguments),
+        Command::Resume(arguments) => ask::resume(arguments),
         Command::Forget(arguments) => ask::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }

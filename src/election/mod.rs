@@ -312,6 +312,14 @@ impl Election {
         self.advance(now);
     }
 
+    /// As Goose of `term`, this node does not make way for a higher one before `until`; a time that
+    /// is over ends that.
+    pub fn pause(&mut self, term: u64, until: HolderTime) {
+        if let Some(preemption) = self.contender.preemption_mut() {
+            preemption.pause(term, until);
+        }
+    }
+
     /// Stops leading and contending for good, and releases nothing: the lease runs out at the
     /// voters, for work under it is still alive.
     pub fn leave_without_release(&mut self, now: Now) {

@@ -30,6 +30,8 @@ const TRIED_MAX: usize = 16;
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct Preemption {
     tried: BTreeMap<NodeId, (u32, HolderTime)>,
+    /// Nobody is handed the lease of this term for being higher before then.
+    paused: Option<(u64, HolderTime)>,
 }
 
 impl Preemption {
@@ -38,6 +40,17 @@ impl Preemption {
         let recent = |(_, last): &&(u32, HolderTime)| now.since(*last) < FORGOTTEN_AFTER;
         let times = self.tried.get(&id).filter(recent).map_or(0, |(times, _)| *times);
         PATIENCE.saturating_mul(1_u32.checked_shl(times).unwrap_or(u32::MAX)).min(PATIENCE_MAX)
+    }
+
+    /// Nobody is handed the lease of this term for being higher before then; a time that is over
+    /// ends that.
+    pub(crate) fn pause(&mut self, term: u64, until: HolderTime) {
+        self.paused = Some((term, until));
+    }
+
+    /// Whether that is so under this term.
+    pub(crate) fn is_paused(&self, term: u64, now: HolderTime) -> bool {
+        self.paused.is_some_and(|(of, until)| of == term && now < until)
     }
 
     /// Notes a hand-over to `id`.

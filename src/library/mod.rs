@@ -145,6 +145,8 @@ impl From<OrderError> for Error {
             }
             OrderError::Refused(StepDownError::WorkGoesOn) => Self::WorkGoesOn,
             OrderError::Refused(StepDownError::Lapsed { term }) => Self::Lapsed { term },
+            // No order of this interface: it does not come about.
+            OrderError::NotPaused(_) => Self::NotGoose,
             OrderError::Unavailable => Self::Unavailable,
         }
     }

@@ -33,6 +33,7 @@ mod last_will;
 mod orders;
 mod outputs;
 mod pace;
+mod pause;
 mod persistence;
 mod proof;
 mod sealing;
@@ -76,6 +77,8 @@ use orders::{Leaving, Orders, Rest};
 pub use outputs::Output;
 use outputs::Outputs;
 use pace::Pace;
+use pause::Pause;
+pub use pause::{NotLeading, Paused};
 use persistence::{Persistence, Storing};
 use proof::Proofs;
 use sealing::Sealing;
@@ -112,6 +115,7 @@ pub struct NodeCore {
     pace: Pace,
     drain: Drain,
     drain_order: DrainOrder,
+    pause: Pause,
     leaving: Option<Leaving>,
     last_will: LastWill,
 }
@@ -276,6 +280,28 @@ impl NodeCore {
         self.membership.set_eligible(now.holder, may_lead);
         self.settle(now);
         outcome
+    }
+
+    /// As Goose, this node makes way for nobody by choice for so long; none: it does again. That
+    /// ends with the term. What is under way already goes on.
+    ///
+    /// # Errors
+    /// [`NotLeading`]; nothing changed then.
+    pub fn pause(&mut self, now: Now, lasts: Option<Duration>) -> Result<Paused, NotLeading> {
+        self.enter(now);
+        let goose = self.election.as_ref().and_then(Election::goose).map(|known| known.goose);
+        let goose = goose.map(|goose| (goose.process.id, goose.address));
+        let goose = goose.filter(|(id, _)| *id != self.me.id);
+        let lease = self.lease().filter(|lease| lease.is_valid_at(now.holder));
+        let term = lease.ok_or(NotLeading { goose })?.term;
+        let until = lasts.map(|lasts| now.holder.plus(lasts));
+        let was_paused = self.pause.set(term, until, now.holder);
+        if let Some(election) = &mut self.election {
+            election.pause(term, until.unwrap_or(HolderTime(0)));
+        }
+        self.outputs.note_change();
+        self.settle(now);
+        Ok(Paused { term, lasts, was_paused })
     }
 
     /// Whoever led under `term` has given it up: it ends as by [`NodeCore::step_down`], also if

@@ -16,6 +16,7 @@ use super::join::Joining;
 use super::last_will::LastWill;
 use super::outputs::Outputs;
 use super::pace::Pace;
+use super::pause::Pause;
 use super::persistence::Persistence;
 use super::proof::Proofs;
 use super::sealing::Sealing;
@@ -160,6 +161,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         pace: Pace::default(),
         drain: Drain::new(setup.drain_timeout),
         drain_order: DrainOrder::default(),
+        pause: Pause::default(),
         leaving: None,
         last_will: LastWill::default(),
         setup,

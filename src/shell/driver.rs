@@ -182,6 +182,12 @@ impl Driver {
                 // Whoever asked may have gone.
                 Err(error) => _ = reply.send(Err(error)),
             },
+            Order::Pause { lasts, reply } => {
+                let outcome = self.core.pause(now, lasts);
+                self.publish(true);
+                // Whoever asked may have gone; the order stands.
+                let _ = reply.send(outcome);
+            }
             Order::BeginWork { term, reply } => {
                 let permit = self
                     .core

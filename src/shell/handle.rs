@@ -11,7 +11,9 @@ use super::order::Order;
 use super::published_lease::PublishedLease;
 use super::pulse::{Pulse, Stamp};
 use super::work::{Permit, Word};
-use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
+use crate::node::{
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::ForeignFounding;
@@ -63,6 +65,9 @@ pub enum OrderError {
     /// The node was not drained, or not in full; the reason says what holds.
     #[error(transparent)]
     NotDrained(#[from] DrainError),
+    /// It does not lead, so it did not pause; nothing changed.
+    #[error(transparent)]
+    NotPaused(#[from] NotLeading),
     /// The member was not forgotten; nothing changed.
     #[error(transparent)]
     NotForgotten(#[from] ForgetError),
@@ -199,6 +204,17 @@ impl Handle {
     pub async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
         let (reply, answer) = oneshot::channel();
         let order = Order::Drain { is_drained, reply };
+        self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
+        Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
+    }
+
+    /// As Goose, the node makes way for nobody by choice for so long; none ends that.
+    ///
+    /// # Errors
+    /// As [`OrderError`] says; nothing changed then.
+    pub async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Pause { lasts, reply };
         self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
         Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
     }

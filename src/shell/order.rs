@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::work::Permit;
-use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
+use crate::node::{
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::work::WorkRefused;
 use crate::wire::seal::KeyRing;
@@ -28,6 +30,7 @@ pub(super) enum Change {
 pub(super) enum Order {
     StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
     Drain { is_drained: bool, reply: DrainReply },
+    Pause { lasts: Option<Duration>, reply: oneshot::Sender<Result<Paused, NotLeading>> },
     BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
     Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
     Change(Change),

@@ -59,6 +59,8 @@ pub struct Snapshot {
     /// Until when it holds back from contending, by an order or after a claim that failed; that
     /// may be over.
     pub holds_back_until: Option<HolderTime>,
+    /// Until when, as Goose, it makes way for nobody by choice; that may be over.
+    pub paused_until: Option<HolderTime>,
     /// It holds back until told otherwise.
     pub is_drained: bool,
     /// Nothing can be made durable any more: only a restart helps.

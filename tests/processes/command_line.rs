@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle::node::{Drained, ForgetError, StepDownError, SteppedDown};
+use gaggle::node::{Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown};
 use gaggle::shell::control_socket::ControlSocket;
 use gaggle::shell::control_socket::places::Places;
 use gaggle::shell::handle::OrderError;
@@ -52,6 +52,10 @@ impl NodeView for Double {
         let ended = led.map(|lease| SteppedDown { term: lease.term, nominee: None });
         Ok(Drained { is_drained, is_news: is_drained, is_kept: is_drained, ended })
     }
+    async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        let lease = self.0.lease.ok_or(NotLeading { goose: None })?;
+        Ok(Paused { term: lease.term, lasts, was_paused: false })
+    }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         if id == self.0.process.id { Err(ForgetError::Present(id).into()) } else { Ok(()) }
     }
@@ -92,6 +96,7 @@ fn served(goose: bool) -> Served {
         counters: Counters::default(),
         started: HolderTime(0),
         holds_back_until: None,
+        paused_until: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,
@@ -160,6 +165,11 @@ fn answers_go_to_standard_output_without_colours() {
     let undrained = ordering(&server, &["drain", "--off"]);
     let expected = "the node was not drained, and holds back no more\n";
     assert_eq!((code(&undrained), text(&undrained.stdout)), (0, expected.to_owned()));
+    let paused = ordering(&server, &["pause", "--for", "10m"]);
+    let expected = "the Goose makes way for nobody by choice for 10m, or until term 7 ends\n";
+    assert_eq!((code(&paused), text(&paused.stdout)), (0, expected.to_owned()));
+    let resumed = ordering(&server, &["resume"]);
+    assert_eq!((code(&resumed), text(&resumed.stdout)), (0, "there was no pause\n".to_owned()));
     let forgotten = ordering(&server, &["forget", "127.0.0.1:8000"]);
     let expected = "node 139637976801088 is forgotten: it is no member any more\n";
     assert_eq!((code(&forgotten), text(&forgotten.stdout)), (0, expected.to_owned()));
@@ -196,6 +206,7 @@ fn failures_have_their_codes_and_one_line_on_standard_error() {
     let cases = [
         (asking(&server, &["goose"]), 3, "knows no Goose"),
         (ordering(&server, &["step-down"]), 4, "not the Goose"),
+        (ordering(&server, &["pause"]), 4, "only the Goose pauses: it knows of none"),
         (ordering(&server, &["forget", "3"]), 1, "node 3 is not down"),
         (ordering(&server, &["leave"]), 1, "not taking orders"),
         (gaggle(&["status", "--node", &nobody]), 1, "`gaggle run`"),

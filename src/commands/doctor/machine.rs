@@ -93,6 +93,11 @@ pub(super) fn drained(findings: &mut Findings, status: &StatusView) {
         );
         findings.add(Verdict::Odd, "drained", words);
     }
+    if status.node.paused_ms.is_some() {
+        let words =
+            format!("node {} is paused until `gaggle resume`, or for a while", status.node.id);
+        findings.add(Verdict::Odd, "paused", words);
+    }
     if let Some(left) = status.node.holds_back_ms {
         let words = format!("node {} holds back for {}", status.node.id, still(left));
         findings.add(Verdict::Ok, "hold", words);

@@ -111,6 +111,10 @@ impl Contender {
         &mut self.tracker
     }
 
+    pub(super) fn preemption_mut(&mut self) -> Option<&mut Preemption> {
+        self.preemption.as_mut()
+    }
+
     /// What is done under the lease.
     pub(super) fn work(&self) -> &Work {
         &self.work
@@ -454,9 +458,11 @@ impl Contender {
     /// Hands over to a higher node that has come to stay, in a cluster that wants it so. Returns
     /// whether it did.
     fn yield_to_higher(&mut self, now: HolderTime, outbox: &mut Outbox) -> bool {
-        let Some(preemption) = self.preemption.as_mut().filter(|_| !self.work.is_closed()) else {
+        let Some(term) = self.tenure().map(Tenure::term).filter(|_| !self.work.is_closed()) else {
             return false;
         };
+        let open = |preemption: &&mut Preemption| !preemption.is_paused(term, now);
+        let Some(preemption) = self.preemption.as_mut().filter(open) else { return false };
         let (said, majority) = (self.tracker.standbys(now), self.tracker.majority());
         let Some(nominee) = preemption.successor(self.me.id, majority, &said, now) else {
             return false;

@@ -2,6 +2,7 @@
 //! possible, what it does, and what ends it.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::delay::Delay;
 use super::disk::DiskHealth;
@@ -37,6 +38,8 @@ pub enum Action {
     StepDown(usize),
     /// The node is told to hold back until told otherwise, or to do so no more.
     Drain(usize, bool),
+    /// The Goose is told to make way for nobody by choice for so long, or to do so again.
+    Pause(usize, Option<Duration>),
     /// The wall clock jumps by milliseconds.
     JumpWall(usize, i64),
     /// The holder and voter clocks change their rates, in millionths.
@@ -115,6 +118,8 @@ impl Action {
             Self::Starve(..) => "starve",
             Self::Leave(_) => "leave",
             Self::StepDown(_) => "step down",
+            Self::Pause(_, Some(_)) => "pause of choices",
+            Self::Pause(_, None) => "choices again",
             Self::Drain(_, true) => "drain",
             Self::Drain(_, false) => "drained no more",
             Self::JumpWall(..) => "wall clock jump",
@@ -178,6 +183,8 @@ impl Action {
             }
             Self::Leave(node) => format!("{} is told to leave", name(*node)),
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
+            Self::Pause(node, Some(_)) => format!("{} is told to make way for nobody", name(*node)),
+            Self::Pause(node, None) => format!("{} may make way again", name(*node)),
             Self::Drain(node, true) => format!("{} is drained", name(*node)),
             Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {
@@ -244,6 +251,7 @@ impl Action {
             | Self::Leave(index)
             | Self::StepDown(index)
             | Self::Drain(index, _)
+            | Self::Pause(index, _)
             | Self::EndPipe(index)
             | Self::LeaveForGood(index) => runs(index),
             // Whoever runs keeps the settings that it has.
@@ -270,6 +278,7 @@ impl Action {
             Self::StepDown(index) => {
                 cluster.offer(*index, Input::StepDown { to: None, hold: None });
             }
+            Self::Pause(index, lasts) => cluster.offer(*index, Input::Pause(*lasts)),
             Self::Drain(index, is_drained) => cluster.offer(*index, Input::Drain(*is_drained)),
             Self::JumpWall(index, by) => cluster.hosts[*index].clocks.jump_wall(*by),
             Self::SetRates(index, holder, voter) => {

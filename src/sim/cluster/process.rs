@@ -48,6 +48,8 @@ pub enum Input {
     },
     /// Somebody orders it to hold back until told otherwise, or to do so no more.
     Drain(bool),
+    /// Somebody orders it to make way for nobody by choice for so long, or to do so again.
+    Pause(Option<Duration>),
     /// Somebody orders it to leave.
     Leave,
     /// Nothing is left of work that it let begin.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gaggle::node::setup::DRAIN_TIMEOUT;
+use gaggle::sim::cluster::action::Action;
 use gaggle::sim::cluster::disk::DiskHealth;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::timing::Profile;
@@ -110,6 +111,33 @@ fn a_hold_is_ended_early() {
     assert_eq!(left(&story), Duration::ZERO);
     story.run(100).step_down(2).run(100);
     assert!(story.leads(3), "without a hold it is the best standby\n{}", story.transcript());
+}
+
+#[test]
+fn a_paused_goose_makes_way_for_nobody_by_choice_and_a_vacancy_is_filled() {
+    let mut setups = Scenario::setups(3, &[1, 2, 3], Profile::Lan);
+    setups.iter_mut().for_each(|setup| setup.preempt = Some(true));
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1, 2]).run(15_000);
+    assert_eq!(story.until_agreed(PATIENCE), 2);
+    let hour = Some(Duration::from_secs(3600));
+    story.act(Action::Pause(1, hour)).start(&[3]).run(120_000);
+    assert!(story.leads(2), "{}", story.transcript());
+    story.act(Action::Pause(1, None)).run(30_000);
+    assert!(story.leads(3), "{}", story.transcript());
+    // It ends by itself, too, and keeps nobody from filling a vacancy.
+    story.crash(3).run(3000);
+    assert!(story.leads(2), "{}", story.transcript());
+    story.act(Action::Pause(1, Some(Duration::from_secs(60)))).start(&[3]).run(50_000);
+    assert!(story.leads(2), "{}", story.transcript());
+    story.run(60_000);
+    assert!(story.leads(3), "{}", story.transcript());
+    // It is gone with its term, also if the same process leads again.
+    story.crash(3).run(3000).act(Action::Pause(1, hour)).step_down(2).run(1000);
+    story.crash(1).run(3000).start(&[1]).run(5000);
+    assert!(story.leads(2), "{}", story.transcript());
+    story.start(&[3]).run(400_000);
+    assert!(story.leads(3), "{}", story.transcript());
 }
 
 #[test]

@@ -10,14 +10,20 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::json;
 use super::problem::Kind;
-use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
+use crate::node::{DrainError, Drained, ForgetError, Paused, StepDownError, SteppedDown};
 use crate::shell::handle::OrderError;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::milliseconds;
 
 /// The largest body of a request, in bytes.
 pub const BODY_SIZE_MAX: usize = 4 * 1024;
 /// The longest time a node can be told to hold back from contending.
 pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a pause lasts if nothing is said.
+const PAUSE_DEFAULT: Duration = Duration::from_secs(60 * 60);
+/// The longest pause: one that is forgotten ends by itself.
+const PAUSE_MAX: Duration = HOLD_MAX;
 
 /// Which order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,10 @@ pub enum OrderKind {
     StepDown,
     /// `POST /v1/drain`
     Drain,
+    /// `POST /v1/pause`
+    Pause,
+    /// `POST /v1/resume`
+    Resume,
     /// `POST /v1/forget`
     Forget,
     /// `POST /v1/leave`
@@ -47,6 +57,11 @@ pub enum Order {
         /// Which of the two.
         is_drained: bool,
     },
+    /// As Goose, make way for nobody by choice.
+    Pause {
+        /// For so long; none: no more.
+        lasts: Option<Duration>,
+    },
     /// Make the cluster forget a member that is down or has left.
     Forget {
         /// Which.
@@ -63,6 +78,8 @@ pub enum Done {
     SteppedDown(SteppedDown),
     /// It holds back, or does so no more.
     Drained(Drained),
+    /// It pauses, or does so no more.
+    Paused(Paused),
     /// The member is forgotten.
     Forgot {
         /// Which.
@@ -90,6 +107,14 @@ struct StepDownBody {
 struct DrainBody {
     #[serde(default)]
     off: bool,
+}
+
+/// The body of `POST /v1/pause`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PauseBody {
+    #[serde(default)]
+    for_ms: Option<u64>,
 }
 
 /// The body of `POST /v1/forget`.
@@ -140,6 +165,8 @@ impl Order {
                 })?;
                 Ok(Self::Forget { id: body.id.id("id").map_err(malformed)? })
             }
+            OrderKind::Resume => Ok(Self::Pause { lasts: None }),
+            OrderKind::Pause => Self::pause(if empty { b"{}" } else { body }).map_err(malformed),
             OrderKind::Drain if empty => Ok(Self::Drain { is_drained: true }),
             OrderKind::Drain => {
                 let body: DrainBody = fields(body).map_err(|error| {
@@ -163,6 +190,20 @@ impl Order {
                 Ok(Self::StepDown { to, hold })
             }
         }
+    }
+}
+
+impl Order {
+    /// The pause that `body` describes, or what is wrong with it.
+    fn pause(body: &[u8]) -> Result<Self, String> {
+        let body: PauseBody = fields(body)
+            .map_err(|error| format!("the body is not {{\"for_ms\":N}}, optional: {error}"))?;
+        let lasts = body.for_ms.map_or(PAUSE_DEFAULT, Duration::from_millis);
+        if lasts.is_zero() || lasts > PAUSE_MAX {
+            let limit = PAUSE_MAX.as_millis();
+            return Err(format!("\"for_ms\" may be from 1 to {limit} (a day)"));
+        }
+        Ok(Self::Pause { lasts: Some(lasts) })
     }
 }
 
@@ -196,6 +237,14 @@ impl From<Drained> for DrainedView {
     }
 }
 
+/// The answer of `POST /v1/pause` and `POST /v1/resume`.
+#[derive(Serialize)]
+struct PausedView {
+    term: u64,
+    for_ms: Option<u64>,
+    was_paused: bool,
+}
+
 /// The answer of `POST /v1/forget`.
 #[derive(Serialize)]
 struct ForgotView {
@@ -216,13 +265,15 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
             json(&SteppedDownView { term, nominee })
         }
         Ok(Done::Drained(done)) => json(&DrainedView::from(done)),
+        Ok(Done::Paused(Paused { term, lasts, was_paused })) => {
+            json(&PausedView { term, for_ms: lasts.map(milliseconds), was_paused })
+        }
         Ok(Done::Forgot { id, is_voter }) => json(&ForgotView { id, is_voter }),
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
             let kind = match error {
-                OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. }) => {
-                    Kind::NotTheGoose
-                }
+                OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. })
+                | OrderError::NotPaused(_) => Kind::NotTheGoose,
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
                 OrderError::Refused(StepDownError::NoStandby)
                 | OrderError::NotDrained(DrainError::NoStandby) => Kind::NoStandby,

@@ -17,6 +17,10 @@ pub const EVENTS: &str = "/v1/events";
 pub const STEP_DOWN: &str = "/v1/step-down";
 /// The order to hold back until told otherwise.
 pub const DRAIN: &str = "/v1/drain";
+/// The order to make way for nobody by choice.
+pub const PAUSE: &str = "/v1/pause";
+/// The order to do so again.
+pub const RESUME: &str = "/v1/resume";
 /// The order to forget a member.
 pub const FORGET: &str = "/v1/forget";
 /// The order to leave.

@@ -211,6 +211,31 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        paths: &[paths::PAUSE],
+        guard: Guard::Operator,
+        action: Action::Order {
+            kind: OrderKind::Pause,
+            body: Some(Body { schema: "Pause", required: false }),
+        },
+        summary: "As Goose, make way for nobody by choice for a while. Ends with the term.",
+        parameters: &[],
+        answers: &[
+            Answer::json(200, "Done.", "Paused"),
+            Answer::problem(409, "Not the Goose; the detail names it."),
+        ],
+    },
+    Route {
+        paths: &[paths::RESUME],
+        guard: Guard::Operator,
+        action: Action::Order { kind: OrderKind::Resume, body: None },
+        summary: "End a pause.",
+        parameters: &[],
+        answers: &[
+            Answer::json(200, "Done.", "Paused"),
+            Answer::problem(409, "Not the Goose; the detail names it."),
+        ],
+    },
+    Route {
         paths: &[paths::FORGET],
         guard: Guard::Operator,
         action: Action::Order {

@@ -94,6 +94,10 @@ pub struct NodeView {
     /// claim that failed. Written only if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds_back_ms: Option<u64>,
+    /// For how long, as Goose, it still makes way for nobody by choice, in milliseconds. Written
+    /// only if it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_ms: Option<u64>,
     /// It votes, but holds back until told otherwise. Written only if it does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
@@ -362,9 +366,9 @@ impl Moment<'_> {
         Some(self.uptime_ms(self.now).saturating_sub(since))
     }
 
-    /// For how long the node still holds back, if it does. As above.
-    fn holds_back_ms(&self) -> Option<u64> {
-        let until = self.uptime_ms(self.snapshot.holds_back_until?);
+    /// What is left until then, if anything is. As above.
+    fn left_ms(&self, until: Option<HolderTime>) -> Option<u64> {
+        let until = self.uptime_ms(until?);
         Some(until.saturating_sub(self.uptime_ms(self.now))).filter(|left| *left > 0)
     }
 
@@ -387,7 +391,8 @@ impl Moment<'_> {
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
                 disk_hangs_ms: self.disk_hangs_ms(),
-                holds_back_ms: self.holds_back_ms(),
+                holds_back_ms: self.left_ms(snapshot.holds_back_until),
+                paused_ms: self.left_ms(snapshot.paused_until.filter(|_| lease.is_some())),
                 drained: snapshot.is_drained,
             },
             role: Role::of(snapshot, self.now),

@@ -274,6 +274,7 @@ impl<V: NodeView> Connection<V> {
                 self.view.step_down(to, hold).await.map(Done::SteppedDown)
             }
             Order::Drain { is_drained } => self.view.drain(is_drained).await.map(Done::Drained),
+            Order::Pause { lasts } => self.view.pause(lasts).await.map(Done::Paused),
             Order::Forget { id } => {
                 let voters = self.view.snapshot().voters.clone();
                 let is_voter =

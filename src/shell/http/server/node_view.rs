@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::options::Options;
-use crate::node::{Drained, SteppedDown};
+use crate::node::{Drained, Paused, SteppedDown};
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
 use crate::shell::http::api::views::Moment;
@@ -34,6 +34,11 @@ pub trait NodeView: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Result<SteppedDown, OrderError>> + Send;
     /// See [`Handle::drain`].
     fn drain(&self, is_drained: bool) -> impl Future<Output = Result<Drained, OrderError>> + Send;
+    /// See [`Handle::pause`].
+    fn pause(
+        &self,
+        lasts: Option<Duration>,
+    ) -> impl Future<Output = Result<Paused, OrderError>> + Send;
     /// See [`Handle::forget`].
     fn forget(&self, id: NodeId) -> impl Future<Output = Result<(), OrderError>> + Send;
     /// See [`Handle::leave`].
@@ -66,6 +71,9 @@ impl NodeView for Handle {
     }
     async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
         Handle::drain(self, is_drained).await
+    }
+    async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        Handle::pause(self, lasts).await
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         Handle::forget(self, id).await

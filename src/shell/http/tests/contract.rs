@@ -30,6 +30,8 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     drained.is_drained = true;
     let mut holding = duck();
     holding.holds_back_until = Some(at(7_400));
+    let mut paused = goose();
+    paused.paused_until = Some(at(9_000));
     let mut stranded = goose();
     stranded.lease = stranded.lease.map(|lease| Lease { term: 13, ..lease });
     let mut tagged = duck();
@@ -38,6 +40,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
         ("tagged", tagged),
         ("drained", drained),
         ("holding back", holding),
+        ("paused", paused),
         ("without a standby", stranded),
         ("goose", goose()),
         ("duck", duck()),
@@ -88,6 +91,14 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             order("[true]"),
             (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
+        ("/v1/pause", "post") => vec![
+            bare,
+            order(""),
+            order("{\"for_ms\":60000}"),
+            order("{\"for_ms\":0}"),
+            (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
+        ],
+        ("/v1/resume", "post") => vec![bare, order("")],
         ("/v1/leave", "post") => vec![bare, order("")],
         _ => vec![bare],
     }
@@ -122,7 +133,7 @@ fn the_server_answers_as_the_document_says() {
         let crowd = promise == "get /v1/status 503" || promise == "get /v1/events 503";
         let busy = promise.starts_with("post ")
             && ["408", "503", "504", "413"].iter().any(|status| promise.ends_with(status));
-        let idle = promise == "post /v1/leave 400";
+        let idle = promise == "post /v1/leave 400" || promise == "post /v1/resume 400";
         crowd
             || busy
             || idle

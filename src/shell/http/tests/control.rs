@@ -135,6 +135,9 @@ impl NodeView for Mortal {
     async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
         self.0.drain(is_drained).await
     }
+    async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        self.0.pause(lasts).await
+    }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.0.forget(id).await
     }

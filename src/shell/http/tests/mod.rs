@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use super::api::views::Moment;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::config::token::Token;
-use crate::node::{DrainError, Drained, ForgetError, StepDownError, SteppedDown};
+use crate::node::{
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+};
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
 use crate::shell::pulse::Pulse;
@@ -113,6 +115,7 @@ fn duck() -> Snapshot {
         counters: Counters::default(),
         started: at(1_000),
         holds_back_until: None,
+        paused_until: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,
@@ -240,6 +243,13 @@ impl NodeView for Double {
         let ended = led.map(|lease| SteppedDown { term: lease.term, nominee: Some(id(2)) });
         let is_news = self.snapshot.is_drained != is_drained;
         Ok(Drained { is_drained, is_news, is_kept: true, ended })
+    }
+    async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        self.orders.lock().unwrap().push(format!("pause {lasts:?}"));
+        let goose = Some((id(2), address("127.0.0.1:8001")));
+        let lease = self.snapshot.lease.ok_or(NotLeading { goose })?;
+        let was_paused = self.snapshot.paused_until.is_some();
+        Ok(Paused { term: lease.term, lasts, was_paused })
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.orders.lock().unwrap().push(format!("forget {id}"));

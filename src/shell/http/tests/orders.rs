@@ -94,6 +94,31 @@ fn a_node_is_drained_and_drained_no_more() {
 }
 
 #[test]
+fn the_goose_pauses_for_an_hour_or_as_told_and_a_duck_names_the_goose() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    let said = |path: &str, body: &str| {
+        let answer = post(&server, path, body);
+        (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned())
+    };
+    let expected =
+        |lasts: &str| (200, format!("{{\"term\":12,\"for_ms\":{lasts},\"was_paused\":false}}\n"));
+    assert_eq!(said("/v1/pause", ""), expected("3600000"));
+    assert_eq!(said("/v1/pause", "{\"for_ms\":86400000}"), expected("86400000"));
+    assert_eq!(said("/v1/resume", ""), expected("null"));
+    for body in ["{", "[]", "{\"for_ms\":0}", "{\"for_ms\":86400001}", "{\"for\":1}"] {
+        assert_eq!(said("/v1/pause", body).0, 400, "{body}");
+    }
+    let server = served(&Double::new(duck(), 5_000), options());
+    let answer = post(&server, "/v1/pause", "");
+    assert_eq!(
+        (answer.status.as_u16(), answer.problem_kind().as_deref()),
+        (409, Some("not-the-goose"))
+    );
+    assert!(answer.complaint().ends_with("ask node 2 at 127.0.0.1"), "{}", answer.complaint());
+}
+
+#[test]
 fn bodies_that_say_nothing_sensible_order_nothing() {
     let double = Double::new(goose(), 5_000);
     let server = served(&double, options());

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::cluster::{Cluster, Subject};
 use super::{Tally, Target, ensure};
 use gaggle::config::token::Token;
-use gaggle::node::{Drained, ForgetError, StepDownError, SteppedDown};
+use gaggle::node::{Drained, ForgetError, Paused, StepDownError, SteppedDown};
 use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
 use gaggle::shell::http::api::guard::Peer;
@@ -85,6 +85,11 @@ impl NodeView for Double {
     async fn drain(&self, is_drained: bool) -> Result<Drained, OrderError> {
         self.orders.fetch_add(1, Ordering::Relaxed);
         Ok(Drained { is_drained, is_news: true, is_kept: true, ended: None })
+    }
+
+    async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
+        self.orders.fetch_add(1, Ordering::Relaxed);
+        Ok(Paused { term: 7, lasts, was_paused: false })
     }
 
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
@@ -235,6 +240,7 @@ impl Target for Connections {
             b"/v1/step-down",
             b"/v1/forget",
             b"/v1/drain",
+            b"/v1/pause",
             b"/v1/leave",
             b"/",
             b"Host: localhost\r\n",
