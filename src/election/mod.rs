@@ -139,6 +139,7 @@ impl Election {
                 configuration: configuration.stamp(),
                 lease_max: setup.lease_max,
                 memory: setup.memory,
+                lineage: setup.lineage.settled,
             };
             let voter = Voter::new(me, mandate, &timing, setup.past, now);
             voter.report_start(setup.damaged, now.voter, &mut outbox);

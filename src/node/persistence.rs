@@ -118,6 +118,11 @@ impl Persistence {
         self.dirty = true;
     }
 
+    /// What is in force, as far as this node knows.
+    pub(super) fn configuration(&self) -> Option<Configuration> {
+        self.record.configuration.clone()
+    }
+
     /// Which founding this is, as far as this node knows.
     pub(super) fn lineage(&self) -> Option<Lineage> {
         self.record.lineage

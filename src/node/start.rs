@@ -112,10 +112,6 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         Some(recorded) => Some(recorded),
         None => found(&setup, disk == Disk::Ephemeral, &mut warnings),
     };
-    let configuration = record
-        .and_then(|record| record.configuration.clone())
-        .or_else(|| genesis.clone().map(Configuration::genesis));
-
     let is_drained = record.is_some_and(|record| record.is_drained);
     if is_drained {
         warnings.push(Warning::Drained);
@@ -124,21 +120,8 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
     let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
     let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
     let addresses = Addresses::new(&setup, remembered);
-    // Said even while the voters are not known: a loss must not look like no vote ever given.
     let nonce = random.next_u64();
-    let vote = matches!(disk, Disk::Damaged(_))
-        .then(|| Vote::lost(nonce, left_ballot(&disk), setup.timing.lease_max));
-    let stored = Record {
-        cluster: setup.cluster.clone(),
-        id: setup.id,
-        last_start: start,
-        genesis: genesis.clone(),
-        configuration: configuration.clone(),
-        lineage: record.and_then(|record| record.lineage),
-        is_drained,
-        addresses: remembered.to_vec(),
-        vote,
-    };
+    let stored = first_record(&setup, &disk, start, nonce, genesis.as_ref());
     let vote_lineage = record.and_then(|record| record.vote.as_ref()?.lineage);
     let returns = stored.lineage.is_some() || vote_lineage.is_some();
     let mut node = NodeCore {
@@ -166,6 +149,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         last_will: LastWill::default(),
         setup,
     };
+    let configuration = node.persistence.configuration();
     let past = PastAtStart { nonce, first_sequence: random.next_u32(), disk };
     node.exchange().opening().begin_first(genesis, configuration, past, now);
     if let (Some(until), Some(election)) = (node.joining.awaits_seeds_until(), &mut node.election)
@@ -177,6 +161,32 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         node.outputs.warn(warning);
     }
     Ok(node)
+}
+
+/// What is to be durable before this process says anything.
+fn first_record(
+    setup: &Setup,
+    disk: &Disk,
+    start: u64,
+    nonce: u64,
+    genesis: Option<&Genesis>,
+) -> Record {
+    let record = recorded(disk);
+    let founded = || genesis.cloned().map(Configuration::genesis);
+    // Said even while the voters are not known: a loss must not look like no vote ever given.
+    let vote = matches!(disk, Disk::Damaged(_))
+        .then(|| Vote::lost(nonce, left_ballot(disk), setup.timing.lease_max));
+    Record {
+        cluster: setup.cluster.clone(),
+        id: setup.id,
+        last_start: start,
+        genesis: genesis.cloned(),
+        configuration: record.and_then(|record| record.configuration.clone()).or_else(founded),
+        lineage: record.and_then(|record| record.lineage),
+        is_drained: record.is_some_and(|record| record.is_drained),
+        addresses: record.map(|record| record.addresses.clone()).unwrap_or_default(),
+        vote,
+    }
 }
 
 /// A process that nobody knows yet, as it shows itself to others.

@@ -17,6 +17,7 @@
 
 mod backoff;
 mod claim;
+mod farewell;
 mod lease;
 mod naming;
 mod poll;
@@ -36,7 +37,7 @@ use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
-use crate::wire::message::{Grant, Message, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus};
+use crate::wire::message::{Grant, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus};
 use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
 use lease::Tenure;
@@ -554,105 +555,6 @@ impl Contender {
             Role::Claiming(_) => self.abandon_claim(Duration::ZERO, now, outbox),
             Role::Standby => {}
         }
-    }
-
-    /// Duck first, release afterwards.
-    fn demote(&mut self, reason: DemotionReason, now: HolderTime, outbox: &mut Outbox) {
-        let Some(tenure) = self.tenure() else { return };
-        let (term, ballot) = (tenure.term(), tenure.ballot());
-        self.role = Role::Standby;
-        self.polls.set_barrier(now);
-        outbox.event(Event::BecameDuck { term, reason });
-        // Work that is alive has to notice first. The grants run out at the voters by themselves,
-        // which is the time that it has.
-        if !self.work.is_alive() || mutant::is(Mutant::LapseReleasesUnderWork) {
-            let release = Release { holder: self.me, ballot, all: false, nominee: None };
-            self.release(release, now, outbox);
-        }
-        self.poll_anew(now);
-    }
-
-    /// Gives the lease up in favour of `nominee`, who gets a certificate that the voters
-    /// believe at once, and holds back from contending for `hold`. Returns the term.
-    pub(super) fn step_down(
-        &mut self,
-        nominee: Option<Process>,
-        hold: Duration,
-        reason: DemotionReason,
-        now: HolderTime,
-        outbox: &mut Outbox,
-    ) -> Option<u64> {
-        let leaving = reason == DemotionReason::Leaving;
-        let term = self.tenure().map(Tenure::term);
-        let ballot = self.tenure().map(Tenure::ballot).or(self.claimed_ballot());
-        let nominee = nominee.filter(|_| term.is_some());
-        let release = Release {
-            holder: self.me,
-            ballot: ballot.unwrap_or(0),
-            all: leaving,
-            nominee: nominee.map(|process| process.id),
-        };
-        if mutant::is(Mutant::ReleaseBeforeSteppingDown) && term.is_some() {
-            let release = Release { all: false, ..release };
-            self.releasing.begin(release, now, &mut self.tracker);
-            self.advance_release(now, outbox);
-            return term;
-        }
-        if mutant::is(Mutant::CertificateWhileActing)
-            && let Some(nominee) = nominee
-        {
-            outbox.send(nominee, Message::Handover(release));
-            return term;
-        }
-        self.role = Role::Standby;
-        self.candidacy.hold_until(now.plus(hold));
-        if leaving {
-            self.candidacy.retire();
-        }
-        if let Some(term) = term {
-            self.polls.set_barrier(now);
-            outbox.event(Event::BecameDuck { term, reason });
-        }
-        if ballot.is_some() || leaving {
-            if let Some(nominee) = nominee {
-                outbox.send(nominee, Message::Handover(release.clone()));
-            }
-            self.release(release, now, outbox);
-        }
-        term
-    }
-
-    /// Stops leading and contending for good without a word to the voters.
-    pub(super) fn leave_without_release(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let term = self.tenure().map(Tenure::term);
-        self.role = Role::Standby;
-        self.candidacy.retire();
-        self.polls.set_barrier(now);
-        if let Some(term) = term {
-            outbox.event(Event::BecameDuck { term, reason: DemotionReason::Leaving });
-        }
-    }
-
-    /// Sends a release to every voter, and again until it is acknowledged. The role must have
-    /// been given up before.
-    fn release(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
-        assert!(self.tenure().is_none(), "I8: released while still acting");
-        let mutated = Mutant::OF_WORK.iter().any(|mutant| mutant::is(*mutant));
-        assert!(!self.work.is_alive() || mutated, "I8: released while work is alive");
-        self.tracker.forget_grants();
-        self.naming.withdraw();
-        self.releasing.begin(release, now, &mut self.tracker);
-        self.advance_release(now, outbox);
-    }
-
-    fn advance_release(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let Self { releasing, tracker, timing, .. } = self;
-        releasing.advance(&mut Context { now, timing, tracker, outbox });
-    }
-
-    /// A voter acknowledged a release.
-    pub(super) fn release_acknowledged(&mut self, from: NodeId, sequence: u64) {
-        self.releasing.acknowledged(from, sequence);
     }
 
     /// See [`super::Election::numbers`].

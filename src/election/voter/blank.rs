@@ -100,9 +100,12 @@ impl Voter {
         let may_regain = blank.asks_since.is_some() || mutant::is(Mutant::EarlyAnswersCounted);
         if let Some(map) = self.roll.map(self.asker(), &blank.word) {
             let word = blank.word.clone();
+            // All hear the same of each other, so they take the same.
+            let own = self.stable_vote.vote().lineage;
+            let known = Proposal::newest(own.into_iter().chain(self.roll.lineage()));
             let revision = self.stable_vote.change(|vote| {
                 vote.founding = Founding::Founded(map.clone());
-                vote.lineage = Some(Proposal::of_founding(&map));
+                vote.lineage = known.or_else(|| Some(Proposal::of_founding(&map)));
                 vote.max_lease_in_force = Duration::ZERO;
             });
             self.phase = Phase::Founding { word, revision, map };

@@ -34,7 +34,7 @@ use super::stable_vote::StableVote;
 use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::lineage::Proposal;
+use crate::vocabulary::lineage::{Lineage, Proposal};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
 use crate::vocabulary::timing::Timing;
@@ -151,6 +151,8 @@ pub struct Mandate {
     pub lease_max: Duration,
     /// What this process does without its record.
     pub memory: Memory,
+    /// Which founding it is, if this node knows it from what is left of its record.
+    pub lineage: Option<Lineage>,
 }
 
 /// One voter's state.
@@ -450,6 +452,10 @@ fn begin(
         }
         VoterPast::Lost { nonce, max_ballot } => Vote::lost(nonce, max_ballot, mandate.lease_max),
     };
+    // What is settled stays so, whatever else was lost: voters that have all lost their records found
+    // the same cluster again.
+    let settled = mandate.lineage.map(|lineage| Proposal { lineage, ballot: 0 });
+    vote.lineage = vote.lineage.or(settled);
     if is_alone && matches!(vote.founding, Founding::Founded(_)) && vote.max_ballot == 0 {
         // Founded by itself, and what it granted since, if anything, is not in this record: the
         // newer of its two slots may have been lost without a trace.
@@ -467,7 +473,7 @@ fn begin(
         // Nobody else's memory is needed, so the founding is complete with the first record.
         let map = vec![(me.id, nonce)];
         vote.founding = Founding::Founded(map.clone());
-        vote.lineage = Some(Proposal::of_founding(&map));
+        vote.lineage.get_or_insert(Proposal::of_founding(&map));
         return (vote, Phase::Founding { word: Founding::Blank { nonce }, revision: 1, map });
     }
     if by_clock {

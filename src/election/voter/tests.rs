@@ -17,7 +17,7 @@ fn process(number: u64) -> Process {
 fn mandate(count: u64, memory: Memory) -> Mandate {
     let voters = VoterSet::new((1..=count).map(|id| process(id).id).collect()).unwrap();
     let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
-    Mandate { voters, configuration, lease_max: LEASE_MAX_LEAST, memory }
+    Mandate { voters, configuration, lease_max: LEASE_MAX_LEAST, memory, lineage: None }
 }
 
 fn voter(mandate: Mandate, past: VoterPast) -> (Voter, Outbox) {
