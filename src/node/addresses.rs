@@ -311,6 +311,11 @@ impl Addresses {
         }
     }
 
+    /// Whether a node is known to receive at this address.
+    pub(super) fn is_sound_at(&self, id: NodeId, address: SocketAddr) -> bool {
+        self.entries.get(&id).is_some_and(|entry| entry.is_sound(address))
+    }
+
     /// Where the last datagram of this process came from, and when.
     pub(super) fn heard_from(&self, process: Process) -> Option<(SocketAddr, HolderTime)> {
         let (boot, address, at) = self.entries.get(&process.id)?.source?;

@@ -42,8 +42,10 @@ impl Sending<'_> {
         }
         let sought = Sought { id, boot: to.boot, gossip: self.membership.address_of(id) };
         let ways = self.addresses.for_push(&sought, message.kind().is_question(), now);
-        // A voter answers the copy that comes first: that to the address which is tried anew.
-        for address in ways.second.into_iter().chain(ways.first) {
+        // A voter answers the copy that comes first: that to the address which is tried anew. An
+        // answer is given once.
+        let second = ways.second.filter(|_| !message.kind().is_answer());
+        for address in second.into_iter().chain(ways.first) {
             self.transmit(to, address, message);
         }
         if let Some(name) = ways.look_up {

@@ -41,11 +41,14 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
     }
 }
 
-/// Whoever does not answer where it says that it is, and is heard from elsewhere.
+/// Whoever does not answer where it says that it is, and is heard from elsewhere. It may be followed
+/// there, and so be alive; but newcomers cannot find it.
 fn speaks_from(node: &NodeCore) -> BTreeMap<NodeId, (SocketAddr, HolderTime)> {
     let members = node.membership.members();
-    let silent =
-        |member: &&MemberView| matches!(member.state, MemberState::Suspect | MemberState::Down);
+    let silent = |member: &&MemberView| {
+        matches!(member.state, MemberState::Suspect | MemberState::Down)
+            || !node.addresses.is_sound_at(member.id, member.address)
+    };
     let elsewhere = |member: &MemberView| {
         let process = Process { id: member.id, boot: member.boot };
         let (source, at) = node.addresses.heard_from(process)?;

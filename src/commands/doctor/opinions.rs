@@ -26,7 +26,7 @@ pub(super) fn of_this_node(findings: &mut Findings, own: &StatusView, others: &O
         let is_old = own.node.uptime_ms >= KNOWN_AFTER_MS;
         let entry = entry.filter(|member| is_old || member.boot == own.node.boot);
         match entry.map(|member| (member.state, member)) {
-            Some((State::Alive, _)) => seen += 1,
+            Some((State::Alive, member)) if member.speaks_from.is_none() => seen += 1,
             Some((state, member)) => {
                 let state = opinion(state);
                 let words = match member.speaks_from {
@@ -77,7 +77,7 @@ fn astray(member: &MemberView, who: &str) -> String {
 /// What gossip says of a node, as a verb.
 fn opinion(state: State) -> &'static str {
     match state {
-        State::Alive => "is alive",
+        State::Alive => "answers elsewhere only",
         State::Suspect => "does not answer",
         State::Down => "is gone",
         State::Left => "has left",

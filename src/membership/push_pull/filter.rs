@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The largest filter, in bytes. With what goes with it it fits a packet.
-const FILTER_MAX: usize = 1024;
+const FILTER_MAX: usize = 960;
 /// A part has so many members at most, which is one for each byte of a filter: more in one filter
 /// would hide too many others, so it hides one in forty.
 const PART_MAX: usize = FILTER_MAX;

@@ -28,7 +28,6 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::ShortGrantCountedAsLong, Swarm::Mixed, 10),
     search(Mutant::NoQuarantine, Swarm::Mixed, 30),
     search(Mutant::ShortQuarantine, Swarm::Mixed, 30),
-    search(Mutant::QuarantinedVoterRenewsAnybody, Swarm::Mixed, 830),
     search(Mutant::AnyReleaseLiftsQuarantine, Swarm::Duels, 100),
     search(Mutant::BallotNotPersisted, Swarm::Mixed, 10),
     search(Mutant::VisibleMajorityWithoutGrants, Swarm::Mixed, 10),
@@ -69,7 +68,8 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
 /// the model checker (`tests/core/model.rs`), by stories (`tests/core/scenarios/records.rs` and
 /// `work.rs`), and what takes voters that change by the tests of founding. What concerns the lineage
 /// beside is found by the unit tests of `contender/naming.rs` and of the voter.
-pub const NOT_SEARCHED: [Mutant; 12] = [
+pub const NOT_SEARCHED: [Mutant; 13] = [
+    Mutant::QuarantinedVoterRenewsAnybody,
     Mutant::LineageSettledByOne,
     Mutant::LineageSaidBeforeDurable,
     Mutant::EarlyAnswersCounted,

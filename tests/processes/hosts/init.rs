@@ -96,8 +96,10 @@ fn two_containers_keep_their_hands_off_each_others_work() {
         let mut cluster = Cluster::empty(Network::new(2));
         let line = format!("trap '' TERM; exec {}", worker().join(" "));
         for host in [1, 2] {
-            let node = cluster
-                .add(host, &["--cluster", &format!("of-{host}"), "--drain-timeout", "200ms"]);
+            let node = cluster.add(
+                host,
+                &["--alone", "--cluster", &format!("of-{host}"), "--drain-timeout", "200ms"],
+            );
             node.command = ["sh", "-c", &line].map(str::to_owned).to_vec();
             contained(&mut cluster, host);
             cluster.start(host);

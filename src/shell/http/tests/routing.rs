@@ -168,7 +168,7 @@ fn the_status_has_the_promised_shape() {
     assert_eq!(response.headers()["content-type"], "application/json");
     let text = String::from_utf8(response.body().to_vec()).unwrap();
     let expected = concat!(
-        r#"{"cluster":"gaggle","index":17,"version":"VERSION","#,
+        r#"{"cluster":"gaggle","lineage":"1ae142c4edd86d22","index":17,"version":"VERSION","#,
         r#""node":{"id":3,"name":"db-3","boot":"3-0000000000000007","addr":"127.0.0.1:8002","#,
         r#""http":"127.0.0.1:9002","uptime_ms":4000,"driver_age_ms":0},"#,
         r#""role":"goose","term":12,"lease":{"remaining_ms":600,"duration_ms":600},"#,
