@@ -389,7 +389,7 @@ impl Membership {
         }
         let question = self.metadata.hold(now, self.members.list(), &mut self.timers);
         if let Some(((to, address), query)) = question {
-            let message = Message::MetadataQuery(query);
+            let message = Box::new(Message::MetadataQuery(query));
             self.outputs.push(MembershipOutput::Tell { to, address, message });
         }
     }

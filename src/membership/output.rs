@@ -32,8 +32,8 @@ pub enum MembershipOutput {
         to: Process,
         /// Where it is.
         address: SocketAddr,
-        /// What.
-        message: Message,
+        /// What. Boxed, for it is many times as large as all else.
+        message: Box<Message>,
     },
     /// More metadata of members is known.
     DetailsChanged,

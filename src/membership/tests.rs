@@ -143,10 +143,11 @@ fn query(wanted: impl IntoIterator<Item = u32>, more: bool) -> MetadataQuery {
 fn question(membership: &mut Membership) -> (Process, MetadataQuery) {
     while membership.poll_output().is_some() {}
     membership.ask_for_metadata(HolderTime::NEVER);
-    match membership.poll_output() {
-        Some(MembershipOutput::Tell { to, message: Message::MetadataQuery(query), .. }) => {
-            (to, query)
-        }
+    let Some(MembershipOutput::Tell { to, message, .. }) = membership.poll_output() else {
+        panic!("no question");
+    };
+    match *message {
+        Message::MetadataQuery(query) => (to, query),
         other => panic!("{other:?}"),
     }
 }

@@ -114,7 +114,9 @@ fn a_voter_behind_a_translating_router_votes() {
         let (goose, term) = cluster.lead(&[1, 2], 0);
         cluster.wait_until("the voter behind the router knows the Goose", |cluster| {
             let known = format!("the Goose is node {goose} ");
-            cluster.node(4).log().contains(&known).then_some(())
+            // It votes only once it has heard that all others are new.
+            let log = cluster.node(4).log();
+            (log.contains(&known) && log.contains("the cluster is founded")).then_some(())
         });
         // Now the majority is the Goose and the voter behind the router.
         cluster.kill(3 - goose);
