@@ -75,8 +75,10 @@ impl Admission {
         address: SocketAddr,
         now: HolderTime,
     ) -> Option<Warning> {
-        let is_foreign = matches!(reason, Reject::ForeignCluster | Reject::ForeignVoters);
-        let is_foreign = is_foreign || reason == Reject::ForeignLineage;
+        let is_foreign = matches!(
+            reason,
+            Reject::ForeignCluster | Reject::ForeignVoters | Reject::ForeignLineage
+        );
         let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
         if !(mendable || sealing) || !self.may_warn(reason.name(), now) {

@@ -196,8 +196,7 @@ impl Exchange<'_> {
         if let (Err(Reject::ForeignLineage), Some(theirs), Some(own)) =
             (verdict, header.lineage, own)
         {
-            let (lineage, own) = (theirs.lineage, own.lineage);
-            self.admission.meet_foreign(ForeignFounding { address: from, lineage, own });
+            self.admission.meet_foreign(ForeignFounding::met(from, theirs, own));
         }
         verdict
     }
@@ -305,8 +304,7 @@ impl Exchange<'_> {
         let own = self.election.as_ref().and_then(Election::lineage_claim);
         let (Some(own), Some(theirs)) = (own, header.lineage) else { return Ok(()) };
         if own.contradicts(theirs, false) {
-            let (lineage, own) = (theirs.lineage, own.lineage);
-            let foreign = ForeignFounding { address: from, lineage, own };
+            let foreign = ForeignFounding::met(from, theirs, own);
             self.admission.meet_foreign(foreign);
             self.joining.hear_foreign(foreign, welcome);
             return Err(Reject::ForeignLineage);

@@ -289,19 +289,9 @@ impl NodeCore {
     /// [`NotLeading`]; nothing changed then.
     pub fn pause(&mut self, now: Now, lasts: Option<Duration>) -> Result<Paused, NotLeading> {
         self.enter(now);
-        let goose = self.election.as_ref().and_then(Election::goose).map(|known| known.goose);
-        let goose = goose.map(|goose| (goose.process.id, goose.address));
-        let goose = goose.filter(|(id, _)| *id != self.me.id);
-        let lease = self.lease().filter(|lease| lease.is_valid_at(now.holder));
-        let term = lease.ok_or(NotLeading { goose })?.term;
-        let until = lasts.map(|lasts| now.holder.plus(lasts));
-        let was_paused = self.pause.set(term, until, now.holder);
-        if let Some(election) = &mut self.election {
-            election.pause(term, until.unwrap_or(HolderTime(0)));
-        }
-        self.outputs.note_change();
+        let outcome = self.orders().pause(now, lasts);
         self.settle(now);
-        Ok(Paused { term, lasts, was_paused })
+        outcome
     }
 
     /// Whoever led under `term` has given it up: it ends as by [`NodeCore::step_down`], also if
@@ -599,6 +589,7 @@ impl NodeCore {
             drain: &mut self.drain,
             drain_order: &mut self.drain_order,
             persistence: &mut self.persistence,
+            pause: &mut self.pause,
             leaving: &mut self.leaving,
             election: &mut self.election,
             outputs: &mut self.outputs,

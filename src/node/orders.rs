@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::drain::{Drain, Plan, Step};
 use super::drained::{DrainError, DrainOrder};
 use super::outputs::{Output, Outputs};
+use super::pause::{NotLeading, Pause, Paused};
 use super::persistence::Persistence;
 use super::step_down::{StepDownError, SteppedDown};
 use crate::election::Election;
@@ -81,12 +82,32 @@ pub(super) struct Orders<'a> {
     pub(super) drain: &'a mut Drain,
     pub(super) drain_order: &'a mut DrainOrder,
     pub(super) persistence: &'a mut Persistence,
+    pub(super) pause: &'a mut Pause,
     pub(super) leaving: &'a mut Option<Leaving>,
     pub(super) election: &'a mut Option<Election>,
     pub(super) outputs: &'a mut Outputs,
 }
 
 impl Orders<'_> {
+    /// See [`super::NodeCore::pause`].
+    pub(super) fn pause(
+        &mut self,
+        now: Now,
+        lasts: Option<Duration>,
+    ) -> Result<Paused, NotLeading> {
+        let known = self.election.as_ref().and_then(Election::goose).map(|known| known.goose);
+        let goose = known.map(|goose| (goose.process.id, goose.address));
+        let goose = goose.filter(|(id, _)| *id != self.setup.id);
+        let term = self.led(now).ok_or(NotLeading { goose })?;
+        let until = lasts.map(|lasts| now.holder.plus(lasts));
+        let was_paused = self.pause.set(term, until, now.holder);
+        if let Some(election) = &mut self.election {
+            election.pause(term, until.unwrap_or(HolderTime(0)));
+        }
+        self.outputs.note_change();
+        Ok(Paused { term, lasts, was_paused })
+    }
+
     /// See [`super::NodeCore::step_down`].
     pub(super) fn step_down(
         &mut self,

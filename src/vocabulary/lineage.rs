@@ -126,6 +126,13 @@ pub struct ForeignFounding {
     pub own: Lineage,
 }
 
+impl ForeignFounding {
+    /// Somebody at this address says the one of its lineage, and this node says the other.
+    pub fn met(address: SocketAddr, theirs: LineageClaim, own: LineageClaim) -> Self {
+        Self { address, lineage: theirs.lineage, own: own.lineage }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,3 +84,15 @@ pub(crate) fn at_most(story: &Scenario, measured: Duration, bound: Duration) {
 pub(crate) fn at_least(story: &Scenario, measured: Duration, bound: Duration) {
     assert!(measured >= bound, "{measured:?}, not {bound:?}\n{}", story.transcript());
 }
+
+/// Far longer than anything here takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Three voters, of which node 3 leads under term 1, with standbys at hand.
+pub(crate) fn three() -> Scenario {
+    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
+    story.start(&[1, 2, 3]);
+    assert_eq!(story.until_agreed(PATIENCE), 3);
+    story.run(1000);
+    story
+}

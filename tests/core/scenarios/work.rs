@@ -9,17 +9,7 @@ use gaggle::vocabulary::mutant::{self, Mutant};
 use gaggle::vocabulary::timing::Profile;
 use gaggle::vocabulary::work::{EndReason, WorkRefused};
 
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Three voters, of which node 3 leads under term 1, with standbys at hand.
-fn three() -> Scenario {
-    let mut story = Scenario::new(1, 3, &[1, 2, 3]);
-    story.start(&[1, 2, 3]);
-    assert_eq!(story.until_agreed(PATIENCE), 3);
-    story.run(1000);
-    story
-}
+use super::stage::{PATIENCE, three};
 
 #[test]
 fn an_order_waits_for_the_work_and_the_lease_is_kept_meanwhile() {
