@@ -10,10 +10,9 @@
 //! An address is *sound* once the node has shown that it receives there, and until a question that
 //! was sent there stays without an answer for one and a half renewals. The first sound one is used.
 //! While none is, two are: the one that answered last, and the next of the others in turn. So a
-//! Goose whose voters are cut off at one address reaches them at another before its lease ends, at
-//! the price of one more datagram while it is in doubt, as it also is of one that has long shown
-//! nothing. An address that is preferred to the one in
-//! use is tried again now and then.
+//! Goose whose voters are cut off at one address reaches them at another before its lease ends. The
+//! price is one more datagram to a node for as long as none of its addresses is sound. An address
+//! that is preferred to the one in use is tried again now and then.
 //!
 //! What shows that a node receives somewhere is its echo (see [`super::proof`]): every datagram
 //! carries a token that depends on where it was sent, and an answer names the one that came with
