@@ -152,8 +152,8 @@ fn a_disk_that_turns_read_only_takes_one_vote_and_says_so() {
             cluster.node(others[0]).log().contains("Read-only").then_some(())
         });
         cluster.start(goose);
-        let healthy = without(others[0]);
-        cluster.lead(&healthy, term);
+        // It may lead all the same, on the votes of the other two.
+        cluster.lead(&[1, 2, 3], term);
         cluster.judge();
     });
 }
