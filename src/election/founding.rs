@@ -19,7 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
+use crate::vocabulary::configuration::{Configuration, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
@@ -46,13 +46,19 @@ pub(crate) struct Heard {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asker<'a> {
     pub(crate) me: NodeId,
-    pub(crate) voters: &'a VoterSet,
-    pub(crate) configuration: ConfigurationStamp,
+    /// What it goes by: of the founding, or newer.
+    pub(crate) configuration: &'a Configuration,
 }
 
 impl Asker<'_> {
+    /// The nonce of its own emptiness, if a founding is what it may have missed. Where voters have
+    /// changed since, nothing is founded any more.
+    fn founder_nonce(&self, own: &Founding) -> Option<u64> {
+        own.blank_nonce().filter(|_| self.configuration.is_genesis())
+    }
+
     fn others(&self) -> impl Iterator<Item = NodeId> {
-        self.voters.ids().iter().copied().filter(|id| *id != self.me)
+        self.configuration.voters.ids().iter().copied().filter(|id| *id != self.me)
     }
 }
 
@@ -71,7 +77,7 @@ impl Roll {
     /// missing, has another record, or contradicts: what one voter has heard of another may be old,
     /// so a map alone does not show that nobody has led since.
     pub(crate) fn map(&self, asker: Asker<'_>, own: &Founding) -> Option<Vec<(NodeId, u64)>> {
-        let nonce = own.blank_nonce()?;
+        let nonce = asker.founder_nonce(own)?;
         let mut map = BTreeMap::from([(asker.me, nonce)]);
         let mut agrees = |id: NodeId, nonce: u64| {
             *map.entry(id).or_insert(nonce) == nonce || mutant::is(Mutant::MapWithoutNonces)
@@ -79,7 +85,7 @@ impl Roll {
         let mut fleeting = usize::from(matches!(own, Founding::Fleeting { .. }));
         for id in asker.others() {
             let Some(heard) = self.heard.get(&id) else {
-                let enough = self.heard.len() + 1 >= asker.voters.majority();
+                let enough = self.heard.len() + 1 >= asker.configuration.voters.majority();
                 if enough && mutant::is(Mutant::FoundedOnMajority) {
                     continue;
                 }
@@ -88,7 +94,7 @@ impl Roll {
             let founding = &heard.report.founding;
             let is_consistent = match founding {
                 Founding::Founded(theirs) => {
-                    is_complete(theirs, asker.voters)
+                    is_complete(theirs, &asker.configuration.voters)
                         && theirs.iter().all(|(id, nonce)| agrees(*id, *nonce))
                 }
                 blank => agrees(id, blank.blank_nonce()?),
@@ -100,7 +106,7 @@ impl Roll {
         }
         // Every majority must have a voter that still knows of the founding after all have
         // restarted.
-        (fleeting <= fleeting_max(asker.voters)).then(|| map.into_iter().collect())
+        (fleeting <= fleeting_max(&asker.configuration.voters)).then(|| map.into_iter().collect())
     }
 
     /// A map in which `own` is named, and the ballot above which it may vote by it once its own
@@ -112,15 +118,16 @@ impl Roll {
         asker: Asker<'_>,
         own: &Founding,
     ) -> Option<(Vec<(NodeId, u64)>, u64)> {
-        let nonce = own.blank_nonce()?;
+        let nonce = asker.founder_nonce(own)?;
         let late = |id: NodeId| self.heard.get(&id).is_some_and(|heard| heard.is_late_enough);
         let all_heard = asker.others().all(late);
         let ballot = self.heard.values().map(|heard| heard.max_ballot).max()?;
         self.heard.values().find_map(|heard| match &heard.report.founding {
             Founding::Founded(map) => {
                 let names_me = map.contains(&(asker.me, nonce));
-                let counts = all_heard || !is_complete(map, asker.voters);
-                let may_join = names_me && counts && is_of_majority(map, asker.voters);
+                let counts = all_heard || !is_complete(map, &asker.configuration.voters);
+                let may_join =
+                    names_me && counts && is_of_majority(map, &asker.configuration.voters);
                 may_join.then(|| (map.clone(), ballot))
             }
             _ => None,
@@ -138,12 +145,13 @@ impl Roll {
             Founding::Blank { nonce } => Some(*nonce),
             _ => None,
         };
+        asker.founder_nonce(own)?;
         let mut map = BTreeMap::from([(asker.me, empty(own)?)]);
         for (id, heard) in &self.heard {
             map.insert(*id, empty(&heard.report.founding)?);
         }
         let map: Vec<_> = map.into_iter().collect();
-        is_of_majority(&map, asker.voters).then_some(map)
+        is_of_majority(&map, &asker.configuration.voters).then_some(map)
     }
 
     /// Whether `own` keeps no record and *all* others have said, late enough, that they keep none
@@ -179,6 +187,10 @@ impl Roll {
             .get(&id)
             .filter(|heard| heard.is_late_enough || mutant::is(Mutant::EarlyAnswersCounted));
         let Some(heard) = heard else { return Some(Lack::Silent) };
+        // One of two may have been alone, and have led alone, before it lost its record.
+        if asker.configuration.voters.len() < 3 && !asker.configuration.is_genesis() {
+            return Some(Lack::TooFewToVouch);
+        }
         let RecordReport { founding, configuration, .. } = &heard.report;
         if !founding.is_sound() && !mutant::is(Mutant::BlankCountedAsSound) {
             return Some(match founding {
@@ -191,7 +203,7 @@ impl Roll {
         if named.is_some() && named != self.lineage().map(|newest| newest.lineage) {
             return Some(Lack::OtherFounding);
         }
-        let differs = *configuration != asker.configuration
+        let differs = *configuration != asker.configuration.stamp()
             && !mutant::is(Mutant::BallotWithoutConfiguration);
         differs.then_some(Lack::OtherConfiguration)
     }
@@ -223,21 +235,28 @@ fn fleeting_max(voters: &VoterSet) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vocabulary::configuration::ConfigurationStamp;
 
     fn id(number: u64) -> NodeId {
         NodeId::new(number).unwrap()
     }
 
-    fn voters() -> VoterSet {
-        VoterSet::new(vec![id(1), id(2), id(3)]).unwrap()
+    /// Of three voters; version 1 is that of the founding.
+    fn voters() -> Configuration {
+        configuration(1)
+    }
+
+    fn configuration(version: u64) -> Configuration {
+        let voters = VoterSet::new(vec![id(1), id(2), id(3)]).unwrap();
+        Configuration { ballot: 0, version, voters, preempt: false, automatic: None }
     }
 
     fn stamp(version: u64) -> ConfigurationStamp {
-        ConfigurationStamp { ballot: 0, version, digest: 5 }
+        configuration(version).stamp()
     }
 
-    fn asker(voters: &VoterSet) -> Asker<'_> {
-        Asker { me: id(1), voters, configuration: stamp(1) }
+    fn asker(configuration: &Configuration) -> Asker<'_> {
+        Asker { me: id(1), configuration }
     }
 
     fn blank(nonce: u64) -> Founding {
@@ -383,5 +402,27 @@ mod tests {
             roll.hear(id(from), Heard { report, max_ballot: 0, is_late_enough: false });
         }
         assert!(roll.map(asker(&voters), &blank(1)).is_some());
+    }
+
+    /// Two that are left of more cannot vouch for each other: one may have led alone since.
+    #[test]
+    fn where_voters_have_changed_only_three_or_more_vouch_and_nobody_founds() {
+        let mut changed = configuration(2);
+        let mut roll = Roll::default();
+        let say = |roll: &mut Roll, from: u64, founding: Founding, of: &Configuration| {
+            let report = RecordReport { founding, configuration: of.stamp(), lineage: None };
+            roll.hear(id(from), Heard { report, max_ballot: 7, is_late_enough: true });
+        };
+        say(&mut roll, 2, Founding::Waited, &changed);
+        say(&mut roll, 3, Founding::Waited, &changed);
+        assert_eq!(roll.highest_ballot(asker(&changed)), Some(7));
+        changed.voters = changed.voters.without(id(3)).unwrap();
+        say(&mut roll, 2, Founding::Waited, &changed);
+        assert_eq!(roll.highest_ballot(asker(&changed)), None);
+        assert_eq!(roll.lacks(asker(&changed)), [(id(2), Lack::TooFewToVouch)]);
+        let mut roll = Roll::default();
+        say(&mut roll, 2, blank(22), &changed);
+        assert_eq!(roll.map(asker(&changed), &blank(11)), None);
+        assert_eq!(roll.map_of_majority(asker(&changed), &blank(11)), None);
     }
 }

@@ -15,6 +15,7 @@
 mod ballots;
 mod contender;
 mod deference;
+mod electorate;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
 mod founding;
@@ -31,7 +32,7 @@ pub mod work;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::vocabulary::configuration::Configuration;
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::goose::Goose;
 use crate::vocabulary::identity::Process;
@@ -43,9 +44,10 @@ use crate::wire::message::{AcquireKind, Message, Standing, VoterStatus};
 use crate::wire::record::Vote;
 pub use contender::Known;
 use contender::{Audience, Contender};
+use electorate::VoterAdmission;
 use outbox::{Outbox, Outgoing};
 use view::View;
-use voter::{Mandate, Memory, Voter, VoterPast};
+use voter::{Memory, Voter, VoterPast};
 use work::Work;
 
 /// No ballot reaches this: terms stay exact in JSON.
@@ -114,7 +116,10 @@ pub struct Election {
     me: Process,
     address: SocketAddr,
     http: Option<SocketAddr>,
-    configuration: Configuration,
+    /// A newer configuration than that which this node contends or leads under.
+    heard: Option<Configuration>,
+    /// What a node needs that comes to vote, or to vote again, while it runs.
+    admission: VoterAdmission,
     timing: Timing,
     eligible: bool,
     voter: Option<Voter>,
@@ -133,14 +138,10 @@ impl Election {
     pub fn new(setup: ElectionSetup, now: Now) -> Self {
         let ElectionSetup { me, timing, eligible, configuration, .. } = setup;
         let mut outbox = Outbox::new(me);
-        let voter = configuration.voters.contains(me.id).then(|| {
-            let mandate = Mandate {
-                voters: configuration.voters.clone(),
-                configuration: configuration.stamp(),
-                lease_max: setup.lease_max,
-                memory: setup.memory,
-                lineage: setup.lineage.settled,
-            };
+        let admission =
+            VoterAdmission { lease_max: setup.lease_max, memory: setup.memory, started: now.voter };
+        let voter = electorate::votes_at_start(me.id, &configuration, &setup.past).then(|| {
+            let mandate = admission.mandate(&configuration, setup.lineage.settled);
             let voter = Voter::new(me, mandate, &timing, setup.past, now);
             voter.report_start(setup.damaged, now.voter, &mut outbox);
             voter
@@ -152,7 +153,8 @@ impl Election {
             me,
             address: setup.address,
             http: setup.http,
-            configuration,
+            heard: None,
+            admission,
             timing,
             eligible,
             voter,
@@ -165,9 +167,9 @@ impl Election {
         }
     }
 
-    /// The configuration in force.
+    /// The configuration in force, as far as this node knows.
     pub fn configuration(&self) -> &Configuration {
-        &self.configuration
+        self.contender.tracker().configuration()
     }
 
     /// What this node must store as a voter, and its revision.
@@ -183,7 +185,7 @@ impl Election {
             voter.stored(revision, sound, now, &mut self.outbox);
             // The only voter is a majority.
             if let Some(proposal) = voter.stable_vote().durable_lineage()
-                && self.configuration.voters.len() == 1
+                && self.contender.tracker().configuration().voters.ids() == [self.me.id]
             {
                 self.contender.naming_mut().settle(proposal.lineage);
             }
@@ -280,10 +282,16 @@ impl Election {
         self.advance(now);
     }
 
-    /// A message from another node whose envelope was checked.
-    pub fn handle_message(&mut self, now: Now, from: Process, message: &Message) {
+    /// A message from another node whose envelope was checked, and names this configuration.
+    pub fn handle_message(
+        &mut self,
+        now: Now,
+        from: Process,
+        stamp: ConfigurationStamp,
+        message: &Message,
+    ) {
         self.expire(now);
-        self.dispatch(now, from, message);
+        self.dispatch(now, from, stamp, message);
         self.advance(now);
     }
 
@@ -421,6 +429,7 @@ impl Election {
     /// Does everything that is due, and delivers what this node says to itself.
     fn advance(&mut self, now: Now) {
         self.expire(now);
+        self.follow_heard(now);
         if self.silence_ends(now.holder).is_some_and(|at| at <= now.holder) {
             self.news = now.holder;
             self.awake(now.holder);
@@ -428,7 +437,8 @@ impl Election {
         for _ in 0..OWN_MESSAGES_MAX {
             self.act(now);
             let Some(message) = self.outbox.pop_own() else { break };
-            self.dispatch(now, self.me, &message);
+            let stamp = self.stamp_for(&message);
+            self.dispatch(now, self.me, stamp, &message);
         }
         self.update_view(now);
     }
@@ -507,9 +517,17 @@ impl Election {
         }
     }
 
-    fn dispatch(&mut self, now: Now, from: Process, message: &Message) {
+    fn dispatch(&mut self, now: Now, from: Process, stamp: ConfigurationStamp, message: &Message) {
         if !self.believes_ballot(now, from, message) {
             return;
+        }
+        if message.kind().is_of_voter()
+            && let Some(progress) = self.contender.tracker_mut().voter_mut(from.id)
+        {
+            progress.says_stamp(stamp);
+        }
+        if let Message::Acquire(acquire) = message {
+            self.consider_learning(acquire, now);
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let Self { me, voter, contender, outbox, view, .. } = self;
@@ -524,7 +542,7 @@ impl Election {
             Message::Acquire(acquire) => {
                 let Some(voter) = voter else { return };
                 voter.hear_ballot(acquire.ballot);
-                voter.acquire(from, acquire, in_sight, now, outbox);
+                voter.acquire(from, acquire, stamp, in_sight, now, outbox);
                 if acquire.kind == AcquireKind::Renew && from != *me {
                     contender.poll_in_company(now.holder);
                 }
@@ -540,8 +558,10 @@ impl Election {
                 }
             }
             Message::PollAck(answer) => self.informed(now, from, answer),
-            Message::Grant(grant) => contender.granted(from, grant, now.holder, outbox),
-            Message::Nak(nak) => contender.refused(from, nak, now.holder, outbox),
+            Message::Grant(grant) => {
+                contender.granted(from, grant, stamp, now.holder, outbox);
+            }
+            Message::Nak(nak) => contender.refused(from, nak, stamp, now.holder, outbox),
             Message::ProbeAck { sequence } => {
                 contender.probe_acknowledged(from, *sequence, now.holder, outbox);
             }

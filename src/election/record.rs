@@ -12,7 +12,8 @@ use crate::wire::message::PollAck;
 impl Election {
     /// Whether this node votes.
     pub fn votes(&self) -> bool {
-        self.voter.is_some()
+        let is_named = self.configuration().voters.contains(self.me.id);
+        self.voter.is_some() && is_named
     }
 
     /// Whether what this node promised as a voter shows that its cluster was founded as it

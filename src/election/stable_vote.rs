@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::wire::record::Vote;
@@ -13,6 +14,15 @@ use crate::wire::record::Vote;
 pub(crate) struct StableVote {
     vote: Vote,
     revision: u64,
+    /// Under which configuration it votes: durable with the vote, in one write.
+    configuration: Configuration,
+    /// The last revision that changed the configuration.
+    installed: u64,
+    /// Under which configuration it votes, as far as that is durable.
+    durable_configuration: ConfigurationStamp,
+    /// Whether only one of the two slots of the record names that configuration yet: what is left
+    /// if the other one rots would name one that is over.
+    lacks_copy: bool,
     /// The last revision that changed what is promised.
     promise: u64,
     /// The last revision that changed the lineage.
@@ -28,11 +38,15 @@ pub(crate) struct StableVote {
 impl StableVote {
     /// A vote of which nothing is known to be durable: what was read may be in the memory of
     /// the machine only, if the process before this one saw its write fail.
-    pub(crate) fn new(vote: Vote) -> Self {
+    pub(crate) fn new(vote: Vote, configuration: Configuration) -> Self {
         let under_way = VecDeque::from([(1, vote.max_ballot)]);
         Self {
             vote,
             revision: 1,
+            installed: 1,
+            lacks_copy: false,
+            durable_configuration: configuration.stamp(),
+            configuration,
             promise: 1,
             lineage: 1,
             durable_lineage: None,
@@ -44,6 +58,42 @@ impl StableVote {
 
     pub(crate) fn vote(&self) -> &Vote {
         &self.vote
+    }
+
+    /// Under which configuration the voter votes from here on.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// The same, as far as it is durable.
+    pub(crate) fn durable_configuration(&self) -> ConfigurationStamp {
+        if mutant::is(Mutant::ConfigurationSaidBeforeDurable) {
+            return self.configuration.stamp();
+        }
+        self.durable_configuration
+    }
+
+    /// Takes a configuration over together with what `apply` changes: both are durable, or neither.
+    pub(crate) fn install(
+        &mut self,
+        configuration: &Configuration,
+        apply: impl FnOnce(&mut Vote),
+    ) -> u64 {
+        let revision = self.change(apply);
+        let was = self.configuration.stamp();
+        assert!(!configuration.stamp().is_older_than(&was), "I13: no configuration comes back");
+        self.configuration = configuration.clone();
+        self.installed = revision;
+        self.lacks_copy = true;
+        revision
+    }
+
+    /// Whether the record is to be written once more, so that both of its slots name the
+    /// configuration; asking counts as doing.
+    pub(crate) fn turns_to_copy(&mut self) -> bool {
+        let due = self.lacks_copy && self.is_durable(self.installed);
+        self.lacks_copy &= !due;
+        due
     }
 
     pub(crate) fn revision(&self) -> u64 {
@@ -103,6 +153,9 @@ impl StableVote {
         if self.is_durable(self.lineage) {
             self.durable_lineage = self.vote.lineage;
         }
+        if self.is_durable(self.installed) {
+            self.durable_configuration = self.configuration.stamp();
+        }
         while let Some((_, ballot)) = self.under_way.pop_front_if(|(at, _)| *at <= revision) {
             self.durable_ballot = self.durable_ballot.max(ballot);
         }
@@ -116,6 +169,7 @@ impl StableVote {
         visit(&mut self.revision);
         visit(&mut self.promise);
         visit(&mut self.lineage);
+        visit(&mut self.installed);
         visit(&mut self.durable_revision);
         self.under_way.iter_mut().for_each(|(revision, _)| visit(revision));
     }

@@ -119,7 +119,7 @@ impl Exchange<'_> {
         }
         self.tell_later_start(now, from, sender);
         self.learn_address(now, from, &header, &message);
-        self.ask_for_lineage(now, from, &header);
+        self.ask_for_more(now, from, &header);
         let message = self.sealing.disarmed(message, || {
             let gossip = self.membership.address_of(sender.id);
             let places = self.addresses.all(&Sought { id: sender.id, boot: None, gossip });
@@ -169,15 +169,8 @@ impl Exchange<'_> {
             return if expected { Ok(()) } else { Err(Reject::Unexpected) };
         }
         let election = self.election.as_mut().ok_or(Reject::NotReady)?;
-        if header.configuration != election.configuration().stamp()
-            && let Message::Acquire(acquire) = message
-        {
-            let nak = Message::Nak(acquire.refusal(NakReason::Configuration));
-            self.answer(sender, from, &nak);
-            return Err(Reject::Unexpected);
-        }
         let released = admission::released(election, sender, message);
-        election.handle_message(now, sender, message);
+        election.handle_message(now, sender, header.configuration, message);
         let settled = header.lineage.and_then(LineageClaim::settled);
         if let (Message::Acquire(_), Some(lineage)) = (message, settled) {
             election.hear_lineage(sender, lineage);
@@ -201,13 +194,14 @@ impl Exchange<'_> {
         verdict
     }
 
-    /// Somebody names the lineage, and this node may be told: it asks, for an answer to its own
-    /// question is no old datagram of somebody who is gone.
-    fn ask_for_lineage(&mut self, now: Now, from: SocketAddr, header: &Header) {
-        let may_be_told = self.election.as_ref().is_some_and(Election::may_be_told_lineage);
-        let is_proven = header.echo == self.proofs.token(from);
+    /// Somebody names the lineage, and this node may be told, or knows of a newer configuration: it
+    /// asks, for an answer to its own question is no old datagram of somebody who is gone.
+    fn ask_for_more(&mut self, now: Now, from: SocketAddr, header: &Header) {
+        let Some(election) = self.election.as_ref() else { return };
         let is_settled = header.lineage.and_then(LineageClaim::settled).is_some();
-        if may_be_told && is_proven && is_settled {
+        let knows_more = election.is_newer(&header.configuration)
+            || is_settled && election.may_be_told_lineage();
+        if knows_more && header.echo == self.proofs.token(from) {
             self.ask_back(now, from);
         }
     }
@@ -275,6 +269,9 @@ impl Exchange<'_> {
             self.cluster.confirm();
         }
         self.learn_lineage(header, welcome);
+        if let Some(election) = self.election.as_mut() {
+            election.hear_configuration(now, &welcome.configuration);
+        }
         let voters = &welcome.configuration.voters;
         let others = |(id, _): &&(NodeId, SocketAddr)| *id != self.me.id && voters.contains(*id);
         for (id, address) in welcome.voters.iter().filter(others) {

@@ -27,6 +27,7 @@ mod awaited;
 mod cluster;
 mod drain;
 mod drained;
+mod electorate;
 mod exchange;
 mod join;
 mod last_will;
@@ -53,6 +54,7 @@ use crate::election::outbox::Outgoing;
 pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::node::setup::Setup;
+use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize};
@@ -69,6 +71,8 @@ use cluster::Cluster;
 use drain::Drain;
 use drained::DrainOrder;
 pub use drained::{DrainAnswer, DrainError, Drained};
+use electorate::Electorate;
+pub use electorate::{VoterOrder, VoterOrderError, VotersOrdered};
 use exchange::Exchange;
 use join::Joining;
 use last_will::LastWill;
@@ -294,6 +298,31 @@ impl NodeCore {
         outcome
     }
 
+    /// As Goose, leads to other voters, one at a time, while it leads: add before remove. An order
+    /// that is given again says how far it has come.
+    ///
+    /// # Errors
+    /// As [`VoterOrderError`] says; nothing changed then.
+    pub fn change_voters(
+        &mut self,
+        now: Now,
+        order: &VoterOrder,
+    ) -> Result<VotersOrdered, VoterOrderError> {
+        self.enter(now);
+        let genesis = self.cluster.genesis();
+        let mut electorate = Electorate {
+            membership: &self.membership,
+            me: self.me.id,
+            is_ephemeral: genesis.is_some_and(|genesis| genesis.ephemeral),
+            founders: genesis.map_or(0, |genesis| genesis.voters.len()),
+            election: &mut self.election,
+        };
+        let outcome = electorate.order(now, order);
+        self.outputs.note_change();
+        self.settle(now);
+        outcome
+    }
+
     /// Whoever led under `term` has given it up: it ends as by [`NodeCore::step_down`], also if
     /// nobody could take over, and nothing begins under it any more. If the node does not lead
     /// under it, nothing happens.
@@ -396,6 +425,11 @@ impl NodeCore {
     /// Where others reach it, as it says itself.
     pub fn address(&self) -> SocketAddr {
         self.setup.address
+    }
+
+    /// Who votes, as far as this node knows.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.election.as_ref().map(Election::configuration)
     }
 
     /// The lease this node counts on, if any; it is Goose while that is valid.

@@ -29,7 +29,7 @@ pub struct NotLeading {
     pub goose: Option<(NodeId, SocketAddr)>,
 }
 
-fn whom(goose: Option<&(NodeId, SocketAddr)>) -> String {
+pub(super) fn whom(goose: Option<&(NodeId, SocketAddr)>) -> String {
     match goose {
         Some((id, address)) => format!("ask node {id} at {}", address.ip()),
         None => "it knows of none".to_owned(),

@@ -118,6 +118,14 @@ impl Persistence {
         self.dirty = true;
     }
 
+    /// Others vote from here on, as far as a node knows that does not vote itself.
+    pub(super) fn note_configuration(&mut self, configuration: &Configuration) {
+        if self.record.configuration.as_ref() != Some(configuration) {
+            self.record.configuration = Some(configuration.clone());
+            self.dirty = true;
+        }
+    }
+
     /// What is in force, as far as this node knows.
     pub(super) fn configuration(&self) -> Option<Configuration> {
         self.record.configuration.clone()
@@ -286,7 +294,13 @@ impl Storing<'_> {
     /// Hands the record out to be stored, if it changed and nothing is under way. Returns
     /// whether it counts as stored already, which may lead to more.
     pub(super) fn keep(&mut self, now: Now) -> bool {
-        let vote = self.election.as_ref().and_then(|election| election.vote());
+        let election = self.election.as_deref();
+        let stands_by =
+            election.and_then(Election::installed).or(election.map(Election::configuration));
+        if let Some(configuration) = stands_by {
+            self.persistence.note_configuration(configuration);
+        }
+        let vote = election.and_then(Election::vote);
         let Some(write) = self.persistence.begin_write(vote, now.holder) else { return false };
         if self.persistence.is_ephemeral() {
             self.succeeded(now, &write);

@@ -77,7 +77,7 @@ impl Sending<'_> {
         address: SocketAddr,
         message: &Message,
     ) -> Option<Vec<u8>> {
-        let configuration = self.election.map(|election| election.configuration().stamp());
+        let configuration = self.election.map(|election| election.stamp_for(message));
         let header = Header {
             cluster: self.cluster.digest(),
             genesis: self.cluster.genesis().map_or(0, Genesis::digest),

@@ -33,6 +33,7 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         counters: node.counters().clone(),
         started: node.started,
         holds_back_until: node.election.as_ref().map(Election::holds_back_until),
+        voter_change: node.election.as_ref().and_then(Election::voter_change).cloned(),
         paused_until: node.pause.until(node.lease()),
         is_drained: node.persistence.is_drained(),
         store_lost: node.persistence.is_lost(),

@@ -14,6 +14,9 @@ use super::timing::{LEASE_CEILING, LEASE_MAX_LEAST, Timing};
 /// and the founding map must fit a datagram.
 pub const VOTERS_MAX: usize = 15;
 
+/// As many voters a cluster that sees to their number by itself keeps, if nothing is said.
+pub const VOTERS_KEPT: u8 = 3;
+
 /// The longest cluster name, in bytes.
 pub const CLUSTER_NAME_MAX: usize = 64;
 
@@ -68,6 +71,22 @@ impl VoterSet {
     /// How many voters make a majority.
     pub fn majority(&self) -> usize {
         self.0.len() / 2 + 1
+    }
+
+    /// The set with one voter more.
+    ///
+    /// # Errors
+    /// [`VoterSetError::Duplicate`] if it votes already, [`VoterSetError::TooMany`].
+    pub fn with(&self, id: NodeId) -> Result<Self, VoterSetError> {
+        Self::new(self.0.iter().copied().chain([id]).collect())
+    }
+
+    /// The set with one voter less.
+    ///
+    /// # Errors
+    /// [`VoterSetError::Empty`] if it was the last.
+    pub fn without(&self, id: NodeId) -> Result<Self, VoterSetError> {
+        Self::new(self.0.iter().copied().filter(|voter| *voter != id).collect())
     }
 
     /// How many voters there are; never zero.
@@ -127,7 +146,7 @@ impl Genesis {
 
     /// A stable digest; never 0, which means "not known yet" on the wire.
     pub fn digest(&self) -> u64 {
-        let mut bytes = digest(&self.voters, self.preempt).to_be_bytes().to_vec();
+        let mut bytes = digest(&self.voters, self.preempt, None).to_be_bytes().to_vec();
         bytes.extend_from_slice(&nanoseconds(self.lease_max).to_be_bytes());
         bytes.push(u8::from(self.ephemeral));
         stable_hash(b"genesis", &bytes).max(1)
@@ -147,11 +166,12 @@ impl Genesis {
     }
 }
 
-fn digest(voters: &VoterSet, preempt: bool) -> u64 {
+fn digest(voters: &VoterSet, preempt: bool, automatic: Option<u8>) -> u64 {
     let mut bytes: Vec<u8> = voters.ids().iter().flat_map(|id| id.number().to_be_bytes()).collect();
     if preempt {
         bytes.push(1);
     }
+    bytes.extend(automatic.map(|number| [2, number]).into_iter().flatten());
     stable_hash(b"voter set", &bytes).max(1)
 }
 
@@ -166,13 +186,33 @@ pub struct Configuration {
     pub voters: VoterSet,
     /// See [`Genesis::preempt`].
     pub preempt: bool,
+    /// How many voters the Goose keeps by itself; none: they change by order only.
+    pub automatic: Option<u8>,
 }
 
 impl Configuration {
     /// The configuration a cluster is founded with.
     pub fn genesis(genesis: Genesis) -> Self {
         let Genesis { voters, preempt, .. } = genesis;
-        Self { ballot: 0, version: 1, voters, preempt }
+        Self { ballot: 0, version: 1, voters, preempt, automatic: None }
+    }
+
+    /// Whether nothing has changed since the founding.
+    pub fn is_genesis(&self) -> bool {
+        (self.ballot, self.version) == (0, 1)
+    }
+
+    /// The same under the Goose of `term`: above whatever an earlier one may have left half done.
+    #[must_use]
+    pub fn rewritten(&self, term: u64) -> Self {
+        Self { ballot: term, ..self.clone() }
+    }
+
+    /// The next one of the Goose of `term`, with these voters.
+    #[must_use]
+    pub fn changed(&self, term: u64, voters: VoterSet) -> Self {
+        let version = self.version.saturating_add(1);
+        Self { ballot: term, version, voters, ..self.clone() }
     }
 
     /// What every datagram says of the sender's configuration.
@@ -180,7 +220,7 @@ impl Configuration {
         ConfigurationStamp {
             ballot: self.ballot,
             version: self.version,
-            digest: digest(&self.voters, self.preempt),
+            digest: digest(&self.voters, self.preempt, self.automatic),
         }
     }
 }
@@ -194,6 +234,15 @@ pub struct ConfigurationStamp {
     pub version: u64,
     /// Digest of the voters and of preemption; 0 when the sender knows no configuration yet.
     pub digest: u64,
+}
+
+impl ConfigurationStamp {
+    /// Whether what it names was in force before the other. Only a Goose makes a configuration, and
+    /// numbers those of its term; so the order is that of the log in Raft (Ongaro and Ousterhout,
+    /// section 5.4.1).
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        (self.ballot, self.version) < (other.ballot, other.version)
+    }
 }
 
 /// A cluster's name: 1 to [`CLUSTER_NAME_MAX`] bytes of letters, digits, `-`, `_` and `.`,

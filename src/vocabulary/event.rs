@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::configuration::Configuration;
 use super::goose::Goose;
 use super::identity::{NodeId, Process};
 use super::lineage::{ForeignFounding, Lineage};
@@ -79,6 +80,8 @@ pub enum Event {
         /// Where it was.
         address: SocketAddr,
     },
+    /// Others vote from here on, as far as this node knows.
+    VotersChanged(Configuration),
     /// As a voter, this node was founded: it heard every voter start on an empty disk.
     Founded,
     /// As a voter, this node had no record, and votes again on the word of all other voters.

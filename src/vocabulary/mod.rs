@@ -21,4 +21,5 @@ pub mod snapshot;
 pub mod time;
 pub mod timers;
 pub mod timing;
+pub mod voter_change;
 pub mod work;

@@ -56,6 +56,20 @@ pub enum Mutant {
     LossForgotten,
     /// A voter that restarted before it was founded votes at once.
     RestartedBlankDoesNotWait,
+    /// A Goose changes voters before a majority stands by the configuration before.
+    ChangeWithoutCommit,
+    /// A Goose changes voters under a configuration that an earlier one made.
+    NoRewriteInOwnTerm,
+    /// A Goose changes voters although it does not hold a majority of the new ones.
+    NewMajorityNotHeld,
+    /// A Goose adds all new voters at once.
+    ChangesAtOnce,
+    /// A voter grants whatever configuration the asker names.
+    VoterIgnoresConfiguration,
+    /// A voter names a configuration that is not durable yet.
+    ConfigurationSaidBeforeDurable,
+    /// A node that comes to vote does not wait for what it may have granted before.
+    LearnerDoesNotWait,
     /// A voter without its record counts answers that were asked for before its wait was over.
     EarlyAnswersCounted,
     /// A voter without its record takes the word of all others but one for that of all.
@@ -142,7 +156,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All that break the election.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 56] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -170,6 +184,13 @@ impl Mutant {
         Self::EarlyAnswersCounted,
         Self::OneVoterLessThanAll,
         Self::BallotWithoutConfiguration,
+        Self::ChangeWithoutCommit,
+        Self::NoRewriteInOwnTerm,
+        Self::NewMajorityNotHeld,
+        Self::ChangesAtOnce,
+        Self::VoterIgnoresConfiguration,
+        Self::ConfigurationSaidBeforeDurable,
+        Self::LearnerDoesNotWait,
         Self::BlankCountedAsSound,
         Self::WaitsOwnLeaseOnly,
         Self::StartsOrderedByClock,

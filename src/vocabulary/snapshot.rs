@@ -16,6 +16,7 @@ use super::metadata::{Metadata, Tags};
 use super::node_name::NodeName;
 use super::reject::Reject;
 use super::time::HolderTime;
+use super::voter_change::VoterChange;
 use super::work::EndOfWork;
 
 /// One node's view of itself and of its cluster, taken after an input was handled.
@@ -61,6 +62,8 @@ pub struct Snapshot {
     pub holds_back_until: Option<HolderTime>,
     /// Until when, as Goose, it makes way for nobody by choice; that may be over.
     pub paused_until: Option<HolderTime>,
+    /// The change of voters that this node leads, if it does.
+    pub voter_change: Option<VoterChange>,
     /// It holds back until told otherwise.
     pub is_drained: bool,
     /// Nothing can be made durable any more: only a restart helps.
@@ -174,6 +177,8 @@ pub enum Lack {
     OtherConfiguration,
     /// It belongs to another founding.
     OtherFounding,
+    /// The voters have changed, and less than three are left, so that one may have led alone.
+    TooFewToVouch,
 }
 
 impl Lack {
@@ -185,6 +190,7 @@ impl Lack {
             Self::KeepsNone => "itself without a record (--ephemeral)",
             Self::OtherConfiguration => "under another configuration",
             Self::OtherFounding => "of another founding",
+            Self::TooFewToVouch => "one of too few to vouch for another",
         }
     }
 }

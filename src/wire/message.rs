@@ -147,6 +147,12 @@ impl Kind {
         matches!(self, Self::Poll | Self::Claim | Self::Renewal | Self::Probe)
     }
 
+    /// Whether it is a voter's word.
+    pub fn is_of_voter(self) -> bool {
+        use Kind::{Grant, PollAck, ProbeAck, Refusal, ReleaseAck, Vacancy};
+        matches!(self, PollAck | Grant | Refusal | ProbeAck | ReleaseAck | Vacancy)
+    }
+
     /// Its name, its layer, and whether it is an answer.
     fn facts(self) -> (&'static str, Layer, bool) {
         use Layer::{Election, Membership};
@@ -185,7 +191,9 @@ impl Message {
             Self::Poll(_) => Kind::Poll,
             Self::PollAck(_) => Kind::PollAck,
             Self::Acquire(Acquire { kind: AcquireKind::Claim, .. }) => Kind::Claim,
-            Self::Acquire(Acquire { kind: AcquireKind::Renew, .. }) => Kind::Renewal,
+            Self::Acquire(Acquire { kind: AcquireKind::Renew | AcquireKind::Learn, .. }) => {
+                Kind::Renewal
+            }
             Self::Grant(_) => Kind::Grant,
             Self::Nak(_) => Kind::Refusal,
             Self::Probe { .. } => Kind::Probe,
@@ -498,6 +506,9 @@ pub enum AcquireKind {
     Claim,
     /// A holder extends.
     Renew,
+    /// A holder extends with a node that does not vote in its configuration, and may come to: its
+    /// grant counts for nothing yet.
+    Learn,
 }
 
 /// See [`Message::Acquire`].
@@ -515,6 +526,9 @@ pub struct Acquire {
     pub certificate: Option<Release>,
     /// The lineage that the Goose proposes while none is settled.
     pub lineage: Option<Lineage>,
+    /// The configuration that the envelope names, for a voter that is not known to stand by it:
+    /// it takes it over together with the grant, or neither.
+    pub configuration: Option<Box<Configuration>>,
 }
 
 impl Acquire {
@@ -583,7 +597,8 @@ pub enum NakReason {
     Persisting,
     /// The voter could not make the grant durable.
     StoreFailed,
-    /// The sender's voter configuration is not the voter's.
+    /// The sender's voter configuration is older than the voter's, or the voter was not told
+    /// what it says.
     Configuration,
     /// A later process with the sender's id holds a live grant.
     DuplicateId,

@@ -25,7 +25,7 @@ use crate::vocabulary::lineage::{Lineage, Proposal};
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE04";
+const MAGIC: [u8; 8] = *b"GAGGLE05";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ pub struct Record {
     pub last_start: u64,
     /// What the cluster was founded with, once known.
     pub genesis: Option<Genesis>,
-    /// What is in force, once known.
+    /// What is in force, as far as this node knows; for one that votes: what it stands by.
     pub configuration: Option<Configuration>,
     /// Which founding it is, once that is settled.
     pub lineage: Option<Lineage>,
@@ -204,7 +204,7 @@ mod older {
     use super::{Record, Vote};
     use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
     use crate::vocabulary::identity::{NodeId, Process};
-    use crate::vocabulary::lineage::Proposal;
+    use crate::vocabulary::lineage::{Lineage, Proposal};
     use crate::vocabulary::timing::LEASE_CEILING;
     use crate::wire::codec;
     use crate::wire::message::Founding;
@@ -216,6 +216,8 @@ mod older {
         Second,
         /// Without a lineage.
         Third,
+        /// With voters that never changed.
+        Fourth,
     }
 
     impl Version {
@@ -224,6 +226,7 @@ mod older {
             match magic {
                 b"GAGGLE02" => Some(Self::Second),
                 b"GAGGLE03" => Some(Self::Third),
+                b"GAGGLE04" => Some(Self::Fourth),
                 _ => None,
             }
         }
@@ -235,6 +238,7 @@ mod older {
                     whole::<OlderRecord<SecondGenesis>>(payload).map(OlderRecord::of_second)
                 }
                 Self::Third => whole::<OlderRecord<Genesis>>(payload).map(OlderRecord::now),
+                Self::Fourth => whole::<FourthRecord>(payload).map(FourthRecord::now),
             }
         }
     }
@@ -243,13 +247,62 @@ mod older {
         codec::decode_whole(payload).ok()
     }
 
+    /// What was in force while voters never changed.
+    #[derive(Deserialize)]
+    struct FixedConfiguration {
+        ballot: u64,
+        version: u64,
+        voters: VoterSet,
+        preempt: bool,
+    }
+
+    impl FixedConfiguration {
+        fn now(self) -> Configuration {
+            let Self { ballot, version, voters, preempt } = self;
+            Configuration { ballot, version, voters, preempt, automatic: None }
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct FourthRecord {
+        cluster: ClusterName,
+        id: NodeId,
+        last_start: u64,
+        genesis: Option<Genesis>,
+        configuration: Option<FixedConfiguration>,
+        lineage: Option<Lineage>,
+        is_drained: bool,
+        addresses: Vec<(NodeId, SocketAddr)>,
+        vote: Option<Vote>,
+    }
+
+    impl FourthRecord {
+        fn now(self) -> Record {
+            let Self {
+                cluster, id, last_start, genesis, lineage, is_drained, addresses, vote, ..
+            } = self;
+            let configuration = self.configuration.map(FixedConfiguration::now);
+            Record {
+                cluster,
+                id,
+                last_start,
+                genesis,
+                configuration,
+                lineage,
+                is_drained,
+                addresses,
+                vote,
+            }
+        }
+    }
+
     #[derive(Deserialize)]
     struct OlderRecord<G> {
         cluster: ClusterName,
         id: NodeId,
         last_start: u64,
         genesis: Option<G>,
-        configuration: Option<Configuration>,
+        configuration: Option<FixedConfiguration>,
         addresses: Vec<(NodeId, SocketAddr)>,
         vote: Option<OlderVote>,
     }
@@ -285,7 +338,7 @@ mod older {
                 id,
                 last_start,
                 genesis,
-                configuration,
+                configuration: configuration.map(FixedConfiguration::now),
                 lineage: None,
                 is_drained: false,
                 addresses,
@@ -363,7 +416,7 @@ mod tests {
             NodeId::new(2).unwrap(),
             77_u64,
             Some(founded),
-            Some(Configuration::genesis(genesis)),
+            Some((0_u64, 1_u64, voters(), genesis.preempt)),
             vec![(NodeId::new(1).unwrap(), SocketAddr::from(([10, 0, 0, 1], 8000)))],
             Some((max_ballot, max_holder, max_lease_in_force, founding)),
         );

@@ -387,6 +387,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
         lease: Duration::from_millis(600),
         certificate: None,
         lineage: None,
+        configuration: None,
     };
     let poll = |founding| Poll { sequence: 1, quorum_connected: true, eligible: true, founding };
     let goose = Goose { term: 1, process: source, address: victim, http: None };

@@ -26,6 +26,12 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Every eighth run is one in which voters change.
+fn options_of(seed: u64) -> Options {
+    let swarm = (seed % 8 == 7).then_some(Swarm::Elastic);
+    Options { swarm, ..Options::default() }
+}
+
 /// Runs every seed and returns the lowest failing one, with what was met.
 fn run_all(start: u64, count: u64) -> (Option<Report>, Coverage) {
     let next = AtomicU64::new(start);
@@ -37,7 +43,7 @@ fn run_all(start: u64, count: u64) -> (Option<Report>, Coverage) {
             if seed >= start + count {
                 return;
             }
-            let report = run(seed, Options::default());
+            let report = run(seed, options_of(seed));
             let mut found = found.lock().expect("no thread has panicked");
             found.1.add(&report.coverage);
             if report.violation.is_some() {
@@ -166,7 +172,7 @@ fn replay() {
     } else {
         TraceDepth::Last(200)
     };
-    let report = run(seed, Options { trace, ..Options::default() });
+    let report = run(seed, Options { trace, ..options_of(seed) });
     if std::env::var_os("GAGGLE_SEED").is_some() {
         report.trace.iter().for_each(|line| println!("{line}"));
     }

@@ -97,6 +97,7 @@ fn served(goose: bool) -> Served {
         started: HolderTime(0),
         holds_back_until: None,
         paused_until: None,
+        voter_change: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,

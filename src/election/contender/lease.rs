@@ -23,7 +23,7 @@ use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
 use crate::vocabulary::timing::{Timing, counted};
-use crate::wire::message::{AcquireKind, NakReason};
+use crate::wire::message::NakReason;
 
 /// The Goose says that it is this often, for those who were not told.
 const ANNOUNCE_INTERVAL: Duration = Duration::from_secs(5);
@@ -136,6 +136,14 @@ impl Tenure {
         for voter in context.tracker.ids() {
             self.renew_or_probe(voter, terms, context);
         }
+        for learner in context.tracker.learner_ids() {
+            self.renew_or_probe(learner, terms, context);
+        }
+    }
+
+    /// Every voter is asked at once: the configuration has changed, or is to.
+    pub(super) fn renew_soon(&mut self, now: HolderTime) {
+        self.timers.set_earlier(TenureTimer::Renewal, now);
     }
 
     /// A Goose that is not heard back from must not go on locking the voters: it only asks
@@ -148,7 +156,7 @@ impl Tenure {
             tracker.probe(voter, *now, outbox);
         } else if tracker.process_of(voter).is_some() {
             let request = Request {
-                kind: AcquireKind::Renew,
+                kind: tracker.renewal_of(voter),
                 ballot: self.ballot,
                 lease: timing.lease,
                 certificate: None,

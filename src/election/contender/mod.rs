@@ -21,6 +21,7 @@ mod farewell;
 mod lease;
 mod naming;
 mod poll;
+mod reconfiguration;
 mod release;
 mod tracker;
 mod voter_progress;
@@ -30,13 +31,14 @@ use std::time::Duration;
 use super::outbox::Outbox;
 use super::preemption::Preemption;
 use super::work::Work;
-use crate::vocabulary::configuration::Configuration;
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::event::{DemotionReason, Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
+use crate::vocabulary::voter_change::{VoterChange, VoterGoal};
 use crate::wire::message::{Grant, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus};
 use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
@@ -44,6 +46,7 @@ use lease::Tenure;
 pub use naming::Known;
 use naming::Naming;
 use poll::Polls;
+use reconfiguration::{Reconfiguration, Step};
 use release::Releasing;
 pub(super) use tracker::ProgressTracker;
 use tracker::{Context, PollTerms};
@@ -75,6 +78,7 @@ pub(super) struct Contender {
     /// What is done under the lease.
     work: Work,
     naming: Naming,
+    reconfiguration: Reconfiguration,
 }
 
 impl Contender {
@@ -92,7 +96,7 @@ impl Contender {
         Self {
             me,
             timing: timing.clone(),
-            tracker: ProgressTracker::new(me, configuration.voters.clone(), first_sequence),
+            tracker: ProgressTracker::new(me, configuration.clone(), first_sequence),
             role: Role::Standby,
             polls: Polls::new(now),
             candidacy: Candidacy::new(me, eligible),
@@ -100,7 +104,21 @@ impl Contender {
             preemption: configuration.preempt.then(Preemption::default),
             work: Work::default(),
             naming: Naming::new(lineage),
+            reconfiguration: Reconfiguration::default(),
         }
+    }
+
+    /// Takes a configuration over that others made. Not while it claims or leads: what it was
+    /// elected by is what it goes on with. Returns whether it did.
+    pub(super) fn take_over(&mut self, configuration: &Configuration, now: HolderTime) -> bool {
+        let known = self.tracker.configuration().stamp();
+        if !self.is_standby() || !known.is_older_than(&configuration.stamp()) {
+            return false;
+        }
+        self.tracker.take_over(configuration.clone());
+        self.candidacy.hear_ballot(configuration.ballot);
+        self.poll_soon(now);
+        true
     }
 
     /// The voters, as it sees them.
@@ -258,7 +276,7 @@ impl Contender {
         match &self.role {
             Role::Goose(_) => self.advance_tenure(now, outbox),
             Role::Claiming(_) => self.advance_claim(now, outbox),
-            Role::Standby => {}
+            Role::Standby => self.end_change(now),
         }
         let is_standby = self.is_standby();
         let terms = self.poll_terms(now, founding);
@@ -390,6 +408,7 @@ impl Contender {
         &mut self,
         from: Process,
         grant: &Grant,
+        stamp: ConfigurationStamp,
         now: HolderTime,
         outbox: &mut Outbox,
     ) {
@@ -403,7 +422,7 @@ impl Contender {
         let granted = if long { asked } else { grant.granted };
         let progress = self.tracker.voter_mut(from.id).filter(|_| ours);
         let Some(progress) = progress else { return };
-        if !progress.granted(grant, granted, now) {
+        if !progress.granted(grant, granted, stamp, now) {
             return;
         }
         let asked_at = progress.answered_request();
@@ -416,6 +435,7 @@ impl Contender {
                 }
                 naming.count(tracker);
                 tenure.confirm(&Context { now, timing, tracker, outbox });
+                self.advance_change(now, outbox);
             }
             Role::Standby => {}
         }
@@ -451,9 +471,68 @@ impl Contender {
         if tenure.is_established() && self.yield_to_higher(now, outbox) {
             return;
         }
+        self.advance_change(now, outbox);
         let terms = self.poll_terms(now, false);
         let Self { role: Role::Goose(tenure), tracker, timing, .. } = self else { return };
         tenure.renew(terms, &mut Context { now, timing, tracker, outbox });
+    }
+
+    /// As Goose, leads to other voters; these processes are not voters yet. Returns whether it
+    /// leads.
+    pub(super) fn change_voters(
+        &mut self,
+        goal: VoterGoal,
+        learners: &[Process],
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) -> bool {
+        if self.tenure().is_none() {
+            return false;
+        }
+        self.tracker.teach(learners, now);
+        self.reconfiguration.pursue(goal);
+        self.renew_soon(now);
+        self.advance_change(now, outbox);
+        true
+    }
+
+    /// The change of voters under way, if one is.
+    pub(super) fn change(&self) -> Option<&VoterChange> {
+        self.tenure().and(self.reconfiguration.change())
+    }
+
+    fn renew_soon(&mut self, now: HolderTime) {
+        if let Role::Goose(tenure) = &mut self.role {
+            tenure.renew_soon(now);
+        }
+    }
+
+    /// Takes the next step of a change of voters, if it may be taken.
+    fn advance_change(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let Some(term) = self.tenure().map(Tenure::term) else { return };
+        if !self.reconfiguration.is_wanted() {
+            return;
+        }
+        match self.reconfiguration.next(term, &self.tracker, now) {
+            Step::Wait(hold) => self.reconfiguration.wait_for(hold),
+            Step::Done => {
+                self.reconfiguration.give_up();
+                self.tracker.teach(&[], now);
+                outbox.event(Event::VotersChanged(self.tracker.configuration().clone()));
+            }
+            Step::To(configuration) => {
+                self.tracker.take_over(configuration);
+                self.renew_soon(now);
+            }
+        }
+    }
+
+    /// A tenure is over, and with it what it led to.
+    fn end_change(&mut self, now: HolderTime) {
+        if self.reconfiguration.is_wanted() {
+            self.reconfiguration.give_up();
+            self.tracker.teach(&[], now);
+        }
     }
 
     /// Hands over to a higher node that has come to stay, in a cluster that wants it so. Returns
@@ -508,9 +587,11 @@ impl Contender {
         &mut self,
         from: Process,
         nak: &Nak,
+        stamp: ConfigurationStamp,
         now: HolderTime,
         outbox: &mut Outbox,
     ) {
+        let known = self.tracker.configuration().stamp();
         let Some(progress) = self.tracker.voter_mut(from.id) else { return };
         // No ballot is asked for by a probe.
         let ballot = Some(nak.ballot).filter(|ballot| *ballot != PROBE_BALLOT);
@@ -533,6 +614,11 @@ impl Contender {
             }
             Role::Goose(tenure) => {
                 tenure.confirm(&context);
+                let is_ahead =
+                    nak.reason == NakReason::Configuration && known.is_older_than(&stamp);
+                if is_ahead && stamp.ballot < tenure.term() {
+                    self.reconfiguration.is_overtaken();
+                }
                 let raised = || candidacy.next_ballot();
                 tenure.refused(from.id, &nak.reason, raised, terms, &mut context);
             }

@@ -102,7 +102,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, VoterSet};
     use crate::vocabulary::identity::{Boot, NodeId};
     use crate::vocabulary::time::HolderTime;
     use crate::wire::message::Grant;
@@ -124,12 +124,14 @@ mod tests {
         let progress = tracker.voter_mut(process(from).id).unwrap();
         progress.sent(1, now, Some(TERM));
         let grant = Grant { sequence: 1, ballot: TERM, granted: lease, standby: None, lineage };
-        assert!(progress.granted(&grant, lease, now));
+        assert!(progress.granted(&grant, lease, ConfigurationStamp::default(), now));
     }
 
     fn tracker() -> ProgressTracker {
         let voters = VoterSet::new((1..=3).map(|id| process(id).id).collect()).unwrap();
-        ProgressTracker::new(process(1), voters, 0)
+        let configuration =
+            Configuration { ballot: 0, version: 1, voters, preempt: false, automatic: None };
+        ProgressTracker::new(process(1), configuration, 0)
     }
 
     /// What the Goose 1 proposes after voters 1 and 2 have granted its claim.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::voter_progress::VoterProgress;
 use crate::election::outbox::Outbox;
-use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::configuration::{Configuration, VoterSet};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::mutant::{self, Mutant};
@@ -48,28 +48,95 @@ pub(super) struct Request {
 #[derive(Clone, Debug, Hash)]
 pub(crate) struct ProgressTracker {
     me: Process,
-    voters: VoterSet,
+    /// What it contends and leads under.
+    configuration: Configuration,
     progress: BTreeMap<NodeId, VoterProgress>,
+    /// Nodes that are to vote: their grants count for nothing yet.
+    learners: BTreeMap<NodeId, VoterProgress>,
     /// The number of the newest request.
     sequence: u64,
 }
 
 impl ProgressTracker {
-    pub(super) fn new(me: Process, voters: VoterSet, first_sequence: u32) -> Self {
-        let progress = voters.ids().iter().map(|id| (*id, VoterProgress::new(*id))).collect();
-        Self { me, voters, progress, sequence: u64::from(first_sequence) }
+    pub(super) fn new(me: Process, configuration: Configuration, first_sequence: u32) -> Self {
+        let voters = configuration.voters.ids().iter();
+        let progress = voters.map(|id| (*id, VoterProgress::new(*id))).collect();
+        let (sequence, learners) = (u64::from(first_sequence), BTreeMap::new());
+        Self { me, configuration, progress, learners, sequence }
+    }
+
+    /// What it contends and leads under.
+    pub(crate) fn configuration(&self) -> &Configuration {
+        &self.configuration
+    }
+
+    /// From here on it contends or leads under this configuration. What is known of those who stay
+    /// voters, or were learners, is kept.
+    pub(super) fn take_over(&mut self, configuration: Configuration) {
+        let mut known = std::mem::take(&mut self.progress);
+        known.append(&mut self.learners);
+        for id in configuration.voters.ids() {
+            let mut progress = known.remove(id).unwrap_or_else(|| VoterProgress::new(*id));
+            progress.votes();
+            self.progress.insert(*id, progress);
+        }
+        self.configuration = configuration;
+        self.learners = known.into_iter().filter(|(_, progress)| progress.is_learner()).collect();
+    }
+
+    /// These processes are to learn from here on, and no others.
+    pub(super) fn teach(&mut self, learners: &[Process], now: HolderTime) {
+        let wanted = |id: &NodeId| learners.iter().any(|process| process.id == *id);
+        self.learners.retain(|id, _| wanted(id));
+        for process in learners.iter().filter(|it| !self.progress.contains_key(&it.id)) {
+            let known = || VoterProgress::learner(*process, now);
+            self.learners.entry(process.id).or_insert_with(known);
+        }
+    }
+
+    /// What a node is asked for by a Goose.
+    pub(super) fn renewal_of(&self, id: NodeId) -> AcquireKind {
+        if self.progress.contains_key(&id) { AcquireKind::Renew } else { AcquireKind::Learn }
+    }
+
+    /// The nodes that learn.
+    pub(super) fn learner_ids(&self) -> Vec<NodeId> {
+        self.learners.keys().copied().collect()
+    }
+
+    /// Whether a node has granted again and again, and does so now: it may be named a voter.
+    pub(crate) fn is_ready(&self, learner: NodeId, now: HolderTime) -> bool {
+        self.learners.get(&learner).is_some_and(|progress| progress.has_settled(now))
+    }
+
+    /// Whether a majority of the voters hold a live grant of this process, and stood by exactly its
+    /// configuration when they gave it.
+    pub(crate) fn is_committed(&self, now: HolderTime) -> bool {
+        let stamp = self.configuration.stamp();
+        let stands = |progress: &&VoterProgress| {
+            progress.counted_until() > now && progress.granted_under() == Some(stamp)
+        };
+        self.progress.values().filter(stands).count() >= self.majority()
+    }
+
+    /// Whether the live grants of this process, learners' included, are a majority of `voters`.
+    pub(super) fn holds_majority_of(&self, voters: &VoterSet, now: HolderTime) -> bool {
+        let all = self.progress.iter().chain(&self.learners);
+        let granting =
+            all.filter(|(id, progress)| voters.contains(**id) && progress.counted_until() > now);
+        granting.count() >= voters.majority()
     }
 
     /// How many voters there are.
     pub(super) fn len(&self) -> usize {
-        self.voters.len()
+        self.configuration.voters.len()
     }
 
     pub(super) fn majority(&self) -> usize {
         if mutant::is(Mutant::QuorumOfOne) {
             return 1;
         }
-        self.voters.majority()
+        self.configuration.voters.majority()
     }
 
     /// What a majority of the voters reach: the `majority`-th largest of one value per voter.
@@ -116,12 +183,13 @@ impl ProgressTracker {
         let others = self.progress.iter().filter(|(id, _)| **id != self.me.id);
         let mut named: Vec<u64> = others.map(|(_, progress)| progress.named_ballot()).collect();
         named.sort_unstable_by(|one, other| other.cmp(one));
-        let enough = self.voters.majority().min(named.len());
+        let enough = self.configuration.voters.majority().min(named.len());
         enough.checked_sub(1).and_then(|place| named.get(place).copied()).unwrap_or(0)
     }
 
+    /// A voter, or a node that learns.
     pub(crate) fn voter_mut(&mut self, id: NodeId) -> Option<&mut VoterProgress> {
-        self.progress.get_mut(&id)
+        self.progress.get_mut(&id).or_else(|| self.learners.get_mut(&id))
     }
 
     pub(crate) fn voters(&self) -> impl Iterator<Item = (NodeId, &VoterProgress)> {
@@ -145,7 +213,8 @@ impl ProgressTracker {
 
     /// The process of one voter, once it was heard.
     pub(super) fn process_of(&self, voter: NodeId) -> Option<Process> {
-        self.progress.get(&voter).and_then(VoterProgress::process)
+        let known = self.progress.get(&voter).or_else(|| self.learners.get(&voter));
+        known.and_then(VoterProgress::process)
     }
 
     /// The best successor that the voters know of.
@@ -174,7 +243,7 @@ impl ProgressTracker {
 
     /// No grant counts any more.
     pub(super) fn forget_grants(&mut self) {
-        for progress in self.progress.values_mut() {
+        for progress in self.progress.values_mut().chain(self.learners.values_mut()) {
             progress.forget_grants();
         }
     }
@@ -204,7 +273,7 @@ impl ProgressTracker {
             eligible: terms.may_contend,
             founding: terms.founding,
         };
-        if let Some(progress) = self.progress.get_mut(&voter) {
+        if let Some(progress) = self.voter_mut(voter) {
             progress.sent_poll(sequence, now);
             outbox.send_to_node(voter, Message::Poll(poll));
         }
@@ -219,18 +288,22 @@ impl ProgressTracker {
         outbox: &mut Outbox,
     ) {
         let sequence = self.next_sequence();
-        let Some(progress) = self.progress.get_mut(&voter) else { return };
+        let stamp = self.configuration.stamp();
+        let Some(progress) = self.voter_mut(voter) else { return };
         let Some(process) = progress.process() else { return };
         let Request { kind, ballot, lease, certificate, lineage } = request.clone();
         progress.sent(sequence, now, Some(ballot));
-        let acquire = Acquire { kind, ballot, sequence, lease, certificate, lineage };
+        let stands_by_it = progress.stamp() == Some(stamp);
+        let configuration = (!stands_by_it).then(|| Box::new(self.configuration.clone()));
+        let acquire =
+            Acquire { kind, ballot, sequence, lease, certificate, lineage, configuration };
         outbox.send(process, Message::Acquire(acquire));
     }
 
     /// Asks one voter whether it hears, if its process is known.
     pub(super) fn probe(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
         let sequence = self.next_sequence();
-        let Some(progress) = self.progress.get_mut(&voter) else { return };
+        let Some(progress) = self.voter_mut(voter) else { return };
         if let Some(process) = progress.process() {
             progress.sent(sequence, now, None);
             outbox.send(process, Message::Probe { sequence });
@@ -241,7 +314,7 @@ impl ProgressTracker {
     #[cfg(feature = "simulation")]
     pub(super) fn numbers(&mut self, visit: &mut crate::election::fingerprint::Visitor<'_>) {
         visit(crate::election::fingerprint::Counter::Requests(self.me), &mut self.sequence);
-        for progress in self.progress.values_mut() {
+        for progress in self.progress.values_mut().chain(self.learners.values_mut()) {
             progress.numbers(self.me, visit);
         }
     }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
+use crate::vocabulary::configuration::ConfigurationStamp;
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
@@ -70,6 +71,14 @@ pub(crate) struct VoterProgress {
     standby: Option<(Process, Duration)>,
     /// By which lineage it stands, as its newest grant says.
     proposal: Option<Proposal>,
+    /// Under which configuration it votes, as it said last.
+    stamp: Option<ConfigurationStamp>,
+    /// The same, as its newest grant in this tenure says.
+    granted_under: Option<ConfigurationStamp>,
+    /// How many grants in a row it has given in this tenure, each before the last one had run out.
+    grants_in_a_row: u32,
+    /// It does not vote, and is to.
+    is_learner: bool,
 }
 
 impl VoterProgress {
@@ -91,7 +100,47 @@ impl VoterProgress {
             granted: None,
             standby: None,
             proposal: None,
+            stamp: None,
+            granted_under: None,
+            grants_in_a_row: 0,
+            is_learner: false,
         }
+    }
+
+    /// A node that does not vote, and is to.
+    pub(crate) fn learner(process: Process, now: HolderTime) -> Self {
+        let mut learner = Self::new(process.id);
+        learner.reboot(process.boot, now);
+        learner.is_learner = true;
+        learner
+    }
+
+    /// It votes from here on.
+    pub(crate) fn votes(&mut self) {
+        self.is_learner = false;
+    }
+
+    /// Whether it does not vote, and is to.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.is_learner
+    }
+
+    /// It names the configuration under which it votes.
+    pub(crate) fn says_stamp(&mut self, stamp: ConfigurationStamp) {
+        self.stamp = Some(stamp);
+    }
+
+    pub(crate) fn stamp(&self) -> Option<ConfigurationStamp> {
+        self.stamp
+    }
+
+    pub(crate) fn granted_under(&self) -> Option<ConfigurationStamp> {
+        self.granted_under
+    }
+
+    /// Whether it grants, and did so before.
+    pub(crate) fn has_settled(&self, now: HolderTime) -> bool {
+        self.grants_in_a_row >= 2 && self.counted_until > now
     }
 
     /// The voter's process, once heard.
@@ -252,13 +301,20 @@ impl VoterProgress {
             self.boot_since = now;
             self.status = None;
             self.status_sequence = 0;
+            self.stamp = None;
         }
     }
 
     /// A grant: it counts from the moment *its own* request was sent. The boot may be older
     /// than the one known: that voter waits out what it granted before. Returns whether it
     /// was expected.
-    pub(crate) fn granted(&mut self, grant: &Grant, lease: Duration, now: HolderTime) -> bool {
+    pub(crate) fn granted(
+        &mut self,
+        grant: &Grant,
+        lease: Duration,
+        stamp: ConfigurationStamp,
+        now: HolderTime,
+    ) -> bool {
         let newest = self.requests.back().map_or(now, |request| request.sent);
         let Some(mut sent) = self.answer(grant.sequence, Some(grant.ballot), now) else {
             return false;
@@ -269,6 +325,11 @@ impl VoterProgress {
         if mutant::is(Mutant::GrantMatchedToNewestRequest) {
             sent = newest;
         }
+        if self.counted_until <= now {
+            self.grants_in_a_row = 0;
+        }
+        self.grants_in_a_row = self.grants_in_a_row.saturating_add(1);
+        self.granted_under = Some(stamp);
         let counted = if mutant::is(Mutant::NoDriftMargin) { lease } else { counted(lease) };
         self.counted_until = self.counted_until.max(sent.plus(counted));
         self.granted = Some(lease);
@@ -284,6 +345,8 @@ impl VoterProgress {
         self.granted = None;
         self.standby = None;
         self.proposal = None;
+        self.granted_under = None;
+        self.grants_in_a_row = 0;
         self.requests.retain(|request| request.ballot.is_none());
     }
 

@@ -48,8 +48,7 @@ impl Blank {
 
 impl Voter {
     fn asker(&self) -> Asker<'_> {
-        let (voters, configuration) = (&self.mandate.voters, self.mandate.configuration);
-        Asker { me: self.me.id, voters, configuration }
+        Asker { me: self.me.id, configuration: &self.mandate.configuration }
     }
 
     /// Whose word this voter waits for, and what is wrong with each; nobody's, if it has a record.
@@ -82,7 +81,7 @@ impl Voter {
         self.hear_ballot(answer.status.max_ballot);
         let Phase::Blank(blank) = &self.phase else { return };
         let Some(report) = &answer.record else { return };
-        if !self.mandate.voters.contains(from.id) || from.id == self.me.id {
+        if !self.mandate.configuration.voters.contains(from.id) || from.id == self.me.id {
             return;
         }
         let is_late_enough = blank.asks_since.is_some_and(|since| asked >= since);
@@ -141,7 +140,7 @@ impl Voter {
 
     fn found_with(&mut self, map: Vec<(NodeId, u64)>, ballot: u64, outbox: &mut Outbox) {
         let named = |id: &NodeId| map.iter().any(|(voter, _)| voter == id);
-        let voters = self.mandate.voters.ids().iter().copied();
+        let voters = self.mandate.configuration.voters.ids().iter().copied();
         let silent: Vec<NodeId> = voters.filter(|id| !named(id)).collect();
         self.resume_above(ballot, Founding::Founded(map), outbox);
         outbox.event(if silent.is_empty() {
@@ -173,7 +172,8 @@ impl Voter {
     fn resume_above(&mut self, ballot: u64, founding: Founding, outbox: &mut Outbox) {
         let ballot = if mutant::is(Mutant::NoFloorAfterWipe) { 0 } else { ballot };
         let lineage = self.roll.lineage();
-        let revision = self.stable_vote.change(|vote| {
+        let configuration = self.mandate.configuration.clone();
+        let revision = self.stable_vote.install(&configuration, |vote| {
             vote.max_ballot = vote.max_ballot.max(ballot);
             vote.max_holder = None;
             vote.max_lease_in_force = Duration::ZERO;

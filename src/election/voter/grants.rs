@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::{Answer, HeldGrant, Phase, Reservation, Voter};
 use crate::election::deference::CONTENDERS_MAX;
 use crate::election::outbox::Outbox;
-use crate::vocabulary::configuration::VOTERS_MAX;
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, VOTERS_MAX};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::lineage::Proposal;
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, VoterTime};
-use crate::wire::message::{Acquire, AcquireKind, Grant, Message, NakReason, Release};
+use crate::wire::message::{Acquire, AcquireKind, Founding, Grant, Message, NakReason, Release};
+use crate::wire::record::Vote;
 
 /// The most processes whose last request number is remembered.
 const SEQUENCES_MAX: usize = 64;
@@ -27,6 +28,7 @@ impl Voter {
         &mut self,
         from: Process,
         acquire: &Acquire,
+        stamp: ConfigurationStamp,
         in_sight: Option<NodeId>,
         now: Now,
         outbox: &mut Outbox,
@@ -34,7 +36,9 @@ impl Voter {
         if self.is_mute() || !self.admit_sequence(from, acquire.sequence) {
             return;
         }
-        match self.judge(from, acquire, in_sight, now, outbox) {
+        self.consider_learning(acquire);
+        let configured = self.judge_configuration(acquire, stamp);
+        match configured.and_then(|()| self.judge(from, acquire, in_sight, now, outbox)) {
             Ok(()) => {
                 self.promise(from, acquire, now, outbox);
                 if let Some(lineage) = acquire.lineage {
@@ -92,6 +96,43 @@ impl Voter {
         }
     }
 
+    /// A voter on an empty disk that waits for a founding hears of a Goose in whose configuration it
+    /// has no vote: nothing is to be founded any more.
+    fn consider_learning(&mut self, acquire: &Acquire) {
+        if let Phase::Blank(blank) = &self.phase
+            && acquire.kind == AcquireKind::Learn
+            && acquire.configuration.as_ref().is_some_and(|it| !it.voters.contains(self.me.id))
+            && !matches!(blank.word, Founding::Fleeting { .. })
+        {
+            self.phase = Phase::Learning { until: blank.until };
+        }
+    }
+
+    /// A voter never goes back to a configuration that it knows to be over: those who stand by the
+    /// newer one may have elected somebody else (Ongaro and Ousterhout, section 6).
+    fn judge_configuration(
+        &self,
+        acquire: &Acquire,
+        stamp: ConfigurationStamp,
+    ) -> Result<(), NakReason> {
+        let own = self.stable_vote.configuration().stamp();
+        let is_told = own.is_older_than(&stamp)
+            && acquire
+                .configuration
+                .as_ref()
+                .is_some_and(|told| told.stamp() == stamp && told.ballot <= acquire.ballot);
+        if own == stamp || is_told || mutant::is(Mutant::VoterIgnoresConfiguration) {
+            return Ok(());
+        }
+        Err(NakReason::Configuration)
+    }
+
+    /// What a request tells this voter to take over, if it grants.
+    fn told<'a>(&self, acquire: &'a Acquire) -> Option<&'a Configuration> {
+        let own = self.stable_vote.configuration().stamp();
+        acquire.configuration.as_deref().filter(|told| own.is_older_than(&told.stamp()))
+    }
+
     fn judge(
         &mut self,
         from: Process,
@@ -105,6 +146,15 @@ impl Voter {
         }
         if self.is_blank() {
             return Err(NakReason::Blank);
+        }
+        if let Phase::Learning { until } = self.phase {
+            // Nobody but a Goose makes a voter of it.
+            if acquire.kind != AcquireKind::Learn {
+                return Err(NakReason::Blank);
+            }
+            if until > now.voter {
+                return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
+            }
         }
         if let Some(certificate) = &acquire.certificate
             && certificate.holder != from
@@ -167,10 +217,12 @@ impl Voter {
         // A claim is followed by a renewal to L at once, which then needs no write.
         let owed = match acquire.kind {
             AcquireKind::Claim => granted.max(self.lease.min(self.lease_max)),
-            AcquireKind::Renew => granted,
+            AcquireKind::Renew | AcquireKind::Learn => granted,
         };
+        let told = self.told(acquire);
         let vote = self.stable_vote.vote();
-        let unchanged = vote.max_ballot == acquire.ballot
+        let unchanged = told.is_none()
+            && vote.max_ballot == acquire.ballot
             && vote.max_holder == Some(from)
             && (vote.max_lease_in_force >= owed || mutant::is(Mutant::LongerRenewalNotRecorded))
             && self.stable_vote.is_promise_durable();
@@ -182,13 +234,24 @@ impl Voter {
             return;
         }
         // Every earlier grant has run out or was given back, unless it is this holder's own.
-        let is_first = self.grant.is_none() && self.may_grant();
+        let learns = matches!(self.phase, Phase::Learning { .. });
+        let is_first = self.grant.is_none() && (self.may_grant() || learns);
         let earlier = if is_first { Duration::ZERO } else { vote.max_lease_in_force };
-        let revision = self.stable_vote.change(|vote| {
+        let promise = |vote: &mut Vote| {
             vote.max_ballot = acquire.ballot.max(vote.max_ballot);
             vote.max_holder = Some(from);
             vote.max_lease_in_force = earlier.max(owed);
-        });
+            if learns {
+                vote.founding = Founding::Waited;
+            }
+        };
+        let revision = match told {
+            Some(told) => self.stable_vote.install(told, promise),
+            None => self.stable_vote.change(promise),
+        };
+        if learns {
+            self.phase = Phase::Resuming { revision };
+        }
         if mutant::is(Mutant::BallotNotPersisted) {
             self.give(from, &Answer::to(acquire, granted), now.voter, outbox);
             outbox.persist();

@@ -31,7 +31,7 @@ use super::deference::Deference;
 use super::founding::Roll;
 use super::outbox::Outbox;
 use super::stable_vote::StableVote;
-use crate::vocabulary::configuration::{ConfigurationStamp, VoterSet};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::lineage::{Lineage, Proposal};
@@ -59,6 +59,10 @@ enum Phase {
     },
     Resuming {
         revision: u64,
+    },
+    /// It never voted as far as it knows, and comes to by the word of a Goose: not before `until`.
+    Learning {
+        until: VoterTime,
     },
     Ready,
     /// Another live process votes under this id, or nothing can be stored any more: saying
@@ -128,6 +132,13 @@ pub enum VoterPast {
     },
 }
 
+impl VoterPast {
+    /// Nothing is left of it.
+    pub fn lost(nonce: u64) -> Self {
+        Self::Lost { nonce, max_ballot: 0 }
+    }
+}
+
 /// What a voter of this process does without its record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Memory {
@@ -143,10 +154,8 @@ pub enum Memory {
 /// What a voter knows of its cluster.
 #[derive(Clone, Debug, Hash)]
 pub struct Mandate {
-    /// Who votes.
-    pub voters: VoterSet,
-    /// Under which configuration.
-    pub configuration: ConfigurationStamp,
+    /// Who votes, by what this node stands by or was told.
+    pub configuration: Configuration,
     /// The longest lease that any voter grants, whatever its own settings are.
     pub lease_max: Duration,
     /// What this process does without its record.
@@ -187,8 +196,8 @@ impl Voter {
             me,
             lease: timing.lease,
             lease_max: timing.lease_max.min(mandate.lease_max),
+            stable_vote: StableVote::new(vote, mandate.configuration.clone()),
             mandate,
-            stable_vote: StableVote::new(vote),
             phase,
             roll: Roll::default(),
             grant: None,
@@ -201,6 +210,38 @@ impl Voter {
             deference: Deference::new(timing.contender_freshness(), timing.deference),
             status_sequence: 0,
             heard_ballot: 0,
+        }
+    }
+
+    /// A voter that comes to vote by the word of a Goose, in a process that began at `started`. It
+    /// may have voted before and lost its record, and so waits for the longest lease there is.
+    pub fn learner(
+        me: Process,
+        mandate: Mandate,
+        timing: &Timing,
+        nonce: u64,
+        started: VoterTime,
+        now: Now,
+    ) -> Self {
+        let wait =
+            if mutant::is(Mutant::LearnerDoesNotWait) { Duration::ZERO } else { mandate.lease_max };
+        let mut learner =
+            Self::new(me, mandate, timing, VoterPast::Lost { nonce, max_ballot: 0 }, now);
+        learner.phase = Phase::Learning { until: started.plus(wait) };
+        learner
+    }
+
+    /// Under which configuration this voter votes, as far as that is durable.
+    pub(crate) fn stamp(&self) -> ConfigurationStamp {
+        self.stable_vote.durable_configuration()
+    }
+
+    /// Others name a configuration. A voter that has no record to stand by goes by it from here
+    /// on; any other takes one over of the holder of its grant alone.
+    pub(crate) fn hear_configuration(&mut self, configuration: &Configuration) {
+        let known = self.mandate.configuration.stamp();
+        if matches!(self.phase, Phase::Blank(_)) && known.is_older_than(&configuration.stamp()) {
+            self.mandate.configuration = configuration.clone();
         }
     }
 
@@ -301,7 +342,7 @@ impl Voter {
     pub(crate) fn timeout(&self, now: VoterTime) -> Option<Duration> {
         let phase = match self.phase {
             Phase::Blank(ref blank) => blank.next_event(now),
-            Phase::Waiting { until, .. } => Some(until),
+            Phase::Waiting { until, .. } | Phase::Learning { until } if until > now => Some(until),
             _ => None,
         };
         let grant = self.grant.map(|grant| grant.expiry);
@@ -325,6 +366,9 @@ impl Voter {
             return;
         }
         self.stable_vote.stored(revision);
+        if self.stable_vote.turns_to_copy() {
+            outbox.persist_soon();
+        }
         while let Some((_, to, sequence)) =
             self.acknowledgements.pop_front_if(|(needed, ..)| *needed <= revision)
         {
@@ -438,7 +482,7 @@ fn begin(
     past: VoterPast,
     now: Now,
 ) -> (Vote, Phase) {
-    let is_alone = mandate.voters.len() == 1;
+    let is_alone = mandate.configuration.voters.ids() == [me.id];
     // Nobody else remembers what this voter may have forgotten.
     let by_clock = is_alone || mandate.memory == Memory::Clock;
     let waits = |lease| now.voter.plus(quarantine(lease));

@@ -77,7 +77,10 @@ impl Voter {
 
     fn standing(&self, now: VoterTime) -> Standing {
         match (&self.phase, &self.grant) {
-            (Phase::Blank(_) | Phase::Founding { .. } | Phase::Silenced, _) => Standing::Blank,
+            (
+                Phase::Blank(_) | Phase::Founding { .. } | Phase::Learning { .. } | Phase::Silenced,
+                _,
+            ) => Standing::Blank,
             (_, Some(grant)) => Standing::Held {
                 holder: grant.holder,
                 ballot: grant.ballot,
@@ -131,9 +134,12 @@ impl Voter {
             Phase::Ready | Phase::Waiting { by_clock: false, .. } => {
                 self.stable_vote.vote().founding.clone()
             }
-            Phase::Waiting { .. } | Phase::Resuming { .. } | Phase::Silenced => return None,
+            Phase::Waiting { .. }
+            | Phase::Resuming { .. }
+            | Phase::Learning { .. }
+            | Phase::Silenced => return None,
         };
-        let configuration = self.mandate.configuration;
+        let configuration = self.stable_vote.durable_configuration();
         let lineage = self.stable_vote.durable_lineage();
         Some(RecordReport { founding, configuration, lineage })
     }

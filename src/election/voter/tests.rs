@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::election::outbox::Outgoing;
+use crate::vocabulary::configuration::VoterSet;
 use crate::vocabulary::identity::Boot;
 use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{HolderTime, WallTime};
@@ -16,8 +17,9 @@ fn process(number: u64) -> Process {
 
 fn mandate(count: u64, memory: Memory) -> Mandate {
     let voters = VoterSet::new((1..=count).map(|id| process(id).id).collect()).unwrap();
-    let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
-    Mandate { voters, configuration, lease_max: LEASE_MAX_LEAST, memory, lineage: None }
+    let configuration =
+        Configuration { ballot: 0, version: 1, voters, preempt: false, automatic: None };
+    Mandate { configuration, lease_max: LEASE_MAX_LEAST, memory, lineage: None }
 }
 
 fn voter(mandate: Mandate, past: VoterPast) -> (Voter, Outbox) {
@@ -80,8 +82,19 @@ fn lineages_said() -> Vec<Option<u64>> {
     let steps = [(AcquireKind::Claim, None), (AcquireKind::Renew, Some(lineage))];
     for (sequence, (kind, lineage)) in (1..).zip([steps[0], steps[1], steps[1], steps[1]]) {
         let lease = Duration::from_millis(150);
-        let acquire = Acquire { kind, ballot: 5, sequence, lease, certificate: None, lineage };
-        voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
+        let acquire = Acquire {
+            kind,
+            ballot: 5,
+            sequence,
+            lease,
+            certificate: None,
+            lineage,
+            configuration: None,
+        };
+        {
+            let stamp = voter.stamp();
+            voter.acquire(process(2), &acquire, stamp, None, at(2), &mut outbox)
+        };
         // The claim and the third renewal are followed by a write that is done.
         if sequence != 2 {
             voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
@@ -119,10 +132,14 @@ fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
         lease,
         certificate: None,
         lineage: None,
+        configuration: None,
     };
     let started = |start| Process { boot: Boot { start, nonce: start }, ..process(2) };
     let mut asks = |voter: &mut Voter, start: u64, ballot: u64| {
-        voter.acquire(started(start), &claim(ballot), None, at(2), &mut outbox);
+        {
+            let stamp = voter.stamp();
+            voter.acquire(started(start), &claim(ballot), stamp, None, at(2), &mut outbox)
+        };
         voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
         let said = std::iter::from_fn(|| outbox.pop()).filter_map(|outgoing| match outgoing {
             Outgoing::Send { message: Message::Nak(nak), .. } => Some(nak.reason),
@@ -149,8 +166,19 @@ fn a_grant_that_its_record_no_longer_names_is_refused() {
     let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
     voter.expire(at(1), &mut outbox);
     let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
-    let acquire = Acquire { kind, ballot: 5, sequence: 1, lease, certificate: None, lineage: None };
-    voter.acquire(process(2), &acquire, None, at(2), &mut outbox);
+    let acquire = Acquire {
+        kind,
+        ballot: 5,
+        sequence: 1,
+        lease,
+        certificate: None,
+        lineage: None,
+        configuration: None,
+    };
+    {
+        let stamp = voter.stamp();
+        voter.acquire(process(2), &acquire, stamp, None, at(2), &mut outbox)
+    };
     // Before that is durable, somebody gives a higher ballot up.
     let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
     voter.release(process(3), 1, &release, at(3), &mut outbox);
@@ -253,9 +281,19 @@ fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
     let mut ask = |voter: &mut Voter, from, ballot, now: u64| {
         voter.expire(at(now), &mut outbox);
         let (kind, lease) = (AcquireKind::Claim, Duration::from_millis(150));
-        let acquire =
-            Acquire { kind, ballot, sequence: now, lease, certificate: None, lineage: None };
-        voter.acquire(process(from), &acquire, None, at(now), &mut outbox);
+        let acquire = Acquire {
+            kind,
+            ballot,
+            sequence: now,
+            lease,
+            certificate: None,
+            lineage: None,
+            configuration: None,
+        };
+        {
+            let stamp = voter.stamp();
+            voter.acquire(process(from), &acquire, stamp, None, at(now), &mut outbox)
+        };
         voter.stored(voter.stable_vote().revision(), true, at(now), &mut outbox);
         voter.stable_vote().vote().max_lease_in_force
     };

@@ -71,6 +71,10 @@ pub(super) fn words(event: &Event, names: Names<'_>) -> Option<String> {
         Event::Released { by, nominee: None, .. } => {
             format!("node {} gave its lease up", names.of(by.id))
         }
+        Event::VotersChanged(configuration) => {
+            let ids = configuration.voters.ids().iter().map(|id| names.of(*id));
+            format!("the voters from here on: {}", ids.collect::<Vec<_>>().join(", "))
+        }
         Event::Founded => "every voter is new: the cluster is founded".to_owned(),
         Event::RecordRegained => "as a voter, voting again: all other voters have told what this \
              one may have forgotten"

@@ -6,6 +6,7 @@
 //! their own conclusions. The numbers are those of the protocol's list of invariants.
 
 mod deference;
+pub mod electorate;
 mod leadership;
 mod promises;
 mod prompt;

@@ -124,6 +124,7 @@ fn acquire(kind: AcquireKind, sequence: u64) -> Message {
         lease: LEASE,
         certificate: None,
         lineage: None,
+        configuration: None,
     })
 }
 

@@ -1,15 +1,14 @@
-//! I10 and I13: a Goose that reaches no majority of its voters is a Duck within D, and any two
-//! sets of voters under which nodes lead share a voter in every pair of majorities.
+//! I10: a Goose that reaches no majority of its voters is a Duck within D.
 //!
 //! Who reaches whom is what the network was told: a request that is sent into a cut wins
 //! nothing, so nobody leads for longer than D after it could last send to a majority. Loss,
 //! delay and answers that get lost are not looked at, so this judge is a lenient one; what a
 //! lease is worth at every instant is for I3 and for the rules of counting.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Invariant, Verdict, Violation};
-use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::identity::Process;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::MARGIN;
 
@@ -21,7 +20,6 @@ const ROUNDING: u64 = 2_000;
 pub struct Reach {
     /// Since when what one host sends to another is lost.
     closed: BTreeMap<(usize, usize), u64>,
-    electorates: BTreeSet<Vec<NodeId>>,
 }
 
 /// The longest true span for which a lease of so many nanoseconds may be counted: D, by the
@@ -68,27 +66,6 @@ impl Reach {
             format!("{process} reaches no majority since {since} and means to lead until {end}");
         Err(Violation::new(at, Invariant::MinorityYields, sentence))
     }
-
-    /// `process` leads by the votes of `voters`.
-    ///
-    /// # Errors
-    /// If somebody may lead by a majority that shares no voter with one of these.
-    pub fn elected_by(&mut self, at: u64, process: Process, voters: Vec<NodeId>) -> Verdict {
-        if self.electorates.contains(&voters) {
-            return Ok(());
-        }
-        let majority = |set: &[NodeId]| set.len() / 2 + 1;
-        let apart = self.electorates.iter().find(|other| {
-            let all: BTreeSet<_> = other.iter().chain(&voters).collect();
-            majority(other) + majority(&voters) <= all.len()
-        });
-        if let Some(other) = apart {
-            let sentence = format!("{process} leads by {voters:?}, and somebody did by {other:?}");
-            return Err(Violation::new(at, Invariant::QuorumsIntersect, sentence));
-        }
-        self.electorates.insert(voters);
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -97,10 +74,6 @@ mod tests {
     use super::*;
 
     const MILLI: u64 = 1_000_000;
-
-    fn ids(numbers: &[u64]) -> Vec<NodeId> {
-        numbers.iter().map(|number| NodeId::new(*number).unwrap()).collect()
-    }
 
     #[test]
     fn a_goose_without_a_majority_leads_for_what_was_granted_before_and_no_longer() {
@@ -119,14 +92,5 @@ mod tests {
         reach.note(2400 * MILLI, 2, 0, true);
         assert!(leads(&reach, 9000 * MILLI).is_ok());
         assert_eq!(acting_span(lease) / MILLI, 577);
-    }
-
-    #[test]
-    fn electorates_whose_majorities_may_miss_each_other_are_noticed() {
-        let mut reach = Reach::default();
-        assert!(reach.elected_by(1, process(1, 1), ids(&[1, 2, 3])).is_ok());
-        assert!(reach.elected_by(2, process(1, 1), ids(&[1, 2, 3, 4])).is_ok());
-        let broken = reach.elected_by(3, process(4, 1), ids(&[3, 4, 5])).unwrap_err();
-        assert_eq!(broken.invariant, Invariant::QuorumsIntersect);
     }
 }

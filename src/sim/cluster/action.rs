@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::machine::Machine;
 use super::network::{Blackout, Weather};
 use super::process::Input;
+use crate::node::VoterOrder;
 
 /// One thing that is done to the world. Nodes are named by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum Action {
     Drain(usize, bool),
     /// The Goose is told to make way for nobody by choice for so long, or to do so again.
     Pause(usize, Option<Duration>),
+    /// The node is told who is to vote.
+    ChangeVoters(usize, VoterOrder),
     /// The wall clock jumps by milliseconds.
     JumpWall(usize, i64),
     /// The holder and voter clocks change their rates, in millionths.
@@ -120,6 +123,7 @@ impl Action {
             Self::StepDown(_) => "step down",
             Self::Pause(_, Some(_)) => "pause of choices",
             Self::Pause(_, None) => "choices again",
+            Self::ChangeVoters(..) => "order to change voters",
             Self::Drain(_, true) => "drain",
             Self::Drain(_, false) => "drained no more",
             Self::JumpWall(..) => "wall clock jump",
@@ -185,6 +189,9 @@ impl Action {
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
             Self::Pause(node, Some(_)) => format!("{} is told to make way for nobody", name(*node)),
             Self::Pause(node, None) => format!("{} may make way again", name(*node)),
+            Self::ChangeVoters(node, order) => {
+                format!("{} is told of voters: {order:?}", name(*node))
+            }
             Self::Drain(node, true) => format!("{} is drained", name(*node)),
             Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {
@@ -252,6 +259,7 @@ impl Action {
             | Self::StepDown(index)
             | Self::Drain(index, _)
             | Self::Pause(index, _)
+            | Self::ChangeVoters(index, _)
             | Self::EndPipe(index)
             | Self::LeaveForGood(index) => runs(index),
             // Whoever runs keeps the settings that it has.
@@ -279,6 +287,9 @@ impl Action {
                 cluster.offer(*index, Input::StepDown { to: None, hold: None });
             }
             Self::Pause(index, lasts) => cluster.offer(*index, Input::Pause(*lasts)),
+            Self::ChangeVoters(index, order) => {
+                cluster.offer(*index, Input::ChangeVoters(order.clone()));
+            }
             Self::Drain(index, is_drained) => cluster.offer(*index, Input::Drain(*is_drained)),
             Self::JumpWall(index, by) => cluster.hosts[*index].clocks.jump_wall(*by),
             Self::SetRates(index, holder, voter) => {

@@ -198,6 +198,13 @@ impl Cluster {
                 let _ = running.core.drain(now, is_drained);
             }
             Input::Pause(lasts) => _ = running.core.pause(now, lasts),
+            Input::ChangeVoters(order) => {
+                let outcome = running.core.change_voters(now, &order);
+                self.judges.coverage.count(match outcome {
+                    Ok(_) => "change of voters",
+                    Err(_) => "refused change of voters",
+                });
+            }
             Input::Leave => running.core.leave(now),
             Input::WorkEnded => {
                 running.work.alive = running.work.alive.saturating_sub(1);

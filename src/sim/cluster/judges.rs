@@ -5,10 +5,13 @@ use super::coverage::{self, Coverage};
 use super::host::Host;
 use super::network::{Network, Packet};
 use crate::election::preemption::PATIENCE;
+use crate::node::NodeCore;
+use crate::sim::checkers::electorate;
 use crate::sim::checkers::{
     DeferenceChecks, Invariant, Leadership, Promises, Reach, Sender, Verdict, Violation,
     VoterState, Voting, Works,
 };
+use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
@@ -16,6 +19,7 @@ use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{Now, VoterTime, nanoseconds};
 use crate::wire::datagram::Header;
 use crate::wire::message::{AcquireKind, Message};
+use crate::wire::record::Record;
 
 /// See the module.
 #[derive(Default)]
@@ -241,8 +245,7 @@ impl Judges {
         let places: Vec<Vec<usize>> = voters.iter().map(places).collect();
         let length = nanoseconds(host.setup.timing.lease);
         let reached = self.reach.leads(now, (index, process), end, length, &places);
-        let elected = self.reach.elected_by(now, process, voters);
-        self.judge(now, reached.and(elected));
+        self.judge(now, reached.and(electorate_is_one(now, hosts)));
     }
 
     /// Who may send to whom has changed.
@@ -299,6 +302,26 @@ impl Judges {
             self.broken(now, Invariant::NoReplay, sentence);
         }
     }
+}
+
+/// See [`electorate`]. Most clusters have one configuration all their life.
+fn electorate_is_one(now: u64, hosts: &[Host]) -> Verdict {
+    let own = || hosts.iter().filter(|host| host.foreign_node.is_none());
+    let cores = own().filter_map(|host| Some(&host.running.as_ref()?.core));
+    let running = cores.filter_map(NodeCore::configuration);
+    let records = || own().filter_map(|host| Some((host, host.disk.durable()?)));
+    let on_disk = records().filter_map(|(_, record)| record.configuration.as_ref());
+    let mut known: Vec<&Configuration> = running.chain(on_disk).collect();
+    known.sort_by_key(|it| (it.ballot, it.version));
+    known.dedup();
+    if known.len() < 2 {
+        return Ok(());
+    }
+    let sound = |record: &&Record| record.vote.as_ref().is_some_and(|it| it.founding.is_sound());
+    let stances = records().filter(|(_, record)| sound(record));
+    let stances = stances
+        .filter_map(|(host, record)| Some((host.id, record.configuration.as_ref()?.stamp())));
+    electorate::judge(now, &known, &stances.collect())
 }
 
 fn voter_state(host: &Host, inspection: &Inspection) -> Option<VoterState> {

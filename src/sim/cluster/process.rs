@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::network::Packet;
 use super::work::OwnWork;
-use crate::node::NodeCore;
+use crate::node::{NodeCore, VoterOrder};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::snapshot::Lease;
@@ -50,6 +50,8 @@ pub enum Input {
     Drain(bool),
     /// Somebody orders it to make way for nobody by choice for so long, or to do so again.
     Pause(Option<Duration>),
+    /// Somebody tells it who is to vote.
+    ChangeVoters(VoterOrder),
     /// Somebody orders it to leave.
     Leave,
     /// Nothing is left of work that it let begin.

@@ -91,6 +91,8 @@ pub(super) fn hand_over(
         }
         None => return None,
     }
-    election.handle_message(now, from, message);
+    // Nobody changes who votes here, so all act under one configuration.
+    let stamp = election.configuration().stamp();
+    election.handle_message(now, from, stamp, message);
     None
 }

@@ -14,8 +14,8 @@
 use std::time::Duration;
 
 use super::transcript::line;
-use crate::node::ForgetError;
 use crate::node::setup::Setup;
+use crate::node::{ForgetError, VoterOrder};
 use crate::sim::cluster::action::{Action, Restart, Tear};
 use crate::sim::cluster::disk::DiskHealth;
 use crate::sim::cluster::interceptor::{Interception, Kind, Rule};
@@ -141,6 +141,11 @@ impl Scenario {
     /// Tells a node to hold back until told otherwise, or to do so no more.
     pub fn drain(&mut self, node: u64, is_drained: bool) -> &mut Self {
         self.act(Action::Drain(index(node), is_drained))
+    }
+
+    /// Tells a node who is to vote.
+    pub fn change_voters(&mut self, node: u64, order: VoterOrder) -> &mut Self {
+        self.act(Action::ChangeVoters(index(node), order))
     }
 
     /// Tells a node to step down.

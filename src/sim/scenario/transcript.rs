@@ -112,9 +112,14 @@ fn request(acquire: &Acquire) -> String {
     let verb = match acquire.kind {
         AcquireKind::Claim => "claims",
         AcquireKind::Renew => "renews",
+        AcquireKind::Learn => "teaches",
     };
     let with = if acquire.certificate.is_some() { ", with a certificate" } else { "" };
-    format!("{verb} ballot {} for {} ms{with}", acquire.ballot, acquire.lease.as_millis())
+    let told = match &acquire.configuration {
+        Some(told) if !told.is_genesis() => format!(", by the votes of {}", told.voters),
+        _ => String::new(),
+    };
+    format!("{verb} ballot {} for {} ms{with}{told}", acquire.ballot, acquire.lease.as_millis())
 }
 
 fn standing(standing: &Standing) -> String {

@@ -4,6 +4,7 @@
 //! A kind of fault is a row of the table below, and an arm of `RandomFaults::begin` that says
 //! how it begins and ends. What it does to the cluster is an [`Action`].
 
+use crate::node::VoterOrder;
 use crate::sim::cluster::action::{Action, Restart, Settings, Tear};
 use crate::sim::cluster::clocks::{DRIFT_MAX, SLEW_MAX, TRUE_RATE};
 use crate::sim::cluster::delay::Delay;
@@ -99,6 +100,13 @@ fault_kinds! {
     Reconfigure: ["another lease", "another profile", "voters omitted", "voters given", "other keys at a start"],
     /// Time passes between reading the clock, deciding and sending.
     Lag: ["lag"],
+    /// Others are to vote.
+    ChangeVoters: ["change of voters", "refused change of voters"],
+}
+
+impl FaultKind {
+    /// Those that leave the voters what they were at the founding.
+    pub const OF_FIXED_VOTERS: &[Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 }
 
 /// Which faults, and how often.
@@ -116,6 +124,8 @@ pub struct RandomFaults {
     pub damages: bool,
     /// Which hosts vote.
     pub voters: Vec<usize>,
+    /// Whether others may come to vote: then one node at a time is without its record, whoever votes.
+    pub elastic: bool,
     /// How many hosts are nodes; those after them are foreign nodes.
     pub nodes: usize,
     /// Where chance comes from.
@@ -153,9 +163,37 @@ impl RandomFaults {
         self.prng.between(MILLI, self.length_max.map_or(most, |longest| longest.min(most)))
     }
 
+    /// Whether `target` may lose its record now.
+    fn may_forget(&self, world: &World, target: usize) -> bool {
+        if !self.elastic {
+            return world.may_forget(target, &self.voters);
+        }
+        let hosts = world.cluster.hosts.iter().enumerate();
+        let others = hosts.filter(|(index, _)| *index != target);
+        others.filter(|(_, host)| host.is_fragile(world.now())).count() == 0
+    }
+
+    /// Others are to vote from here on, if anybody leads.
+    fn change_voters(&mut self, world: &mut World) {
+        let Some((goose, _)) = world.geese().first().copied() else { return };
+        let id = |index: usize| world.cluster.hosts[index].id;
+        let core = world.cluster.hosts[goose].running.as_ref().map(|running| &running.core);
+        let Some(present) = core.and_then(|core| core.configuration()) else { return };
+        let ids = present.voters.ids();
+        let (some, old) = (id(self.prng.below(self.nodes)), self.prng.pick(ids));
+        // Two or one could not vouch for another, so a lost record would need a person.
+        let order = match self.prng.below(3) {
+            0 => VoterOrder::Add(some),
+            1 if ids.len() > 3 => VoterOrder::Remove(old),
+            _ if ids.contains(&some) => return,
+            _ => VoterOrder::Replace { old, new: some },
+        };
+        world.act(&Action::ChangeVoters(goose, order));
+    }
+
     /// Whether a process of `target` may not end now: the cluster would forget too much.
     fn is_needed(&self, world: &World, target: usize) -> bool {
-        world.cluster.hosts[target].would_forget() && !world.may_forget(target, &self.voters)
+        world.cluster.hosts[target].would_forget() && !self.may_forget(world, target)
     }
 
     /// Breaks something, and plans its end `length` nanoseconds later, or about that.
@@ -180,6 +218,7 @@ impl RandomFaults {
             FaultKind::DiskFault | FaultKind::SlowDisk | FaultKind::HungDisk => {
                 self.trouble_disk(world, kind, target, length);
             }
+            FaultKind::ChangeVoters => self.change_voters(world),
             FaultKind::StepDown => world.act(&Action::StepDown(target)),
             FaultKind::RotateKeys => world.act(&Action::RotateKeys(target)),
             FaultKind::PipeEnds => world.act(&Action::EndPipe(target)),
@@ -221,7 +260,7 @@ impl RandomFaults {
                 let hosts = &mut world.cluster.hosts;
                 let writer = hosts.iter().position(|host| host.disk.is_writing());
                 let target = writer.unwrap_or(target);
-                if !world.may_forget(target, &self.voters) {
+                if !self.may_forget(world, target) {
                     return;
                 }
                 let again = world.now() + length;
@@ -242,7 +281,7 @@ impl RandomFaults {
     }
 
     fn lose_record(&mut self, world: &mut World, target: usize, length: u64) {
-        if !world.may_forget(target, &self.voters) {
+        if !self.may_forget(world, target) {
             return;
         }
         let losses = [Restart::Wiped, Restart::Damaged, Restart::OlderDamaged];
@@ -267,7 +306,7 @@ impl RandomFaults {
                 continue;
             }
             let forgets = world.cluster.hosts[host].would_forget();
-            let may_forget = world.may_forget(host, &self.voters);
+            let may_forget = self.may_forget(world, host);
             if forgets && !may_forget {
                 continue;
             }

@@ -68,7 +68,14 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
 /// the model checker (`tests/core/model.rs`), by stories (`tests/core/scenarios/records.rs` and
 /// `work.rs`), and what takes voters that change by the tests of founding. What concerns the lineage
 /// beside is found by the unit tests of `contender/naming.rs` and of the voter.
-pub const NOT_SEARCHED: [Mutant; 13] = [
+pub const NOT_SEARCHED: [Mutant; 20] = [
+    Mutant::ChangeWithoutCommit,
+    Mutant::NoRewriteInOwnTerm,
+    Mutant::NewMajorityNotHeld,
+    Mutant::ChangesAtOnce,
+    Mutant::VoterIgnoresConfiguration,
+    Mutant::ConfigurationSaidBeforeDurable,
+    Mutant::LearnerDoesNotWait,
     Mutant::QuarantinedVoterRenewsAnybody,
     Mutant::LineageSettledByOne,
     Mutant::LineageSaidBeforeDurable,

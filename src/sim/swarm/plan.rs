@@ -174,8 +174,11 @@ impl Nodes {
         for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
             setup.preempt = Some(preempt);
         }
-        let stable_walls = voters.len() > 1 && prng.chance(60);
-        let ephemeral = draw_ephemeral(stable_walls, pace.size, &voters, prng);
+        let stable_walls = voters.len() > 1 && prng.chance(60) && swarm != Swarm::Elastic;
+        let mut ephemeral = draw_ephemeral(stable_walls, pace.size, &voters, prng);
+        if swarm == Swarm::Elastic {
+            ephemeral.fill(false);
+        }
         let (foreign_nodes, theirs) = if pace.kinds.contains(&FaultKind::ForeignNode) {
             if prng.coin() {
                 foreign_nodes::forewarn(&mut setups, &voters);
@@ -250,7 +253,7 @@ fn draw_size(swarm: Swarm, prng: &mut Prng) -> usize {
         Swarm::Mixed | Swarm::Brittle => prng.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]),
         Swarm::Founding => prng.pick(&[3, 3, 4]),
         Swarm::Amnesia | Swarm::Leases => prng.pick(&[3, 4, 5]),
-        Swarm::Duels | Swarm::ForeignNodes => prng.pick(&[4, 5, 6, 7]),
+        Swarm::Duels | Swarm::ForeignNodes | Swarm::Elastic => prng.pick(&[4, 5, 6, 7]),
     }
 }
 
@@ -268,7 +271,7 @@ fn draw_voters(swarm: Swarm, size: usize, prng: &mut Prng) -> Vec<usize> {
     let most = match swarm {
         Swarm::Mixed | Swarm::Brittle | Swarm::ForeignNodes => drawn,
         Swarm::Duels => drawn.max(3),
-        Swarm::Founding | Swarm::Leases | Swarm::Amnesia => 3,
+        Swarm::Founding | Swarm::Leases | Swarm::Amnesia | Swarm::Elastic => 3,
     };
     let count = if size >= most { most } else { size - (1 - size % 2) };
     let mut voters: Vec<usize> = prng.shuffled(size).into_iter().take(count).collect();

@@ -3,13 +3,16 @@
 use super::faults::RandomFaults;
 pub use super::options::Options;
 use super::plan::Plan;
+use super::theme::Swarm;
 use crate::election::preemption::PATIENCE_MAX;
+use crate::node::NodeCore;
 use crate::sim::checkers::{Chances, Invariant, Prompt, Violation};
 use crate::sim::cluster::action::{Action, Restart};
 use crate::sim::cluster::coverage::Coverage;
 use crate::sim::cluster::disk::SimulatedDisk;
 use crate::sim::cluster::foreign_node::ForeignNode;
 use crate::sim::cluster::host::Host;
+use crate::sim::cluster::process;
 use crate::sim::cluster::trace::TraceDepth;
 use crate::sim::cluster::world::World;
 use crate::sim::prng::Prng;
@@ -126,6 +129,7 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         length_max: plan.length_max,
         damages: plan.damages,
         voters: plan.voters.clone(),
+        elastic: plan.swarm == Swarm::Elastic,
         nodes: plan.starts.len(),
         prng: Prng::new(seed, "chaos"),
     }));
@@ -203,8 +207,13 @@ fn needs_a_person(world: &World) -> bool {
 /// Whether somebody leads, and whether nothing keeps them from electing somebody.
 fn chances(world: &World) -> Chances {
     let now = world.now();
+    let cores = world.cluster.hosts.iter().filter_map(|host| Some(&host.running.as_ref()?.core));
+    let known = cores.filter_map(NodeCore::configuration);
+    let newest = known.max_by_key(|it| (it.ballot, it.version));
     let votes = |host: &&Host| {
-        host.running.as_ref().is_some_and(|running| running.inspection.voter.is_some())
+        let has_vote = |running: &process::Running| running.inspection.voter.is_some();
+        host.running.as_ref().is_some_and(has_vote)
+            && newest.is_none_or(|newest| newest.voters.contains(host.id))
     };
     let voters: Vec<&Host> = world.cluster.hosts.iter().filter(votes).collect();
     // A grant of somebody who may never come back runs out first.
@@ -215,10 +224,7 @@ fn chances(world: &World) -> Chances {
     let able = |host: &&&Host| {
         free(host) && host.setup.eligible && host.held_until <= now && host.address_version == 0
     };
-    let set = voters.first().map_or(0, |host| {
-        host.running.as_ref().map_or(0, |running| running.inspection.counted.len())
-    });
-    let majority = set / 2 + 1;
+    let majority = newest.map_or(1, |newest| newest.voters.majority());
     let settled = world.cluster.hosts.iter().all(|host| host.address_version == 0);
     let open = settled
         && voters.iter().filter(free).count() >= majority

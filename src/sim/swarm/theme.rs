@@ -24,11 +24,14 @@ pub enum Swarm {
     Amnesia,
     /// Nodes that do not belong: second processes of one id, other clusters, other voters.
     ForeignNodes,
+    /// Voters that change, and machines that come and go with their records. Drawn by no seed: it is
+    /// named.
+    Elastic,
 }
 
 impl Swarm {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Mixed,
         Self::Brittle,
         Self::Founding,
@@ -36,6 +39,7 @@ impl Swarm {
         Self::Leases,
         Self::Amnesia,
         Self::ForeignNodes,
+        Self::Elastic,
     ];
 
     /// How often seeds draw it: so many times in a hundred.
@@ -45,6 +49,7 @@ impl Swarm {
             Self::Brittle => 14,
             Self::Founding | Self::Leases | Self::Amnesia => 4,
             Self::Duels | Self::ForeignNodes => 6,
+            Self::Elastic => 0,
         }
     }
 
@@ -58,17 +63,19 @@ impl Swarm {
             Self::Leases => "leases",
             Self::Amnesia => "amnesia",
             Self::ForeignNodes => "foreign nodes",
+            Self::Elastic => "elastic",
         }
     }
 
     /// The kinds of fault that a run may meet, and how many times in a thousand it meets each.
     pub(super) fn kinds(self) -> (&'static [FaultKind], u32) {
         use FaultKind::{
-            Crash, DeafOrMute, Flapping, FlippedBits, ForeignNode, Freeze, KeeperDies,
-            LeaveForGood, LostRecord, OneWay, Partition, Replay, RotateKeys, StepDown, TornWrite,
+            ChangeVoters, Crash, DeafOrMute, Flapping, FlippedBits, ForeignNode, Freeze,
+            KeeperDies, Leave, LeaveForGood, LostRecord, Move, OneWay, Partition, PowerLoss,
+            Replay, RotateKeys, SlowDisk, StepDown, TornWrite,
         };
         match self {
-            Self::Mixed => (FaultKind::ALL, 280),
+            Self::Mixed => (FaultKind::OF_FIXED_VOTERS, 280),
             Self::Brittle => (&[Crash, TornWrite, LostRecord, OneWay, Partition, DeafOrMute], 500),
             Self::Founding => (&[LostRecord, LostRecord, Crash, OneWay, Replay], 600),
             Self::Duels => (
@@ -80,6 +87,29 @@ impl Swarm {
             Self::ForeignNodes => {
                 (&[ForeignNode, ForeignNode, Crash, Partition, LeaveForGood], 700)
             }
+            Self::Elastic => (
+                &[
+                    ChangeVoters,
+                    ChangeVoters,
+                    ChangeVoters,
+                    ChangeVoters,
+                    Crash,
+                    Partition,
+                    OneWay,
+                    DeafOrMute,
+                    Freeze,
+                    StepDown,
+                    LostRecord,
+                    TornWrite,
+                    Replay,
+                    KeeperDies,
+                    Move,
+                    PowerLoss,
+                    SlowDisk,
+                    Leave,
+                ],
+                700,
+            ),
         }
     }
 
@@ -93,6 +123,7 @@ impl Swarm {
             Self::Duels => Some((lease / 20, lease / 5)),
             Self::Leases => Some((lease / 4, lease)),
             Self::Amnesia => Some((lease / 2, lease * 2)),
+            Self::Elastic => Some((lease / 4, lease * 2)),
         }
     }
 

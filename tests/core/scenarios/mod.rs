@@ -37,6 +37,7 @@ mod claims;
 mod clocks;
 mod crowds;
 mod drained;
+mod electorate;
 mod golden;
 mod messages;
 mod partitions;

@@ -101,7 +101,10 @@ pub fn name(event: &Event) -> &'static str {
         Event::BecameGoose { .. } | Event::BecameDuck { .. } => "role",
         Event::GooseChanged(_) => "goose",
         Event::MemberChanged { .. } | Event::MemberForgotten { .. } => "member",
-        Event::Founded | Event::RecordRegained | Event::Quarantined { .. } => "voter",
+        Event::VotersChanged(_)
+        | Event::Founded
+        | Event::RecordRegained
+        | Event::Quarantined { .. } => "voter",
         Event::Started { .. }
         | Event::TookLaterStart { .. }
         | Event::Joined

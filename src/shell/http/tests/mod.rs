@@ -116,6 +116,7 @@ fn duck() -> Snapshot {
         started: at(1_000),
         holds_back_until: None,
         paused_until: None,
+        voter_change: None,
         is_drained: false,
         store_lost: false,
         store_slow: None,

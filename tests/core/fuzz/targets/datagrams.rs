@@ -22,7 +22,7 @@ use gaggle::vocabulary::snapshot::Lease;
 use gaggle::vocabulary::time::VoterTime;
 use gaggle::vocabulary::timing::{LEASE_CEILING, counted};
 use gaggle::wire::datagram::{self, Addressee, Header};
-use gaggle::wire::message::Message;
+use gaggle::wire::message::{Acquire, Message};
 use gaggle::wire::seal::{self, KeyRing, NONCE_SIZE};
 
 /// An answer to a source that has proven nothing is this many times as long at most.
@@ -211,7 +211,10 @@ impl Session {
             2 => {
                 let forger = Forger { cluster: &self.cluster, sender, from };
                 let message = forger.message(reader);
-                let header = self.header(from, sender, 1);
+                let mut header = self.header(from, sender, 1);
+                if let Message::Acquire(Acquire { configuration: Some(told), .. }) = &message {
+                    header.configuration = told.stamp();
+                }
                 let plain = datagram::encode(&header, &message).unwrap_or_default();
                 (from, plain, number)
             }

@@ -74,12 +74,17 @@ impl Forger<'_> {
                 Message::PollAck(PollAck { sequence, status: self.status(reader), record })
             }
             6 | 7 => Message::Acquire(Acquire {
-                kind: if reader.byte() & 1 > 0 { AcquireKind::Renew } else { AcquireKind::Claim },
+                kind: match reader.byte() & 3 {
+                    0 => AcquireKind::Claim,
+                    1 => AcquireKind::Learn,
+                    _ => AcquireKind::Renew,
+                },
                 ballot,
                 sequence,
                 lease: self.span(reader),
                 certificate: (reader.byte() & 3 == 0).then(|| self.release(reader)),
                 lineage: self.proposal(reader).map(|proposal| proposal.lineage),
+                configuration: self.configuration(reader, ballot).map(Box::new),
             }),
             8 => {
                 let standby = (self.process(reader), self.span(reader));
@@ -230,6 +235,21 @@ impl Forger<'_> {
             9 => NakReason::NewBoot { boot: self.process(reader).boot },
             _ => NakReason::Dead,
         }
+    }
+
+    /// A configuration of this cluster as it may have become, or none.
+    fn configuration(&self, reader: &mut Reader<'_>, ballot: u64) -> Option<Configuration> {
+        let choice = reader.byte();
+        let ids = [1, 2, 3, 4, 5].into_iter().filter(|id| choice >> id & 1 > 0);
+        let voters = VoterSet::new(ids.filter_map(|id| NodeId::new(id).ok()).collect()).ok()?;
+        let (version, automatic) = (u64::from(choice & 1) + 1, None);
+        (choice & 0xc0 > 0).then_some(Configuration {
+            ballot,
+            version,
+            voters,
+            preempt: false,
+            automatic,
+        })
     }
 
     fn welcome(&self, reader: &mut Reader<'_>, nonce: u64) -> Welcome {

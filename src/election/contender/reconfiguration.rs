@@ -1,0 +1,124 @@
+//! Changing who votes: by the Goose, one voter at a time.
+//!
+//! ```text
+//!   order ──▶ rewritten under this term ──a majority stands by it──▶ next voter set ──┐
+//!                                                 ▲                                   │
+//!   learners grant again and again, and wait ─────┘◀──────── until it is the goal ◀───┘
+//! ```
+//!
+//! A configuration counts from the moment it is made, and may be lost with the Goose that made it.
+//! Two rules keep two Geese from counting majorities that do not meet: the Goose changes nothing
+//! before a majority holds its grant and stands by exactly the configuration before, made in its
+//! own term (the bug that Ongaro described in 2015 for Raft's changes of one server is the lack of
+//! this); and its live grants must be a majority of the new set, too, or its own lease would lapse
+//! with the change.
+
+use super::tracker::ProgressTracker;
+use crate::vocabulary::configuration::{Configuration, VOTERS_MAX, VoterSet};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::mutant::{self, Mutant};
+use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::voter_change::{ChangeHold, VoterChange, VoterGoal};
+
+/// What comes next on the way to a goal.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is reached.
+    Done,
+    /// Nothing, for this reason.
+    Wait(ChangeHold),
+    /// This configuration.
+    To(Configuration),
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default, Hash)]
+pub(crate) struct Reconfiguration {
+    change: Option<VoterChange>,
+    /// A voter stands by a configuration that an earlier Goose left half done: this one has to go
+    /// above it.
+    is_overtaken: bool,
+}
+
+impl Reconfiguration {
+    /// From here on the Goose leads to this.
+    pub(super) fn pursue(&mut self, goal: VoterGoal) {
+        self.change = Some(VoterChange { goal, hold: ChangeHold::Commit });
+    }
+
+    /// It goes on once this is over.
+    pub(super) fn wait_for(&mut self, hold: ChangeHold) {
+        if let Some(change) = &mut self.change {
+            change.hold = hold;
+        }
+    }
+
+    /// The change of voters under way, as it stood when it was looked at last.
+    pub(super) fn change(&self) -> Option<&VoterChange> {
+        self.change.as_ref()
+    }
+
+    /// It leads to nothing any more.
+    pub(super) fn give_up(&mut self) {
+        self.change = None;
+        self.is_overtaken = false;
+    }
+
+    /// A voter refuses, for it stands by a newer configuration of an earlier term.
+    pub(super) fn is_overtaken(&mut self) {
+        self.is_overtaken = true;
+    }
+
+    /// Whether there is anything to do.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.change.is_some() || self.is_overtaken
+    }
+
+    /// What comes next for the Goose of `term`.
+    pub(super) fn next(&self, term: u64, tracker: &ProgressTracker, now: HolderTime) -> Step {
+        let present = tracker.configuration();
+        if present.ballot != term && !mutant::is(Mutant::NoRewriteInOwnTerm) {
+            return Step::To(present.rewritten(term));
+        }
+        if !tracker.is_committed(now) && !mutant::is(Mutant::ChangeWithoutCommit) {
+            return Step::Wait(ChangeHold::Commit);
+        }
+        let Some(VoterChange { goal, .. }) = &self.change else { return Step::Done };
+        let learning = absent(goal, present).filter(|id| !tracker.is_ready(*id, now)).collect();
+        let voters = match next_set(goal, present) {
+            _ if !Vec::is_empty(&learning) => return Step::Wait(ChangeHold::Learning(learning)),
+            Some(voters) => voters,
+            None if present.automatic != goal.automatic => present.voters.clone(),
+            None => return Step::Done,
+        };
+        if !tracker.holds_majority_of(&voters, now) && !mutant::is(Mutant::NewMajorityNotHeld) {
+            return Step::Wait(ChangeHold::Majority);
+        }
+        let automatic = goal.automatic;
+        Step::To(Configuration { automatic, ..present.changed(term, voters) })
+    }
+}
+
+/// Who is to vote and does not.
+pub(super) fn absent(goal: &VoterGoal, present: &Configuration) -> impl Iterator<Item = NodeId> {
+    let ids = goal.voters.ids().iter().copied();
+    ids.filter(|id| !present.voters.contains(*id))
+}
+
+/// The set that differs by one voter from the present one and is nearer to the goal; none if that
+/// is reached. Additions come first, so that no more can be lost meanwhile than before.
+fn next_set(goal: &VoterGoal, present: &Configuration) -> Option<VoterSet> {
+    let present = &present.voters;
+    let missing = goal.voters.ids().iter().find(|id| !present.contains(**id));
+    let surplus = present.ids().iter().find(|id| !goal.voters.contains(**id));
+    if mutant::is(Mutant::ChangesAtOnce) && missing.or(surplus).is_some() {
+        return Some(goal.voters.clone());
+    }
+    match (missing, surplus) {
+        (Some(missing), surplus) if surplus.is_none() || present.len() < VOTERS_MAX => {
+            present.with(*missing).ok()
+        }
+        (_, Some(surplus)) => present.without(*surplus).ok(),
+        _ => None,
+    }
+}

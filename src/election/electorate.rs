@@ -1,0 +1,144 @@
+//! Who votes, as it changes: what this node hears of it, and how it comes to vote itself.
+//!
+//! A configuration may be learnt from anybody who knows it, for whoever claims under it still needs
+//! the votes of a majority of its voters, and none of them votes under one that it knows to be over.
+//! Only a voter takes care: it takes one over together with a grant, from the holder.
+
+use super::voter::{Mandate, Memory, Voter, VoterPast};
+use super::{BALLOT_LAST, Election};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::lineage::Lineage;
+use crate::vocabulary::time::{Now, VoterTime};
+use crate::vocabulary::voter_change::{VoterChange, VoterGoal};
+use crate::wire::message::{Acquire, AcquireKind, Message};
+use std::time::Duration;
+
+/// What a node needs that comes to vote while it runs.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct VoterAdmission {
+    /// The longest lease that any voter of this cluster grants.
+    pub(super) lease_max: Duration,
+    /// What this node does, if it votes, without its record.
+    pub(super) memory: Memory,
+    /// When this process began: before it, the node may have voted, and have forgotten it.
+    pub(super) started: VoterTime,
+}
+
+impl VoterAdmission {
+    /// What a voter of this configuration knows of its cluster.
+    pub(super) fn mandate(
+        &self,
+        configuration: &Configuration,
+        lineage: Option<Lineage>,
+    ) -> Mandate {
+        let Self { lease_max, memory, .. } = *self;
+        Mandate { configuration: configuration.clone(), lease_max, memory, lineage }
+    }
+}
+
+/// Whether a node begins as a voter: it is named as one, or it was one and still has the record. (A
+/// voter that was removed, and does not know it, must not forget what it promised.)
+pub(super) fn votes_at_start(id: NodeId, configuration: &Configuration, past: &VoterPast) -> bool {
+    let has_record = matches!(past, VoterPast::Remembered(vote) if vote.founding.is_sound());
+    configuration.voters.contains(id) || has_record
+}
+
+impl Election {
+    /// What the voter of this node stands by, if it has one.
+    pub fn installed(&self) -> Option<&Configuration> {
+        Some(self.voter.as_ref()?.stable_vote().configuration())
+    }
+
+    /// Under which configuration a message of this node is sent: a voter's answer under what it
+    /// stands by durably, all else under what this node contends or leads under.
+    pub fn stamp_for(&self, message: &Message) -> ConfigurationStamp {
+        let voter = self.voter.as_ref().filter(|_| message.kind().is_of_voter());
+        voter.map_or_else(|| self.configuration().stamp(), Voter::stamp)
+    }
+
+    /// Leads to other voters, if this node is Goose; `learners` are processes that are to vote and
+    /// do not yet. It goes on with the lease, and ends with the term. Returns whether it leads.
+    pub fn change_voters(&mut self, now: Now, goal: VoterGoal, learners: &[Process]) -> bool {
+        self.expire(now);
+        let leads = self.contender.change_voters(goal, learners, now.holder, &mut self.outbox);
+        self.advance(now);
+        leads
+    }
+
+    /// Whether a voter's grant counts for this node now.
+    pub fn holds_grant_of(&self, voter: NodeId, now: Now) -> bool {
+        let mut voters = self.contender.tracker().voters();
+        voters.any(|(id, progress)| id == voter && progress.counted_until() > now.holder)
+    }
+
+    /// The change of voters under way, if this node leads one.
+    pub fn voter_change(&self) -> Option<&VoterChange> {
+        self.contender.change()
+    }
+
+    /// Others say who votes. A configuration that is not newer is ignored; one that is newer is
+    /// followed once this node neither claims nor leads.
+    pub fn hear_configuration(&mut self, now: Now, configuration: &Configuration) {
+        let newest = self.heard.as_ref().unwrap_or(self.configuration());
+        let is_possible = configuration.ballot < BALLOT_LAST;
+        if is_possible && newest.stamp().is_older_than(&configuration.stamp()) {
+            self.heard = Some(configuration.clone());
+        }
+        self.advance(now);
+    }
+
+    /// Whether this names a configuration that is newer than what this node knows.
+    pub fn is_newer(&self, stamp: &ConfigurationStamp) -> bool {
+        let newest = self.heard.as_ref().unwrap_or(self.configuration());
+        newest.stamp().is_older_than(stamp)
+    }
+
+    pub(super) fn follow_heard(&mut self, now: Now) {
+        // What its own voter stands by, this node knows, too.
+        let installed = self.installed().filter(|it| self.is_newer(&it.stamp())).cloned();
+        self.heard = installed.or(self.heard.take());
+        let Some(heard) = &self.heard else { return };
+        if !self.configuration().stamp().is_older_than(&heard.stamp()) {
+            self.heard = None;
+            return;
+        }
+        if !self.contender.take_over(heard, now.holder) {
+            return;
+        }
+        let configuration = self.configuration().clone();
+        self.heard = None;
+        let is_named = configuration.voters.contains(self.me.id);
+        match &mut self.voter {
+            Some(voter) if voter.is_blank() && !is_named => self.voter = None,
+            Some(voter) => voter.hear_configuration(&configuration),
+            // It votes by what others say, and knows nothing of it: its record is lost.
+            None if is_named => {
+                self.admit(VoterPast::lost(self.me.boot.nonce), &configuration, now)
+            }
+            None => {}
+        }
+        self.outbox.event(Event::VotersChanged(configuration));
+    }
+
+    fn admit(&mut self, past: VoterPast, configuration: &Configuration, now: Now) {
+        let mandate = self.admission.mandate(configuration, self.lineage());
+        self.voter = Some(Voter::new(self.me, mandate, &self.timing, past, now));
+        self.outbox.persist();
+    }
+
+    /// A Goose asks a node to learn that has no vote.
+    pub(super) fn consider_learning(&mut self, acquire: &Acquire, now: Now) {
+        let told = acquire.configuration.as_deref();
+        let Some(told) = told.filter(|_| acquire.kind == AcquireKind::Learn) else { return };
+        let is_newcomer = self.voter.is_none() && !told.voters.contains(self.me.id);
+        if is_newcomer && self.admission.memory == Memory::Kept {
+            let (me, nonce) = (self.me, self.me.boot.nonce);
+            let mandate = self.admission.mandate(told, self.lineage());
+            let started = self.admission.started;
+            self.voter = Some(Voter::learner(me, mandate, &self.timing, nonce, started, now));
+            self.outbox.persist();
+        }
+    }
+}

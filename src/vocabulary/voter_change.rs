@@ -1,0 +1,33 @@
+//! A change of voters, and what it waits for.
+
+use super::configuration::VoterSet;
+use super::identity::NodeId;
+
+/// Who is to vote, and whether the Goose sees to their number by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VoterGoal {
+    /// Who is to vote.
+    pub voters: VoterSet,
+    /// See [`super::configuration::Configuration::automatic`].
+    pub automatic: Option<u8>,
+}
+
+/// What keeps a change of voters from going on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ChangeHold {
+    /// A majority of the voters has yet to take the present configuration over.
+    Commit,
+    /// These nodes are to vote and do not grant yet.
+    Learning(Vec<NodeId>),
+    /// Too few of those who would vote then grant now.
+    Majority,
+}
+
+/// A change of voters that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VoterChange {
+    /// What it leads to.
+    pub goal: VoterGoal,
+    /// What it waits for.
+    pub hold: ChangeHold,
+}

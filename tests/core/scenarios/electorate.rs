@@ -1,0 +1,203 @@
+//! Voters that change while the cluster goes on.
+
+use gaggle::node::{NodeCore, VoterOrder};
+use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::scenario::Scenario;
+use gaggle::vocabulary::identity::NodeId;
+
+use super::stage::{PATIENCE, begun, reigning, setups, stays};
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).unwrap()
+}
+
+fn core(story: &Scenario, node: u64) -> Option<&NodeCore> {
+    let place = usize::try_from(node).unwrap() - 1;
+    Some(&story.world.cluster.hosts[place].running.as_ref()?.core)
+}
+
+/// Who votes, as a node knows; none if it does not run or does not know.
+fn voters(story: &Scenario, node: u64) -> Option<Vec<u64>> {
+    let known = core(story, node)?.snapshot().voters?;
+    Some(known.configuration.voters.ids().iter().map(|id| id.number()).collect())
+}
+
+/// The Goose is told, and told again, until it is so; whoever is Goose then.
+fn change(story: &mut Scenario, order: &VoterOrder, expected: &[u64]) {
+    for _ in 0..400 {
+        if let Some((goose, _)) = story.goose() {
+            let settled =
+                core(story, goose).is_some_and(|core| core.snapshot().voter_change.is_none());
+            if settled && voters(story, goose).as_deref() == Some(expected) {
+                return;
+            }
+            story.change_voters(goose, order.clone());
+        }
+        story.run(50);
+    }
+    panic!("voters {expected:?} were to be\n{}", story.transcript());
+}
+
+fn add(number: u64) -> VoterOrder {
+    VoterOrder::Add(id(number))
+}
+
+fn remove(number: u64) -> VoterOrder {
+    VoterOrder::Remove(id(number))
+}
+
+fn replace(old: u64, new: u64) -> VoterOrder {
+    VoterOrder::Replace { old: id(old), new: id(new) }
+}
+
+/// All of these nodes know that these vote.
+fn all_know(story: &Scenario, nodes: &[u64], expected: &[u64]) {
+    for node in nodes {
+        let known = voters(story, *node);
+        assert_eq!(known.as_deref(), Some(expected), "node {node}\n{}", story.transcript());
+    }
+}
+
+#[test]
+fn a_voter_is_added_and_another_removed_within_one_term() {
+    let mut story = reigning(5, 3);
+    let goose = story.goose();
+    change(&mut story, &add(1), &[1, 2, 3]);
+    change(&mut story, &add(5), &[1, 2, 3, 5]);
+    change(&mut story, &remove(1), &[2, 3, 5]);
+    change(&mut story, &replace(2, 4), &[3, 4, 5]);
+    story.run(3000);
+    assert_eq!(story.goose(), goose, "{}", story.transcript());
+    all_know(&story, &[1, 2, 3, 4, 5], &[3, 4, 5]);
+    // The old voters are not needed any more, and the new ones are.
+    story.crash(1).crash(2);
+    stays(&mut story, 3000);
+    story.crash(3).run(5000);
+    assert_eq!(story.until_agreed(PATIENCE), 5, "{}", story.transcript());
+    story.crash(4).run(5000);
+    assert_eq!(story.goose(), None, "{}", story.transcript());
+}
+
+#[test]
+fn a_dead_voter_is_replaced_while_the_goose_stays() {
+    let mut story = reigning(4, 3);
+    let goose = story.goose();
+    story.crash(1).run(1000);
+    change(&mut story, &replace(1, 4), &[2, 3, 4]);
+    assert_eq!(story.goose(), goose, "{}", story.transcript());
+    story.crash(2);
+    stays(&mut story, 3000);
+    // It comes back on its record, votes no more, and learns that.
+    story.start(&[1]).run(5000);
+    all_know(&story, &[1], &[2, 3, 4]);
+    story.crash(3).run(5000);
+    assert_eq!(story.goose(), None, "two of three are gone\n{}", story.transcript());
+    story.start(&[2]).run(3000);
+    assert_eq!(story.until_agreed(PATIENCE), 4, "{}", story.transcript());
+}
+
+#[test]
+fn one_voter_grows_to_three_and_the_first_one_may_go() {
+    let mut story = begun(setups(3, 1), 1);
+    let (_, term) = story.goose().unwrap();
+    change(&mut story, &add(2), &[1, 2]);
+    change(&mut story, &add(3), &[1, 2, 3]);
+    assert_eq!(story.goose().map(|(_, term)| term), Some(term));
+    let founder = 1;
+    story.crash(founder).run(3000);
+    assert_eq!(story.until_agreed(PATIENCE), 3, "{}", story.transcript());
+    // On an empty disk, and told of no voters, it founds nothing; it votes again only because two
+    // others vouch.
+    story.world.cluster.hosts[0].setup.voters = None;
+    story.act(Action::Start(0, Restart::Wiped)).run(20_000);
+    assert_eq!(story.goose().map(|(goose, _)| goose), Some(3), "{}", story.transcript());
+}
+
+#[test]
+fn an_order_survives_the_goose_at_each_of_its_steps() {
+    for offset in (0..900).step_by(15) {
+        let mut story = reigning(5, 3);
+        let goose = story.goose().unwrap().0;
+        story.change_voters(goose, add(4)).run(offset).crash(goose).run(100).start(&[goose]);
+        story.until_agreed(PATIENCE);
+        change(&mut story, &add(4), &[1, 2, 3, 4]);
+        change(&mut story, &add(5), &[1, 2, 3, 4, 5]);
+        let now = story.goose().unwrap().0;
+        story.change_voters(now, replace(1, 4)).run(offset).crash(now).run(100).start(&[now]);
+        story.until_agreed(PATIENCE);
+        change(&mut story, &remove(1), &[2, 3, 4, 5]);
+        story.run(3000);
+        all_know(&story, &[1, 2, 3, 4, 5], &[2, 3, 4, 5]);
+    }
+}
+
+/// The scenario that makes a lost configuration worse than a lost ballot: the set of the command
+/// line is over, one of it was removed, another one lost its record, and both are a majority of it.
+#[test]
+fn a_wiped_voter_and_a_removed_one_are_no_majority() {
+    let mut story = reigning(4, 3);
+    story.crash(2).run(1000);
+    assert_eq!(story.until_agreed(PATIENCE), 4);
+    change(&mut story, &replace(2, 4), &[1, 3, 4]);
+    story.partition(&[&[1, 2], &[3, 4]]);
+    story.act(Action::Crash(0, gaggle::sim::cluster::disk::Tear::Lost));
+    story.act(Action::Start(0, Restart::Wiped)).start(&[2]);
+    for _ in 0..300 {
+        story.run(100);
+        let (goose, _) = story.goose().unwrap_or((3, 0));
+        assert!([3, 4].contains(&goose), "{}", story.transcript());
+    }
+    story.act(Action::MendAll).run(10_000);
+    all_know(&story, &[1, 2, 3, 4], &[1, 3, 4]);
+    // Both others have vouched, so it votes again.
+    story.crash(4).run(5000);
+    assert_eq!(story.until_agreed(PATIENCE), 3, "{}", story.transcript());
+}
+
+#[test]
+fn what_cannot_be_or_is_unsafe_is_refused_and_changes_nothing() {
+    use gaggle::node::VoterOrderError as Error;
+    let mut story = reigning(5, 3);
+    let ask = |story: &mut Scenario, node: u64, order: VoterOrder| {
+        let at = story.world.cluster.now();
+        let host = &mut story.world.cluster.hosts[usize::try_from(node).unwrap() - 1];
+        let now = host.clocks.now(at);
+        host.running.as_mut().unwrap().core.change_voters(now, &order)
+    };
+    let goose = story.goose().unwrap().0;
+    let duck = ask(&mut story, 1, add(4)).unwrap_err();
+    assert!(duck.to_string().contains(&format!("node {goose}")), "{duck}");
+    assert_eq!(ask(&mut story, goose, add(9)), Err(Error::Unknown(id(9))));
+    assert_eq!(ask(&mut story, goose, replace(4, 5)), Err(Error::NoVoter(id(4))));
+    story.crash(2).run(1500);
+    let refused = ask(&mut story, goose, remove(1)).unwrap_err();
+    assert!(
+        matches!(refused, Error::Unsafe { granting: 1, left: 2, majority: 2, .. }),
+        "{refused}"
+    );
+    assert!(ask(&mut story, goose, remove(2)).is_ok(), "whoever is dead may go");
+    story.run(2000);
+    all_know(&story, &[1, 3, 4], &[1, 3]);
+    let pair = ask(&mut story, goose, remove(1));
+    assert!(pair.is_ok(), "{pair:?}");
+
+    let mut story = Scenario::with_setups(1, setups(3, 2));
+    story.start(&[1, 2, 3]);
+    let goose = story.until_agreed(PATIENCE);
+    assert_eq!(ask(&mut story, goose, add(1)).unwrap().hold, None, "it is so already");
+    assert_eq!(ask(&mut story, goose, add(3)), Err(Error::FoundedByTwo));
+}
+
+#[test]
+fn a_change_ends_with_the_term_that_it_was_ordered_in() {
+    let mut story = reigning(5, 3);
+    let goose = story.goose().unwrap().0;
+    story.freeze(4).change_voters(goose, add(4)).run(2000);
+    let waits = core(&story, goose).unwrap().snapshot().voter_change.unwrap();
+    assert_eq!(waits.hold, gaggle::vocabulary::voter_change::ChangeHold::Learning(vec![id(4)]));
+    story.step_down(goose).run(2000);
+    let next = story.goose().unwrap().0;
+    assert_ne!(next, goose);
+    assert!(core(&story, next).unwrap().snapshot().voter_change.is_none());
+    all_know(&story, &[next], &[1, 2, 3]);
+}
