@@ -210,6 +210,59 @@ pub(super) struct VotersArguments {
 pub(super) enum VotersAction {
     /// Show them; the same as without a word
     List,
+    /// Have another node vote, too
+    Add(VoteArguments),
+    /// Have a node vote no more
+    Remove(VoteArguments),
+    /// Have one node vote in place of another, lost or not
+    Replace(ReplaceArguments),
+    /// Have the Goose keep so many voters by itself: it adds and replaces them as nodes come and go
+    Auto(AutoArguments),
+    /// Keep the voters as they are now: they change by order only
+    Fixed(VoterOrderArguments),
+}
+
+/// How an order to change voters is given.
+#[derive(Debug, Args)]
+pub(super) struct VoterOrderArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Give up after so long, with exit code 5: the Goose goes on with it
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub(super) wait: Duration,
+    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VoteArguments {
+    /// The node, by id or address
+    #[arg(value_name = "ID")]
+    pub(super) id: NodeId,
+    #[command(flatten)]
+    pub(super) order: VoterOrderArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplaceArguments {
+    /// Who votes no more, by id or address
+    #[arg(value_name = "OLD")]
+    pub(super) old: NodeId,
+    /// Who votes from here on
+    #[arg(value_name = "NEW")]
+    pub(super) new: NodeId,
+    #[command(flatten)]
+    pub(super) order: VoterOrderArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AutoArguments {
+    /// How many
+    #[arg(value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=15))]
+    pub(super) number: u8,
+    #[command(flatten)]
+    pub(super) order: VoterOrderArguments,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use hyper::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -213,12 +214,23 @@ impl Conversation {
         Ok(Self { runtime, node, guessed, output, timeout })
     }
 
+    /// With the node that `arguments` mean, to give it an order; with the token, if it is to be sent.
+    pub(super) fn to_order<'a>(
+        arguments: &AskArguments,
+        token: Option<&'a Token>,
+    ) -> Result<(Self, Option<&'a Token>), CommandError> {
+        let runtime = runtime()?;
+        let (node, token) = runtime.block_on(node_to_order(arguments, token))?;
+        let (output, timeout) = (arguments.output, arguments.timeout);
+        Ok((Self { runtime, node, guessed: false, output, timeout }, token))
+    }
+
     /// The answer to a question, if it is a success.
     pub(super) fn ask(&self, path: &str) -> Result<Answer, CommandError> {
         self.exchange(Question::Get(path))
     }
 
-    fn exchange(&self, question: Question<'_>) -> Result<Answer, CommandError> {
+    pub(super) fn exchange(&self, question: Question<'_>) -> Result<Answer, CommandError> {
         let exchange = client::ask(&self.node, question, self.timeout);
         let answer = match self.runtime.block_on(exchange) {
             Err(ClientError::Unreachable { .. }) if self.guessed => {
@@ -244,7 +256,7 @@ impl Conversation {
     }
 
     /// Prints the answer as it came, or as a table.
-    fn show<T: DeserializeOwned>(
+    pub(super) fn show<T: DeserializeOwned>(
         &self,
         answer: &Answer,
         table: impl FnOnce(T) -> String,
@@ -268,11 +280,9 @@ fn order<T: DeserializeOwned>(
     table: impl FnOnce(T) -> String,
 ) -> Result<Exit, CommandError> {
     let token = token_file.map(Token::read).transpose().map_err(Fault::from)?;
-    let runtime = runtime()?;
-    let (node, token) = runtime.block_on(node_to_order(arguments, token.as_ref()))?;
-    let (output, timeout) = (arguments.output, arguments.timeout);
-    let conversation = Conversation { runtime, node, guessed: false, output, timeout };
-    let answer = conversation.exchange(Question::Post { path, body, token })?;
+    let (conversation, token) = Conversation::to_order(arguments, token.as_ref())?;
+    let answer =
+        conversation.exchange(Question::Order { method: Method::POST, path, body, token })?;
     conversation.show(&answer, table)
 }
 

@@ -35,6 +35,7 @@ mod sources;
 mod systemd;
 mod table;
 mod terminal;
+mod voters;
 mod wait;
 mod watch;
 
@@ -85,6 +86,17 @@ enum CommandError {
          its HTTP address"
     )]
     SeveralNodes(usize),
+    /// The voters have not changed yet.
+    #[error(
+        "not in force after {limit:?}: it waits for {hold}. The Goose goes on with it while it leads; \
+         give the order again to see how far it is"
+    )]
+    VotersPending {
+        /// How long it was waited for.
+        limit: std::time::Duration,
+        /// What for, in words.
+        hold: String,
+    },
     /// What was waited for has not come.
     #[error("it is not so yet, after {limit:?}")]
     NotYet {
@@ -152,7 +164,7 @@ impl CommandError {
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
-            Self::NotYet { .. } => Exit::TimedOut,
+            Self::NotYet { .. } | Self::VotersPending { .. } => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
             Self::SeveralNodes(_) | Self::Misled(_) => Exit::Usage,
             Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
@@ -303,6 +315,7 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Voters(VotersArguments { ask, action: None | Some(VotersAction::List) }) => {
             ask::voters(ask)
         }
+        Command::Voters(VotersArguments { action: Some(action), .. }) => voters::change(action),
         Command::Watch(arguments) => watch::watch(arguments),
         Command::Wait(arguments) => wait::wait(arguments),
         Command::Doctor(arguments) => doctor::doctor(arguments),

@@ -123,6 +123,12 @@ pub enum Error {
         /// The term that is over.
         term: u64,
     },
+    /// The voters stay as they are.
+    #[error("{reason}")]
+    VotersKept {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// The node has ended.
     #[error("the node takes no orders: it has ended")]
     Unavailable,
@@ -147,6 +153,7 @@ impl From<OrderError> for Error {
             OrderError::Refused(StepDownError::Lapsed { term }) => Self::Lapsed { term },
             // No order of this interface: it does not come about.
             OrderError::NotPaused(_) => Self::NotGoose,
+            OrderError::VotersKept(error) => Self::VotersKept { reason: error.to_string() },
             OrderError::Unavailable => Self::Unavailable,
         }
     }

@@ -26,6 +26,8 @@ pub enum VoterOrder {
         /// Votes.
         new: NodeId,
     },
+    /// These, and nobody else.
+    Set(VoterSet),
     /// As many as that, as the Goose sees to by itself from here on; none: as they are now.
     Keep(Option<u8>),
 }
@@ -160,7 +162,7 @@ impl Electorate<'_> {
 fn removed(order: &VoterOrder) -> Option<NodeId> {
     match order {
         VoterOrder::Remove(id) | VoterOrder::Replace { old: id, .. } => Some(*id),
-        VoterOrder::Add(_) | VoterOrder::Keep(_) => None,
+        VoterOrder::Add(_) | VoterOrder::Set(_) | VoterOrder::Keep(_) => None,
     }
 }
 
@@ -168,6 +170,7 @@ fn removed(order: &VoterOrder) -> Option<NodeId> {
 fn next_goal(base: &VoterGoal, order: &VoterOrder) -> Result<VoterGoal, VoterOrderError> {
     let VoterGoal { voters, automatic } = base.clone();
     let voters = match *order {
+        VoterOrder::Set(ref set) => set.clone(),
         VoterOrder::Add(id) if voters.contains(id) => voters,
         VoterOrder::Add(id) => voters.with(id)?,
         VoterOrder::Remove(id) => voters.without(id)?,

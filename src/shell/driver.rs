@@ -188,6 +188,12 @@ impl Driver {
                 // Whoever asked may have gone; the order stands.
                 let _ = reply.send(outcome);
             }
+            Order::Voters { order, reply } => {
+                let outcome = self.core.change_voters(now, &order);
+                self.publish(true);
+                // Whoever asked may have gone; the order stands.
+                let _ = reply.send(outcome);
+            }
             Order::BeginWork { term, reply } => {
                 let permit = self
                     .core

@@ -12,7 +12,8 @@ use super::published_lease::PublishedLease;
 use super::pulse::{Pulse, Stamp};
 use super::work::{Permit, Word};
 use crate::node::{
-    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown, VoterOrder,
+    VoterOrderError, VotersOrdered,
 };
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
@@ -57,7 +58,7 @@ pub enum Departure {
 }
 
 /// Why an order was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderError {
     /// The node refused, or could not; the reason says what changed.
     #[error(transparent)]
@@ -71,6 +72,9 @@ pub enum OrderError {
     /// The member was not forgotten; nothing changed.
     #[error(transparent)]
     NotForgotten(#[from] ForgetError),
+    /// The voters stay as they are; nothing changed.
+    #[error(transparent)]
+    VotersKept(#[from] VoterOrderError),
     /// The node has ended, or too many orders are waiting.
     #[error("the node is not taking orders: it is stopping or overloaded")]
     Unavailable,
@@ -215,6 +219,18 @@ impl Handle {
     pub async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
         let (reply, answer) = oneshot::channel();
         let order = Order::Pause { lasts, reply };
+        self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
+        Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
+    }
+
+    /// As Goose, the node leads to other voters, one at a time. What an order comes to is answered at
+    /// once: given again, it says how far it has come.
+    ///
+    /// # Errors
+    /// As [`OrderError`] says; nothing changed then.
+    pub async fn change_voters(&self, order: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        let (reply, answer) = oneshot::channel();
+        let order = Order::Voters { order, reply };
         self.orders.send(order).await.map_err(|_| OrderError::Unavailable)?;
         Ok(answer.await.map_err(|_| OrderError::Unavailable)??)
     }

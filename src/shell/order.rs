@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::work::Permit;
 use crate::node::{
-    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown, VoterOrder,
+    VoterOrderError, VotersOrdered,
 };
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::work::WorkRefused;
@@ -31,6 +32,7 @@ pub(super) enum Order {
     StepDown { to: Option<NodeId>, hold: Option<Duration>, reply: Answer },
     Drain { is_drained: bool, reply: DrainReply },
     Pause { lasts: Option<Duration>, reply: oneshot::Sender<Result<Paused, NotLeading>> },
+    Voters { order: VoterOrder, reply: oneshot::Sender<Result<VotersOrdered, VoterOrderError>> },
     BeginWork { term: u64, reply: oneshot::Sender<Result<Permit, WorkRefused>> },
     Forget { id: NodeId, reply: oneshot::Sender<Result<(), ForgetError>> },
     Change(Change),

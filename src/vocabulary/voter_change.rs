@@ -23,6 +23,21 @@ pub enum ChangeHold {
     Majority,
 }
 
+impl ChangeHold {
+    /// In words, after "waits for".
+    pub fn words(&self) -> String {
+        let list =
+            |ids: &[NodeId]| ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Commit => "a majority of the voters to take the present set over".to_owned(),
+            Self::Learning(ids) => {
+                format!("node {} to answer and keep a record, as a voter must", list(ids))
+            }
+            Self::Majority => "a majority of those who would vote then to answer".to_owned(),
+        }
+    }
+}
+
 /// A change of voters that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct VoterChange {

@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gaggle::node::{Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown};
+use gaggle::node::{
+    Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown, VoterOrder, VotersOrdered,
+};
 use gaggle::shell::control_socket::ControlSocket;
 use gaggle::shell::control_socket::places::Places;
 use gaggle::shell::handle::OrderError;
@@ -55,6 +57,9 @@ impl NodeView for Double {
     async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
         let lease = self.0.lease.ok_or(NotLeading { goose: None })?;
         Ok(Paused { term: lease.term, lasts, was_paused: false })
+    }
+    async fn change_voters(&self, _: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        Err(OrderError::Unavailable)
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         if id == self.0.process.id { Err(ForgetError::Present(id).into()) } else { Ok(()) }

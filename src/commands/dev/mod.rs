@@ -11,6 +11,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use hyper::Method;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -104,7 +105,12 @@ async fn watched(plan: &Plan, children: &mut Children) -> Result<(), CommandErro
     let mut view = View::new(plan, std::io::stdout().is_terminal());
     let outcome = watch(plan, children, &mut view).await;
     for node in view.brought_back() {
-        let question = Question::Post { path: paths::LEAVE, body: String::new(), token: None };
+        let question = Question::Order {
+            method: Method::POST,
+            path: paths::LEAVE,
+            body: String::new(),
+            token: None,
+        };
         // Whoever started it sees how it ends.
         if let Some(socket) = socket_of(&node.http.into(), LEAVE_LIMIT).await {
             let _ = ask(&socket, question, LEAVE_LIMIT).await;

@@ -29,6 +29,14 @@ const ORDER_ANSWERS: &[Answer] = &[
     Answer::problem(503, "The node takes no orders now."),
     Answer::problem(504, "Given, but not known to be done."),
 ];
+/// How an order to change voters is answered.
+const VOTERS_ANSWERS: &[Answer] = &[
+    Answer::json(200, "It is in force.", "VotersOrdered"),
+    Answer::json(202, "It is under way; ask again.", "VotersOrdered"),
+    Answer::problem(409, "Not the Goose, or not safe; the detail says why. Nothing changed."),
+];
+/// What of an order to change voters stands in its path.
+const VOTE_PATH: &str = "The node, by id or address.";
 /// How whoever is no operator is answered.
 const OPERATOR_ANSWERS: &[Answer] = &[Answer::problem(
     403,
@@ -59,8 +67,16 @@ pub(super) fn document(routes: &[Route]) -> Result<Bytes, serde_json::Error> {
 /// What can be done with a route, by method.
 fn operations(route: &Route) -> Value {
     let options = options(route);
-    if let Action::Order { .. } = route.action {
-        return json!({ "post": operation(route), "options": options });
+    match route.action {
+        Action::Order { .. } => {
+            return json!({ "post": operation(route), "options": options });
+        }
+        Action::Vote => {
+            let put = change(route.summary, Some("Vote"), true);
+            let delete = change(route.summary, None, true);
+            return json!({ "put": put, "delete": delete, "options": options });
+        }
+        _ => {}
     }
     let get = operation(route);
     // It answers as GET does, but without a body and without a look at the query.
@@ -68,25 +84,55 @@ fn operations(route: &Route) -> Value {
     head["summary"] = format!("{} The head alone.", route.summary).into();
     let bare = |answer: &Answer| (answer.status.to_string(), described(answer.description));
     head["responses"] = route.answers.iter().map(bare).collect();
-    json!({ "get": get, "head": head, "options": options })
+    let mut operations = json!({ "get": get, "head": head, "options": options });
+    if let Action::Voters(_) = route.action {
+        let summary = "As Goose, lead to these voters, or keep as many as that.";
+        operations["put"] = change(summary, Some("VotersOrder"), false);
+    }
+    operations
+}
+
+/// An order to change who votes. `named`: its path names a node.
+fn change(summary: &str, body: Option<&'static str>, named: bool) -> Value {
+    let answers = VOTERS_ANSWERS.iter().chain(ORDER_ANSWERS).chain(OPERATOR_ANSWERS);
+    let responses: Value =
+        answers.map(|answer| (answer.status.to_string(), with_body(answer))).collect();
+    let security = json!([{}, { "token": [] }]);
+    let mut operation = json!({ "summary": summary, "security": security, "responses": responses });
+    if named {
+        operation["parameters"] = json!([{
+            "name": "id",
+            "in": "path",
+            "required": true,
+            "schema": schema(Schema::Text),
+            "description": VOTE_PATH,
+        }]);
+    }
+    if let Some(body) = body {
+        let content = json!({ JSON: { "schema": schema(Schema::Named(body)) } });
+        operation["requestBody"] = json!({ "required": !named, "content": content });
+    }
+    operation
 }
 
 /// GET or POST.
 fn operation(route: &Route) -> Value {
     let mut operation = json!({ "summary": route.summary });
     let (parameters, answers, body) = match &route.action {
-        Action::Show(_) | Action::Check { .. } => (&[][..], &[][..], &None),
+        Action::Show(_) | Action::Check { .. } | Action::Voters(_) | Action::Vote => {
+            (&[][..], &[][..], &None)
+        }
         Action::Poll(_) => (POLL_PARAMETERS, QUERY_ANSWERS, &None),
         Action::Stream => (&[][..], QUERY_ANSWERS, &None),
         Action::Order { body, .. } => (&[][..], ORDER_ANSWERS, body),
     };
     let guarded = match route.guard {
-        Guard::Open => &[][..],
-        Guard::Operator => {
+        Guard::Operator if matches!(route.action, Action::Order { .. }) => {
             // Over the control socket nothing is needed, and over TCP the token.
             operation["security"] = json!([{}, { "token": [] }]);
             OPERATOR_ANSWERS
         }
+        Guard::Open | Guard::Operator => &[][..],
     };
     let answers = route.answers.iter().chain(answers).chain(guarded);
     operation["responses"] =

@@ -3,17 +3,22 @@
 
 use std::time::Duration;
 
-use hyper::Response;
 use hyper::body::Bytes;
+use hyper::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::answer::json;
 use super::problem::Kind;
-use crate::node::{DrainError, Drained, ForgetError, Paused, StepDownError, SteppedDown};
+use crate::node::{
+    DrainError, Drained, ForgetError, Paused, StepDownError, SteppedDown, VoterOrder,
+    VoterOrderError, VotersOrdered,
+};
 use crate::shell::handle::OrderError;
+use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::milliseconds;
+use crate::vocabulary::voter_change::ChangeHold;
 
 /// The largest body of a request, in bytes.
 pub const BODY_SIZE_MAX: usize = 4 * 1024;
@@ -38,12 +43,21 @@ pub enum OrderKind {
     Resume,
     /// `POST /v1/forget`
     Forget,
+    /// `PUT /v1/voters`
+    Voters,
+    /// `PUT` or `DELETE /v1/voters/ID`
+    Vote {
+        /// Which node.
+        id: NodeId,
+        /// Whether it is to vote.
+        votes: bool,
+    },
     /// `POST /v1/leave`
     Leave,
 }
 
 /// An order with all it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Step down as Goose.
     StepDown {
@@ -67,12 +81,14 @@ pub enum Order {
         /// Which.
         id: NodeId,
     },
+    /// As Goose, lead to other voters.
+    Voters(VoterOrder),
     /// Leave the cluster and end.
     Leave,
 }
 
 /// What became of an order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Done {
     /// It stepped down.
     SteppedDown(SteppedDown),
@@ -87,6 +103,8 @@ pub enum Done {
         /// It is a voter, and stays one.
         is_voter: bool,
     },
+    /// It leads to other voters, or these vote already.
+    Voters(VotersOrdered),
     /// It said goodbye.
     Left,
 }
@@ -124,6 +142,26 @@ struct ForgetBody {
     id: Named,
 }
 
+/// The body of `PUT /v1/voters/ID`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VoteBody {
+    #[serde(default)]
+    replaces: Option<Named>,
+}
+
+/// The body of `PUT /v1/voters`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VotersBody {
+    #[serde(default)]
+    ids: Option<Vec<Named>>,
+    #[serde(default)]
+    auto: Option<u8>,
+    #[serde(default)]
+    fixed: bool,
+}
+
 /// A node as a person names it: by number or by address.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -159,6 +197,11 @@ impl Order {
         let empty = body.trim_ascii().is_empty();
         match kind {
             OrderKind::Leave => Ok(Self::Leave),
+            OrderKind::Voters => Self::voters(body).map_err(malformed),
+            OrderKind::Vote { id, votes: false } => Ok(Self::Voters(VoterOrder::Remove(id))),
+            OrderKind::Vote { id, votes: true } => {
+                Self::vote(id, if empty { b"{}" } else { body }).map_err(malformed)
+            }
             OrderKind::Forget => {
                 let body: ForgetBody = fields(body).map_err(|error| {
                     malformed(format!("the body is not {{\"id\":ID}}: {error}"))
@@ -194,6 +237,39 @@ impl Order {
 }
 
 impl Order {
+    /// What `body` says of voters, or what is wrong with it.
+    fn voters(body: &[u8]) -> Result<Self, String> {
+        let shape = "{\"ids\":[ID,…]}, {\"auto\":N} or {\"fixed\":true}";
+        let body: VotersBody =
+            fields(body).map_err(|error| format!("the body is not {shape}: {error}"))?;
+        let order = match (body.ids, body.auto, body.fixed) {
+            (Some(ids), None, false) => {
+                let ids = ids.into_iter().map(|id| id.id("ids")).collect::<Result<_, _>>()?;
+                VoterOrder::Set(VoterSet::new(ids).map_err(|error| error.to_string())?)
+            }
+            (None, Some(number), false) if (1..=VOTERS_MAX).contains(&usize::from(number)) => {
+                VoterOrder::Keep(Some(number))
+            }
+            (None, Some(_), false) => {
+                return Err(format!("\"auto\" may be from 1 to {VOTERS_MAX}"));
+            }
+            (None, None, true) => VoterOrder::Keep(None),
+            _ => return Err(format!("the body is to be one of {shape}")),
+        };
+        Ok(Self::Voters(order))
+    }
+
+    /// The order that node `id` is to vote.
+    fn vote(id: NodeId, body: &[u8]) -> Result<Self, String> {
+        let body: VoteBody = fields(body)
+            .map_err(|error| format!("the body is not {{\"replaces\":ID}}, optional: {error}"))?;
+        let order = match body.replaces {
+            None => VoterOrder::Add(id),
+            Some(old) => VoterOrder::Replace { old: old.id("replaces")?, new: id },
+        };
+        Ok(Self::Voters(order))
+    }
+
     /// The pause that `body` describes, or what is wrong with it.
     fn pause(body: &[u8]) -> Result<Self, String> {
         let body: PauseBody = fields(body)
@@ -252,6 +328,30 @@ struct ForgotView {
     is_voter: bool,
 }
 
+/// The answer of an order to change who votes.
+#[derive(Serialize)]
+struct VotersOrderedView {
+    /// Who is to vote.
+    voters: Vec<NodeId>,
+    /// How many the Goose keeps by itself.
+    auto: Option<u8>,
+    in_force: bool,
+    /// What it waits for, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
+}
+
+impl From<VotersOrdered> for VotersOrderedView {
+    fn from(done: VotersOrdered) -> Self {
+        Self {
+            voters: done.goal.ids().to_vec(),
+            auto: done.automatic,
+            in_force: done.hold.is_none(),
+            waits_for: done.hold.as_ref().map(ChangeHold::words),
+        }
+    }
+}
+
 /// The answer of `POST /v1/leave`.
 #[derive(Serialize)]
 struct LeftView {
@@ -269,11 +369,24 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
             json(&PausedView { term, for_ms: lasts.map(milliseconds), was_paused })
         }
         Ok(Done::Forgot { id, is_voter }) => json(&ForgotView { id, is_voter }),
+        Ok(Done::Voters(done)) => {
+            let is_in_force = done.hold.is_none();
+            let mut answer = json(&VotersOrderedView::from(done));
+            if !is_in_force {
+                *answer.status_mut() = StatusCode::ACCEPTED;
+            }
+            answer
+        }
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
             let kind = match error {
                 OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. })
-                | OrderError::NotPaused(_) => Kind::NotTheGoose,
+                | OrderError::NotPaused(_)
+                | OrderError::VotersKept(VoterOrderError::NotGoose { .. }) => Kind::NotTheGoose,
+                OrderError::VotersKept(
+                    VoterOrderError::Unknown(_) | VoterOrderError::NoVoter(_),
+                ) => Kind::NoSuchMember,
+                OrderError::VotersKept(_) => Kind::VotersKept,
                 OrderError::Refused(StepDownError::UnknownNominee(_)) => Kind::NoSuchStandby,
                 OrderError::Refused(StepDownError::NoStandby)
                 | OrderError::NotDrained(DrainError::NoStandby) => Kind::NoStandby,

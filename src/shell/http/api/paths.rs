@@ -9,6 +9,10 @@ pub const GOOSE: &str = "/v1/goose";
 pub const MEMBERS: &str = "/v1/members";
 /// The voters as it sees them.
 pub const VOTERS: &str = "/v1/voters";
+/// One voter, by the id of its node.
+pub const VOTE: &str = "/v1/voters/{id}";
+/// How a path ends that names a node.
+pub const NAMED: &str = "{id}";
 /// The terms that it has seen.
 pub const HISTORY: &str = "/v1/history";
 /// Server-sent events.

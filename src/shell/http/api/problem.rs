@@ -41,6 +41,7 @@ pub(crate) enum Kind {
     NoStandby,
     NoSuchMember,
     MemberPresent,
+    VotersKept,
     Unavailable,
     TooManyReaders,
     OrderTimeout,
@@ -68,7 +69,8 @@ impl Kind {
             | Self::NoSuchStandby
             | Self::NoStandby
             | Self::NoSuchMember
-            | Self::MemberPresent => StatusCode::CONFLICT,
+            | Self::MemberPresent
+            | Self::VotersKept => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -93,6 +95,7 @@ impl Kind {
             Self::NoStandby => "no-standby",
             Self::NoSuchMember => "no-such-member",
             Self::MemberPresent => "member-present",
+            Self::VotersKept => "voters-kept",
             Self::Unavailable => "unavailable",
             Self::TooManyReaders => "too-many-readers",
             Self::OrderTimeout => "order-timeout",
@@ -118,6 +121,7 @@ impl Kind {
             Self::NoStandby => "Nobody could take over",
             Self::NoSuchMember => "There is no such member",
             Self::MemberPresent => "The member is still here",
+            Self::VotersKept => "The voters stay as they are",
             Self::Unavailable => "The node takes no orders now",
             Self::TooManyReaders => "Too many others are waiting here",
             Self::OrderTimeout => "The node did not carry the order out in time",

@@ -7,6 +7,7 @@ use hyper::{Method, Response, Uri};
 use super::guard::Peer;
 use super::media_type::{JSON, PROBLEM};
 use super::order::OrderKind;
+use super::paths;
 use super::views::Moment;
 
 /// What a request says, its body aside.
@@ -65,6 +66,10 @@ pub(in crate::shell::http) enum Action {
     Poll(Handler),
     /// A GET begins a stream of events.
     Stream,
+    /// The voters are shown, and whoever may order says who they are to be.
+    Voters(Handler),
+    /// A node is to vote, or to vote no more.
+    Vote,
     /// The node is told to do something.
     Order {
         /// What.
@@ -148,8 +153,25 @@ impl Route {
     pub(super) fn allow(&self) -> &'static str {
         match self.action {
             Action::Order { .. } => "POST, OPTIONS",
+            Action::Voters(_) => "GET, HEAD, PUT, OPTIONS",
+            Action::Vote => "PUT, DELETE, OPTIONS",
             _ => "GET, HEAD, OPTIONS",
         }
+    }
+
+    /// Whether it is at this path, and which node that names.
+    pub(in crate::shell::http) fn matches(&self, path: &str) -> bool {
+        self.paths.iter().any(|known| match known.strip_suffix(paths::NAMED) {
+            Some(folder) => path
+                .strip_prefix(folder)
+                .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+            None => *known == path,
+        })
+    }
+
+    /// Whether a request by this method is an order.
+    pub(super) fn orders(method: &Method) -> bool {
+        [Method::POST, Method::PUT, Method::DELETE].contains(method)
     }
 
     /// Whether there is this method here.

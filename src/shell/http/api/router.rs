@@ -51,6 +51,8 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
             Ok(Outcome::Answer(options(route, request, moment)))
         }
         Action::Order { kind, .. } => Ok(Outcome::Order(kind)),
+        Action::Vote => named(request).map(Outcome::Order),
+        Action::Voters(_) if Route::orders(request.method) => Ok(Outcome::Order(OrderKind::Voters)),
         Action::Stream if *request.method == Method::GET => {
             Subscription::parse(request.uri.query(), request.headers).map(Outcome::Events)
         }
@@ -62,11 +64,19 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
                 _ => Outcome::Answer(handler(request, moment)),
             })
         }
-        Action::Show(handler) | Action::Check { handler, .. } | Action::Poll(handler) => {
-            Ok(Outcome::Answer(handler(request, moment)))
-        }
+        Action::Show(handler)
+        | Action::Check { handler, .. }
+        | Action::Poll(handler)
+        | Action::Voters(handler) => Ok(Outcome::Answer(handler(request, moment))),
     };
     outcome.unwrap_or_else(|detail| Outcome::Answer(Kind::Malformed.with(detail).response()))
+}
+
+/// The order that a request gives of the node that its path names.
+fn named(request: Request<'_>) -> Result<OrderKind, String> {
+    let name = request.uri.path().rsplit('/').next().unwrap_or_default();
+    let id = name.parse().map_err(|error| format!("the path names no node: {error}"))?;
+    Ok(OrderKind::Vote { id, votes: *request.method == Method::PUT })
 }
 
 /// Whether just the status is asked for, as it is now.
@@ -92,7 +102,7 @@ fn admitted(
     token: Option<&Token>,
 ) -> Result<&'static Route, Box<Response<Bytes>>> {
     let path = request.uri.path();
-    let Some(route) = ROUTES.iter().find(|route| route.paths.contains(&path)) else {
+    let Some(route) = ROUTES.iter().find(|route| route.matches(path)) else {
         let problem = Kind::NotFound.with(format!("{path} is not a resource here"));
         return Err(Box::new(problem.response()));
     };
@@ -100,7 +110,7 @@ fn admitted(
         let method = request.method.as_str();
         return Err(Box::new(Problem::method_not_allowed(method, route.allow())));
     }
-    if route.guard == Guard::Operator && *request.method != Method::OPTIONS {
+    if route.guard == Guard::Operator && Route::orders(request.method) {
         guard::check(request.peer, request.headers, token)
             .map_err(|refusal| Box::new(Kind::Forbidden.with(refusal.to_string()).response()))?;
     }

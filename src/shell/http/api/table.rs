@@ -102,14 +102,22 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
     },
     Route {
         paths: &[paths::VOTERS],
-        guard: Guard::Open,
-        action: Action::Show(handlers::voters),
+        guard: Guard::Operator,
+        action: Action::Voters(handlers::voters),
         summary: "The voters as this node sees them.",
         parameters: &[],
         answers: &[
             Answer::json(200, "Lowest id first.", "Voters"),
             Answer::problem(503, "Not known yet."),
         ],
+    },
+    Route {
+        paths: &[paths::VOTE],
+        guard: Guard::Operator,
+        action: Action::Vote,
+        summary: "As Goose, lead to a set of voters with this node, or without it.",
+        parameters: &[],
+        answers: &[],
     },
     Route {
         paths: &[paths::HISTORY],

@@ -264,12 +264,27 @@ pub struct VotersView {
     pub majority: usize,
     /// Whether the Goose yields to a higher node that has come to stay.
     pub preempt: bool,
+    /// How many voters the Goose keeps by itself; null: they change by order only.
+    #[serde(default)]
+    pub auto: Option<u8>,
+    /// As Goose, the node asked leads to other voters. Left out otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeView>,
     /// Lowest id first.
     pub voters: Vec<VoterView>,
     /// The node asked is a voter without its record: before it votes, these must have told it what
     /// it may have forgotten. Left out by all other nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub awaited: Vec<AwaitedView>,
+}
+
+/// A change of voters that is under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ChangeView {
+    /// Who is to vote.
+    pub voters: Vec<NodeId>,
+    /// What it waits for, in words.
+    pub waits_for: String,
 }
 
 /// A voter whose word another one waits for.
@@ -541,6 +556,11 @@ impl Moment<'_> {
             ballot: known.configuration.ballot,
             majority: known.configuration.voters.majority(),
             preempt: known.configuration.preempt,
+            auto: known.configuration.automatic,
+            change: self.snapshot.voter_change.as_ref().map(|change| ChangeView {
+                voters: change.goal.voters.ids().to_vec(),
+                waits_for: change.hold.words(),
+            }),
             voters: known.voters.iter().map(view).collect(),
             awaited: known
                 .awaited

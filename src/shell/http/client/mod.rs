@@ -60,8 +60,10 @@ impl Answer {
 pub enum Question<'a> {
     /// `GET` of a path.
     Get(&'a str),
-    /// `POST` of a JSON body to a path, as an operator.
-    Post {
+    /// A JSON body to a path, as an operator.
+    Order {
+        /// POST, PUT or DELETE.
+        method: Method,
         /// The path.
         path: &'a str,
         /// The body.
@@ -92,7 +94,7 @@ async fn exchange(node: &NodeUrl, question: Question<'_>) -> Result<Answer, Clie
         reason: error.to_string(),
     };
     let (stream, host) = connect(node).await?;
-    if let Question::Post { token: Some(_), .. } = &question
+    if let Question::Order { token: Some(_), .. } = &question
         && let Peer::Address(address) = &host
         && !address.ip().to_canonical().is_loopback()
     {
@@ -183,9 +185,9 @@ fn request(
     let builder = Request::builder().header(HOST, peer.to_string());
     match question {
         Question::Get(path) => builder.method(Method::GET).uri(path).body(Full::default()),
-        Question::Post { path, body, token } => {
+        Question::Order { method, path, body, token } => {
             let mut builder =
-                builder.method(Method::POST).uri(path).header(CONTENT_TYPE, "application/json");
+                builder.method(method).uri(path).header(CONTENT_TYPE, "application/json");
             if let Some(token) = token {
                 builder = builder.header(AUTHORIZATION, format!("Bearer {}", token.reveal()));
             }

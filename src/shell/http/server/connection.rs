@@ -275,6 +275,7 @@ impl<V: NodeView> Connection<V> {
             }
             Order::Drain { is_drained } => self.view.drain(is_drained).await.map(Done::Drained),
             Order::Pause { lasts } => self.view.pause(lasts).await.map(Done::Paused),
+            Order::Voters(order) => self.view.change_voters(order).await.map(Done::Voters),
             Order::Forget { id } => {
                 let voters = self.view.snapshot().voters.clone();
                 let is_voter =

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::options::Options;
-use crate::node::{Drained, Paused, SteppedDown};
+use crate::node::{Drained, Paused, SteppedDown, VoterOrder, VotersOrdered};
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
 use crate::shell::http::api::views::Moment;
@@ -39,6 +39,11 @@ pub trait NodeView: Clone + Send + Sync + 'static {
         &self,
         lasts: Option<Duration>,
     ) -> impl Future<Output = Result<Paused, OrderError>> + Send;
+    /// See [`Handle::change_voters`].
+    fn change_voters(
+        &self,
+        order: VoterOrder,
+    ) -> impl Future<Output = Result<VotersOrdered, OrderError>> + Send;
     /// See [`Handle::forget`].
     fn forget(&self, id: NodeId) -> impl Future<Output = Result<(), OrderError>> + Send;
     /// See [`Handle::leave`].
@@ -74,6 +79,9 @@ impl NodeView for Handle {
     }
     async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
         Handle::pause(self, lasts).await
+    }
+    async fn change_voters(&self, order: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        Handle::change_voters(self, order).await
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         Handle::forget(self, id).await

@@ -99,6 +99,30 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
         ("/v1/resume", "post") => vec![bare, order("")],
+        ("/v1/voters", "put") => vec![
+            bare,
+            order("{\"auto\":3}"),
+            order("{\"ids\":[1,\"127.0.0.1:8000\"]}"),
+            order("{\"fixed\":true}"),
+            order("{\"auto\":99}"),
+            order("{}"),
+            (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
+        ],
+        ("/v1/voters/{id}", "put" | "delete") => {
+            let to = |id: &str, body: &str| {
+                let head = format!("{BEARER}Content-Length: {}\r\n\r\n{body}", body.len());
+                (path.replace("{id}", id), head)
+            };
+            vec![
+                (path.replace("{id}", "4"), String::new()),
+                to("4", ""),
+                to("127.0.0.1:8003", ""),
+                to("nobody", ""),
+                to("99", ""),
+                to("4", "{\"replaces\":1}"),
+                (path.replace("{id}", "4"), format!("{BEARER}Content-Length: 99999\r\n")),
+            ]
+        }
         ("/v1/leave", "post") => vec![bare, order("")],
         _ => vec![bare],
     }
@@ -131,7 +155,7 @@ fn the_server_answers_as_the_document_says() {
     // They take a slow client, a busy node or a crowd; other tests bring them about.
     let excused = |promise: &String| {
         let crowd = promise == "get /v1/status 503" || promise == "get /v1/events 503";
-        let busy = promise.starts_with("post ")
+        let busy = ["post ", "put ", "delete "].iter().any(|method| promise.starts_with(method))
             && ["408", "503", "504", "413"].iter().any(|status| promise.ends_with(status));
         let idle = promise == "post /v1/leave 400" || promise == "post /v1/resume 400";
         crowd

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use super::super::client::{NodeUrl, Question, ask};
 use super::super::{Listeners, NodeView};
 use super::*;
+use crate::node::{VoterOrder, VotersOrdered};
 use crate::shell::control_socket::ControlSocket;
 use crate::shell::control_socket::places::Places;
+use hyper::Method;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -54,7 +56,12 @@ fn an_order_needs_no_token_and_questions_are_answered_as_over_tcp() {
     assert_eq!(double.orders(), ["leave"]);
     // Over TCP the same order is refused.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let question = Question::Post { path: "/v1/leave", body: String::new(), token: None };
+    let question = Question::Order {
+        method: Method::POST,
+        path: "/v1/leave",
+        body: String::new(),
+        token: None,
+    };
     let node = NodeUrl::from(served.server.address());
     let answer = runtime.block_on(ask(&node, question, PATIENCE)).unwrap();
     assert_eq!((answer.status.as_u16(), double.orders().len()), (403, 1));
@@ -137,6 +144,9 @@ impl NodeView for Mortal {
     }
     async fn pause(&self, lasts: Option<Duration>) -> Result<Paused, OrderError> {
         self.0.pause(lasts).await
+    }
+    async fn change_voters(&self, order: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        self.0.change_voters(order).await
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.0.forget(id).await

@@ -13,7 +13,8 @@ use super::api::views::Moment;
 use super::{NodeView, Options, ServerThread, spawn_thread};
 use crate::config::token::Token;
 use crate::node::{
-    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown,
+    DrainError, Drained, ForgetError, NotLeading, Paused, StepDownError, SteppedDown, VoterOrder,
+    VoterOrderError, VotersOrdered,
 };
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
@@ -30,6 +31,7 @@ use crate::vocabulary::snapshot::{
 };
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
 use crate::vocabulary::timing::{Profile, Timing};
+use crate::vocabulary::voter_change::ChangeHold;
 
 mod abuse;
 mod contract;
@@ -251,6 +253,24 @@ impl NodeView for Double {
         let lease = self.snapshot.lease.ok_or(NotLeading { goose })?;
         let was_paused = self.snapshot.paused_until.is_some();
         Ok(Paused { term: lease.term, lasts, was_paused })
+    }
+    async fn change_voters(&self, order: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        self.orders.lock().unwrap().push(format!("voters {order:?}"));
+        if self.snapshot.lease.is_none() {
+            let goose = Some((id(2), address("127.0.0.1:8001")));
+            return Err(VoterOrderError::NotGoose { goose }.into());
+        }
+        let (number, hold) = match order {
+            VoterOrder::Add(id) if id.number() == 99 => {
+                return Err(VoterOrderError::Unknown(id).into());
+            }
+            VoterOrder::Replace { .. } => return Err(VoterOrderError::FoundedByTwo.into()),
+            VoterOrder::Add(id) => (id.number(), Some(ChangeHold::Learning(vec![id]))),
+            VoterOrder::Keep(number) => (u64::from(number.unwrap_or(3)), Some(ChangeHold::Commit)),
+            VoterOrder::Remove(_) | VoterOrder::Set(_) => (3, None),
+        };
+        let goal = VoterSet::new(vec![id(1), id(number.max(2))]).unwrap();
+        Ok(VotersOrdered { goal, automatic: None, hold })
     }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.orders.lock().unwrap().push(format!("forget {id}"));

@@ -2,6 +2,7 @@
 
 use super::super::client::{Answer, NodeUrl, Question, ask};
 use super::*;
+use hyper::Method;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -12,7 +13,8 @@ fn runtime() -> tokio::runtime::Runtime {
 fn post(server: &ServerThread, path: &str, body: &str) -> Answer {
     let node = NodeUrl::from(server.address());
     let token = Token::new(SECRET).unwrap();
-    let question = Question::Post { path, body: body.to_owned(), token: Some(&token) };
+    let question =
+        Question::Order { method: Method::POST, path, body: body.to_owned(), token: Some(&token) };
     runtime().block_on(ask(&node, question, LIMIT)).unwrap()
 }
 

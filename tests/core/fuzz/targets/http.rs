@@ -14,7 +14,9 @@ use tokio::sync::watch;
 use super::cluster::{Cluster, Subject};
 use super::{Tally, Target, ensure};
 use gaggle::config::token::Token;
-use gaggle::node::{Drained, ForgetError, Paused, StepDownError, SteppedDown};
+use gaggle::node::{
+    Drained, ForgetError, Paused, StepDownError, SteppedDown, VoterOrder, VotersOrdered,
+};
 use gaggle::shell::handle::OrderError;
 use gaggle::shell::history::History;
 use gaggle::shell::http::api::guard::Peer;
@@ -92,6 +94,9 @@ impl NodeView for Double {
         Ok(Paused { term: 7, lasts, was_paused: false })
     }
 
+    async fn change_voters(&self, _: VoterOrder) -> Result<VotersOrdered, OrderError> {
+        Err(OrderError::Unavailable)
+    }
     async fn forget(&self, id: NodeId) -> Result<(), OrderError> {
         self.orders.fetch_add(1, Ordering::Relaxed);
         if id.number() > 3 { Err(ForgetError::Unknown(id).into()) } else { Ok(()) }
