@@ -111,7 +111,10 @@ impl Election {
         self.heard = None;
         let is_named = configuration.voters.contains(self.me.id);
         match &mut self.voter {
-            Some(voter) if voter.is_blank() && !is_named => self.voter = None,
+            Some(voter) if voter.is_blank() && !is_named => {
+                self.voter = None;
+                self.outbox.new_vote();
+            }
             Some(voter) => voter.hear_configuration(&configuration),
             // It votes by what others say, and knows nothing of it: its record is lost.
             None if is_named => {
@@ -125,7 +128,7 @@ impl Election {
     fn admit(&mut self, past: VoterPast, configuration: &Configuration, now: Now) {
         let mandate = self.admission.mandate(configuration, self.lineage());
         self.voter = Some(Voter::new(self.me, mandate, &self.timing, past, now));
-        self.outbox.persist();
+        self.outbox.new_vote();
     }
 
     /// A Goose asks a node to learn that has no vote.
@@ -138,7 +141,7 @@ impl Election {
             let mandate = self.admission.mandate(told, self.lineage());
             let started = self.admission.started;
             self.voter = Some(Voter::learner(me, mandate, &self.timing, nonce, started, now));
-            self.outbox.persist();
+            self.outbox.new_vote();
         }
     }
 }

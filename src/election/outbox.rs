@@ -21,6 +21,9 @@ pub enum Outgoing {
     },
     /// The vote changed: store it and report back with its revision.
     Persist,
+    /// The vote is another one than before, of a voter that has just come to be or is none any more:
+    /// what is being written says nothing of it.
+    NewVote,
     /// The vote changed in a way that nobody waits for, and is likely to change again at once:
     /// store it soon.
     PersistSoon,
@@ -79,6 +82,11 @@ impl Outbox {
 
     pub(crate) fn persist(&mut self) {
         self.outgoing.push_back(Outgoing::Persist);
+    }
+
+    /// The vote is another one than before.
+    pub(crate) fn new_vote(&mut self) {
+        self.outgoing.push_back(Outgoing::NewVote);
     }
 
     pub(crate) fn persist_soon(&mut self) {

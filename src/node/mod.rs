@@ -529,6 +529,7 @@ impl NodeCore {
                     self.exchange().sending(None).send(now.holder, to, &message);
                 }
                 Outgoing::Persist => self.persistence.mark(),
+                Outgoing::NewVote => self.persistence.disown_write(),
                 Outgoing::PersistSoon => self.persistence.mark_soon(now.holder),
                 Outgoing::MakeWay(to) => self.orders().make_way(now, to),
                 Outgoing::Renewed(span) => {

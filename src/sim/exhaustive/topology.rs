@@ -211,7 +211,7 @@ impl Field {
                         );
                     }
                 }
-                Some(Outgoing::Persist | Outgoing::PersistSoon) => {
+                Some(Outgoing::Persist | Outgoing::NewVote | Outgoing::PersistSoon) => {
                     let revision = election.vote().map_or(0, |(_, revision)| revision);
                     self.schedule(DISK, number, Arrival::Stored { revision });
                 }

@@ -179,7 +179,10 @@ impl RandomFaults {
         let id = |index: usize| world.cluster.hosts[index].id;
         let core = world.cluster.hosts[goose].running.as_ref().map(|running| &running.core);
         let Some(present) = core.and_then(|core| core.configuration()) else { return };
-        let ids = present.voters.ids();
+        // What is under way already counts as done.
+        let under_way = core.and_then(|core| core.snapshot().voter_change);
+        let goal = under_way.map_or_else(|| present.voters.clone(), |change| change.goal.voters);
+        let ids = goal.ids();
         let (some, old) = (id(self.prng.below(self.nodes)), self.prng.pick(ids));
         // Two or one could not vouch for another, so a lost record would need a person.
         let order = match self.prng.below(3) {

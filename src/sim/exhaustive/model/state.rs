@@ -163,7 +163,9 @@ impl State {
                     self.judge.sent(&self.nodes[place], &message);
                     self.post(bounds, Envelope { from: self.nodes[place].me, to, message });
                 }
-                Outgoing::Persist | Outgoing::PersistSoon => self.nodes[place].note_change(),
+                Outgoing::Persist | Outgoing::NewVote | Outgoing::PersistSoon => {
+                    self.nodes[place].note_change();
+                }
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge.term_begins(term),
                 Outgoing::Event(_) | Outgoing::Renewed(_) | Outgoing::MakeWay(_) => {}
             }
