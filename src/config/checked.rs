@@ -11,7 +11,7 @@ use super::raw::{HttpAddress, Raw, RawId, RawTag};
 use super::token::Token;
 use super::voters::Voters;
 use crate::node::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
-use crate::vocabulary::configuration::ClusterName;
+use crate::vocabulary::configuration::{ClusterName, VOTERS_KEPT};
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::node_name::NodeName;
@@ -96,7 +96,9 @@ impl Checked {
         let id = own_id(raw, environment, advertised)?;
         let name = name(raw, environment)?;
         let own = (advertised.port() != 0).then_some((id, advertised));
-        let voters = raw.voters.as_deref().map(|entries| Voters::parse(entries, own, look_up));
+        let automatic = raw.voters.as_deref().and_then(Voters::kept).transpose()?;
+        let named = raw.voters.as_deref().filter(|_| automatic.is_none());
+        let voters = named.map(|entries| Voters::parse(entries, own, look_up));
         let voters = voters.transpose()?;
         if let Some(voters) = &voters {
             warnings.extend(voters.warnings());
@@ -121,6 +123,7 @@ impl Checked {
             name,
             seeds,
             voters,
+            automatic: Some(automatic.unwrap_or(VOTERS_KEPT)),
             preempt: raw.preempt,
             voter_addresses,
             voter_names,

@@ -71,6 +71,11 @@ pub enum Fault {
          like 1=10.0.0.1:8000"
     )]
     Voter(String),
+    /// Not as many as that.
+    #[error(
+        "--voters: \"auto:{0}\" names no number of voters: write auto:3, or another from 1 to 15"
+    )]
+    VotersKept(String),
     #[error("--voters: {0}")]
     VoterId(#[source] NodeIdError),
     #[error("--voters: {0}")]
@@ -177,6 +182,7 @@ impl Fault {
             Self::Name(_) => &["name"],
             Self::Cluster(_) => &["cluster"],
             Self::Voter(_)
+            | Self::VotersKept(_)
             | Self::VoterId(_)
             | Self::VoterSet(_)
             | Self::SharedVoterAddress { .. } => &["voters"],

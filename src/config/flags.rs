@@ -124,16 +124,21 @@ pub static FLAGS: &[Flag] = &[
     },
     Flag {
         key: "voters",
-        value: "A,B,C",
+        value: "A,B,C|auto[:N]",
         environment: "GAGGLE_VOTERS",
         help: "The voters to found a cluster with: ids, addresses, or ID=ADDR:PORT. Addresses also \
-               serve as seeds, and may be host names: those of ID=HOST:PORT are looked up again. Not \
-               needed with a seed of a founded cluster",
+               serve as seeds, and may be host names: those of ID=HOST:PORT are looked up again. Or \
+               auto:N: this node founds it alone, and the Goose keeps N voters as nodes join. Not \
+               needed with a seed of a founded cluster [default without a seed: auto:3]",
         method: "Config::voters",
         take: Take::Text(|raw, text| raw.voters = Some(entries(&text))),
         show: Some(|_, checked| {
-            let voters = checked.setup.voters.iter().flat_map(|set| set.ids());
-            list(voters.map(ToString::to_string).collect())
+            let setup = &checked.setup;
+            let voters = setup.voters.iter().flat_map(|set| set.ids());
+            match setup.automatic.filter(|_| setup.voters.is_none() && setup.seeds.is_empty()) {
+                Some(number) => format!("auto:{number}"),
+                None => list(voters.map(ToString::to_string).collect()),
+            }
         }),
         ..SETTING
     },

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use super::error::Fault;
 use super::names::{LookUp, is_name};
-use crate::vocabulary::configuration::VoterSet;
+use crate::vocabulary::configuration::{VOTERS_KEPT, VOTERS_MAX, VoterSet};
 use crate::vocabulary::identity::{NodeId, normalised};
 
 /// A voter list, understood.
@@ -24,6 +24,19 @@ pub(super) struct Voters {
 }
 
 impl Voters {
+    /// The number of `auto:N`, which `auto` means three by; none if that is not what is said.
+    pub(super) fn kept(entries: &[String]) -> Option<Result<u8, Fault>> {
+        let [entry] = entries else { return None };
+        let number = entry.trim().strip_prefix("auto")?;
+        let number = match number.strip_prefix(':') {
+            None if number.is_empty() => return Some(Ok(VOTERS_KEPT)),
+            None => return None,
+            Some(number) => number,
+        };
+        let kept = number.parse().ok().filter(|it| (1..=VOTERS_MAX).contains(&usize::from(*it)));
+        Some(kept.ok_or_else(|| Fault::VotersKept(number.to_owned())))
+    }
+
     /// Reads `entries` for a node of this id that others reach at this address; None if its port
     /// is still to be chosen, so that no entry can mean it.
     pub(super) fn parse(

@@ -3,7 +3,8 @@
 
 use std::net::SocketAddr;
 
-use super::pause::whom;
+use super::automation::{Automation, View};
+use super::pause::{Pause, whom};
 use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet, VoterSetError};
@@ -70,6 +71,15 @@ pub enum VoterOrderError {
     /// It is not there.
     #[error("node {0} is {1}: bring it back first, or name another")]
     Absent(NodeId, &'static str),
+    /// The Goose would undo it.
+    #[error(
+        "the Goose keeps {number} voters by itself: name another number with `gaggle voters auto`, \
+         replace one by another, or say `gaggle voters fixed` first"
+    )]
+    Automatic {
+        /// How many.
+        number: u8,
+    },
     /// It did not vote, and so is replaced by nobody.
     #[error("node {0} does not vote: name a voter to be replaced")]
     NoVoter(NodeId),
@@ -95,6 +105,8 @@ pub enum VoterOrderError {
 
 /// Changing who votes, and what it may touch.
 pub(super) struct Electorate<'a> {
+    pub(super) automation: &'a mut Automation,
+    pub(super) pause: &'a Pause,
     pub(super) membership: &'a Membership,
     pub(super) election: &'a mut Option<Election>,
     pub(super) me: NodeId,
@@ -130,10 +142,27 @@ impl Electorate<'_> {
         if self.founders == 2 {
             return Err(VoterOrderError::FoundedByTwo);
         }
+        if let (Some(number), VoterOrder::Add(_) | VoterOrder::Remove(_)) = (base.automatic, order)
+        {
+            return Err(VoterOrderError::Automatic { number });
+        }
+        self.lead_to(now, goal, removed(order))
+    }
+
+    /// Leads to `goal`. `removed`: who is to vote no more, if the order names somebody.
+    fn lead_to(
+        &mut self,
+        now: Now,
+        goal: VoterGoal,
+        removed: Option<NodeId>,
+    ) -> Result<VotersOrdered, VoterOrderError> {
+        let refused = VoterOrderError::NotGoose { goose: None };
+        let Some(election) = self.election.as_ref() else { return Err(refused) };
+        let present = election.configuration().clone();
         let newcomers = goal.voters.ids().iter().filter(|id| !present.voters.contains(**id));
         let learners = newcomers.map(|id| self.learner(*id)).collect::<Result<Vec<_>, _>>()?;
         let Some(election) = self.election.as_mut() else { return Err(refused) };
-        if let Some(removed) = removed(order).filter(|id| present.voters.contains(*id)) {
+        if let Some(removed) = removed.filter(|id| present.voters.contains(*id)) {
             let left = goal.voters.ids().iter().filter(|id| present.voters.contains(**id));
             let granting = left.filter(|id| election.holds_grant_of(**id, now)).count();
             let (left, majority) = (goal.voters.len(), goal.voters.majority());
@@ -144,6 +173,30 @@ impl Electorate<'_> {
         election.change_voters(now, goal.clone(), &learners);
         let hold = election.voter_change().map(|change| change.hold.clone());
         Ok(VotersOrdered { goal: goal.voters, automatic: goal.automatic, hold })
+    }
+
+    /// As Goose, sees to the number of voters, in a cluster that wants that.
+    pub(super) fn automate(&mut self, now: Now) {
+        let led = self.election.as_ref().and_then(|election| election.lease_at(now.holder));
+        let paused = self.pause.until(led).is_some_and(|until| now.holder < until);
+        let (Some(lease), Some(election)) = (led, self.election.as_ref()) else {
+            return self.automation.rest();
+        };
+        let configuration = election.configuration();
+        if configuration.automatic.is_none() || paused {
+            return self.automation.rest();
+        }
+        if !self.automation.is_due(lease.term, now.holder) {
+            return;
+        }
+        let (voters, members) = (election.voter_views(), self.membership.members());
+        let change = election.voter_change();
+        let view = View { configuration, voters: &voters, members: &members, change };
+        let automatic = configuration.automatic;
+        if let Some(voters) = self.automation.target(&view, now.holder) {
+            // Whoever has gone meanwhile is seen the next time.
+            let _ = self.lead_to(now, VoterGoal { voters, automatic }, None);
+        }
     }
 
     /// The process of a node that is to vote.

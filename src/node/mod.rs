@@ -23,6 +23,7 @@
 
 mod addresses;
 mod admission;
+mod automation;
 mod awaited;
 mod cluster;
 mod drain;
@@ -66,6 +67,7 @@ use crate::wire::record::Disk;
 use crate::wire::seal::KeyRing;
 use addresses::Addresses;
 use admission::Admission;
+use automation::Automation;
 use awaited::Awaited;
 use cluster::Cluster;
 use drain::Drain;
@@ -120,6 +122,7 @@ pub struct NodeCore {
     drain: Drain,
     drain_order: DrainOrder,
     pause: Pause,
+    automation: Automation,
     leaving: Option<Leaving>,
     last_will: LastWill,
 }
@@ -154,6 +157,7 @@ impl NodeCore {
                 election.handle_timeout(now);
             }
             self.exchange().seek(now);
+            self.electorate().automate(now);
             let election = self.election.as_ref();
             if let Some(warning) = election.and_then(|it| self.awaited.complaint(it, now.holder)) {
                 self.outputs.note_change();
@@ -309,15 +313,7 @@ impl NodeCore {
         order: &VoterOrder,
     ) -> Result<VotersOrdered, VoterOrderError> {
         self.enter(now);
-        let genesis = self.cluster.genesis();
-        let mut electorate = Electorate {
-            membership: &self.membership,
-            me: self.me.id,
-            is_ephemeral: genesis.is_some_and(|genesis| genesis.ephemeral),
-            founders: genesis.map_or(0, |genesis| genesis.voters.len()),
-            election: &mut self.election,
-        };
-        let outcome = electorate.order(now, order);
+        let outcome = self.electorate().order(now, order);
         self.outputs.note_change();
         self.settle(now);
         outcome
@@ -395,6 +391,7 @@ impl NodeCore {
             self.joining.next(is_seeking),
             self.leaving.as_ref().map(Leaving::next),
             self.drain.deadline(),
+            self.automation.next(),
             complaint,
         ];
         let is_started = self.persistence.is_started();
@@ -605,6 +602,19 @@ impl NodeCore {
             sealing: &mut self.sealing,
             proofs: &mut self.proofs,
             outputs: &mut self.outputs,
+        }
+    }
+
+    fn electorate(&mut self) -> Electorate<'_> {
+        let genesis = self.cluster.genesis();
+        Electorate {
+            membership: &self.membership,
+            automation: &mut self.automation,
+            pause: &self.pause,
+            me: self.me.id,
+            is_ephemeral: genesis.is_some_and(|genesis| genesis.ephemeral),
+            founders: genesis.map_or(0, |genesis| genesis.voters.len()),
+            election: &mut self.election,
         }
     }
 

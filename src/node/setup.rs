@@ -36,6 +36,9 @@ pub struct Setup {
     /// The voter set to found the cluster with. None: learn it from a seed, or, without a
     /// seed, found a cluster of this node alone.
     pub voters: Option<VoterSet>,
+    /// How many voters the Goose sees to by itself, in a cluster that this node founds alone without
+    /// a voter set; none: they change by order only.
+    pub automatic: Option<u8>,
     /// Whether the Goose of this cluster hands over to a higher node that has come to stay. None:
     /// not said, so what the cluster was founded with holds.
     pub preempt: Option<bool>,
@@ -71,6 +74,7 @@ impl Setup {
             name: None,
             seeds: Vec::new(),
             voters: None,
+            automatic: None,
             preempt: None,
             voter_addresses: Vec::new(),
             voter_names: Vec::new(),

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use super::NodeCore;
 use super::addresses::Addresses;
 use super::admission::Admission;
+use super::automation::Automation;
 use super::awaited::Awaited;
 use super::cluster::Cluster;
 use super::drain::Drain;
@@ -145,6 +146,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         drain: Drain::new(setup.drain_timeout),
         drain_order: DrainOrder::default(),
         pause: Pause::default(),
+        automation: Automation::default(),
         leaving: None,
         last_will: LastWill::default(),
         setup,
@@ -172,7 +174,7 @@ fn first_record(
     genesis: Option<&Genesis>,
 ) -> Record {
     let record = recorded(disk);
-    let founded = || genesis.cloned().map(Configuration::genesis);
+    let founded = || genesis.cloned().map(|genesis| founding_configuration(setup, genesis));
     // Said even while the voters are not known: a loss must not look like no vote ever given.
     let vote = matches!(disk, Disk::Damaged(_))
         .then(|| Vote::lost(nonce, left_ballot(disk), setup.timing.lease_max));
@@ -323,6 +325,13 @@ fn left_ballot(disk: &Disk) -> u64 {
         Disk::Damaged(Some(record)) => record.vote.as_ref().map_or(0, |vote| vote.max_ballot),
         _ => 0,
     }
+}
+
+/// What is in force when a cluster is founded. Whoever founds it alone, and was told of no voters,
+/// leaves their number to the Goose.
+fn founding_configuration(setup: &Setup, genesis: Genesis) -> Configuration {
+    let automatic = setup.automatic.filter(|_| setup.voters.is_none() && !genesis.ephemeral);
+    Configuration { automatic, ..Configuration::genesis(genesis) }
 }
 
 /// The cluster that the settings alone found. Only a voter has a say in whether it keeps records.

@@ -124,6 +124,7 @@ pub fn setup(cluster: &str, number: u64, voters: &[u64]) -> Setup {
         preempt: None,
         eligible: true,
         timing: Timing::of(Profile::Lan),
+        automatic: None,
         drain_timeout: DRAIN_TIMEOUT,
         keys: None,
         entropy: [u8::try_from(number).unwrap_or(u8::MAX); 32],

@@ -38,7 +38,6 @@ use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
-use crate::vocabulary::voter_change::{VoterChange, VoterGoal};
 use crate::wire::message::{Grant, Nak, NakReason, PROBE_BALLOT, Release, VoterStatus};
 use claim::{Candidacy, Claim, Prospect, Verdict};
 pub(super) use lease::Audience;
@@ -46,7 +45,7 @@ use lease::Tenure;
 pub use naming::Known;
 use naming::Naming;
 use poll::Polls;
-use reconfiguration::{Reconfiguration, Step};
+use reconfiguration::Reconfiguration;
 use release::Releasing;
 pub(super) use tracker::ProgressTracker;
 use tracker::{Context, PollTerms};
@@ -106,19 +105,6 @@ impl Contender {
             naming: Naming::new(lineage),
             reconfiguration: Reconfiguration::default(),
         }
-    }
-
-    /// Takes a configuration over that others made. Not while it claims or leads: what it was
-    /// elected by is what it goes on with. Returns whether it did.
-    pub(super) fn take_over(&mut self, configuration: &Configuration, now: HolderTime) -> bool {
-        let known = self.tracker.configuration().stamp();
-        if !self.is_standby() || !known.is_older_than(&configuration.stamp()) {
-            return false;
-        }
-        self.tracker.take_over(configuration.clone());
-        self.candidacy.hear_ballot(configuration.ballot);
-        self.poll_soon(now);
-        true
     }
 
     /// The voters, as it sees them.
@@ -475,64 +461,6 @@ impl Contender {
         let terms = self.poll_terms(now, false);
         let Self { role: Role::Goose(tenure), tracker, timing, .. } = self else { return };
         tenure.renew(terms, &mut Context { now, timing, tracker, outbox });
-    }
-
-    /// As Goose, leads to other voters; these processes are not voters yet. Returns whether it
-    /// leads.
-    pub(super) fn change_voters(
-        &mut self,
-        goal: VoterGoal,
-        learners: &[Process],
-        now: HolderTime,
-        outbox: &mut Outbox,
-    ) -> bool {
-        if self.tenure().is_none() {
-            return false;
-        }
-        self.tracker.teach(learners, now);
-        self.reconfiguration.pursue(goal);
-        self.renew_soon(now);
-        self.advance_change(now, outbox);
-        true
-    }
-
-    /// The change of voters under way, if one is.
-    pub(super) fn change(&self) -> Option<&VoterChange> {
-        self.tenure().and(self.reconfiguration.change())
-    }
-
-    fn renew_soon(&mut self, now: HolderTime) {
-        if let Role::Goose(tenure) = &mut self.role {
-            tenure.renew_soon(now);
-        }
-    }
-
-    /// Takes the next step of a change of voters, if it may be taken.
-    fn advance_change(&mut self, now: HolderTime, outbox: &mut Outbox) {
-        let Some(term) = self.tenure().map(Tenure::term) else { return };
-        if !self.reconfiguration.is_wanted() {
-            return;
-        }
-        match self.reconfiguration.next(term, &self.tracker, now) {
-            Step::Wait(hold) => self.reconfiguration.wait_for(hold),
-            Step::Done => {
-                self.reconfiguration.give_up();
-                self.tracker.teach(&[], now);
-                outbox.event(Event::VotersChanged(self.tracker.configuration().clone()));
-            }
-            Step::To(configuration) => {
-                self.tracker.take_over(configuration);
-                self.renew_soon(now);
-            }
-        }
-    }
-
-    /// A tenure is over, and with it what it led to.
-    fn end_change(&mut self, now: HolderTime) {
-        if self.reconfiguration.is_wanted() {
-            self.reconfiguration.give_up();
-            self.tracker.teach(&[], now);
-        }
     }
 
     /// Hands over to a higher node that has come to stay, in a cluster that wants it so. Returns

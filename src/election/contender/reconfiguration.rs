@@ -13,9 +13,13 @@
 //! this); and its live grants must be a majority of the new set, too, or its own lease would lapse
 //! with the change.
 
+use super::lease::Tenure;
 use super::tracker::ProgressTracker;
+use super::{Contender, Role};
+use crate::election::outbox::Outbox;
 use crate::vocabulary::configuration::{Configuration, VOTERS_MAX, VoterSet};
-use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::event::Event;
+use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::voter_change::{ChangeHold, VoterChange, VoterGoal};
@@ -120,5 +124,82 @@ fn next_set(goal: &VoterGoal, present: &Configuration) -> Option<VoterSet> {
         }
         (_, Some(surplus)) => present.without(*surplus).ok(),
         _ => None,
+    }
+}
+
+impl Contender {
+    /// Takes a configuration over that others made. Not while it claims or leads: what it was
+    /// elected by is what it goes on with. Returns whether it did.
+    pub(in crate::election) fn take_over(
+        &mut self,
+        configuration: &Configuration,
+        now: HolderTime,
+    ) -> bool {
+        let known = self.tracker.configuration().stamp();
+        if !self.is_standby() || !known.is_older_than(&configuration.stamp()) {
+            return false;
+        }
+        self.tracker.take_over(configuration.clone());
+        self.candidacy.hear_ballot(configuration.ballot);
+        self.poll_soon(now);
+        true
+    }
+
+    /// As Goose, leads to other voters; these processes are not voters yet. Returns whether it
+    /// leads.
+    pub(in crate::election) fn change_voters(
+        &mut self,
+        goal: VoterGoal,
+        learners: &[Process],
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) -> bool {
+        if self.tenure().is_none() {
+            return false;
+        }
+        self.tracker.teach(learners, now);
+        self.reconfiguration.pursue(goal);
+        self.renew_soon(now);
+        self.advance_change(now, outbox);
+        true
+    }
+
+    /// The change of voters under way, if one is.
+    pub(in crate::election) fn change(&self) -> Option<&VoterChange> {
+        self.tenure().and(self.reconfiguration.change())
+    }
+
+    fn renew_soon(&mut self, now: HolderTime) {
+        if let Role::Goose(tenure) = &mut self.role {
+            tenure.renew_soon(now);
+        }
+    }
+
+    /// Takes the next step of a change of voters, if it may be taken.
+    pub(super) fn advance_change(&mut self, now: HolderTime, outbox: &mut Outbox) {
+        let Some(term) = self.tenure().map(Tenure::term) else { return };
+        if !self.reconfiguration.is_wanted() {
+            return;
+        }
+        match self.reconfiguration.next(term, &self.tracker, now) {
+            Step::Wait(hold) => self.reconfiguration.wait_for(hold),
+            Step::Done => {
+                self.reconfiguration.give_up();
+                self.tracker.teach(&[], now);
+                outbox.event(Event::VotersChanged(self.tracker.configuration().clone()));
+            }
+            Step::To(configuration) => {
+                self.tracker.take_over(configuration);
+                self.renew_soon(now);
+            }
+        }
+    }
+
+    /// A tenure is over, and with it what it led to.
+    pub(super) fn end_change(&mut self, now: HolderTime) {
+        if self.reconfiguration.is_wanted() {
+            self.reconfiguration.give_up();
+            self.tracker.teach(&[], now);
+        }
     }
 }

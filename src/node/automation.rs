@@ -1,0 +1,321 @@
+//! The Goose sees to the number of voters by itself, in a cluster that wants that.
+//!
+//! It only ever gives the orders that a person could give ([`super::electorate`]), and follows these
+//! rules: never more than one change at a time; never at rest with an even number, which would
+//! survive no more losses than one voter less; whoever is to vote has been here for ten seconds; a
+//! voter is replaced when it has left, or has not answered the Goose itself for a minute (gossip
+//! names candidates, and decides nothing); it is replaced by somebody, and never just removed.
+//!
+//! A candidate that does not come to vote in ten seconds is passed over for a while.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::vocabulary::configuration::{Configuration, VOTERS_MAX, VoterSet};
+use crate::vocabulary::identity::{Boot, NodeId};
+use crate::vocabulary::snapshot::{MemberState, MemberView, VoterView};
+use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::voter_change::{ChangeHold, VoterChange};
+
+/// Whoever is to vote has been a member for so long.
+const CANDIDATE_AFTER: Duration = Duration::from_secs(10);
+/// A voter that has not answered for so long is replaced.
+const SILENT_AFTER: Duration = Duration::from_secs(60);
+/// A candidate that has not come to vote after so long is passed over.
+const LEARNS_WITHIN: Duration = Duration::from_secs(10);
+/// For so long, the first time; twice as long each further time.
+const PASSED_OVER: Duration = Duration::from_secs(60);
+/// The longest time for which one is passed over.
+const PASSED_OVER_MAX: Duration = Duration::from_secs(60 * 60);
+/// It looks this often.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The most nodes that it keeps count of.
+const CANDIDATES_MAX: usize = 64;
+/// The tag by which voters are spread.
+const ZONE: &str = "zone";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Automation {
+    /// The term that is led, and since when.
+    term: Option<(u64, HolderTime)>,
+    next: Option<HolderTime>,
+    /// Since when each process has been here.
+    here_since: BTreeMap<NodeId, (Boot, HolderTime)>,
+    /// Until when a candidate is passed over, and for how long it was the last time.
+    passed_over: BTreeMap<NodeId, (HolderTime, Duration)>,
+    /// The change that it has ordered, and when.
+    ordered: Option<HolderTime>,
+}
+
+/// What the Goose sees.
+pub(super) struct View<'a> {
+    pub(super) configuration: &'a Configuration,
+    pub(super) voters: &'a [VoterView],
+    pub(super) members: &'a [MemberView],
+    pub(super) change: Option<&'a VoterChange>,
+}
+
+impl Automation {
+    /// When it has something to do; never, if this node does not lead such a cluster.
+    pub(super) fn next(&self) -> Option<HolderTime> {
+        self.next
+    }
+
+    /// This node leads no cluster that wants this, or leads under another term now.
+    pub(super) fn rest(&mut self) {
+        if self.term.is_some() {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether it is time to look, as Goose of `term`; asking sets the next time.
+    pub(super) fn is_due(&mut self, term: u64, now: HolderTime) -> bool {
+        if self.term.is_none_or(|(known, _)| known != term) {
+            *self = Self { term: Some((term, now)), ..Self::default() };
+        }
+        if self.next.is_some_and(|at| now < at) {
+            return false;
+        }
+        self.next = Some(now.plus(INTERVAL));
+        true
+    }
+
+    /// Who is to vote, if others are to than do now.
+    pub(super) fn target(&mut self, view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
+        self.note_members(view.members, now);
+        let wanted = usize::from(view.configuration.automatic?).clamp(1, VOTERS_MAX);
+        if let Some(change) = view.change {
+            let ordered = *self.ordered.get_or_insert(now);
+            let ChangeHold::Learning(late) = &change.hold else { return None };
+            if now.since(ordered) < LEARNS_WITHIN {
+                return None;
+            }
+            late.iter().for_each(|id| self.pass_over(*id, now));
+        }
+        self.ordered = None;
+        let target = self.draw(view, wanted, now)?;
+        self.ordered = Some(now);
+        Some(target)
+    }
+
+    fn draw(&self, view: &View<'_>, wanted: usize, now: HolderTime) -> Option<VoterSet> {
+        let voters = &view.configuration.voters;
+        let (gone, mut kept): (Vec<NodeId>, Vec<NodeId>) =
+            voters.ids().iter().copied().partition(|id| self.is_gone(*id, view, now));
+        let mut candidates = self.candidates(view, now);
+        let mut take = |kept: &mut Vec<NodeId>, most: usize| {
+            while kept.len() < most {
+                let zones: Vec<_> = kept.iter().filter_map(|id| zone(view, *id)).collect();
+                let elsewhere =
+                    |id: &NodeId| zone(view, *id).is_some_and(|it| !zones.contains(&it));
+                let place = candidates.iter().position(elsewhere);
+                let Some(next) = place.or((!candidates.is_empty()).then_some(0)) else { break };
+                kept.push(candidates.remove(next));
+            }
+        };
+        // Whoever is gone is replaced first, so that nothing is lost by growing.
+        take(&mut kept, voters.len());
+        let missing = voters.len().saturating_sub(kept.len());
+        kept.extend(gone.iter().take(missing));
+        if missing == 0 && kept.len() < wanted {
+            let before = kept.len();
+            take(&mut kept, wanted);
+            if kept.len() % 2 == 0 && kept.len() > before {
+                kept.pop();
+            }
+        }
+        let odd = wanted - (1 - wanted % 2);
+        while kept.len() > odd && gone.is_empty() {
+            // Those that came last to vote are as good as the first: the lowest go.
+            let lowest = kept.iter().copied().min()?;
+            kept.retain(|id| *id != lowest);
+        }
+        let target = VoterSet::new(kept).ok()?;
+        (target != *voters).then_some(target)
+    }
+
+    /// A voter that has left, or has not answered this Goose for long.
+    fn is_gone(&self, id: NodeId, view: &View<'_>, now: HolderTime) -> bool {
+        let member = view.members.iter().find(|member| member.id == id);
+        if member.is_some_and(|member| member.state == MemberState::Left) {
+            return true;
+        }
+        let answered = view.voters.iter().find(|voter| voter.id == id).and_then(|it| it.answered);
+        let since = self.term.map_or(now, |(_, since)| since);
+        now.since(answered.unwrap_or(since).max(since)) >= SILENT_AFTER
+    }
+
+    /// Who could come to vote, the best first: whoever may lead, and then the highest.
+    fn candidates(&self, view: &View<'_>, now: HolderTime) -> Vec<NodeId> {
+        let stayed = |member: &&MemberView| {
+            self.here_since
+                .get(&member.id)
+                .is_some_and(|(_, since)| now.since(*since) >= CANDIDATE_AFTER)
+        };
+        let open = |member: &&MemberView| {
+            let until = self.passed_over.get(&member.id).map(|(until, _)| *until);
+            until.is_none_or(|until| until <= now)
+        };
+        let voters = &view.configuration.voters;
+        let members = view.members.iter().filter(|member| !voters.contains(member.id));
+        let mut found: Vec<&MemberView> = members.filter(stayed).filter(open).collect();
+        found.sort_by_key(|member| std::cmp::Reverse((member.eligible, member.id)));
+        found.into_iter().map(|member| member.id).collect()
+    }
+
+    fn note_members(&mut self, members: &[MemberView], now: HolderTime) {
+        let here = members.iter().filter(|member| member.state == MemberState::Alive);
+        let here: BTreeMap<NodeId, Boot> =
+            here.take(CANDIDATES_MAX).map(|member| (member.id, member.boot)).collect();
+        self.here_since.retain(|id, (boot, _)| here.get(id) == Some(boot));
+        for (id, boot) in here {
+            self.here_since.entry(id).or_insert((boot, now));
+        }
+        self.passed_over.retain(|id, _| members.iter().any(|member| member.id == *id));
+    }
+
+    fn pass_over(&mut self, id: NodeId, now: HolderTime) {
+        let last = self.passed_over.get(&id).map(|(_, last)| *last * 2);
+        let span = last.unwrap_or(PASSED_OVER).min(PASSED_OVER_MAX);
+        self.passed_over.insert(id, (now.plus(span), span));
+    }
+}
+
+/// Where a node is, as its tag says.
+fn zone<'a>(view: &View<'a>, id: NodeId) -> Option<&'a str> {
+    let member = view.members.iter().find(|member| member.id == id)?;
+    let mut tags = member.metadata.as_ref()?.tags.iter();
+    tags.find(|(key, _)| *key == ZONE).map(|(_, value)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::voter_change::VoterGoal;
+    use std::net::SocketAddr;
+
+    fn id(number: u64) -> NodeId {
+        NodeId::new(number).unwrap()
+    }
+
+    fn at(seconds: u64) -> HolderTime {
+        HolderTime(seconds * 1_000_000_000)
+    }
+
+    fn member(number: u64, state: MemberState) -> MemberView {
+        MemberView {
+            id: id(number),
+            address: SocketAddr::from(([10, 0, 0, 1], 8000)),
+            boot: Boot { start: 1, nonce: number },
+            eligible: true,
+            state,
+            metadata: None,
+        }
+    }
+
+    fn here(numbers: &[u64]) -> Vec<MemberView> {
+        numbers.iter().map(|number| member(*number, MemberState::Alive)).collect()
+    }
+
+    fn voter(number: u64, answered: u64) -> VoterView {
+        let answered = Some(at(answered));
+        VoterView { id: id(number), address: None, answered, round_trip: None, granted_until: None }
+    }
+
+    fn configuration(ids: &[u64], wanted: u8) -> Configuration {
+        let voters = VoterSet::new(ids.iter().copied().map(id).collect()).unwrap();
+        let automatic = Some(wanted);
+        Configuration { ballot: 1, version: 1, voters, preempt: false, automatic }
+    }
+
+    /// Whom a Goose of a minute's standing wants, which has seen these members for so long.
+    fn wants(
+        configuration: &Configuration,
+        members: &[MemberView],
+        silent: &[u64],
+    ) -> Option<Vec<u64>> {
+        let mut automation = Automation::default();
+        assert!(automation.is_due(7, at(100)));
+        automation.note_members(members, at(100));
+        let voters: Vec<VoterView> = configuration
+            .voters
+            .ids()
+            .iter()
+            .map(|id| {
+                let answered = if silent.contains(&id.number()) { 100 } else { 200 };
+                voter(id.number(), answered)
+            })
+            .collect();
+        let view = View { configuration, voters: &voters, members, change: None };
+        let target = automation.target(&view, at(200))?;
+        Some(target.ids().iter().map(|id| id.number()).collect())
+    }
+
+    #[test]
+    fn it_grows_to_an_odd_number_and_no_further_than_is_wanted() {
+        let one = configuration(&[1], 3);
+        assert_eq!(wants(&one, &here(&[1, 2]), &[]), None, "two survive no more than one");
+        assert_eq!(wants(&one, &here(&[1, 2, 3, 4]), &[]), Some(vec![1, 3, 4]));
+        let five = configuration(&[1, 2, 3], 5);
+        assert_eq!(wants(&five, &here(&[1, 2, 3, 4]), &[]), None);
+        assert_eq!(wants(&five, &here(&[1, 2, 3, 4, 5, 6]), &[]), Some(vec![1, 2, 3, 5, 6]));
+        assert_eq!(
+            wants(&configuration(&[1, 2, 3, 4, 5], 3), &here(&[1]), &[]),
+            Some(vec![3, 4, 5])
+        );
+    }
+
+    #[test]
+    fn whoever_is_gone_is_replaced_and_never_just_removed() {
+        let three = configuration(&[1, 2, 3], 3);
+        assert_eq!(wants(&three, &here(&[1, 2, 3, 4]), &[]), None);
+        assert_eq!(wants(&three, &here(&[2, 3]), &[1]), None, "nobody is there");
+        assert_eq!(wants(&three, &here(&[2, 3, 4]), &[1]), Some(vec![2, 3, 4]));
+        let mut members = here(&[2, 3, 4]);
+        members.push(member(1, MemberState::Left));
+        assert_eq!(wants(&three, &members, &[]), Some(vec![2, 3, 4]));
+        // It returned in time.
+        assert_eq!(wants(&three, &here(&[1, 2, 3, 4]), &[]), None);
+    }
+
+    #[test]
+    fn a_candidate_that_does_not_come_to_vote_is_passed_over() {
+        let (one, members) = (configuration(&[1], 3), here(&[1, 2, 3, 4]));
+        let mut automation = Automation::default();
+        automation.is_due(7, at(100));
+        automation.note_members(&members, at(100));
+        let voters = [voter(1, 500)];
+        let mut look = |change: Option<&VoterChange>, seconds| {
+            let view = View { configuration: &one, voters: &voters, members: &members, change };
+            automation.target(&view, at(seconds))
+        };
+        assert_eq!(look(None, 105), None, "not here for long enough");
+        let goal = look(None, 111).unwrap();
+        assert_eq!(goal.ids(), [id(1), id(3), id(4)]);
+        let goal = VoterGoal { voters: goal, automatic: Some(3) };
+        let change = VoterChange { goal, hold: ChangeHold::Learning(vec![id(4)]) };
+        assert_eq!(look(Some(&change), 115), None);
+        assert_eq!(look(Some(&change), 122).unwrap().ids(), [id(1), id(2), id(3)]);
+    }
+
+    #[test]
+    fn voters_are_spread_over_zones() {
+        use crate::vocabulary::metadata::{Metadata, Tags};
+        use std::sync::Arc;
+        let zoned = |number: u64, zone: &str| {
+            let tags = Tags::new([("zone", zone)]).unwrap();
+            let metadata = Metadata { http: None, tags, name: None };
+            MemberView { metadata: Some(Arc::new(metadata)), ..member(number, MemberState::Alive) }
+        };
+        let members = [
+            zoned(1, "a"),
+            zoned(2, "b"),
+            zoned(3, "c"),
+            zoned(4, "a"),
+            zoned(5, "a"),
+            zoned(6, "b"),
+        ];
+        assert_eq!(wants(&configuration(&[1], 3), &members, &[]), Some(vec![1, 3, 6]));
+    }
+}
