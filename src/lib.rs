@@ -170,7 +170,7 @@
 //! | twin | a second live process under the id of a voter | `node/admission.rs` |
 //! | voter | the part of a node that grants leases, one at a time, and stands by them across crashes | `election/voter` |
 //! | voter progress | what a contender knows of one voter | `election/contender/voter_progress.rs` |
-//! | voter set | who votes, fixed when the cluster is founded | `vocabulary/configuration.rs` |
+//! | voter set | who votes: of the founding, and changed by the Goose one at a time | `vocabulary/configuration.rs` |
 //! | work | what a program does under the lease | `election/work.rs` |
 //!
 //! # The lease, in numbers

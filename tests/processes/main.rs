@@ -13,6 +13,7 @@ mod harness;
 mod browser;
 mod clusters;
 mod command_line;
+mod electorate;
 #[cfg(target_os = "linux")]
 mod ends;
 mod errors;

@@ -33,7 +33,7 @@ const BALLOTS_EXHAUSTED: &str = "there is no higher ballot left, so nobody can b
 
 /// A cluster of one was founded.
 const SINGLE_VOTER: &str = "no --seed and no --voters: this node founds a cluster of its own, and nobody leads if it \
-     dies";
+     dies before others have joined and vote";
 const DRAINED: &str = "this node is drained, as it was told before it started: it votes, but does not lead until \
      `gaggle drain --off`";
 

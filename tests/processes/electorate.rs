@@ -1,0 +1,113 @@
+//! Voters that change, in real processes: by order of a person, and by themselves.
+
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::harness::process::GAGGLE;
+use crate::harness::watch::Watch;
+use crate::harness::{Cluster, PATIENCE, poll_until};
+
+fn watch() -> Watch {
+    Watch::new(Duration::from_millis(4), true)
+}
+
+/// `gaggle voters` with these words, asked of a node by its socket.
+fn voters(cluster: &Cluster, node: u64, words: &[&str]) -> Output {
+    let mut command = Command::new(GAGGLE);
+    command.arg("voters").args(words).arg("--node").arg(cluster.node(node).socket());
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!(
+        "{} {}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// All of these nodes say that these vote.
+fn all_say(cluster: &Cluster, nodes: &[u64], expected: &[u64]) {
+    cluster.wait_until("every node knows who votes", |cluster| {
+        let says = |node: &u64| {
+            cluster
+                .status(*node)
+                .and_then(|status| status.voters)
+                .is_some_and(|it| it.ids == expected)
+        };
+        nodes.iter().all(says).then_some(())
+    });
+}
+
+#[test]
+fn a_lost_voter_is_replaced_by_order_and_the_term_stays() {
+    let ids = [1, 2, 3, 4];
+    let mut cluster = Cluster::new(&ids, &[1, 2, 3], watch());
+    cluster.start_highest_first();
+    let led = cluster.wait_for_agreement(&ids, 0);
+    let goose = led.goose;
+    let lost = [1, 2].into_iter().find(|id| *id != goose).unwrap();
+    let duck = [1, 2, 3].into_iter().find(|id| ![goose, lost].contains(id)).unwrap();
+
+    let refused = voters(&cluster, duck, &["add", "4"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused));
+    assert!(text(&refused).contains(&format!("ask node {goose}")), "{}", text(&refused));
+    let unknown = voters(&cluster, goose, &["add", "77"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", text(&unknown));
+    assert!(text(&unknown).contains("node 77 is not known here"), "{}", text(&unknown));
+
+    cluster.kill(lost);
+    let (old, new) = (lost.to_string(), 4.to_string());
+    for _ in 0..2 {
+        let replaced = voters(&cluster, goose, &["replace", &old, &new]);
+        assert_eq!(replaced.status.code(), Some(0), "{}\n{}", text(&replaced), cluster.logs());
+        assert!(text(&replaced).contains("in force: 1 of voters"), "{}", text(&replaced));
+    }
+    let mut now = vec![goose, duck, 4];
+    now.sort_unstable();
+    now.dedup();
+    let running = [goose, duck, 4];
+    all_say(&cluster, &running, &now);
+    assert_eq!(cluster.wait_for_agreement(&running, led.term - 1), led, "{}", cluster.logs());
+
+    // The old one comes back with its record: it is told, and does not vote.
+    cluster.start(lost);
+    all_say(&cluster, &[lost], &now);
+    let is_voter = cluster.status(lost).and_then(|status| status.voters).map(|it| it.is_voter);
+    assert_eq!(is_voter, Some(false));
+    // Another of the first three may go for good, too.
+    cluster.kill(duck);
+    let removed = voters(&cluster, goose, &["replace", &duck.to_string(), &old]);
+    assert_eq!(removed.status.code(), Some(0), "{}\n{}", text(&removed), cluster.logs());
+    assert_eq!(cluster.wait_for_agreement(&[goose, 4, lost], led.term - 1), led);
+    cluster.assert_one_goose_at_a_time();
+}
+
+/// Three terminals, and nobody says a word of voters.
+#[test]
+fn nobody_names_voters_and_three_nodes_come_to_vote() {
+    let mut cluster = Cluster::new(&[1], &[], watch());
+    cluster.start(1);
+    let led = cluster.wait_for_agreement(&[1], 0);
+    assert_eq!((led.goose, led.term), (1, 1), "{}", cluster.logs());
+    for id in [2, 3] {
+        cluster.add_by_seed(id, 1);
+        cluster.start(id);
+    }
+    let ids = [1, 2, 3];
+    let grown = poll_until(3 * PATIENCE, || {
+        let all =
+            |id: &u64| cluster.status(*id).and_then(|it| it.voters).is_some_and(|it| it.ids == ids);
+        ids.iter().all(all).then_some(())
+    });
+    assert!(grown.is_some(), "{}", cluster.logs());
+    assert_eq!(cluster.wait_for_agreement(&ids, 0), led, "the same term\n{}", cluster.logs());
+    // Whoever founded it is not needed any more, nor is a second word.
+    cluster.kill(1);
+    let next = cluster.wait_for_agreement(&[2, 3], led.term);
+    assert_eq!((next.goose, next.term), (3, 2), "{}", cluster.logs());
+    let kept = voters(&cluster, next.goose, &["fixed"]);
+    assert_eq!(kept.status.code(), Some(0), "{}", text(&kept));
+    cluster.assert_one_goose_at_a_time();
+}
