@@ -24,6 +24,8 @@ pub(super) struct VoterAdmission {
     pub(super) memory: Memory,
     /// When this process began: before it, the node may have voted, and have forgotten it.
     pub(super) started: VoterTime,
+    /// The highest ballot that is left of a record that says no more.
+    pub(super) left_ballot: u64,
 }
 
 impl VoterAdmission {
@@ -35,6 +37,11 @@ impl VoterAdmission {
     ) -> Mandate {
         let Self { lease_max, memory, .. } = *self;
         Mandate { configuration: configuration.clone(), lease_max, memory, lineage }
+    }
+
+    /// What a voter knows of its past that comes to be while this process runs.
+    fn past(&self, me: Process) -> VoterPast {
+        VoterPast::Lost { nonce: me.boot.nonce, max_ballot: self.left_ballot }
     }
 }
 
@@ -112,21 +119,22 @@ impl Election {
         let is_named = configuration.voters.contains(self.me.id);
         match &mut self.voter {
             Some(voter) if voter.is_blank() && !is_named => {
+                let left = voter.stable_vote().vote().max_ballot;
+                self.admission.left_ballot = self.admission.left_ballot.max(left);
                 self.voter = None;
                 self.outbox.new_vote();
             }
             Some(voter) => voter.hear_configuration(&configuration),
             // It votes by what others say, and knows nothing of it: its record is lost.
-            None if is_named => {
-                self.admit(VoterPast::lost(self.me.boot.nonce), &configuration, now)
-            }
+            None if is_named => self.admit(&configuration, now),
             None => {}
         }
         self.outbox.event(Event::VotersChanged(configuration));
     }
 
-    fn admit(&mut self, past: VoterPast, configuration: &Configuration, now: Now) {
+    fn admit(&mut self, configuration: &Configuration, now: Now) {
         let mandate = self.admission.mandate(configuration, self.lineage());
+        let past = self.admission.past(self.me);
         self.voter = Some(Voter::new(self.me, mandate, &self.timing, past, now));
         self.outbox.new_vote();
     }
@@ -137,10 +145,10 @@ impl Election {
         let Some(told) = told.filter(|_| acquire.kind == AcquireKind::Learn) else { return };
         let is_newcomer = self.voter.is_none() && !told.voters.contains(self.me.id);
         if is_newcomer && self.admission.memory == Memory::Kept {
-            let (me, nonce) = (self.me, self.me.boot.nonce);
             let mandate = self.admission.mandate(told, self.lineage());
-            let started = self.admission.started;
-            self.voter = Some(Voter::learner(me, mandate, &self.timing, nonce, started, now));
+            let (past, started) = (self.admission.past(self.me), self.admission.started);
+            let learner = Voter::learner(self.me, mandate, &self.timing, past, started, now);
+            self.voter = Some(learner);
             self.outbox.new_vote();
         }
     }

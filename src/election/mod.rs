@@ -138,8 +138,12 @@ impl Election {
     pub fn new(setup: ElectionSetup, now: Now) -> Self {
         let ElectionSetup { me, timing, eligible, configuration, .. } = setup;
         let mut outbox = Outbox::new(me);
-        let admission =
-            VoterAdmission { lease_max: setup.lease_max, memory: setup.memory, started: now.voter };
+        let admission = VoterAdmission {
+            lease_max: setup.lease_max,
+            memory: setup.memory,
+            started: now.voter,
+            left_ballot: setup.past.ballot(),
+        };
         let voter = electorate::votes_at_start(me.id, &configuration, &setup.past).then(|| {
             let mandate = admission.mandate(&configuration, setup.lineage.settled);
             let voter = Voter::new(me, mandate, &timing, setup.past, now);

@@ -133,9 +133,13 @@ pub enum VoterPast {
 }
 
 impl VoterPast {
-    /// Nothing is left of it.
-    pub fn lost(nonce: u64) -> Self {
-        Self::Lost { nonce, max_ballot: 0 }
+    /// The highest ballot that it names.
+    pub fn ballot(&self) -> u64 {
+        match self {
+            Self::Blank { .. } => 0,
+            Self::Remembered(vote) => vote.max_ballot,
+            Self::Lost { max_ballot, .. } => *max_ballot,
+        }
     }
 }
 
@@ -219,14 +223,13 @@ impl Voter {
         me: Process,
         mandate: Mandate,
         timing: &Timing,
-        nonce: u64,
+        past: VoterPast,
         started: VoterTime,
         now: Now,
     ) -> Self {
         let wait =
             if mutant::is(Mutant::LearnerDoesNotWait) { Duration::ZERO } else { mandate.lease_max };
-        let mut learner =
-            Self::new(me, mandate, timing, VoterPast::Lost { nonce, max_ballot: 0 }, now);
+        let mut learner = Self::new(me, mandate, timing, past, now);
         learner.phase = Phase::Learning { until: started.plus(wait) };
         learner
     }
