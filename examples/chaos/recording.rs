@@ -201,6 +201,9 @@ impl Recording {
                     DemotionReason::SteppedDown => "it was told to step down".to_owned(),
                     DemotionReason::Leaving => "it is leaving".to_owned(),
                     DemotionReason::Preempted { by } => format!("node {by} is higher"),
+                    DemotionReason::Overtaken { term } => {
+                        format!("somebody has led under term {term}")
+                    }
                 };
                 self.note(at, Subject::Duck, format!("node {node} on losing term {term}: {text}"));
             }

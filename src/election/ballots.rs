@@ -15,10 +15,7 @@ impl Election {
     /// Whether the ballots that a message names may be taken over.
     pub(super) fn believes_ballot(&mut self, now: Now, from: Process, message: &Message) -> bool {
         let named = message.highest_ballot();
-        let known = self.highest_ballot_known();
-        // A voter that has lost its record may start above its clock.
-        let known = known.max(now.wall.0.min(BALLOT_MAX / 2));
-        if named <= known.saturating_add(BALLOT_JUMP_MAX).min(BALLOT_MAX - 1) {
+        if self.is_ballot_near(now, named) {
             return true;
         }
         if named < BALLOT_MAX && from != self.me {
@@ -33,6 +30,13 @@ impl Election {
         }
         self.outbox.event(Event::Warning(Warning::BallotRefused { by: from.id, ballot: named }));
         false
+    }
+
+    /// Whether a ballot is not far above all that is known here.
+    pub(super) fn is_ballot_near(&self, now: Now, ballot: u64) -> bool {
+        // A voter that has lost its record may start above its clock.
+        let known = self.highest_ballot_known().max(now.wall.0.min(BALLOT_MAX / 2));
+        ballot <= known.saturating_add(BALLOT_JUMP_MAX).min(BALLOT_MAX - 1)
     }
 
     fn highest_ballot_known(&self) -> u64 {

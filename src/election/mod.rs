@@ -20,6 +20,7 @@ mod electorate;
 pub mod fingerprint;
 mod founding;
 mod inspect;
+mod later_term;
 mod leader_freshness;
 pub mod outbox;
 pub(crate) mod preemption;
@@ -434,6 +435,7 @@ impl Election {
     fn advance(&mut self, now: Now) {
         self.expire(now);
         self.follow_heard(now);
+        self.heed_later_term(now);
         if self.silence_ends(now.holder).is_some_and(|at| at <= now.holder) {
             self.news = now.holder;
             self.awake(now.holder);
@@ -582,11 +584,7 @@ impl Election {
                     self.awake_until = now.holder.plus(self.timing.standby_interval * 5);
                 }
             }
-            Message::Announce(goose) => {
-                if goose.process == from {
-                    self.learn_goose(goose, self.timing.lease, now.holder);
-                }
-            }
+            Message::Announce(goose) => self.hear_announcement(now, from, goose),
             // Not the election's.
             Message::Gossip(_)
             | Message::Join(_)

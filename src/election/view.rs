@@ -14,13 +14,19 @@ const FORGET_AFTER: Duration = Duration::from_secs(15);
 /// The advisory view. Its term never falls while the process lives.
 #[derive(Clone, Debug, Default, Hash)]
 pub(crate) struct View {
-    term: u64,
+    /// Of the highest term that was heard of, whether it is still believed to lead or not.
+    latest: Option<Goose>,
     known: Option<KnownGoose>,
 }
 
 impl View {
     pub(crate) fn term(&self) -> u64 {
-        self.term
+        self.latest.as_ref().map_or(0, |goose| goose.term)
+    }
+
+    /// Whoever led under the highest term that was heard of.
+    pub(crate) fn latest(&self) -> Option<&Goose> {
+        self.latest.as_ref()
     }
 
     pub(crate) fn known(&self) -> Option<&KnownGoose> {
@@ -34,7 +40,7 @@ impl View {
     /// Takes note of a Goose that was `seen` then, and is taken for true until `expires`. Returns
     /// whether it is another one than before.
     pub(crate) fn learn(&mut self, goose: &Goose, seen: HolderTime, expires: HolderTime) -> bool {
-        if goose.term < self.term {
+        if goose.term < self.term() {
             return false;
         }
         if let Some(known) = self.known.as_mut().filter(|known| known.goose == *goose) {
@@ -42,9 +48,16 @@ impl View {
             known.expires = known.expires.max(expires);
             return false;
         }
-        self.term = goose.term;
+        self.latest = Some(goose.clone());
         self.known = Some(KnownGoose { goose: goose.clone(), confirmed: seen, expires });
         true
+    }
+
+    /// Somebody led under this term, and may do so no more.
+    pub(crate) fn note(&mut self, goose: &Goose) {
+        if goose.term > self.term() {
+            self.latest = Some(goose.clone());
+        }
     }
 
     /// Somebody saw the Goose of this term at this moment: it is taken for true until `expires`.

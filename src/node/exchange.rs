@@ -216,12 +216,15 @@ impl Exchange<'_> {
     ) -> Result<(), Reject> {
         // Whoever was told otherwise of this cluster learns from the answer in what.
         let verdict = self.check(header, from, true);
-        if verdict == Err(Reject::ForeignVoters) && header.genesis != 0 && join::is_padded(join) {
-            // And so does this node: whoever asks may know more than it does.
+        let knows = header.genesis != 0;
+        // A node that has forgotten its cluster, and whose seeds are gone, may still be a seed of
+        // others, or a voter that they miss.
+        let is_lost = verdict == Err(Reject::NotReady) && self.joining.is_forsaken();
+        if (verdict == Err(Reject::ForeignVoters) || is_lost) && knows && join::is_padded(join) {
+            // This node learns as well: whoever asks may know more than it does.
             self.ask_back(now, from);
         }
         if header.sender.id != self.me.id {
-            let knows = header.genesis != 0;
             self.seeking().is_asked(header.sender.id, normalised(from), knows);
         }
         let (joiner, election) = (header.sender, self.election.as_ref());

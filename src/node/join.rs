@@ -191,6 +191,12 @@ impl Joining {
         self.joined
     }
 
+    /// Whether its seeds have had their time, or there are none, and nobody has let it in. They come
+    /// first, for they say which of two clusters of one name is meant.
+    pub(super) fn is_forsaken(&self) -> bool {
+        !self.joined && self.timers.get(JoinTimer::Silence).is_none()
+    }
+
     /// From here on these seeds are asked, host names or addresses with ports.
     pub(super) fn replace_seeds(&mut self, seeds: &[String]) {
         self.seeding.replace(seeds);

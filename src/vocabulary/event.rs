@@ -133,6 +133,12 @@ pub enum DemotionReason {
         /// Who was handed the lease.
         by: NodeId,
     },
+    /// Somebody has led under a later term meanwhile, so two were Goose at once: a voter was two
+    /// processes, or forgot what it had promised.
+    Overtaken {
+        /// The later term.
+        term: u64,
+    },
 }
 
 /// Something that is wrong, and that people have to mend.

@@ -30,6 +30,19 @@ impl Contender {
         self.poll_anew(now);
     }
 
+    /// Somebody has led under `term`. Whatever this node claims from here on is above it.
+    pub(in crate::election) fn hear_term(
+        &mut self,
+        term: u64,
+        now: HolderTime,
+        outbox: &mut Outbox,
+    ) {
+        self.candidacy.hear_ballot(term);
+        if self.tenure().is_some_and(|tenure| tenure.term() < term) {
+            self.demote(DemotionReason::Overtaken { term }, now, outbox);
+        }
+    }
+
     /// Gives the lease up in favour of `nominee`, who gets a certificate that the voters
     /// believe at once, and holds back from contending for `hold`. Returns the term.
     pub(in crate::election) fn step_down(

@@ -151,5 +151,9 @@ pub(super) fn demoted_among(reason: &DemotionReason, names: Names<'_>) -> String
             let by = names.of(*by);
             format!("node {by} is higher and has come to stay (--preempt)")
         }
+        DemotionReason::Overtaken { term } => format!(
+            "another node has led under the later term {term}, so there were two Geese: do two \
+             processes share the id of a voter, or was an old copy of its record put back?"
+        ),
     }
 }

@@ -179,6 +179,7 @@ impl Host {
                 DemotionReason::LeaseLapsed { .. }
                     | DemotionReason::Stalled { .. }
                     | DemotionReason::Suspended
+                    | DemotionReason::Overtaken { .. }
             ),
             Event::Warning(Warning::DuplicateId { .. }) => true,
             _ => false,

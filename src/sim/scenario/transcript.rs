@@ -47,6 +47,7 @@ fn words(event: &Event) -> Option<String> {
                 DemotionReason::SteppedDown => "stepped down".to_owned(),
                 DemotionReason::Leaving => "leaving".to_owned(),
                 DemotionReason::Preempted { by } => format!("preempted by {by}"),
+                DemotionReason::Overtaken { term } => format!("overtaken by term {term}"),
             };
             format!("becomes a Duck, term {term} ends ({why})")
         }

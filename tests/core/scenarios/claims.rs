@@ -2,6 +2,7 @@
 //! does not matter.
 
 use gaggle::node::setup::Setup;
+use gaggle::sim::cluster::foreign_node::ForeignNode;
 use gaggle::sim::cluster::interceptor::{Interception, Kind};
 use gaggle::sim::cluster::network::Blackout;
 use gaggle::sim::scenario::Scenario;
@@ -59,6 +60,32 @@ fn s26_newcomer_under_a_voters_id() {
         &story,
         "26-newcomer-under-a-voters-id",
         "A process on an empty disk has the id of a voter: it alone votes no more.",
+    );
+}
+
+/// A twin of voter 3 lends the Goose its vote while voter 3 itself elects another, so there are
+/// two. The later one is gone when the nodes meet again, and the twin is, too.
+#[test]
+fn s26_two_geese_by_a_twin_do_not_stay_two() {
+    let mut setups = setups(5, 3);
+    setups[..3].iter_mut().for_each(|voter| voter.eligible = false);
+    setups.push(setups[2].clone());
+    let mut story = Scenario::with_setups(1, setups);
+    story.world.cluster.hosts[5].foreign_node = Some(ForeignNode::TwinOnCopy);
+    story.start(&[1, 2, 3, 4, 5]);
+    assert_eq!(story.until_agreed(ms(2000)), 5);
+    story.run(1000).partition(&[&[1, 5, 6], &[2, 3, 4]]).copy_record(3, 6).start(&[6]);
+    story.until(ms(3000), "second Goose", &|story| story.leads(4) && story.leads(5));
+    let term = story.world.geese().iter().map(|(_, term)| *term).max();
+    story.crash(4).run(2 * LEASE).crash(6).heal();
+    let again = |story: &Scenario| story.goose().map(|(_, now)| now) > term;
+    story.until(ms(10_000), "later term", &again);
+    assert_eq!(story.until_agreed(ms(1000)), 5);
+    stays(&mut story, 6000);
+    check(
+        &story,
+        "26-two-geese-by-a-twin",
+        "A twin makes two Geese. The earlier leads no more once it hears of the later term.",
     );
 }
 

@@ -209,6 +209,24 @@ fn a_voter_whose_seeds_are_gone_asks_those_that_ask_it() {
     assert_eq!(story.until_agreed(ms(10_000)), 3, "{}", story.transcript());
 }
 
+/// A voter lost its record, and is told no voters: it knows nothing of its cluster but a seed, and
+/// that is gone for good. The others know where it is, and so it learns from them who they are.
+#[test]
+fn a_lost_record_and_lost_seeds_are_made_up_for_by_those_that_look_for_the_voter() {
+    let mut story = reigning(4, 3);
+    story.leave(4).run(2000).crash(1);
+    assert_eq!(story.process(4), None, "it has left");
+    let setup = &mut story.world.cluster.hosts[0].setup;
+    (setup.voters, setup.voter_addresses) = (None, Vec::new());
+    setup.seeds = vec!["node-4:7000".to_owned()];
+    story.start_wiped(1);
+    let granted = |story: &Scenario| story.grant_of(1).is_some();
+    story.until(ms(30_000), "vote of node 1", &granted);
+    // So one of the other voters can be spared.
+    story.crash(3);
+    story.until(ms(3000), "node 2 leads with the vote of node 1", &|story| story.leads(2));
+}
+
 /// One voter of three keeps records, and the others, which keep none, follow it. Before anybody
 /// has led it is started without its disk: nobody keeps records now, and nobody waits for any.
 #[test]
