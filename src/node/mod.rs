@@ -28,6 +28,7 @@ mod cluster;
 mod drain;
 mod drained;
 mod exchange;
+mod health;
 mod join;
 mod last_will;
 mod orders;
@@ -54,6 +55,7 @@ pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::node::setup::Setup;
 use crate::vocabulary::event::Event;
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize};
 use crate::vocabulary::lineage::ForeignFounding;
@@ -70,6 +72,7 @@ use drain::Drain;
 use drained::DrainOrder;
 pub use drained::{DrainAnswer, DrainError, Drained};
 use exchange::Exchange;
+use health::Health;
 use join::Joining;
 use last_will::LastWill;
 pub use last_will::LastWillDatagram;
@@ -115,6 +118,7 @@ pub struct NodeCore {
     pace: Pace,
     drain: Drain,
     drain_order: DrainOrder,
+    health: Health,
     pause: Pause,
     leaving: Option<Leaving>,
     last_will: LastWill,
@@ -276,10 +280,17 @@ impl NodeCore {
     pub fn drain(&mut self, now: Now, is_drained: bool) -> Result<(), DrainError> {
         self.enter(now);
         let outcome = self.orders().drain(now, is_drained);
-        let may_lead = self.setup.eligible && !self.persistence.is_drained();
-        self.membership.set_eligible(now.holder, may_lead);
         self.settle(now);
         outcome
+    }
+
+    /// Somebody finds the node not healthy, and says why; none: does so no more. One that is not
+    /// healthy votes, but does not contend and takes no hand-over; one that leads hands over once
+    /// the work under its lease has ended. A restart forgets it.
+    pub fn set_health(&mut self, now: Now, by: Complainant, complaint: Option<&str>) {
+        self.enter(now);
+        self.orders().judge(now, by, complaint);
+        self.settle(now);
     }
 
     /// As Goose, this node makes way for nobody by choice for so long; none: it does again. That
@@ -366,6 +377,7 @@ impl NodeCore {
             self.joining.next(is_seeking),
             self.leaving.as_ref().map(Leaving::next),
             self.drain.deadline(),
+            self.health.next(),
             complaint,
         ];
         let is_started = self.persistence.is_started();
@@ -465,6 +477,7 @@ impl NodeCore {
         }
         for _ in 0..ROUNDS_MAX {
             let moved = self.exchange().drain_membership(now);
+            let moved = self.orders().look_around(now) | moved;
             let moved = self.drain_election(now) | moved;
             self.note_lineage();
             let moved = self.storing().keep(now) | moved;
@@ -569,6 +582,7 @@ impl NodeCore {
             admission: &mut self.admission,
             sealing: &mut self.sealing,
             proofs: &mut self.proofs,
+            health: &self.health,
             outputs: &mut self.outputs,
         }
     }
@@ -585,9 +599,10 @@ impl NodeCore {
     fn orders(&mut self) -> Orders<'_> {
         Orders {
             setup: &self.setup,
-            membership: &self.membership,
+            membership: &mut self.membership,
             drain: &mut self.drain,
             drain_order: &mut self.drain_order,
+            health: &mut self.health,
             persistence: &mut self.persistence,
             pause: &mut self.pause,
             leaving: &mut self.leaving,

@@ -35,6 +35,7 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         holds_back_until: node.election.as_ref().map(Election::holds_back_until),
         paused_until: node.pause.until(node.lease()),
         is_drained: node.persistence.is_drained(),
+        unhealthy: node.health.complaint(),
         store_lost: node.persistence.is_lost(),
         store_slow: node.persistence.slow_since(),
         ending: node.ending(),

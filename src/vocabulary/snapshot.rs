@@ -63,6 +63,8 @@ pub struct Snapshot {
     pub paused_until: Option<HolderTime>,
     /// It holds back until told otherwise.
     pub is_drained: bool,
+    /// Why it is not healthy; none if it is.
+    pub unhealthy: Option<String>,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
     /// Since when a write to disk has been under way that takes longer than a second.

@@ -98,6 +98,7 @@ fn served(goose: bool) -> Served {
         holds_back_until: None,
         paused_until: None,
         is_drained: false,
+        unhealthy: None,
         store_lost: false,
         store_slow: None,
         ending: None,

@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::machine::Machine;
 use super::network::{Blackout, Weather};
 use super::process::Input;
+use crate::vocabulary::health::Complainant;
 
 /// One thing that is done to the world. Nodes are named by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub enum Action {
     StepDown(usize),
     /// The node is told to hold back until told otherwise, or to do so no more.
     Drain(usize, bool),
+    /// Somebody complains of the node's health, or does no more.
+    Health(usize, Complainant, Option<&'static str>),
     /// The Goose is told to make way for nobody by choice for so long, or to do so again.
     Pause(usize, Option<Duration>),
     /// The wall clock jumps by milliseconds.
@@ -120,6 +123,8 @@ impl Action {
             Self::StepDown(_) => "step down",
             Self::Pause(_, Some(_)) => "pause of choices",
             Self::Pause(_, None) => "choices again",
+            Self::Health(_, _, Some(_)) => "sick",
+            Self::Health(_, _, None) => "well again",
             Self::Drain(_, true) => "drain",
             Self::Drain(_, false) => "drained no more",
             Self::JumpWall(..) => "wall clock jump",
@@ -185,6 +190,8 @@ impl Action {
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
             Self::Pause(node, Some(_)) => format!("{} is told to make way for nobody", name(*node)),
             Self::Pause(node, None) => format!("{} may make way again", name(*node)),
+            Self::Health(node, by, Some(_)) => format!("{by:?} finds {} ill", name(*node)),
+            Self::Health(node, by, None) => format!("{by:?} finds {} well", name(*node)),
             Self::Drain(node, true) => format!("{} is drained", name(*node)),
             Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {
@@ -251,6 +258,7 @@ impl Action {
             | Self::Leave(index)
             | Self::StepDown(index)
             | Self::Drain(index, _)
+            | Self::Health(index, ..)
             | Self::Pause(index, _)
             | Self::EndPipe(index)
             | Self::LeaveForGood(index) => runs(index),
@@ -279,6 +287,9 @@ impl Action {
                 cluster.offer(*index, Input::StepDown { to: None, hold: None });
             }
             Self::Pause(index, lasts) => cluster.offer(*index, Input::Pause(*lasts)),
+            Self::Health(index, by, complaint) => {
+                cluster.offer(*index, Input::Health(*by, *complaint));
+            }
             Self::Drain(index, is_drained) => cluster.offer(*index, Input::Drain(*is_drained)),
             Self::JumpWall(index, by) => cluster.hosts[*index].clocks.jump_wall(*by),
             Self::SetRates(index, holder, voter) => {

@@ -24,6 +24,7 @@ use crate::sim::cluster::notes::Tale;
 use crate::sim::cluster::trace::TraceDepth;
 use crate::sim::cluster::world::World;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -141,6 +142,12 @@ impl Scenario {
     /// Tells a node to hold back until told otherwise, or to do so no more.
     pub fn drain(&mut self, node: u64, is_drained: bool) -> &mut Self {
         self.act(Action::Drain(index(node), is_drained))
+    }
+
+    /// The health check of a node fails, or passes again.
+    pub fn health(&mut self, node: u64, is_healthy: bool) -> &mut Self {
+        let complaint = (!is_healthy).then_some("the check fails");
+        self.act(Action::Health(index(node), Complainant::Check, complaint))
     }
 
     /// Tells a node to step down.

@@ -38,6 +38,7 @@ mod clocks;
 mod crowds;
 mod drained;
 mod golden;
+mod health;
 mod messages;
 mod partitions;
 mod records;

@@ -117,6 +117,7 @@ fn duck() -> Snapshot {
         holds_back_until: None,
         paused_until: None,
         is_drained: false,
+        unhealthy: None,
         store_lost: false,
         store_slow: None,
         ending: None,
