@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::exec::ExitTable;
+use super::exits::ExitTable;
 use crate::config::Raw;
 use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::client::NodeUrl;

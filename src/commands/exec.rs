@@ -15,7 +15,6 @@
 //! that somebody else killed it). A node that was told to go exits with 0, unless its command
 //! answered SIGTERM with a code of its own.
 
-mod exits;
 mod signals;
 mod supervisor;
 
@@ -38,7 +37,6 @@ use crate::shell::handle::Departure;
 use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
 use crate::shell::store::StateFolder;
 use crate::vocabulary::timing::Timing;
-pub(super) use exits::ExitTable;
 use signals::Forwarded;
 use supervisor::{NOT_EXECUTABLE, NOT_FOUND, OWN_FAULT, Supervisor};
 

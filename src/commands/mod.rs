@@ -24,6 +24,7 @@ mod dev;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod exec;
+mod exits;
 mod find_node;
 mod keys;
 mod launch;

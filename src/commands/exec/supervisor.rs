@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::exits::{ExitTable, OnExit};
 use super::signals::Forwarded;
+use crate::commands::exits::{ExitTable, OnExit};
 use crate::shell::handle::Handle;
 use crate::shell::hooks;
 use crate::shell::keeper::{

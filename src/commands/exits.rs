@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// What is done about one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::commands) enum OnExit {
+pub(super) enum OnExit {
     /// Another node takes over; this one tries again later.
     StepDown,
     /// It is started again here.
@@ -18,7 +18,7 @@ pub(in crate::commands) enum OnExit {
 
 /// Of several rules for a code the first holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::commands) struct ExitTable {
+pub(super) struct ExitTable {
     rules: Vec<(RangeInclusive<u8>, OnExit)>,
     otherwise: OnExit,
 }
@@ -37,7 +37,7 @@ impl ExitTable {
     "\"{0}\" is neither a word nor CODE=WORD: words are step-down, restart, done and stop, and codes \
      like 3 or 70-78"
 )]
-pub(in crate::commands) struct ExitTableError(String);
+pub(super) struct ExitTableError(String);
 
 impl FromStr for ExitTable {
     type Err = ExitTableError;
