@@ -78,7 +78,7 @@ async fn step_down(node: &Node) -> u64 {
                 Ok(term) => return term,
                 Err(error) => assert_eq!(error, Error::NoStandby),
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     timeout(PATIENCE, ordered).await.unwrap()
@@ -380,7 +380,7 @@ async fn a_program_that_cannot_work_says_so_and_another_leads() {
     nodes[first].set_healthy(true, "");
     let healthy = async {
         while nodes[first].status().unhealthy.is_some() {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     timeout(PATIENCE, healthy).await.unwrap();
@@ -392,7 +392,7 @@ async fn a_program_begins_unhealthy_if_it_likes_and_leads_anyway_if_it_likes_tha
     let mut goose = std::pin::pin!(nodes[0].until_goose());
     let joined = async {
         while !nodes[0].status().has_joined {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     tokio::select! {

@@ -98,7 +98,7 @@ pub(super) fn drained(findings: &mut Findings, status: &StatusView) {
             "node {} is not healthy, so it does not lead while another may: {reason}",
             status.node.called()
         );
-        findings.add(Verdict::Odd, "health", words);
+        findings.add(Verdict::Wrong, "health", words);
     }
     if status.node.paused_ms.is_some() {
         let words =
