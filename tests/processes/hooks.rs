@@ -159,7 +159,12 @@ fn a_node_cleans_up_after_its_previous_life_before_it_joins() {
     cluster.kill(goose);
     cluster.wait_for_agreement(&cluster.others(&[goose]), first.term);
     cluster.start(goose);
-    cluster.wait_until("it is back", |cluster| cluster.status(goose).map(|_| ()));
+    // The log is written a moment after what it speaks of.
+    cluster.wait_until("it is back and has said so", |cluster| {
+        let log = cluster.node(goose).log();
+        let again = log.rfind("-- start")?;
+        log[again..].contains(" of cluster ").then_some(())
+    });
     assert_eq!(said(&path), 2, "{:?}", all_lines(&path));
     let log = cluster.node(goose).log();
     let again = log.rfind("-- start").unwrap();

@@ -176,3 +176,52 @@ fn a_drain_and_ill_health_end_each_for_itself() {
     story.act(Action::Drain(2, true)).health(3, true).run(3000).step_down(1).run(100);
     assert!(story.leads(2), "node 3 is still drained\n{}", story.transcript());
 }
+
+/// Health that comes and goes, with crashes and orders between, and afterwards everybody is well. The
+/// judges watch: at most one leads, and no promise is broken.
+#[test]
+fn health_that_flaps_breaks_no_promise_and_somebody_leads_once_all_are_well() {
+    for seed in 0..24 {
+        let anyway = seed % 2 == 0;
+        let mut setups = setups(5, 3);
+        for setup in &mut setups {
+            setup.is_checked = seed % 3 == 0;
+            if anyway {
+                setup.if_none_healthy = IfNoneHealthy::LeadAnyway;
+            }
+        }
+        let mut story = Scenario::with_setups(seed, setups);
+        story.start(&[1, 2, 3, 4, 5]).run(500);
+        let mut alive = [true; 6];
+        let mut dice = seed * 2 + 1;
+        for _ in 0..150 {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let (node, what) = (1 + (dice >> 33) % 5, (dice >> 40) % 10);
+            let place = usize::try_from(node).unwrap();
+            match (alive[place], what) {
+                (false, _) => {
+                    story.start(&[node]);
+                    alive[place] = true;
+                }
+                (true, 0..=3) => _ = story.health(node, false),
+                (true, 4..=6) => _ = story.health(node, true),
+                (true, 7) => _ = story.step_down(node),
+                (true, 8) => _ = story.drain(node, false),
+                (true, _) => {
+                    story.crash(node);
+                    alive[place] = false;
+                }
+            }
+            story.run((dice >> 50) % 700);
+        }
+        for node in 1..=5 {
+            if !alive[usize::try_from(node).unwrap()] {
+                story.start(&[node]);
+            }
+            story.health(node, true).drain(node, false);
+        }
+        story.until_agreed(PATIENCE);
+    }
+}
