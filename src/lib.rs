@@ -145,6 +145,7 @@
 //! | founding map | which random number names each voter's empty disk | `wire/record.rs` |
 //! | Goose | the one node that holds a valid lease | `election/contender/lease.rs` |
 //! | grant | one voter's part of a lease | `election/voter/grants.rs` |
+//! | healthy | nobody complains that the node could not do the work it would lead for; if somebody does, it votes and does not lead | `node/health.rs` |
 //! | keeper | a helper process that ends the work of a dead node and tells the voters | `shell/keeper` |
 //! | last will | ready-made releases that the keeper sends once its node is dead | `node/last_will.rs` |
 //! | leader freshness | how lately the Goose was seen, as gossip carries it to all who poll nobody | `election/leader_freshness.rs` |
@@ -163,6 +164,7 @@
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
 //! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender` |
+//! | setback | work that failed here; the node stands back while others try | `shell/setback.rs` |
 //! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm/theme.rs` |
 //! | tenure | one leadership of one process | `election/contender/lease.rs` |
 //! | term | the ballot at which a leadership began: the fencing token | `election/contender/lease.rs` |

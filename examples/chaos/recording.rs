@@ -198,6 +198,7 @@ impl Recording {
                         format!("it was kept from running for {milliseconds} ms")
                     }
                     DemotionReason::Suspended => "the machine was suspended".to_owned(),
+                    DemotionReason::Unhealthy => "it is not healthy".to_owned(),
                     DemotionReason::SteppedDown => "it was told to step down".to_owned(),
                     DemotionReason::Leaving => "it is leaving".to_owned(),
                     DemotionReason::Preempted { by } => format!("node {by} is higher"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::exits::ExitTable;
 use crate::config::Raw;
 use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::client::NodeUrl;
@@ -18,7 +19,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_
 
 /// The exit codes of `exec`, for its help.
 const EXEC_HELP: &str = "Exit codes: the command's own, or 128 + the signal that ended it. \
-    127: it was not found. 126: it cannot be executed. 125: the node or its keeper failed, or \
+    127: it was not found. 126: it cannot be executed; both are looked for at the start. 125: the node or its keeper failed, or \
     something of the command could not be ended. 124: the node was told to end, and the command \
     had to be killed for it, as --drain-timeout was over. 2: wrong usage.";
 
@@ -111,22 +112,21 @@ pub(super) struct ExecArguments {
     /// Pass SIGHUP on to the command as well; it has the node read its settings again in any case
     #[arg(long, env = "GAGGLE_FORWARD_HUP", value_parser = truth)]
     pub(super) forward_hup: bool,
-    /// What to do when the command ends by itself
-    #[arg(long, env = "GAGGLE_ON_EXIT", default_value = "stop")]
-    pub(super) on_exit: OnExit,
+    /// What to do when the command ends by itself, for all exit codes, or for some, like
+    /// 0=stop,70-78=restart,step-down. step-down: hand over, so that another node runs it; this one
+    /// tries again later. restart: start it again here, three times in a row at most, then step-down.
+    /// done: hand over, and never start it here again. stop: hand over, leave, and exit with the code:
+    /// that takes a voter along
+    #[arg(
+        long,
+        value_name = "WORD|CODE=WORD,…",
+        env = "GAGGLE_ON_EXIT",
+        default_value = "step-down"
+    )]
+    pub(super) on_exit: ExitTable,
     /// The command and its arguments. No shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum OnExit {
-    /// Hand over, and start it again once this node is the Goose again
-    StepDown,
-    /// Start it again, after a pause that doubles each time
-    Restart,
-    /// Hand over, leave, and exit with the command's code
-    Stop,
 }
 
 #[derive(Debug, Args)]

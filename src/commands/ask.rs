@@ -24,7 +24,7 @@ use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::history::{HistoryView, TermView};
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{
-    GooseView, MembersView, Role, StatusView, VoterView, VotersView,
+    GooseView, MembersView, Role, StatusView, VoterView, VotersView, WarningView,
 };
 use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
 use crate::vocabulary::identity::NodeId;
@@ -329,7 +329,13 @@ fn status_table(status: StatusView) -> String {
         ),
     ];
     pairs.extend(stuck);
-    pairs.extend(status.warnings.into_iter().map(|warning| ("WARNING", warning.words)));
+    let unhealthy = status.node.unhealthy;
+    let is_news = |warning: &WarningView| {
+        !unhealthy.as_ref().is_some_and(|it| warning.words.contains(it.as_str()))
+    };
+    let warnings = status.warnings.into_iter().filter(is_news);
+    pairs.extend(warnings.map(|warning| ("WARNING", warning.words)));
+    pairs.extend(unhealthy.map(|reason| ("NOT HEALTHY", reason)));
     if let Some(left) = status.node.holds_back_ms {
         pairs.push(("holds back", format!("for {}", still(left))));
     }
@@ -414,10 +420,11 @@ pub(super) fn members_table(view: &MembersView) -> String {
                 member.addr.to_string(),
                 member.state.word().to_owned(),
                 member.role.word().to_owned(),
-                match (member.eligible, member.drained) {
-                    (_, true) => "no, drained",
-                    (true, false) => "yes",
-                    (false, false) => "no",
+                match (member.eligible, member.drained, member.unhealthy.is_some()) {
+                    (_, true, _) => "no, drained",
+                    (_, false, true) => "no, not healthy",
+                    (true, false, false) => "yes",
+                    (false, false, false) => "no",
                 }
                 .to_owned(),
                 member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),

@@ -10,7 +10,7 @@
 //! [`crate::shell::keeper`]. Here is only what a node does that is alive.
 //!
 //! Its exit code is the command's, or 128 + the signal that ended it; 126 and 127 if it could
-//! not be executed or found; 125 if the node or its keeper failed; 124, as timeout(1) says it, if
+//! not be executed or found when the node was started; 125 if the node or its keeper failed; 124, as timeout(1) says it, if
 //! the command had to be killed because it did not end within the drain timeout (137 would say
 //! that somebody else killed it). A node that was told to go exits with 0, unless its command
 //! answered SIGTERM with a code of its own.
@@ -18,6 +18,7 @@
 mod signals;
 mod supervisor;
 
+use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,13 +31,14 @@ use super::run::{Signals, greeting};
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::checked::Storage;
+use crate::config::program::{Unrunnable, runnable};
 use crate::config::{self, Checked, Fault, SettingsError};
 use crate::shell::handle::Departure;
 use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
 use crate::shell::store::StateFolder;
 use crate::vocabulary::timing::Timing;
 use signals::Forwarded;
-use supervisor::{OWN_FAULT, Supervisor};
+use supervisor::{NOT_EXECUTABLE, NOT_FOUND, OWN_FAULT, Supervisor};
 
 /// The core waits for work by so much longer than the keeper: what is killed needs a moment.
 const KILL_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,6 +52,12 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
     let stop_timeout = stop_timeout(arguments, &checked.setup.timing)
         .map_err(|fault| SettingsError::new(fault, &raw.origins))?;
     check_company(arguments, &checked).map_err(|fault| SettingsError::new(fault, &raw.origins))?;
+    if let Err((code, reason)) = find_command(arguments) {
+        let command = arguments.command[0].display();
+        tracing::error!("{command} cannot be run: {reason}. Correct what follows --");
+        log::finish();
+        return Ok(code.into());
+    }
     let running = Running::new(log, raw, &checked);
     for warning in &checked.warnings {
         tracing::warn!("{}", one_line(warning));
@@ -75,7 +83,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         let supervisor = Supervisor::new(
             launched.handle.clone(),
             keeper,
-            arguments.on_exit,
+            arguments.on_exit.clone(),
             arguments.drain_timeout,
             stop_timeout + keeper::KILL_MARGIN,
         );
@@ -107,6 +115,17 @@ fn stop_timeout(arguments: &ExecArguments, timing: &Timing) -> Result<Duration, 
         Some(asked) => Ok(asked),
         None => Ok(max / 2),
     }
+}
+
+/// Looks for the command before anything is started: a node without its work is of no use as Goose.
+/// The error is the exit code, and why.
+fn find_command(arguments: &ExecArguments) -> Result<(), (u8, &'static str)> {
+    let Some(command) = arguments.command.first() else { return Ok(()) };
+    let path = std::env::var_os("PATH");
+    runnable(Path::new(command), path.as_deref()).map_err(|reason| match reason {
+        Unrunnable::Missing => (NOT_FOUND, reason.words()),
+        _ => (NOT_EXECUTABLE, reason.words()),
+    })
 }
 
 /// A node that knows nobody founds a cluster of its own. That is rarely meant where a command is to

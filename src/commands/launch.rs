@@ -4,6 +4,7 @@
 use super::log;
 use crate::config::Checked;
 use crate::shell::handle::Handle;
+use crate::shell::health;
 use crate::shell::hooks;
 use crate::shell::http::{self, ServeError, ServerThread};
 use crate::shell::last_will_sender::LastWillSender;
@@ -52,14 +53,19 @@ pub(super) async fn launch(
     options.admin_token = checked.admin_token.clone();
     options.log_lines_dropped = log::dropped_lines();
     make_room(&mut options);
-    let hooks = checked.hooks.clone();
+    let (hooks, health) = (checked.hooks.clone(), checked.health.clone());
     let lost = |error| StartError::System(std::io::Error::other(error));
     let open = move || Opened::of(&checked, Handed::default());
     let opened = tokio::task::spawn_blocking(open).await.map_err(lost)??;
     let Opened { setup, socket, disk, store, listeners } = opened;
+    // The state folder is locked and the ports are bound: no other process of this node lives.
+    hooks::clean_up(&hooks, &setup).await;
     let handle = start(StartOptions { setup, socket, disk, store, last_will_sender })?;
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
         tokio::spawn(hooks::keep(hooks, handle.clone()));
+    }
+    if let Some(check) = health {
+        tokio::spawn(health::keep(check, handle.clone()));
     }
     let serve = |listeners| http::spawn_thread(listeners, handle.clone(), options);
     let http = listeners.map(serve).transpose()?;

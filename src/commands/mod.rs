@@ -24,6 +24,7 @@ mod dev;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod exec;
+mod exits;
 mod find_node;
 mod keys;
 mod launch;
@@ -367,8 +368,16 @@ fn environment(entropy: [u8; 32]) -> Environment {
     let path = |name| std::env::var_os(name).map(std::path::PathBuf::from);
     let warnings = variables::strays(&variables::of_process());
     let (state_home, home) = (path("XDG_STATE_HOME"), path("HOME"));
-    let host = host_name();
-    Environment { state_home, home, host, warnings, entropy, ..Environment::default() }
+    let (host, search) = (host_name(), std::env::var_os("PATH"));
+    Environment {
+        state_home,
+        home,
+        host,
+        path: search,
+        warnings,
+        entropy,
+        ..Environment::default()
+    }
 }
 
 /// Where all randomness comes from: the operating system.

@@ -55,6 +55,7 @@ fn argument(flag: &Flag) -> Arg {
         Take::Texts(_) => argument.action(ArgAction::Append).value_delimiter(','),
         Take::Path(_) => argument.value_parser(value_parser!(PathBuf)),
         Take::Span(_) => argument.value_parser(duration),
+        Take::Count(_) => argument.value_parser(value_parser!(u32).range(1..=1000)),
         Take::Id(_) => argument.value_parser(value_parser!(RawId)),
         Take::Truth(_) => argument
             .num_args(0..=1)
@@ -81,6 +82,7 @@ fn take(raw: &mut Raw, flag: &Flag, matches: &ArgMatches) {
         }
         Take::Path(set) => given::<PathBuf>(key, matches).map(|path| set(raw, path)),
         Take::Span(set) => given::<Duration>(key, matches).map(|span| set(raw, span)),
+        Take::Count(set) => given::<u32>(key, matches).map(|count| set(raw, count)),
         Take::Id(set) => given::<RawId>(key, matches).map(|id| set(raw, id)),
         Take::Truth(set) | Take::Switch(set) => {
             given::<bool>(key, matches).map(|truth| set(raw, truth))

@@ -1,12 +1,15 @@
 //! From raw settings to checked ones: parse, don't validate. Every rule that can be judged without
 //! opening anything is judged here, so that refused settings leave nothing behind.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::{Fault, LISTEN};
+use super::health::HealthCheck;
 use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
 use super::names::{LookUp, is_name};
+use super::program;
 use super::raw::{HttpAddress, Raw, RawId, RawTag};
 use super::token::Token;
 use super::voters::Voters;
@@ -36,6 +39,8 @@ pub struct Checked {
     pub admin_token: Option<Token>,
     /// What is run when the role changes.
     pub hooks: Hooks,
+    /// How it is found out whether this node is healthy, if that is to be.
+    pub health: Option<HealthCheck>,
     /// What is allowed and still unwise.
     pub warnings: Vec<String>,
 }
@@ -56,6 +61,8 @@ pub struct Environment {
     pub state_home: Option<PathBuf>,
     /// `HOME`
     pub home: Option<PathBuf>,
+    /// `PATH`, to look for programs that are to be run.
+    pub path: Option<OsString>,
     /// What this machine is called.
     pub host: Option<String>,
     /// What is unwise in it.
@@ -109,7 +116,8 @@ impl Checked {
         let storage = storage(raw, environment, &cluster, id)?;
         let votes = voters.as_ref().is_some_and(|voters| voters.set.contains(id));
         warnings.extend((storage == Storage::Ephemeral && votes).then(forgetful_voter));
-        let hooks = hooks(raw, &timing)?;
+        let hooks = hooks(raw, &timing, environment)?;
+        let health = HealthCheck::of(raw, environment.path.as_deref())?;
         let tags = tags(raw)?;
         let admin_token = raw.admin_token_file.as_deref().map(Token::read).transpose()?;
         let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
@@ -128,13 +136,15 @@ impl Checked {
             voter_addresses,
             voter_names,
             eligible: !raw.never_goose,
+            is_checked: health.is_some() || raw.unhealthy_at_start,
+            if_none_healthy: raw.if_none_healthy,
             timing,
             drain_timeout: raw.drain_timeout.unwrap_or(DRAIN_TIMEOUT),
             keys,
             entropy: environment.entropy,
             ..Setup::new(cluster, id, advertised)
         };
-        Ok(Self { setup, listen, http, storage, admin_token, hooks, warnings })
+        Ok(Self { setup, listen, http, storage, admin_token, hooks, health, warnings })
     }
 }
 
@@ -369,11 +379,10 @@ fn tags(raw: &Raw) -> Result<Tags, Fault> {
     Ok(Tags::new(pairs)?)
 }
 
-/// The hooks: their words, not yet looked for.
-fn hooks(raw: &Raw, timing: &Timing) -> Result<Hooks, Fault> {
+/// The hooks: programs that are there, and their arguments.
+fn hooks(raw: &Raw, timing: &Timing, environment: &Environment) -> Result<Hooks, Fault> {
     let words = |key, text: &Option<String>| match text {
-        Some(text) if text.trim().is_empty() => Err(Fault::EmptyHook(key)),
-        Some(text) => Ok(text.split_whitespace().map(str::to_owned).collect()),
+        Some(text) => program::words(key, text, environment.path.as_deref()),
         None => Ok(Vec::new()),
     };
     let limit = raw.hook_timeout.unwrap_or(HOOK_TIMEOUT);
@@ -384,6 +393,7 @@ fn hooks(raw: &Raw, timing: &Timing) -> Result<Hooks, Fault> {
         on_goose: words("on-goose", &raw.on_goose)?,
         on_duck: words("on-duck", &raw.on_duck)?,
         limit,
+        on_failure: raw.on_hook_failure,
         lead: Hooks::lead_of(timing),
     })
 }

@@ -145,6 +145,19 @@ pub enum Fault {
     #[error("--{0} is empty: name a program to run, or leave it out")]
     EmptyHook(&'static str),
     #[error(
+        "--{key}: {reason}: quote arguments as for a shell, like --{key} \"/bin/echo 'two words'\""
+    )]
+    HookWords { key: &'static str, reason: &'static str },
+    #[error("--{key}: {program} cannot be run: {reason}. Correct its path, or its permissions")]
+    HookProgram { key: &'static str, program: String, reason: &'static str },
+    #[error(
+        "--health: \"{0}\" is no URL that can be asked: write one like http://127.0.0.1:8080/healthz, \
+         or name a command (curl speaks HTTPS)"
+    )]
+    HealthUrl(String),
+    #[error("--{key}: {span:?} is of no use: give one from {least:?} to {most:?}")]
+    HealthSpan { key: &'static str, span: Duration, least: Duration, most: Duration },
+    #[error(
         "a hook timeout of {0:?} is of no use: give one above 0 and up to {HOOK_TIMEOUT_MAX:?}, \
          for that long a hand-over waits for a hook"
     )]
@@ -197,7 +210,17 @@ impl Fault {
             Self::StopTimeout { .. } => &["lease", "profile"],
             Self::ExecWithoutKeeper => &["no-keeper"],
             Self::ExecAlone => &[],
-            Self::EmptyHook(_) => &["on-goose", "on-duck"],
+            Self::EmptyHook(key)
+            | Self::HookWords { key, .. }
+            | Self::HookProgram { key, .. }
+            | Self::HealthSpan { key, .. } => match *key {
+                "on-goose" => &["on-goose"],
+                "on-duck" => &["on-duck"],
+                "health-interval" => &["health-interval"],
+                "health-timeout" => &["health-timeout"],
+                _ => &["health"],
+            },
+            Self::HealthUrl(_) => &["health"],
             Self::HookTimeout(_) => &["hook-timeout"],
             Self::TwoStorages => &["state-dir", "ephemeral"],
             Self::EmptyStateDir => &["state-dir"],

@@ -10,7 +10,10 @@ use super::nearest::nearest_key;
 /// A configuration file that is longer is something else.
 const FILE_SIZE_MAX: u64 = 64 * 1024;
 /// Keys that take a list.
-const LISTS: [&str; 2] = ["seed", "voters"];
+const LISTS: [&str; 5] = ["seed", "voters", ON_GOOSE, ON_DUCK, HEALTH];
+const ON_GOOSE: &str = "on-goose";
+const ON_DUCK: &str = "on-duck";
+const HEALTH: &str = "health";
 
 /// What a file says, by key, every value as it would be written on the command line.
 pub type Values = BTreeMap<&'static str, Vec<String>>;
@@ -91,8 +94,12 @@ fn texts(key: &str, value: &toml::Value) -> Result<Vec<String>, (&'static str, &
     match value {
         toml::Value::Array(items) if LISTS.contains(&key) => {
             let items = items.iter().map(single).collect::<Result<Vec<String>, _>>()?;
-            // A list of voters is one text on the command line.
-            Ok(if key == "voters" { vec![items.join(",")] } else { items })
+            // One text on the command line.
+            Ok(match key {
+                "voters" => vec![items.join(",")],
+                ON_GOOSE | ON_DUCK | HEALTH => vec![shell_words::join(items)],
+                _ => items,
+            })
         }
         other => Ok(vec![single(other)?]),
     }

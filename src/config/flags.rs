@@ -9,7 +9,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::checked::{Checked, Storage};
-use super::raw::{CLUSTER_DEFAULT, HttpAddress, LogFormat, LogLevel, Raw, RawId, RawTag};
+use super::health::{FAILURES, INTERVAL, SUCCESSES, TIMEOUT};
+use super::raw::{
+    CLUSTER_DEFAULT, HttpAddress, LogFormat, LogLevel, OnHookFailure, Raw, RawId, RawTag,
+};
+use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::timing::Profile;
 
 /// One setting.
@@ -59,6 +63,8 @@ pub enum Take {
     Path(fn(&mut Raw, PathBuf)),
     /// A span of time.
     Span(fn(&mut Raw, Duration)),
+    /// How many: from 1 to 1000.
+    Count(fn(&mut Raw, u32)),
     /// A node's id, the address that it is made from, or the rule by which it is found.
     Id(fn(&mut Raw, RawId)),
     /// Yes or no; the bare flag means yes.
@@ -367,8 +373,8 @@ pub static FLAGS: &[Flag] = &[
         key: "on-goose",
         value: "CMD",
         environment: "GAGGLE_ON_GOOSE",
-        help: "What to run when this node has become Goose: a program and its arguments, \
-               separated by spaces. No shell reads it",
+        help: "What to run when this node has become Goose: a program and its arguments, quoted as \
+               for a shell. No shell reads it",
         take: Take::Text(|raw, text| raw.on_goose = Some(text)),
         show: Some(|raw, _| raw.on_goose.clone().unwrap_or_else(none)),
         ..SETTING
@@ -377,7 +383,8 @@ pub static FLAGS: &[Flag] = &[
         key: "on-duck",
         value: "CMD",
         environment: "GAGGLE_ON_DUCK",
-        help: "What to run before this node is Goose no more",
+        help: "What to run before this node is Goose no more; and before it joins, for what an \
+               earlier process of it may have left (GAGGLE_REASON=started)",
         take: Take::Text(|raw, text| raw.on_duck = Some(text)),
         show: Some(|raw, _| raw.on_duck.clone().unwrap_or_else(none)),
         ..SETTING
@@ -389,6 +396,98 @@ pub static FLAGS: &[Flag] = &[
         help: "How long a hook may run, up to 20s; a hand-over waits for it [default: 5s]",
         take: Take::Span(|raw, span| raw.hook_timeout = Some(span)),
         show: Some(|_, checked| format!("{:?}", checked.hooks.limit)),
+        ..SETTING
+    },
+    Flag {
+        key: "on-hook-failure",
+        environment: "GAGGLE_ON_HOOK_FAILURE",
+        help: "What to do when --on-goose fails or takes too long",
+        default: Some("step-down"),
+        take: Take::Choice(
+            &[
+                ("step-down", "Run --on-duck, hand over, and do not lead for a while"),
+                ("stay", "Log it and stay Goose"),
+            ],
+            |raw, name| {
+                let stays = name == "stay";
+                raw.on_hook_failure =
+                    if stays { OnHookFailure::Stay } else { OnHookFailure::StepDown };
+            },
+        ),
+        show: Some(|_, checked| {
+            let stays = checked.hooks.on_failure == OnHookFailure::Stay;
+            if stays { "stay" } else { "step-down" }.to_owned()
+        }),
+        ..SETTING
+    },
+    Flag {
+        key: "health",
+        value: "CMD|URL",
+        environment: "GAGGLE_HEALTH",
+        help: "How to find out whether this node could do its work: a command, quoted as for a \
+               shell, that exits with 0, or an http:// URL that answers with 2xx. While it could \
+               not it votes, but does not lead, and hands over. At the start one success decides",
+        take: Take::Text(|raw, text| raw.health = Some(text)),
+        show: Some(|raw, _| raw.health.clone().unwrap_or_else(none)),
+        ..SETTING
+    },
+    Flag {
+        key: "health-interval",
+        value: "DURATION",
+        environment: "GAGGLE_HEALTH_INTERVAL",
+        help: "From the start of one health check to the next, from 100ms to 1h [default: 1s]",
+        take: Take::Span(|raw, span| raw.health_interval = Some(span)),
+        show: Some(|raw, _| format!("{:?}", raw.health_interval.unwrap_or(INTERVAL))),
+        ..SETTING
+    },
+    Flag {
+        key: "health-timeout",
+        value: "DURATION",
+        environment: "GAGGLE_HEALTH_TIMEOUT",
+        help: "How long a health check may take, up to 1h; a command is killed then [default: 1s]",
+        take: Take::Span(|raw, span| raw.health_timeout = Some(span)),
+        show: Some(|raw, _| format!("{:?}", raw.health_timeout.unwrap_or(TIMEOUT))),
+        ..SETTING
+    },
+    Flag {
+        key: "health-failures",
+        value: "N",
+        environment: "GAGGLE_HEALTH_FAILURES",
+        help: "How many checks in a row fail before the node is not healthy [default: 3]",
+        take: Take::Count(|raw, count| raw.health_failures = Some(count)),
+        show: Some(|raw, _| raw.health_failures.unwrap_or(FAILURES).to_string()),
+        ..SETTING
+    },
+    Flag {
+        key: "health-successes",
+        value: "N",
+        environment: "GAGGLE_HEALTH_SUCCESSES",
+        help: "How many checks in a row pass before it is healthy again [default: 2]",
+        take: Take::Count(|raw, count| raw.health_successes = Some(count)),
+        show: Some(|raw, _| raw.health_successes.unwrap_or(SUCCESSES).to_string()),
+        ..SETTING
+    },
+    Flag {
+        key: "if-none-healthy",
+        environment: "GAGGLE_IF_NONE_HEALTHY",
+        help: "Who leads when the health check fails on every node. Tell all nodes the same",
+        default: Some("nobody"),
+        method: "Config::lead_anyway",
+        take: Take::Choice(
+            &[
+                ("nobody", "Nobody, until a check passes"),
+                ("lead-anyway", "One of them, until a check passes; after 5 s if none leads yet"),
+            ],
+            |raw, name| {
+                let anyway = name == "lead-anyway";
+                raw.if_none_healthy =
+                    if anyway { IfNoneHealthy::LeadAnyway } else { IfNoneHealthy::Nobody };
+            },
+        ),
+        show: Some(|_, checked| {
+            let anyway = checked.setup.if_none_healthy == IfNoneHealthy::LeadAnyway;
+            if anyway { "lead-anyway" } else { "nobody" }.to_owned()
+        }),
         ..SETTING
     },
     Flag {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::raw::OnHookFailure;
 use crate::vocabulary::timing::{Timing, counted};
 
 /// How long a hook may run, unless told otherwise.
@@ -18,6 +19,8 @@ pub struct Hooks {
     pub on_duck: Vec<String>,
     /// A hook that runs for longer is killed.
     pub limit: Duration,
+    /// What follows when the hook of the election fails.
+    pub on_failure: OnHookFailure,
     /// The demotion's hook starts when no more than this is left of the lease.
     pub lead: Duration,
 }

@@ -25,12 +25,14 @@ pub mod error;
 #[cfg(feature = "cli")]
 pub mod file;
 pub mod flags;
+pub mod health;
 pub mod hooks;
 #[cfg(feature = "cli")]
 pub mod key_file;
 pub mod names;
 #[cfg(feature = "cli")]
 pub mod nearest;
+pub mod program;
 pub mod raw;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::identity::{NodeId, NodeIdError};
 use crate::vocabulary::timing::Profile;
 use crate::wire::seal::KEY_SIZE;
@@ -70,6 +71,22 @@ pub struct Raw {
     pub on_duck: Option<String>,
     /// How long a hook may run.
     pub hook_timeout: Option<Duration>,
+    /// What a hook that fails means.
+    pub on_hook_failure: OnHookFailure,
+    /// What finds out whether this node is healthy: a command or a URL.
+    pub health: Option<String>,
+    /// From one check to the next.
+    pub health_interval: Option<Duration>,
+    /// How long a check may take.
+    pub health_timeout: Option<Duration>,
+    /// So many checks in a row fail before the node is not healthy.
+    pub health_failures: Option<u32>,
+    /// So many checks in a row pass before it is healthy again.
+    pub health_successes: Option<u32>,
+    /// A program says later whether it is healthy; until then it is not.
+    pub unhealthy_at_start: bool,
+    /// Whether somebody leads when no node is healthy.
+    pub if_none_healthy: IfNoneHealthy,
     /// Leave when standard input ends.
     pub exit_with_stdin: bool,
     /// How long an order waits for the work under the lease to end.
@@ -91,6 +108,16 @@ impl Raw {
             ..Self::default()
         }
     }
+}
+
+/// What follows when the hook on-goose fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHookFailure {
+    /// It is logged, and this node stays Goose.
+    Stay,
+    /// This node is not healthy for a while, and hands over.
+    #[default]
+    StepDown,
 }
 
 /// Where HTTP is served.

@@ -43,9 +43,9 @@ fn id(number: u64) -> NodeId {
 
 #[test]
 fn hooks_are_words_and_have_a_limit() {
-    let hooked = Raw { on_goose: Some(" /bin/a  -b c ".to_owned()), ..raw() };
+    let hooked = Raw { on_goose: Some(" /bin/sh  -b 'c d' ".to_owned()), ..raw() };
     let hooks = checked(&hooked).hooks;
-    assert_eq!(hooks.on_goose, ["/bin/a", "-b", "c"]);
+    assert_eq!(hooks.on_goose, ["/bin/sh", "-b", "c d"]);
     assert_eq!((hooks.on_duck.len(), hooks.limit.as_secs()), (0, 5));
     assert_eq!(hooks.lead.as_millis(), 167);
     let empty = Raw { on_duck: Some(" ".to_owned()), ..raw() };
@@ -405,4 +405,26 @@ fn http_may_be_published_elsewhere() {
     assert_eq!(settings.setup.http.unwrap().to_string(), "203.0.113.7:19000");
     raw.http = HttpAddress::None;
     assert!(refusal(&raw).contains("serves no HTTP"), "{}", refusal(&raw));
+}
+
+#[test]
+fn a_health_check_is_a_command_or_a_url_within_bounds() {
+    use super::health::{HttpUrl, Probe};
+    assert_eq!(checked(&raw()).health, None);
+    assert!(!checked(&raw()).setup.is_checked);
+    let asked = Raw { health: Some("http://10.0.0.1:81/x".to_owned()), ..raw() };
+    let health = checked(&asked).health.unwrap();
+    let url = HttpUrl { host: "10.0.0.1".to_owned(), port: 81, target: "/x".to_owned() };
+    assert_eq!(health.probe, Probe::Http(url));
+    assert_eq!((health.failures, health.successes), (3, 2));
+    assert_eq!((health.interval.as_secs(), health.limit.as_secs()), (1, 1));
+    let run = Raw { health: Some("sh -c 'exit 1'".to_owned()), ..raw() };
+    let Probe::Command(words) = checked(&run).health.unwrap().probe else { panic!() };
+    assert_eq!(words, ["sh", "-c", "exit 1"]);
+    assert!(checked(&run).setup.is_checked);
+    let hasty = Raw { health_interval: Some(Duration::from_millis(99)), ..run };
+    assert_eq!(
+        refusal(&hasty),
+        "--health-interval: 99ms is of no use: give one from 100ms to 3600s"
+    );
 }

@@ -317,13 +317,18 @@ impl Election {
         term.map(|term| (term, nominee))
     }
 
-    /// From here on this node may lead, and holds back no more; or it may not. A claim under way
-    /// is given up then; a lease is for [`Election::step_down`].
+    /// From here on this node may lead, or may not. A claim under way is given up then; a lease is
+    /// for [`Election::step_down`]. A hold stands.
     pub fn set_eligible(&mut self, now: Now, eligible: bool) {
         self.expire(now);
         self.eligible = eligible;
         self.contender.set_eligible(eligible, now.holder, &mut self.outbox);
         self.advance(now);
+    }
+
+    /// This node holds back no more.
+    pub fn end_hold(&mut self, now: Now) {
+        self.contender.end_hold(now.holder);
     }
 
     /// As Goose of `term`, this node does not make way for a higher one before `until`; a time that

@@ -22,6 +22,7 @@ use crate::shell::open::{Handed, OpenError, Opened};
 use crate::shell::socket::{self, BindError};
 use crate::shell::start::{self, StartOptions};
 use crate::shell::store::StoreError;
+use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::timing::Profile;
 
 /// What a node is started with. Nothing is opened or judged before
@@ -281,6 +282,23 @@ impl Config {
     #[must_use]
     pub fn drain_timeout(mut self, limit: Duration) -> Self {
         self.raw.drain_timeout = Some(limit);
+        self
+    }
+
+    /// The node is not healthy until [`Node::set_healthy`](crate::Node::set_healthy) has said that it
+    /// is: it votes, and does not lead before. Left out, it begins healthy.
+    #[must_use]
+    pub fn unhealthy_at_start(mut self) -> Self {
+        self.raw.unhealthy_at_start = true;
+        self
+    }
+
+    /// If no node that may lead is healthy, nobody leads, unless all nodes are told this: then one that
+    /// is not healthy leads, until a healthy one is there. One that does not lead already does so after
+    /// 5 s without a healthy one.
+    #[must_use]
+    pub fn lead_anyway(mut self) -> Self {
+        self.raw.if_none_healthy = IfNoneHealthy::LeadAnyway;
         self
     }
 

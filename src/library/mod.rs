@@ -29,6 +29,7 @@ pub use leadership::{Leadership, LeadershipLost};
 pub use status::{Goose, Member, MemberState, Role, Status, Voters};
 
 use crate::shell::handle::{Departure, Handle, OrderError};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::ForeignFounding;
 
@@ -257,6 +258,26 @@ impl Node {
     /// As [`Error`] says.
     pub async fn drain(&self, is_drained: bool) -> Result<bool, Error> {
         Ok(self.inner.handle.drain(is_drained).await?.is_news)
+    }
+
+    /// Says whether this node could do the work that it would lead for, and if not, why: one line of up
+    /// to 200 bytes, shown wherever people look; what is longer is cut. A node that is not healthy votes,
+    /// but does not contend and takes no hand-over. If it is Goose, the work in [`Leadership::run`] is
+    /// asked to end, and it hands over. It stands until said otherwise or until the process ends; see
+    /// [`Config::unhealthy_at_start`], and [`Config::lead_anyway`] for what happens if no node is
+    /// healthy.
+    ///
+    /// Takes effect at once and waits for nothing. On a node that has ended it does nothing.
+    ///
+    /// ```no_run
+    /// # fn example(node: &gaggle::Node) {
+    /// node.set_healthy(false, "the database does not answer");
+    /// node.set_healthy(true, "");
+    /// # }
+    /// ```
+    pub fn set_healthy(&self, is_healthy: bool, reason: &str) {
+        let complaint = (!is_healthy).then(|| reason.to_owned());
+        self.inner.handle.set_health(Complainant::Check, complaint);
     }
 
     /// Makes the cluster forget a member that is down or has left. After a day it does so by

@@ -38,6 +38,8 @@ pub struct Status {
     pub goose: Option<Goose>,
     /// Who votes; None until the cluster is found.
     pub voters: Option<Voters>,
+    /// Why it is not healthy, as [`Node::set_healthy`](crate::Node::set_healthy) was told; None if it is.
+    pub unhealthy: Option<String>,
     /// Whether it has found its cluster and takes part.
     pub has_joined: bool,
 }
@@ -151,6 +153,7 @@ impl Status {
             remaining: lease.map(|lease| lease.deadline.since(now)),
             goose: snapshot.goose.as_ref().filter(lasts).map(|known| Goose::of(&known.goose)),
             voters,
+            unhealthy: snapshot.unhealthy.clone(),
             has_joined: snapshot.phase == snapshot::Phase::Serving,
         }
     }

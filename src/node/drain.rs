@@ -48,7 +48,8 @@ pub(super) struct Plan {
     until: Option<HolderTime>,
     /// Nobody leads under this term any more, so it never opens again.
     abdicated: bool,
-    /// The node is drained: the term ends with the work under it, however long that takes.
+    /// The node is drained or not healthy: the term ends with the work under it, however long that
+    /// takes.
     pub(super) drains: bool,
 }
 
@@ -71,6 +72,11 @@ impl Plan {
     /// A plan to hand over for good, for somebody who waits for the answer.
     pub(super) fn draining(term: u64) -> Self {
         Self { drains: true, ..Self::new(term, EndReason::SteppingDown) }
+    }
+
+    /// A plan to hand over for good, as the node is not healthy.
+    pub(super) fn unhealthy(term: u64) -> Self {
+        Self { drains: true, ..Self::new(term, EndReason::Unhealthy) }
     }
 
     /// The same, in favour of `nominee`.
@@ -106,8 +112,9 @@ impl Plan {
             EndReason::LeaseOver => 0,
             EndReason::Abdicated => 1,
             EndReason::Preempted { .. } => 2,
-            EndReason::SteppingDown => 3,
-            EndReason::Leaving => 4,
+            EndReason::Unhealthy => 3,
+            EndReason::SteppingDown => 4,
+            EndReason::Leaving => 5,
         }
     }
 
@@ -146,7 +153,7 @@ pub(super) enum Step {
     WorkGoesOn {
         /// The plan that is given up.
         plan: Plan,
-        /// Not if the term was given up, or if the node is drained.
+        /// Not if the term was given up, or if the node is drained or not healthy.
         reopens: bool,
     },
     /// The limit has passed and work is still alive: the node leaves without releasing anything.
@@ -180,7 +187,7 @@ impl Drain {
         asks.filter(|_| asks != before)
     }
 
-    /// The node is drained no more. An order under way stands until its limit.
+    /// The node is neither drained nor unhealthy any more. An order under way stands until its limit.
     pub(super) fn undrain(&mut self, now: HolderTime) {
         if let Some(plan) = self.plan.as_mut().filter(|plan| plan.drains) {
             plan.drains = false;
@@ -221,8 +228,11 @@ impl Drain {
         }
         if plan.abdicated || plan.drains {
             let given_up = plan.clone();
-            let reason =
-                if plan.abdicated { EndReason::Abdicated } else { EndReason::SteppingDown };
+            let reason = match plan.reason {
+                _ if plan.abdicated => EndReason::Abdicated,
+                EndReason::Unhealthy => EndReason::Unhealthy,
+                _ => EndReason::SteppingDown,
+            };
             *plan = Plan { drains: plan.drains, ..Plan::new(plan.term, reason) };
             return Some(Step::WorkGoesOn { plan: given_up, reopens: false });
         }

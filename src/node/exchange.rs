@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use super::addresses::{Addresses, Directory, Sought};
 use super::admission::{self, Admission, Door, Meeting};
 use super::cluster::Cluster;
+use super::health::Health;
 use super::join::{self, Joining, Question, Seeking, Stance};
 use super::outputs::{Output, Outputs};
 use super::persistence::Persistence;
@@ -54,6 +55,7 @@ pub(super) struct Exchange<'a> {
     pub(super) joining: &'a mut Joining,
     pub(super) addresses: &'a mut Addresses,
     pub(super) persistence: &'a mut Persistence,
+    pub(super) health: &'a Health,
     pub(super) admission: &'a mut Admission,
     pub(super) sealing: &'a mut Sealing,
     pub(super) proofs: &'a mut Proofs,
@@ -403,7 +405,7 @@ impl Exchange<'_> {
         *self.membership = start::membership(
             *self.me,
             self.setup,
-            self.persistence.is_drained(),
+            self.setup.eligible && !self.persistence.is_drained() && self.health.is_healthy(),
             self.joining.entropy(),
         );
         self.opening().begin_anew(None, now);
@@ -544,6 +546,7 @@ impl Exchange<'_> {
             me: *self.me,
             cluster: self.cluster,
             persistence: self.persistence,
+            health: self.health,
             election: self.election,
             outputs: self.outputs,
         }

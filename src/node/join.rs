@@ -143,7 +143,8 @@ impl Joining {
         let mut seed = setup.entropy;
         // Another stream than the one that drew the boot.
         seed[0] ^= 0x6a;
-        let has_seeds = !setup.seeds.is_empty() || !setup.voter_addresses.is_empty();
+        let has_seeds =
+            !setup.seeds.is_empty() || setup.voter_addresses.iter().any(|(id, _)| *id != setup.id);
         let mut timers = Timers::new().with(JoinTimer::Doubt, now.plus(DOUBT_INTERVAL));
         if has_seeds {
             timers.set(JoinTimer::Silence, now.plus(SILENCE_NOTICED));

@@ -30,6 +30,7 @@ mod drain;
 mod drained;
 mod electorate;
 mod exchange;
+mod health;
 mod join;
 mod last_will;
 mod orders;
@@ -57,6 +58,7 @@ use crate::membership::Membership;
 use crate::node::setup::Setup;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::Event;
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::{Inspection, TableSize};
 use crate::vocabulary::lineage::ForeignFounding;
@@ -76,6 +78,7 @@ pub use drained::{DrainAnswer, DrainError, Drained};
 use electorate::Electorate;
 pub use electorate::{VoterOrder, VoterOrderError, VotersOrdered};
 use exchange::Exchange;
+use health::Health;
 use join::Joining;
 use last_will::LastWill;
 pub use last_will::LastWillDatagram;
@@ -121,6 +124,7 @@ pub struct NodeCore {
     pace: Pace,
     drain: Drain,
     drain_order: DrainOrder,
+    health: Health,
     pause: Pause,
     automation: Automation,
     leaving: Option<Leaving>,
@@ -284,10 +288,17 @@ impl NodeCore {
     pub fn drain(&mut self, now: Now, is_drained: bool) -> Result<(), DrainError> {
         self.enter(now);
         let outcome = self.orders().drain(now, is_drained);
-        let may_lead = self.setup.eligible && !self.persistence.is_drained();
-        self.membership.set_eligible(now.holder, may_lead);
         self.settle(now);
         outcome
+    }
+
+    /// Somebody finds the node not healthy, and says why; none: does so no more. One that is not
+    /// healthy votes, but does not contend and takes no hand-over; one that leads hands over once
+    /// the work under its lease has ended. A restart forgets it.
+    pub fn set_health(&mut self, now: Now, by: Complainant, complaint: Option<&str>) {
+        self.enter(now);
+        self.orders().judge(now, by, complaint);
+        self.settle(now);
     }
 
     /// As Goose, this node makes way for nobody by choice for so long; none: it does again. That
@@ -392,6 +403,7 @@ impl NodeCore {
             self.leaving.as_ref().map(Leaving::next),
             self.drain.deadline(),
             self.automation.next(),
+            self.health.next(),
             complaint,
         ];
         let is_started = self.persistence.is_started();
@@ -496,6 +508,7 @@ impl NodeCore {
         }
         for _ in 0..ROUNDS_MAX {
             let moved = self.exchange().drain_membership(now);
+            let moved = self.orders().look_around(now) | moved;
             let moved = self.drain_election(now) | moved;
             self.note_lineage();
             let moved = self.storing().keep(now) | moved;
@@ -601,6 +614,7 @@ impl NodeCore {
             admission: &mut self.admission,
             sealing: &mut self.sealing,
             proofs: &mut self.proofs,
+            health: &self.health,
             outputs: &mut self.outputs,
         }
     }
@@ -630,9 +644,10 @@ impl NodeCore {
     fn orders(&mut self) -> Orders<'_> {
         Orders {
             setup: &self.setup,
-            membership: &self.membership,
+            membership: &mut self.membership,
             drain: &mut self.drain,
             drain_order: &mut self.drain_order,
+            health: &mut self.health,
             persistence: &mut self.persistence,
             pause: &mut self.pause,
             leaving: &mut self.leaving,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::drain::{Drain, Plan, Step};
 use super::drained::{DrainError, DrainOrder};
+use super::health::Health;
 use super::outputs::{Output, Outputs};
 use super::pause::{NotLeading, Pause, Paused};
 use super::persistence::Persistence;
@@ -14,6 +15,7 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::node::setup::Setup;
 use crate::vocabulary::event::{DemotionReason, Event, Warning};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
@@ -78,9 +80,10 @@ pub(super) struct Rest {
 /// Orders, and what they may touch.
 pub(super) struct Orders<'a> {
     pub(super) setup: &'a Setup,
-    pub(super) membership: &'a Membership,
+    pub(super) membership: &'a mut Membership,
     pub(super) drain: &'a mut Drain,
     pub(super) drain_order: &'a mut DrainOrder,
+    pub(super) health: &'a mut Health,
     pub(super) persistence: &'a mut Persistence,
     pub(super) pause: &'a mut Pause,
     pub(super) leaving: &'a mut Option<Leaving>,
@@ -144,17 +147,85 @@ impl Orders<'_> {
         if is_news {
             self.outputs.note_change();
         }
-        // To end it once more ends any hold.
+        let may_contend = self.may_contend();
         if let Some(election) = self.election.as_mut().filter(|_| is_news || !is_drained) {
-            election.set_eligible(now, self.setup.eligible && !is_drained);
+            if !is_drained {
+                // To end it once more ends any hold.
+                election.end_hold(now);
+            }
+            election.set_eligible(now, may_contend);
         }
+        self.tell_gossip(now);
         if let Some(term) = led {
             self.accept(now, Plan::draining(term));
         }
-        if !is_drained {
+        if may_contend {
             self.drain.undrain(now.holder);
         }
         Ok(())
+    }
+
+    /// See [`super::NodeCore::set_health`].
+    pub(super) fn judge(&mut self, now: Now, by: Complainant, complaint: Option<&str>) {
+        let before = self.may_contend();
+        let was_healthy = self.health.is_healthy();
+        let Some(news) = self.health.note(by, complaint) else { return };
+        self.outputs.note_change();
+        self.reconsider(now, before);
+        match self.health.complaint() {
+            Some(reason) if news.is_first => {
+                let leads_anyway = self.health.lets_lead();
+                self.outputs.warn(Warning::Unhealthy { reason, leads_anyway });
+            }
+            None if !was_healthy => self.outputs.event(Event::Healthy),
+            _ => {}
+        }
+        self.tell_gossip(now);
+    }
+
+    /// What this node may do depends on the health of others: looks at it again. Returns whether
+    /// anything changed.
+    pub(super) fn look_around(&mut self, now: Now) -> bool {
+        self.health.looks_around() && self.reconsider(now, self.may_contend())
+    }
+
+    /// Does what follows from the health of this node and of others. `before`: whether it might
+    /// contend until now. Returns whether that has changed.
+    fn reconsider(&mut self, now: Now, before: bool) -> bool {
+        let led = self.led(now);
+        let others = self.health.looks_around() && self.others_are_healthy();
+        self.health.look_around(now.holder, others, led.is_some());
+        let may_contend = self.may_contend();
+        if may_contend == before {
+            return false;
+        }
+        if let Some(election) = &mut self.election {
+            election.set_eligible(now, may_contend);
+        }
+        match led {
+            Some(term) if !may_contend => self.accept(now, Plan::unhealthy(term)),
+            _ if may_contend => self.drain.undrain(now.holder),
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether this node may contend, as far as it is concerned.
+    fn may_contend(&self) -> bool {
+        self.setup.eligible && !self.persistence.is_drained() && self.health.lets_lead()
+    }
+
+    /// Has gossip say whether this node is one that may lead. One that leads though it is not healthy
+    /// is none: so others tell it from a healthy one.
+    fn tell_gossip(&mut self, now: Now) {
+        let is_fit = !self.persistence.is_drained() && self.health.is_healthy();
+        self.membership.set_eligible(now.holder, self.setup.eligible && is_fit);
+    }
+
+    /// Whether gossip knows of another node that may lead and is healthy.
+    fn others_are_healthy(&self) -> bool {
+        let highest = self.membership.top_eligible(2);
+        highest.iter().any(|(process, _)| process.id != self.setup.id)
     }
 
     /// See [`super::NodeCore::abdicate`].
@@ -298,6 +369,7 @@ impl Orders<'_> {
                 // If it fails to take over, this node comes back soon.
                 (DemotionReason::Preempted { by }, Some(self.setup.timing.deference * 2))
             }
+            EndReason::Unhealthy => (DemotionReason::Unhealthy, Some(Duration::ZERO)),
             _ => (DemotionReason::SteppedDown, None),
         };
         let alone = nominee.is_none() && self.should_wait_for_standby();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::node_name::NodeName;
@@ -49,6 +50,10 @@ pub struct Setup {
     pub voter_names: Vec<(NodeId, String)>,
     /// Whether this node may become Goose.
     pub eligible: bool,
+    /// Whether a health check decides about it: until that has passed, the node is not healthy.
+    pub is_checked: bool,
+    /// Whether somebody leads when no node that may lead is healthy.
+    pub if_none_healthy: IfNoneHealthy,
     /// The spans of the protocol.
     pub timing: Timing,
     /// How long an order waits for the work under the lease to end.
@@ -79,6 +84,8 @@ impl Setup {
             voter_addresses: Vec::new(),
             voter_names: Vec::new(),
             eligible: true,
+            is_checked: false,
+            if_none_healthy: IfNoneHealthy::default(),
             timing: Timing::of(Profile::default()),
             drain_timeout: DRAIN_TIMEOUT,
             keys: None,

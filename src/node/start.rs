@@ -13,6 +13,7 @@ use super::awaited::Awaited;
 use super::cluster::Cluster;
 use super::drain::Drain;
 use super::drained::DrainOrder;
+use super::health::Health;
 use super::join::Joining;
 use super::last_will::LastWill;
 use super::outputs::Outputs;
@@ -117,7 +118,9 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
     if is_drained {
         warnings.push(Warning::Drained);
     }
-    let membership = membership(me, &setup, is_drained, entropy(&mut random));
+    let health = Health::new(setup.is_checked, setup.if_none_healthy);
+    let may_lead = setup.eligible && !is_drained && health.is_healthy();
+    let membership = membership(me, &setup, may_lead, entropy(&mut random));
     let seeding = Seeding::new(&setup.seeds, setup.address, entropy(&mut random));
     let remembered = record.map(|record| record.addresses.as_slice()).unwrap_or_default();
     let addresses = Addresses::new(&setup, remembered);
@@ -145,6 +148,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         pace: Pace::default(),
         drain: Drain::new(setup.drain_timeout),
         drain_order: DrainOrder::default(),
+        health,
         pause: Pause::default(),
         automation: Automation::default(),
         leaving: None,
@@ -195,10 +199,10 @@ fn first_record(
 pub(super) fn membership(
     me: Process,
     setup: &Setup,
-    is_drained: bool,
+    may_lead: bool,
     entropy: [u8; 32],
 ) -> Membership {
-    let identity = MemberIdentity::new(me, setup.address, setup.eligible && !is_drained);
+    let identity = MemberIdentity::new(me, setup.address, may_lead);
     let mut membership = Membership::new(identity, &setup.timing, entropy);
     let (tags, name) = (setup.tags.clone(), setup.name.clone());
     membership.describe(Metadata { http: setup.http, tags, name });
@@ -218,6 +222,7 @@ pub(super) struct Opening<'a> {
     pub(super) me: Process,
     pub(super) cluster: &'a mut Cluster,
     pub(super) persistence: &'a mut Persistence,
+    pub(super) health: &'a Health,
     pub(super) election: &'a mut Option<Election>,
     pub(super) outputs: &'a mut Outputs,
 }
@@ -268,7 +273,9 @@ impl Opening<'_> {
                 (false, false) => Memory::Kept,
             },
             timing: self.setup.timing.clone(),
-            eligible: self.setup.eligible && !self.persistence.is_drained(),
+            eligible: self.setup.eligible
+                && !self.persistence.is_drained()
+                && self.health.lets_lead(),
             lineage: Known { settled: self.persistence.lineage(), is_nameless: genesis.ephemeral },
             past,
             damaged,

@@ -36,6 +36,7 @@ pub(super) fn snapshot(node: &NodeCore) -> Snapshot {
         voter_change: node.election.as_ref().and_then(Election::voter_change).cloned(),
         paused_until: node.pause.until(node.lease()),
         is_drained: node.persistence.is_drained(),
+        unhealthy: node.health.complaint(),
         store_lost: node.persistence.is_lost(),
         store_slow: node.persistence.slow_since(),
         ending: node.ending(),

@@ -219,6 +219,7 @@ impl Driver {
             Word::WorkEnded => self.core.end_work(now),
             Word::Abdicated(term) => self.core.abdicate(now, term),
             Word::Leave => self.core.leave(now),
+            Word::Health(by, complaint) => self.core.set_health(now, by, complaint.as_deref()),
         }
     }
 

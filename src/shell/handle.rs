@@ -16,6 +16,7 @@ use crate::node::{
     VoterOrderError, VotersOrdered,
 };
 use crate::vocabulary::event::Event;
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::snapshot::{Lease, Snapshot, is_valid_at};
@@ -169,6 +170,14 @@ impl Handle {
     pub fn abdicate(&self, term: u64) {
         // A node that has ended leads no more.
         let _ = self.words.send(Word::Abdicated(term));
+    }
+
+    /// Somebody finds the node not healthy, and says why; none: does so no more. One that leads asks
+    /// the work under its lease to end and hands over once it has. Does not wait for that. What is
+    /// said before work ends is heard before that.
+    pub fn set_health(&self, by: Complainant, complaint: Option<String>) {
+        // A node that has ended leads no more.
+        let _ = self.words.send(Word::Health(by, complaint));
     }
 
     /// Tells the node to leave once its work has ended, and does not wait for it.

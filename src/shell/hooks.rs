@@ -7,29 +7,36 @@
 //!      └────────────────────────┴─────────────────────────────────────────────────┘
 //! ```
 //!
+//! Before all that, as the node starts: on-duck, for what an earlier process may have left behind.
+//!
 //! One at a time and never out of order: each is waited for before the next is started, up to a
 //! limit, and is killed then. The hook of a demotion starts before the deadline; if need be
 //! the one of the election is killed for it. Before a hand-over it is waited for.
 //!
+//! If on-goose fails, the node is not healthy: on-duck runs, and another node leads. One on-duck that
+//! fails is logged, for nobody can do more about it.
+//!
 //! Assumptions: this process runs. When it is frozen its hook comes late, and when it is killed
-//! there is none; what must not outlive the lease belongs under `gaggle exec`. A hook is trusted
-//! with its own descendants: only its process group is killed.
+//! there is none until it starts again; what must not outlive the lease belongs under `gaggle exec`.
+//! A hook is trusted with its own descendants: only its process group is killed.
 
 use std::fmt;
-use std::os::fd::AsFd;
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command};
 use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 
 use super::handle::Handle;
+use super::setback::Setback;
+use super::spawned::{Spawned, Voice};
 use super::work::Permit;
 use crate::config::hooks::Hooks;
+use crate::config::raw::OnHookFailure;
+use crate::node::setup::Setup;
 use crate::vocabulary::event::{ElectionReason, Event};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::snapshot::{Lease, Snapshot};
+use crate::vocabulary::work::EndReason;
 
 /// While the lease is about to be given away, it is looked at again after this.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
@@ -47,6 +54,12 @@ enum Reason {
     SteppingDown,
     /// The lease is not renewed.
     LeaseRunsOut,
+    /// The node is not healthy.
+    Unhealthy,
+    /// The hook on-goose has failed.
+    HookFailed,
+    /// The node starts, and has led nobody yet.
+    Started,
 }
 
 impl fmt::Display for Reason {
@@ -57,6 +70,9 @@ impl fmt::Display for Reason {
             Self::RenewedLate => "renewed-late",
             Self::SteppingDown => "stepping-down",
             Self::LeaseRunsOut => "lease-runs-out",
+            Self::Unhealthy => "unhealthy",
+            Self::HookFailed => "hook-failed",
+            Self::Started => "started",
         })
     }
 }
@@ -74,9 +90,25 @@ pub fn variables(snapshot: &Snapshot, term: u64, role: &str) -> Vec<(String, Str
     pairs.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
+/// Runs on-duck before the node starts, for what an earlier process of it may have left.
+pub async fn clean_up(hooks: &Hooks, setup: &Setup) {
+    let variables = [
+        ("GAGGLE_TERM", "0".to_owned()),
+        ("GAGGLE_ROLE", "duck".to_owned()),
+        ("GAGGLE_NODE_ID", setup.id.to_string()),
+        ("GAGGLE_GOOSE_ADDR", String::new()),
+        ("GAGGLE_CLUSTER", setup.cluster.to_string()),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).to_vec();
+    let what = What { role: "duck", term: 0, reason: Reason::Started };
+    // It is logged, and the node starts all the same.
+    let _ = run(hooks, &hooks.on_duck, what, variables).await;
+}
+
 /// Runs the hooks of a node for as long as it lives. Never returns.
 pub async fn keep(hooks: Hooks, handle: Handle) {
     let mut events = handle.events();
+    let mut setback = Setback::new(Complainant::Hook);
     let mut last = 0;
     loop {
         let lease = handle.until_lease(hooks.lead).await;
@@ -87,15 +119,36 @@ pub async fn keep(hooks: Hooks, handle: Handle) {
         let elected = elected(&mut events, lease.term);
         let reason = if lease.term == last { Reason::RenewedLate } else { elected };
         last = lease.term;
-        tenure(&hooks, &handle, &permit, lease, reason).await;
+        let began = Instant::now();
+        if tenure(&hooks, &handle, &permit, (lease, reason), &setback).await == Took::Failed {
+            drop(permit);
+            setback.stand_back(&handle, began.elapsed()).await;
+        }
     }
 }
 
+/// What the hook of the election came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Took {
+    Well,
+    /// It failed, and that counts.
+    Failed,
+}
+
 /// From the hook of the election to the end of the one of the demotion.
-async fn tenure(hooks: &Hooks, handle: &Handle, permit: &Permit, lease: Lease, elected: Reason) {
+async fn tenure(
+    hooks: &Hooks,
+    handle: &Handle,
+    permit: &Permit,
+    (lease, elected): (Lease, Reason),
+    setback: &Setback,
+) -> Took {
+    let term = lease.term;
+    let variables = |role| variables(&handle.snapshot(), term, role);
     let end = async {
         tokio::select! {
             end = permit.asked_to_end() => match end {
+                Some(end) if end.reason == EndReason::Unhealthy => Reason::Unhealthy,
                 Some(end) if end.reason.is_planned() => Reason::SteppingDown,
                 _ => Reason::LeaseRunsOut,
             },
@@ -103,16 +156,29 @@ async fn tenure(hooks: &Hooks, handle: &Handle, permit: &Permit, lease: Lease, e
         }
     };
     let mut end = std::pin::pin!(end);
-    let ended = tokio::select! {
+    let what = What { role: "goose", term, reason: elected };
+    let (mut reason, mut took) = (None, Took::Well);
+    tokio::select! {
         // One that is still running then is dropped, and so killed.
-        reason = &mut end => Some(reason),
-        () = run(hooks, handle, &hooks.on_goose, ("goose", lease.term, elected)) => None,
-    };
-    let reason = match ended {
+        ended = &mut end => reason = Some(ended),
+        outcome = run(hooks, &hooks.on_goose, what, variables("goose")) => {
+            let failure = outcome.err().filter(|_| hooks.on_failure == OnHookFailure::StepDown);
+            if let Some(failure) = failure {
+                setback.complain(handle, failure);
+                took = Took::Failed;
+            }
+        }
+    }
+    let reason = match reason {
         Some(reason) => reason,
         None => end.await,
     };
-    run(hooks, handle, &hooks.on_duck, ("duck", lease.term, reason)).await;
+    let unhealthy = reason == Reason::Unhealthy && took == Took::Failed;
+    let reason = if unhealthy { Reason::HookFailed } else { reason };
+    let what = What { role: "duck", term, reason };
+    // It is logged: nobody can do more about it.
+    let _ = run(hooks, &hooks.on_duck, what, variables("duck")).await;
+    took
 }
 
 async fn until_little_is_left(handle: &Handle, term: u64, lead: Duration) {
@@ -139,68 +205,40 @@ fn elected(events: &mut broadcast::Receiver<Event>, of: u64) -> Reason {
     }
 }
 
-/// Runs one hook to its end or to the limit.
-async fn run(hooks: &Hooks, handle: &Handle, words: &[String], what: (&str, u64, Reason)) {
-    let Some((program, arguments)) = words.split_first() else { return };
-    let (role, term, reason) = what;
+/// Which hook is run, and why.
+#[derive(Clone, Copy)]
+struct What {
+    role: &'static str,
+    term: u64,
+    reason: Reason,
+}
+
+/// Runs one hook to its end or to the limit. The error says how it failed.
+async fn run(
+    hooks: &Hooks,
+    words: &[String],
+    What { role, term, reason }: What,
+    mut variables: Vec<(String, String)>,
+) -> Result<(), String> {
+    let Some(program) = words.first() else { return Ok(()) };
     tracing::info!(term, "the hook on-{role} starts ({reason}): {program}");
-    let outcome = match spawn(program, arguments, handle, what) {
+    variables.push(("GAGGLE_REASON".to_owned(), reason.to_string()));
+    let outcome = match Spawned::start(words, variables, Voice::Log) {
         Ok(mut hook) => timeout(hooks.limit, hook.wait()).await,
         Err(error) => {
             tracing::error!(term, "the hook on-{role} cannot be started: {program}: {error}");
-            return;
+            return Err(format!("the hook on-{role} cannot be started: {error}"));
         }
     };
-    match outcome {
+    let failure = match outcome {
         Ok(Ok(status)) if status.success() => {
             tracing::info!(term, "the hook on-{role} is done");
+            return Ok(());
         }
-        Ok(Ok(status)) => tracing::warn!(term, "the hook on-{role} has failed: {status}"),
-        Ok(Err(error)) => tracing::warn!(term, "the hook on-{role} got lost: {error}"),
-        Err(_) => {
-            let limit = hooks.limit;
-            tracing::warn!(term, "the hook on-{role} ran for longer than {limit:?}: killed");
-        }
-    }
-}
-
-fn spawn(
-    program: &str,
-    arguments: &[String],
-    handle: &Handle,
-    (role, term, reason): (&str, u64, Reason),
-) -> std::io::Result<Hook> {
-    // What it says is for the log, and what the node says on standard output is data.
-    let output = std::io::stderr().as_fd().try_clone_to_owned()?;
-    let child = Command::new(program)
-        .args(arguments)
-        .envs(variables(&handle.snapshot(), term, role))
-        .env("GAGGLE_REASON", reason.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::from(output))
-        .process_group(0)
-        .spawn()?;
-    Ok(Hook { child })
-}
-
-/// A hook that runs. Dropping it kills its process group.
-struct Hook {
-    child: Child,
-}
-
-impl Hook {
-    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
-    }
-}
-
-impl Drop for Hook {
-    fn drop(&mut self) {
-        // None once it was waited for: the number may be another's by now.
-        let id = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        if let Some(group) = id {
-            // It may have ended just now; the runtime reaps it.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
+        Ok(Ok(status)) => format!("the hook on-{role} has failed: {status}"),
+        Ok(Err(error)) => format!("the hook on-{role} got lost: {error}"),
+        Err(_) => format!("the hook on-{role} ran for longer than {:?}: killed", hooks.limit),
+    };
+    tracing::warn!(term, "{failure}");
+    Err(failure)
 }

@@ -12,6 +12,8 @@ pub mod control_socket;
 mod descriptor;
 mod driver;
 pub mod handle;
+#[cfg(all(feature = "cli", unix))]
+pub mod health;
 pub mod history;
 #[cfg(all(feature = "cli", unix))]
 pub mod hooks;
@@ -27,7 +29,11 @@ mod order;
 mod published_lease;
 pub mod pulse;
 mod reload;
+#[cfg(all(feature = "cli", unix))]
+pub mod setback;
 pub mod socket;
+#[cfg(all(feature = "cli", unix))]
+mod spawned;
 pub mod start;
 pub mod store;
 mod sync;

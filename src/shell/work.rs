@@ -18,6 +18,7 @@
 //! that is not kept the lease is *not* given away.
 
 use super::sync::{UnboundedSender, watch};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::work::EndOfWork;
 
 /// What is said to the driver and needs no answer.
@@ -29,6 +30,8 @@ pub(super) enum Word {
     Abdicated(u64),
     /// The node is to leave.
     Leave,
+    /// Somebody complains of the node's health, or does no more.
+    Health(Complainant, Option<String>),
 }
 
 /// The last end of work that was asked for, and how many there were.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use crate::node::setup::{DRAIN_TIMEOUT, Setup};
 use crate::node::{NodeCore, Output, StartError};
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime, nanoseconds};
@@ -123,6 +124,8 @@ pub fn setup(cluster: &str, number: u64, voters: &[u64]) -> Setup {
         voter_names: Vec::new(),
         preempt: None,
         eligible: true,
+        is_checked: false,
+        if_none_healthy: IfNoneHealthy::Nobody,
         timing: Timing::of(Profile::Lan),
         automatic: None,
         drain_timeout: DRAIN_TIMEOUT,

@@ -91,6 +91,8 @@ pub enum Event {
         /// For how long, in milliseconds.
         milliseconds: u64,
     },
+    /// Nobody finds this node unhealthy any more.
+    Healthy,
     /// The disk has answered that [`Warning::StoreSlow`] spoke of, well or not.
     StoreAnswered {
         /// After so long, in milliseconds.
@@ -126,6 +128,8 @@ pub enum DemotionReason {
     Suspended,
     /// It was told to step down.
     SteppedDown,
+    /// It is not healthy.
+    Unhealthy,
     /// It is shutting down.
     Leaving,
     /// The cluster prefers a higher node, which has come to stay.
@@ -284,6 +288,13 @@ pub enum Warning {
     SingleVoter,
     /// This node starts drained: somebody told it before to hold back until told otherwise.
     Drained,
+    /// This node is not healthy, so it does not lead.
+    Unhealthy {
+        /// Why.
+        reason: String,
+        /// It leads all the same, or may: no other node that may lead is healthy.
+        leads_anyway: bool,
+    },
     /// The membership layer reported an error. It is logged and survived.
     Membership(String),
 }

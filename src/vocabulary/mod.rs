@@ -9,6 +9,7 @@ pub mod endurance;
 pub mod event;
 pub mod goose;
 pub mod hash;
+pub mod health;
 pub mod histogram;
 pub mod identity;
 pub mod inspection;

@@ -66,6 +66,8 @@ pub struct Snapshot {
     pub voter_change: Option<VoterChange>,
     /// It holds back until told otherwise.
     pub is_drained: bool,
+    /// Why it is not healthy; none if it is.
+    pub unhealthy: Option<String>,
     /// Nothing can be made durable any more: only a restart helps.
     pub store_lost: bool,
     /// Since when a write to disk has been under way that takes longer than a second.

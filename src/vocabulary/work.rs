@@ -25,6 +25,8 @@ pub enum EndReason {
         /// Who is to take over.
         by: NodeId,
     },
+    /// The node is not healthy.
+    Unhealthy,
     /// The node was told to step down.
     SteppingDown,
     /// The node was told to leave.

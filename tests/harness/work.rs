@@ -201,6 +201,11 @@ impl Workers {
         found.unwrap_or_else(|| panic!("nobody works\n{}", self.logs()))
     }
 
+    /// What a node answers.
+    pub(crate) fn get(&self, id: u64, path: &str) -> Option<Vec<u8>> {
+        Client::new(self.http[&id]).get(path).map(|answer| answer.body)
+    }
+
     /// Waits until a node takes part.
     pub(crate) fn wait_until_ready(&self, id: u64) {
         let mut client = Client::new(self.http[&id]);

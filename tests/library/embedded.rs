@@ -78,7 +78,7 @@ async fn step_down(node: &Node) -> u64 {
                 Ok(term) => return term,
                 Err(error) => assert_eq!(error, Error::NoStandby),
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     timeout(PATIENCE, ordered).await.unwrap()
@@ -359,4 +359,51 @@ fn bound() -> (UdpSocket, String) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let own = socket.local_addr().unwrap().to_string();
     (socket, own)
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_work_says_so_and_another_leads() {
+    let (nodes, _folder) = gaggle(3).await;
+    let (first, leadership) = leadership(&nodes).await;
+    nodes[first].set_healthy(false, "the database\nis gone");
+    let lost = timeout(PATIENCE, leadership.run(pending::<()>())).await.unwrap();
+    assert!(lost.is_err(), "the work is asked to end");
+    let others: Vec<Node> =
+        (0..3).filter(|number| *number != first).map(|number| nodes[number].clone()).collect();
+    let (_, next) = self::leadership(&others).await;
+    assert!(next.is_valid());
+    let status = nodes[first].status();
+    assert_eq!(status.role, Role::Duck);
+    assert_eq!(status.unhealthy.as_deref(), Some("the database is gone"));
+    let own = nodes[first].members().into_iter().find(|member| member.id == status.id).unwrap();
+    assert!(!own.eligible);
+    nodes[first].set_healthy(true, "");
+    let healthy = async {
+        while nodes[first].status().unhealthy.is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, healthy).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_program_begins_unhealthy_if_it_likes_and_leads_anyway_if_it_likes_that() {
+    let (nodes, _folder) = gaggle_with(1, Config::unhealthy_at_start).await;
+    let mut goose = std::pin::pin!(nodes[0].until_goose());
+    let joined = async {
+        while !nodes[0].status().has_joined {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut goose => panic!("it leads before it is healthy"),
+        outcome = timeout(PATIENCE, joined) => outcome.unwrap(),
+    }
+    assert!(nodes[0].status().unhealthy.is_some());
+    nodes[0].set_healthy(true, "");
+    timeout(PATIENCE, goose).await.unwrap().unwrap();
+
+    let (nodes, _folder) = gaggle_with(1, |config| config.unhealthy_at_start().lead_anyway()).await;
+    timeout(PATIENCE, nodes[0].until_goose()).await.unwrap().unwrap();
+    assert!(nodes[0].status().unhealthy.is_some());
 }

@@ -104,6 +104,7 @@ fn served(goose: bool) -> Served {
         paused_until: None,
         voter_change: None,
         is_drained: false,
+        unhealthy: None,
         store_lost: false,
         store_slow: None,
         ending: None,

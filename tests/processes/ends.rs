@@ -53,6 +53,7 @@ impl Alone {
         let child = Command::new(&words[0])
             .args(&words[1..])
             .env("FOLDER", folder.path())
+            .env("GAGGLE_ON_EXIT", "stop")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

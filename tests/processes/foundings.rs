@@ -100,6 +100,7 @@ fn is_misled(id: &str) {
             .args(more)
             .args(["--", "sh", "-c", "echo x >> \"$FILE\""])
             .env("FILE", &file)
+            .env("GAGGLE_ON_EXIT", "stop")
             .stdin(Stdio::null())
             .output()
             .unwrap()

@@ -21,6 +21,7 @@ mod errors;
 mod exec;
 mod flood;
 mod foundings;
+mod health;
 #[cfg(target_os = "linux")]
 mod hooks;
 mod hostile;

@@ -84,7 +84,7 @@ pub(super) fn state_folder(findings: &mut Findings, folder: &Path) {
     }
 }
 
-/// A node that was told to hold back, for good or for a while: somebody may have forgotten that.
+/// A node that does not lead though it could: somebody may have forgotten that.
 pub(super) fn drained(findings: &mut Findings, status: &StatusView) {
     if status.node.drained {
         let words = format!(
@@ -92,6 +92,13 @@ pub(super) fn drained(findings: &mut Findings, status: &StatusView) {
             status.node.id
         );
         findings.add(Verdict::Odd, "drained", words);
+    }
+    if let Some(reason) = &status.node.unhealthy {
+        let words = format!(
+            "node {} is not healthy, so it does not lead while another may: {reason}",
+            status.node.called()
+        );
+        findings.add(Verdict::Wrong, "health", words);
     }
     if status.node.paused_ms.is_some() {
         let words =

@@ -20,7 +20,7 @@ use super::arguments::DoctorArguments;
 use super::ask::Conversation;
 use super::{CommandError, Exit};
 use crate::shell::http::api::paths;
-use crate::shell::http::api::views::{MembersView, StatusView, VotersView};
+use crate::shell::http::api::views::{MembersView, StatusView, VotersView, WarningView};
 
 mod findings;
 mod machine;
@@ -110,7 +110,10 @@ fn is_here(status: &StatusView) -> bool {
 
 /// What the node has warned of itself.
 fn warnings(findings: &mut Findings, status: &StatusView) {
-    for warning in &status.warnings {
+    let unhealthy = status.node.unhealthy.as_deref();
+    // That is said already.
+    let is_news = |warning: &&WarningView| !unhealthy.is_some_and(|it| warning.words.contains(it));
+    for warning in status.warnings.iter().filter(is_news) {
         let verdict = if warning.severe { Verdict::Wrong } else { Verdict::Odd };
         let age = warning.age_ms / 1000;
         findings.add(verdict, "warning", format!("{} (said {age} s ago)", warning.words));

@@ -8,6 +8,10 @@ use crate::shell::http::api::views::{MemberView, MembersView, State, StatusView}
 /// Gossip knows a node that has run for so long everywhere.
 const KNOWN_AFTER_MS: u64 = 10_000;
 
+/// Why nobody leads.
+const NOBODY_MAY: &str =
+    "no member may lead: each is drained, is not healthy, or was started with --never-goose";
+
 /// What it means that others do not hear a node that hears them.
 const UNREACHED: &str = "--advertise is wrong, or a firewall or NAT keeps datagrams away from it";
 
@@ -57,8 +61,12 @@ pub(super) fn of_this_node(findings: &mut Findings, own: &StatusView, others: &O
     }
 }
 
-/// Which members the node asked hears, and cannot reach.
+/// Which members the node asked hears, and cannot reach; and whether any may lead.
 pub(super) fn of_members(findings: &mut Findings, own: &StatusView, members: &MembersView) {
+    let mut present = members.members.iter().filter(|it| it.state == State::Alive);
+    if own.goose.is_none() && !present.any(|member| member.eligible) {
+        findings.add(Verdict::Wrong, "goose", NOBODY_MAY);
+    }
     let astray_ones = members.members.iter().filter(|member| member.id != own.node.id);
     for member in astray_ones.filter(|member| member.speaks_from.is_some()) {
         let node = format!("node {}", member.called());

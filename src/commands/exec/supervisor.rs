@@ -2,16 +2,21 @@
 //! what is said of it.
 
 use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::signals::Forwarded;
-use crate::commands::arguments::OnExit;
+use crate::commands::exits::{ExitTable, OnExit};
 use crate::shell::handle::Handle;
 use crate::shell::hooks;
 use crate::shell::keeper::{
     Cause, CommandKeeper, LineBroken, Report, Reports, Unreached, end_orphans,
 };
+use crate::shell::setback::{SOUND_AFTER, Setback};
 use crate::shell::work::Permit;
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::snapshot::Lease;
 use crate::vocabulary::work::{EndOfWork, EndReason};
 
@@ -19,14 +24,15 @@ use crate::vocabulary::work::{EndOfWork, EndReason};
 pub(super) const OWN_FAULT: u8 = 125;
 /// The exit code if the command had to be killed at a planned end.
 pub(super) const KILLED: u8 = 124;
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
+/// The exit code if the command may not be executed.
+pub(super) const NOT_EXECUTABLE: u8 = 126;
+/// The exit code if there is no such command.
+pub(super) const NOT_FOUND: u8 = 127;
 
-/// A command that ended soon is restarted after this, twice that, and so on.
-const BACKOFF_LEAST: Duration = Duration::from_millis(100);
-const BACKOFF_MOST: Duration = Duration::from_secs(30);
-/// One that ran for so long is restarted as if it had never failed.
-const SOUND_AFTER: Duration = Duration::from_secs(10);
+/// A command that ends soon is started again here so often in a row; then it is another node's turn.
+const RESTARTS_MAX: u32 = 3;
+/// Before the first of them; twice as long before the next, and so on. The lease is kept meanwhile.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Between two tries while the lease is about to be given away, or has too little left.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -34,7 +40,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 pub(super) struct Supervisor {
     pub(super) handle: Handle,
     pub(super) keeper: CommandKeeper,
-    pub(super) on_exit: OnExit,
+    pub(super) on_exit: ExitTable,
     /// How long the command may take to end when the node tells it to.
     pub(super) drain_timeout: Duration,
     /// What of the lease must be left for the command to be started.
@@ -65,11 +71,25 @@ enum Outcome {
     Failed(i32),
 }
 
+/// What is done next.
+enum Next {
+    /// It is started when this node is Goose again.
+    Wait,
+    /// It is started again here, after a pause.
+    Restart,
+    /// Others have their turn first.
+    StandBack,
+    /// Nothing ever again, but the node votes on.
+    Done,
+    /// The node leaves, with this exit code.
+    Stop(u8),
+}
+
 impl Supervisor {
     pub(super) fn new(
         handle: Handle,
         keeper: CommandKeeper,
-        on_exit: OnExit,
+        on_exit: ExitTable,
         drain_timeout: Duration,
         budget: Duration,
     ) -> Self {
@@ -93,7 +113,8 @@ impl Supervisor {
         reports: &mut Reports,
         forwarded: &mut Forwarded,
     ) -> Result<u8, LineBroken> {
-        let mut backoff = BACKOFF_LEAST;
+        let mut setback = Setback::new(Complainant::Work);
+        let mut restarts = 0;
         loop {
             let lease = self.handle.until_lease(self.budget).await;
             let Ok(permit) = self.handle.begin_work(lease.term).await else {
@@ -107,31 +128,48 @@ impl Supervisor {
                 end_orphans(|unreached| self.say_unreached(unreached)).await;
                 self.told.unreached.borrow_mut().clear();
             }
+            let outcome = outcome?;
+            let ran = began.elapsed();
+            restarts = if ran >= SOUND_AFTER { 0 } else { restarts };
+            let next = self.judge(&outcome, restarts);
+            if let (Next::StandBack | Next::Done, Some(reason)) = (&next, reason_of(&outcome)) {
+                // Before the permit goes, so that the lease goes with it.
+                setback.complain(&self.handle, reason);
+            }
             drop(permit);
-            let status = match outcome? {
-                Outcome::Late => {
-                    tokio::time::sleep(LOOK_INTERVAL).await;
-                    continue;
+            match next {
+                Next::Wait => tokio::time::sleep(LOOK_INTERVAL).await,
+                Next::Restart => {
+                    tokio::time::sleep(RESTART_PAUSE * (1 << restarts)).await;
+                    restarts += 1;
                 }
-                Outcome::Ended => continue,
-                Outcome::Failed(reason) => return Ok(not_started(reason)),
-                Outcome::Exited(status) => status,
-            };
-            let code = exit_code(status);
-            tracing::info!("the command has ended by itself, with exit code {code}");
-            if began.elapsed() > SOUND_AFTER {
-                backoff = BACKOFF_LEAST;
-            }
-            match self.on_exit {
-                OnExit::Stop => return Ok(code),
-                OnExit::Restart => tokio::time::sleep(backoff).await,
-                OnExit::StepDown => {
-                    // It may not be Goose any more, and then others have it already.
-                    let _ = self.handle.step_down(None, None).await;
-                    tokio::time::sleep(backoff).await;
+                Next::StandBack => {
+                    restarts = 0;
+                    setback.stand_back(&self.handle, ran).await;
                 }
+                Next::Done => std::future::pending().await,
+                Next::Stop(code) => return Ok(code),
             }
-            backoff = (backoff * 2).min(BACKOFF_MOST);
+        }
+    }
+
+    /// What follows from how the command ended, after so many restarts.
+    fn judge(&self, outcome: &Outcome, restarts: u32) -> Next {
+        let (code, is_lasting) = match outcome {
+            Outcome::Late | Outcome::Ended => return Next::Wait,
+            Outcome::Failed(reason) => not_started(*reason),
+            Outcome::Exited(status) => {
+                let code = exit_code(*status);
+                tracing::info!("the command has ended by itself, with exit code {code}");
+                (code, true)
+            }
+        };
+        match self.on_exit.of(code) {
+            OnExit::Stop if is_lasting => Next::Stop(code),
+            OnExit::Done if is_lasting => Next::Done,
+            OnExit::Restart if restarts < RESTARTS_MAX => Next::Restart,
+            // What passes by itself is no end of the command.
+            _ => Next::StandBack,
         }
     }
 
@@ -197,6 +235,7 @@ impl Supervisor {
                 "this node steps down".to_owned()
             }
             Some(EndReason::Preempted { by }) => format!("this node makes way for node {by}"),
+            Some(EndReason::Unhealthy) => "this node is not healthy".to_owned(),
             Some(EndReason::Leaving) => "this node leaves".to_owned(),
             // The keeper knows the deadline, and watches the node.
             Some(EndReason::LeaseOver) | None => return None,
@@ -240,12 +279,29 @@ fn say_killed(term: u64, cause: Cause, after: Duration) {
     tracing::warn!(term, "the command had not ended {after:.1?} after SIGTERM: SIGKILL, as {why}");
 }
 
-fn not_started(reason: i32) -> u8 {
+/// Why this node does not lead for a while, if its command has failed.
+fn reason_of(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Late | Outcome::Ended => None,
+        Outcome::Exited(status) => {
+            Some(format!("the command has ended by itself, with exit code {}", exit_code(*status)))
+        }
+        Outcome::Failed(reason) => {
+            let error = std::io::Error::from_raw_os_error(*reason);
+            Some(format!("the command cannot be started: {error}"))
+        }
+    }
+}
+
+/// The exit code for a command that could not be started, and whether it is to blame: what the
+/// machine lacks at the moment passes.
+fn not_started(reason: i32) -> (u8, bool) {
     let error = std::io::Error::from_raw_os_error(reason);
-    tracing::error!("the command cannot be executed: {error}. Correct what follows --");
+    tracing::error!("the command cannot be started: {error}");
     match error.kind() {
-        std::io::ErrorKind::NotFound => NOT_FOUND,
-        _ => NOT_EXECUTABLE,
+        ErrorKind::NotFound => (NOT_FOUND, true),
+        ErrorKind::PermissionDenied => (NOT_EXECUTABLE, true),
+        _ => (NOT_EXECUTABLE, error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error())),
     }
 }
 
@@ -275,5 +331,20 @@ mod tests {
         assert_eq!(exit_code(9), 137);
         assert_eq!(exit_code(15), 143);
         assert_eq!((own_code(7 << 8), own_code(15)), (7, 0));
+    }
+
+    #[test]
+    fn what_a_machine_lacks_at_the_moment_is_no_fault_of_the_commands() {
+        for (error, expected) in [
+            (Errno::NOENT, (127, true)),
+            (Errno::ACCESS, (126, true)),
+            (Errno::NOEXEC, (126, true)),
+            (Errno::AGAIN, (126, false)),
+            (Errno::NOMEM, (126, false)),
+            (Errno::TXTBSY, (126, false)),
+            (Errno::MFILE, (126, false)),
+        ] {
+            assert_eq!(not_started(error.raw_os_error()), expected, "{error}");
+        }
     }
 }

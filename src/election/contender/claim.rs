@@ -75,12 +75,14 @@ impl Candidacy {
         self.eligible && !self.retired && self.resumes(now).is_none()
     }
 
-    /// From here on it may lead, and holds back no more; or it may not.
-    pub(super) fn set_eligible(&mut self, eligible: bool, now: HolderTime) {
+    /// From here on it may lead, or may not.
+    pub(super) fn set_eligible(&mut self, eligible: bool) {
         self.eligible = eligible;
-        if eligible {
-            self.hold_until = self.hold_until.min(now);
-        }
+    }
+
+    /// It holds back no more.
+    pub(super) fn end_hold(&mut self, now: HolderTime) {
+        self.hold_until = self.hold_until.min(now);
     }
 
     /// Whether this node may ever lead.

@@ -320,8 +320,13 @@ impl Contender {
         if !eligible {
             self.abandon_claim(Duration::ZERO, now, outbox);
         }
-        self.candidacy.set_eligible(eligible, now);
+        self.candidacy.set_eligible(eligible);
         self.poll_soon(now);
+    }
+
+    /// See [`super::Election::end_hold`].
+    pub(super) fn end_hold(&mut self, now: HolderTime) {
+        self.candidacy.end_hold(now);
     }
 
     /// Claims, if a majority of the voters is free and none of them prefers somebody else.

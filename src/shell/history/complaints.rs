@@ -42,6 +42,11 @@ impl Complaint {
     fn holds_until_joined(&self) -> bool {
         matches!(self.warning, Warning::NobodyFounded { .. } | Warning::SeedsSilent { .. })
     }
+
+    /// Whether it holds until the node is healthy.
+    fn holds_until_healthy(&self) -> bool {
+        matches!(self.warning, Warning::Unhealthy { .. })
+    }
 }
 
 /// The last warning of each kind, oldest first: there are no more than kinds.
@@ -59,14 +64,18 @@ impl Complaints {
                 self.0.push(Complaint { warning, wall: now.wall, at: now.holder, words });
             }
             Event::Joined => self.0.retain(|known| !known.holds_until_joined()),
+            Event::Healthy => self.0.retain(|known| !known.holds_until_healthy()),
             _ => {}
         }
     }
 
     /// What is taken to hold at `now`.
     pub fn at(&self, now: HolderTime) -> impl Iterator<Item = &Complaint> {
-        let holds =
-            move |known: &&Complaint| known.holds_until_joined() || now.since(known.at) < HOLDS_FOR;
+        let holds = move |known: &&Complaint| {
+            known.holds_until_joined()
+                || known.holds_until_healthy()
+                || now.since(known.at) < HOLDS_FOR
+        };
         self.0.iter().filter(holds)
     }
 }

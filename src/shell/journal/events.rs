@@ -87,6 +87,7 @@ pub(super) fn words(event: &Event, names: Names<'_>) -> Option<String> {
         Event::Quarantined { milliseconds } => {
             format!("as a voter, waiting {milliseconds} ms for what may have been granted before")
         }
+        Event::Healthy => "this node is healthy".to_owned(),
         Event::StoreAnswered { milliseconds } => {
             format!("the disk has answered, after {milliseconds} ms")
         }
@@ -102,6 +103,7 @@ fn ending(reason: EndReason, names: Names<'_>) -> String {
             let by = names.of(by);
             format!("node {by} is higher and has come to stay (--preempt)")
         }
+        EndReason::Unhealthy => "this node is not healthy".to_owned(),
         EndReason::SteppingDown => "this node was told to step down".to_owned(),
         EndReason::Leaving => "this node was told to leave".to_owned(),
         EndReason::LeaseOver => "its lease is over".to_owned(),
@@ -146,6 +148,7 @@ pub(super) fn demoted_among(reason: &DemotionReason, names: Names<'_>) -> String
         ),
         DemotionReason::Suspended => "the machine was suspended".to_owned(),
         DemotionReason::SteppedDown => "it was told to step down".to_owned(),
+        DemotionReason::Unhealthy => "it is not healthy".to_owned(),
         DemotionReason::Leaving => "it is leaving".to_owned(),
         DemotionReason::Preempted { by } => {
             let by = names.of(*by);

@@ -106,6 +106,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         }
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
         Warning::Drained => DRAINED.to_owned(),
+        Warning::Unhealthy { reason, leads_anyway } => unhealthy(reason, *leads_anyway),
         Warning::Membership(error) => format!("gossip: {error}"),
     }
 }
@@ -219,6 +220,17 @@ fn work_goes_on(term: u64, leaves: bool) -> String {
             "the work of term {term} was asked to end and has not: the order is given up, and the \
              lease is kept. Look why the work does not end, then give the order again"
         )
+    }
+}
+
+/// This node is not healthy.
+fn unhealthy(reason: &str, leads_anyway: bool) -> String {
+    if leads_anyway {
+        format!(
+            "this node is not healthy, and leads all the same, as no other node is healthy: {reason}"
+        )
+    } else {
+        format!("this node is not healthy: it votes, but does not lead: {reason}")
     }
 }
 

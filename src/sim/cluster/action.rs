@@ -15,6 +15,7 @@ use super::machine::Machine;
 use super::network::{Blackout, Weather};
 use super::process::Input;
 use crate::node::VoterOrder;
+use crate::vocabulary::health::Complainant;
 
 /// One thing that is done to the world. Nodes are named by index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Action {
     StepDown(usize),
     /// The node is told to hold back until told otherwise, or to do so no more.
     Drain(usize, bool),
+    /// Somebody complains of the node's health, or does no more.
+    Health(usize, Complainant, Option<&'static str>),
     /// The Goose is told to make way for nobody by choice for so long, or to do so again.
     Pause(usize, Option<Duration>),
     /// The node is told who is to vote.
@@ -124,6 +127,8 @@ impl Action {
             Self::Pause(_, Some(_)) => "pause of choices",
             Self::Pause(_, None) => "choices again",
             Self::ChangeVoters(..) => "order to change voters",
+            Self::Health(_, _, Some(_)) => "sick",
+            Self::Health(_, _, None) => "well again",
             Self::Drain(_, true) => "drain",
             Self::Drain(_, false) => "drained no more",
             Self::JumpWall(..) => "wall clock jump",
@@ -192,6 +197,8 @@ impl Action {
             Self::ChangeVoters(node, order) => {
                 format!("{} is told of voters: {order:?}", name(*node))
             }
+            Self::Health(node, by, Some(_)) => format!("{by:?} finds {} ill", name(*node)),
+            Self::Health(node, by, None) => format!("{by:?} finds {} well", name(*node)),
             Self::Drain(node, true) => format!("{} is drained", name(*node)),
             Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {
@@ -258,6 +265,7 @@ impl Action {
             | Self::Leave(index)
             | Self::StepDown(index)
             | Self::Drain(index, _)
+            | Self::Health(index, ..)
             | Self::Pause(index, _)
             | Self::ChangeVoters(index, _)
             | Self::EndPipe(index)
@@ -289,6 +297,9 @@ impl Action {
             Self::Pause(index, lasts) => cluster.offer(*index, Input::Pause(*lasts)),
             Self::ChangeVoters(index, order) => {
                 cluster.offer(*index, Input::ChangeVoters(order.clone()));
+            }
+            Self::Health(index, by, complaint) => {
+                cluster.offer(*index, Input::Health(*by, *complaint));
             }
             Self::Drain(index, is_drained) => cluster.offer(*index, Input::Drain(*is_drained)),
             Self::JumpWall(index, by) => cluster.hosts[*index].clocks.jump_wall(*by),

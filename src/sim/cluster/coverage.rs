@@ -86,6 +86,7 @@ pub(super) fn event_name(event: &Event) -> Option<&'static str> {
         Event::BecameDuck { reason: DemotionReason::Suspended, .. } => "demoted by suspend",
         Event::BecameDuck { reason: DemotionReason::Preempted { .. }, .. } => "preempted",
         Event::BecameDuck { reason: DemotionReason::Overtaken { .. }, .. } => "overtaken",
+        Event::BecameDuck { reason: DemotionReason::Unhealthy, .. } => "unhealthy",
         Event::Founded => "founded",
         Event::RecordRegained => "record regained",
         Event::TookLaterStart { .. } => "later start taken",

@@ -197,6 +197,7 @@ impl Cluster {
                 // As above.
                 let _ = running.core.drain(now, is_drained);
             }
+            Input::Health(by, complaint) => running.core.set_health(now, by, complaint),
             Input::Pause(lasts) => _ = running.core.pause(now, lasts),
             Input::ChangeVoters(order) => {
                 let outcome = running.core.change_voters(now, &order);

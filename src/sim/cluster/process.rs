@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::network::Packet;
 use super::work::OwnWork;
 use crate::node::{NodeCore, VoterOrder};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::inspection::Inspection;
 use crate::vocabulary::snapshot::Lease;
@@ -48,6 +49,8 @@ pub enum Input {
     },
     /// Somebody orders it to hold back until told otherwise, or to do so no more.
     Drain(bool),
+    /// Somebody complains of its health, or does no more.
+    Health(Complainant, Option<&'static str>),
     /// Somebody orders it to make way for nobody by choice for so long, or to do so again.
     Pause(Option<Duration>),
     /// Somebody tells it who is to vote.

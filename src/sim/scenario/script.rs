@@ -24,6 +24,7 @@ use crate::sim::cluster::notes::Tale;
 use crate::sim::cluster::trace::TraceDepth;
 use crate::sim::cluster::world::World;
 use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -146,6 +147,12 @@ impl Scenario {
     /// Tells a node who is to vote.
     pub fn change_voters(&mut self, node: u64, order: VoterOrder) -> &mut Self {
         self.act(Action::ChangeVoters(index(node), order))
+    }
+
+    /// The health check of a node fails, or passes again.
+    pub fn health(&mut self, node: u64, is_healthy: bool) -> &mut Self {
+        let complaint = (!is_healthy).then_some("the check fails");
+        self.act(Action::Health(index(node), Complainant::Check, complaint))
     }
 
     /// Tells a node to step down.

@@ -45,6 +45,7 @@ fn words(event: &Event) -> Option<String> {
                 DemotionReason::Stalled { .. } => "stalled".to_owned(),
                 DemotionReason::Suspended => "suspended".to_owned(),
                 DemotionReason::SteppedDown => "stepped down".to_owned(),
+                DemotionReason::Unhealthy => "not healthy".to_owned(),
                 DemotionReason::Leaving => "leaving".to_owned(),
                 DemotionReason::Preempted { by } => format!("preempted by {by}"),
                 DemotionReason::Overtaken { term } => format!("overtaken by term {term}"),
@@ -58,6 +59,7 @@ fn words(event: &Event) -> Option<String> {
         Event::StoreAnswered { milliseconds } => {
             format!("hears of its disk again, after {milliseconds} ms")
         }
+        Event::Healthy => "is healthy".to_owned(),
         Event::Warning(warning) => format!("warns: {}", complaint(warning)),
         _ => return None,
     })
@@ -79,6 +81,10 @@ fn complaint(warning: &Warning) -> String {
         Warning::DuplicateId { .. } => "another process uses this id".to_owned(),
         Warning::TwinVoter { .. } => {
             "another process votes under this id; this one votes no more".to_owned()
+        }
+        Warning::Unhealthy { reason, leads_anyway: false } => format!("not healthy: {reason}"),
+        Warning::Unhealthy { reason, leads_anyway: true } => {
+            format!("not healthy, and may lead anyway: {reason}")
         }
         Warning::SeedsSilent { .. } => "no seed answers".to_owned(),
         Warning::Foreign { reason, .. } => format!("a stranger talks to it: {reason:?}"),

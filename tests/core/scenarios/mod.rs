@@ -39,6 +39,7 @@ mod crowds;
 mod drained;
 mod electorate;
 mod golden;
+mod health;
 mod messages;
 mod partitions;
 mod records;

@@ -348,7 +348,7 @@ fn the_configuration_file() {
         (
             "replication-factor = 3",
             "the configuration file @dir/file: there is no key \"replication-factor\"; the nearest \
-             is \"admin-token-file\", and `gaggle run --help` names all (without the --)",
+             is \"health-failures\", and `gaggle run --help` names all (without the --)",
         ),
         (
             "id = 7\ncluster = ",

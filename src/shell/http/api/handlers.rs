@@ -42,10 +42,13 @@ pub(super) fn is_goose(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     word(if goose { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
 }
 
-/// A healthy Duck takes part; one that is joining, leaving or stuck is none.
+/// A healthy Duck takes part; one that is joining, leaving, stuck or not healthy is none.
 pub(super) fn is_duck(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     let duck = Role::of(moment.snapshot, moment.now) == Role::Duck;
-    let healthy = duck && moment.snapshot.phase == Phase::Serving && moment.has_pulse();
+    let healthy = duck
+        && moment.snapshot.unhealthy.is_none()
+        && moment.snapshot.phase == Phase::Serving
+        && moment.has_pulse();
     word(if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
 }
 

@@ -108,6 +108,7 @@ pub fn name(event: &Event) -> &'static str {
         Event::Started { .. }
         | Event::TookLaterStart { .. }
         | Event::Joined
+        | Event::Healthy
         | Event::WorkAskedToEnd { .. }
         | Event::Released { .. }
         | Event::StoreAnswered { .. } => "node",

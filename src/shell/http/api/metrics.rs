@@ -80,6 +80,11 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
         moment.log_lines_dropped,
     );
     page.gauge(
+        "gaggle_healthy",
+        "Whether this node could do the work that it would lead for: 1 or 0.",
+        u8::from(snapshot.unhealthy.is_none()),
+    );
+    page.gauge(
         "gaggle_is_goose",
         "Whether this node was the Goose when it answered: 1 or 0.",
         u8::from(status.lease.is_some()),

@@ -101,6 +101,9 @@ pub struct NodeView {
     /// It votes, but holds back until told otherwise. Written only if it does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
+    /// Why it is not healthy, and so does not lead. Written only if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy: Option<String>,
 }
 
 impl NodeView {
@@ -235,11 +238,14 @@ pub struct MemberView {
     pub boot: String,
     /// What gossip says of it.
     pub state: State,
-    /// Whether it may become Goose. One that is drained may not.
+    /// Whether it may become Goose. One that is drained or not healthy may not.
     pub eligible: bool,
     /// The node asked, and it holds back until told otherwise. Written only if it does.
     #[serde(default, skip_serializing_if = "is_false")]
     pub drained: bool,
+    /// The node asked, and why it is not healthy. Written only if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy: Option<String>,
     /// As far as the node asked knows.
     pub role: Role,
     /// It does not answer at `addr`, and yet datagrams of it come from here. Written only then.
@@ -409,6 +415,7 @@ impl Moment<'_> {
                 holds_back_ms: self.left_ms(snapshot.holds_back_until),
                 paused_ms: self.left_ms(snapshot.paused_until.filter(|_| lease.is_some())),
                 drained: snapshot.is_drained,
+                unhealthy: snapshot.unhealthy.clone(),
             },
             role: Role::of(snapshot, self.now),
             term: lease.map_or(snapshot.term, |lease| lease.term),
@@ -522,6 +529,9 @@ impl Moment<'_> {
             state: member.state.into(),
             eligible: member.eligible,
             drained: member.id == self.snapshot.process.id && self.snapshot.is_drained,
+            unhealthy: (member.id == self.snapshot.process.id)
+                .then(|| self.snapshot.unhealthy.clone())
+                .flatten(),
             // A restarted Goose is a Duck: the lease was its predecessor's.
             role: if goose == Some(Process { id: member.id, boot: member.boot }) {
                 Role::Goose

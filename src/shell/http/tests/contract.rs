@@ -28,6 +28,8 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     hanging.store_slow = Some(at(2_000));
     let mut drained = duck();
     drained.is_drained = true;
+    let mut sick = duck();
+    sick.unhealthy = Some("HTTP 503".to_owned());
     let mut holding = duck();
     holding.holds_back_until = Some(at(7_400));
     let mut paused = goose();
@@ -39,6 +41,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
     vec![
         ("tagged", tagged),
         ("drained", drained),
+        ("not healthy", sick),
         ("holding back", holding),
         ("paused", paused),
         ("without a standby", stranded),

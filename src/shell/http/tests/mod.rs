@@ -120,6 +120,7 @@ fn duck() -> Snapshot {
         paused_until: None,
         voter_change: None,
         is_drained: false,
+        unhealthy: None,
         store_lost: false,
         store_slow: None,
         ending: None,

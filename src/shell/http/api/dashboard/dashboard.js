@@ -77,6 +77,11 @@ function link(state, text) {
 function whyNone(status, voters) {
   const known = (status.warnings || []).find((warning) => warning.severe);
   if (known) return `${known.words[0].toUpperCase()}${known.words.slice(1)}.`;
+  const may = members.some((it) => it.eligible && ["alive", "suspect"].includes(it.state));
+  if (members.length && !may) {
+    const why = status.node.unhealthy ? ` This one is not healthy: ${status.node.unhealthy}.` : "";
+    return `No member may lead: each is drained, not healthy, or never to be Goose.${why}`;
+  }
   if (!voters) return "This node has not learned yet who votes in its cluster.";
   const all = voters.voters;
   const asks = status.voters.is_voter || all.some((voter) => voter.answered_ms !== null);
@@ -234,6 +239,10 @@ const tags = (member) => Object.entries(member.tags || {}).map((tag) => tag.join
 const rank = (member) =>
   member.role === "goose" ? 0 : { suspect: 1, down: 2, alive: 3, left: 4 }[member.state];
 
+// What a member that does not lead is.
+const duck = (member) => member.eligible ? "Duck" :
+  member.unhealthy ? `Duck, not healthy: ${member.unhealthy}` : "Duck, may not lead";
+
 function showMembers() {
   const count = (state) => members.filter((member) => member.state === state).length;
   say("counts", `${count("alive")} alive, ${count("suspect")} suspect, ${count("down")} down` +
@@ -251,7 +260,7 @@ function showMembers() {
   shown.forEach((member, place) => {
     const row = rows.children[place] || rows.appendChild(make("tr"));
     const cells = [named(member.id, member.name), member.addr, member.state,
-      member.role === "goose" ? "Goose" : member.eligible ? "Duck" : "Duck, never Goose"];
+      member.role === "goose" ? "Goose" : duck(member)];
     if (tagged) cells.push(tags(member));
     const line = cells.join("\n");
     if (row.dataset.text === line) return;
