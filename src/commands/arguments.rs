@@ -116,14 +116,9 @@ pub(super) struct ExecArguments {
     /// 0=stop,70-78=restart,step-down. step-down: hand over, so that another node runs it; this one
     /// tries again later. restart: start it again here, three times in a row at most, then step-down.
     /// done: hand over, and never start it here again. stop: hand over, leave, and exit with the code:
-    /// that takes a voter along
-    #[arg(
-        long,
-        value_name = "WORD|CODE=WORD,…",
-        env = "GAGGLE_ON_EXIT",
-        default_value = "step-down"
-    )]
-    pub(super) on_exit: ExitTable,
+    /// that takes a voter along [default: step-down; stop where this node is all of its cluster]
+    #[arg(long, value_name = "WORD|CODE=WORD,…", env = "GAGGLE_ON_EXIT")]
+    pub(super) on_exit: Option<ExitTable>,
     /// The command and its arguments. No shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,

@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::arguments::ExecArguments;
+use super::exits::{ExitTable, OnExit};
 use super::launch::{Launched, launch};
 use super::log::{self, Log};
 use super::reload::Running;
@@ -58,6 +59,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         log::finish();
         return Ok(code.into());
     }
+    let on_exit = arguments.on_exit.clone().unwrap_or_else(|| exits_of(&checked));
     let running = Running::new(log, raw, &checked);
     for warning in &checked.warnings {
         tracing::warn!("{}", one_line(warning));
@@ -83,7 +85,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         let supervisor = Supervisor::new(
             launched.handle.clone(),
             keeper,
-            arguments.on_exit.clone(),
+            on_exit,
             arguments.drain_timeout,
             stop_timeout + keeper::KILL_MARGIN,
         );
@@ -93,6 +95,18 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
     runtime.shutdown_background();
     log::finish();
     outcome
+}
+
+/// What is done about exits if nobody says: where others may run the command, they do; a node that is
+/// all of its cluster takes nobody along, and ends as the command did.
+fn exits_of(checked: &Checked) -> ExitTable {
+    let setup = &checked.setup;
+    let is_all = setup.voters.as_ref().is_none_or(|voters| voters.ids() == [setup.id]);
+    ExitTable::always(if is_all && setup.seeds.is_empty() {
+        OnExit::Stop
+    } else {
+        OnExit::StepDown
+    })
 }
 
 /// The exit code: what kept the command from running is not the command's fault.

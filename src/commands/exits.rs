@@ -24,6 +24,11 @@ pub(super) struct ExitTable {
 }
 
 impl ExitTable {
+    /// The same for every code.
+    pub(super) fn always(otherwise: OnExit) -> Self {
+        Self { rules: Vec::new(), otherwise }
+    }
+
     /// What is done about `code`.
     pub(super) fn of(&self, code: u8) -> OnExit {
         let rule = self.rules.iter().find(|(codes, _)| codes.contains(&code));
@@ -42,7 +47,7 @@ pub(super) struct ExitTableError(String);
 impl FromStr for ExitTable {
     type Err = ExitTableError;
     fn from_str(text: &str) -> Result<Self, ExitTableError> {
-        let mut table = Self { rules: Vec::new(), otherwise: OnExit::StepDown };
+        let mut table = Self::always(OnExit::StepDown);
         for entry in text.split(',').map(str::trim) {
             let error = || ExitTableError(entry.to_owned());
             match entry.split_once('=') {

@@ -139,6 +139,33 @@ impl Election {
         self.outbox.new_vote();
     }
 
+    /// A claim, or a renewal.
+    pub(super) fn acquired(
+        &mut self,
+        now: Now,
+        from: Process,
+        stamp: ConfigurationStamp,
+        acquire: &Acquire,
+    ) {
+        self.consider_learning(acquire, now);
+        let in_sight = self.sight.eligible.first().map(|process| process.id);
+        let settled = self.lineage();
+        let Self { me, voter: Some(voter), contender, outbox, .. } = self else { return };
+        voter.hear_ballot(acquire.ballot);
+        // What is settled stays so. Only beside two processes of one voter does anybody propose
+        // another lineage then, and a voter that stood by it could be led by nobody.
+        let contradicts = acquire.lineage.is_some_and(|it| settled.is_some_and(|own| own != it));
+        if contradicts {
+            let silent = Acquire { lineage: None, ..acquire.clone() };
+            voter.acquire(from, &silent, stamp, in_sight, now, outbox);
+        } else {
+            voter.acquire(from, acquire, stamp, in_sight, now, outbox);
+        }
+        if acquire.kind == AcquireKind::Renew && from != *me {
+            contender.poll_in_company(now.holder);
+        }
+    }
+
     /// A Goose asks a node to learn that has no vote.
     pub(super) fn consider_learning(&mut self, acquire: &Acquire, now: Now) {
         let told = acquire.configuration.as_deref();

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use super::BALLOT_MAX;
 use super::Election;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::goose::Goose;
@@ -20,6 +21,24 @@ use crate::vocabulary::time::{HolderTime, Now, nanoseconds};
 use crate::wire::datagram::LeaderFreshness;
 
 impl Election {
+    /// Takes note of a Goose that somebody named.
+    pub fn hear_of_goose(&mut self, now: Now, goose: &Goose) {
+        self.learn_goose(goose, self.timing.lease, now.holder);
+        self.advance(now);
+    }
+
+    pub(super) fn learn_goose(&mut self, goose: &Goose, remaining: Duration, now: HolderTime) {
+        if goose.term >= BALLOT_MAX || goose.process == self.me {
+            return;
+        }
+        if goose.term >= self.view.term() {
+            self.news = now;
+        }
+        if self.view.learn(goose, now, now.plus(remaining)) {
+            self.outbox.event(Event::GooseChanged(Some(goose.clone())));
+        }
+    }
+
     /// How lately the Goose was seen, to be told beside gossip; none if that is too long ago.
     pub fn leader_freshness(&self, now: HolderTime) -> Option<LeaderFreshness> {
         let known = self.view.known()?;

@@ -41,7 +41,7 @@ use crate::vocabulary::snapshot::{KnownGoose, Lease};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 use crate::vocabulary::work::WorkRefused;
-use crate::wire::message::{AcquireKind, Message, Standing, VoterStatus};
+use crate::wire::message::{Message, Standing, VoterStatus};
 use crate::wire::record::Vote;
 pub use contender::Known;
 use contender::{Audience, Contender};
@@ -510,24 +510,6 @@ impl Election {
         self.contender.tracker().is_majority(since, |standing| *standing == Standing::Vacant)
     }
 
-    /// Takes note of a Goose that somebody named.
-    pub fn hear_of_goose(&mut self, now: Now, goose: &Goose) {
-        self.learn_goose(goose, self.timing.lease, now.holder);
-        self.advance(now);
-    }
-
-    fn learn_goose(&mut self, goose: &Goose, remaining: Duration, now: HolderTime) {
-        if goose.term >= BALLOT_MAX || goose.process == self.me {
-            return;
-        }
-        if goose.term >= self.view.term() {
-            self.news = now;
-        }
-        if self.view.learn(goose, now, now.plus(remaining)) {
-            self.outbox.event(Event::GooseChanged(Some(goose.clone())));
-        }
-    }
-
     fn dispatch(&mut self, now: Now, from: Process, stamp: ConfigurationStamp, message: &Message) {
         if !self.believes_ballot(now, from, message) {
             return;
@@ -538,7 +520,7 @@ impl Election {
             progress.says_stamp(stamp);
         }
         if let Message::Acquire(acquire) = message {
-            self.consider_learning(acquire, now);
+            return self.acquired(now, from, stamp, acquire);
         }
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let Self { me, voter, contender, outbox, view, .. } = self;
@@ -548,14 +530,6 @@ impl Election {
                 voter.poll(from, poll, in_sight, view.goose(), now, outbox);
                 if poll.founding && voter.is_blank() && from != *me {
                     contender.greet(from.id, now.holder, outbox);
-                }
-            }
-            Message::Acquire(acquire) => {
-                let Some(voter) = voter else { return };
-                voter.hear_ballot(acquire.ballot);
-                voter.acquire(from, acquire, stamp, in_sight, now, outbox);
-                if acquire.kind == AcquireKind::Renew && from != *me {
-                    contender.poll_in_company(now.holder);
                 }
             }
             Message::Release { sequence, release } => {
@@ -590,8 +564,9 @@ impl Election {
                 }
             }
             Message::Announce(goose) => self.hear_announcement(now, from, goose),
-            // Not the election's.
-            Message::Gossip(_)
+            // Taken already, or not the election's.
+            Message::Acquire(_)
+            | Message::Gossip(_)
             | Message::Join(_)
             | Message::Welcome(_)
             | Message::LaterStart { .. }

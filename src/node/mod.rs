@@ -56,13 +56,10 @@ use crate::election::outbox::Outgoing;
 pub use crate::membership::ForgetError;
 use crate::membership::Membership;
 use crate::node::setup::Setup;
-use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::inspection::{Inspection, TableSize};
 use crate::vocabulary::lineage::ForeignFounding;
-use crate::vocabulary::snapshot::{Counters, Lease, Snapshot};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::work::{EndOfWork, WorkRefused};
 use crate::wire::record::Disk;
@@ -424,67 +421,6 @@ impl NodeCore {
         let voters = self.exchange().sending(None).other_voters();
         let turns = self.last_will.turns(&voters);
         turns.then(|| last_will::write(&voters, &mut self.exchange().sending(None)))
-    }
-
-    /// This process.
-    pub fn process(&self) -> Process {
-        self.me
-    }
-
-    /// Where others reach it, as it says itself.
-    pub fn address(&self) -> SocketAddr {
-        self.setup.address
-    }
-
-    /// Who votes, as far as this node knows.
-    pub fn configuration(&self) -> Option<&Configuration> {
-        self.election.as_ref().map(Election::configuration)
-    }
-
-    /// The lease this node counts on, if any; it is Goose while that is valid.
-    pub fn lease(&self) -> Option<Lease> {
-        self.election.as_ref().and_then(Election::lease)
-    }
-
-    /// The highest term this node knows of.
-    pub fn term(&self) -> u64 {
-        self.election.as_ref().map_or(0, Election::term)
-    }
-
-    /// How many nodes are not down, as membership sees it, this one included.
-    pub fn alive_count(&self) -> usize {
-        self.membership.alive_count()
-    }
-
-    /// How often this process has had to take a new name in gossip, because others held it for
-    /// dead.
-    pub fn renewals(&self) -> u32 {
-        self.membership.renewals()
-    }
-
-    /// What was counted since the start.
-    pub fn counters(&self) -> &Counters {
-        self.outputs.counters()
-    }
-
-    /// Rises with every change of role, Goose, voters or members.
-    pub fn index(&self) -> u64 {
-        self.outputs.index()
-    }
-
-    /// What this node shows of itself.
-    pub fn snapshot(&self) -> Snapshot {
-        views::snapshot(self)
-    }
-
-    /// Every table whose entries come from others, with its bound.
-    pub fn tables(&self) -> Vec<TableSize> {
-        views::tables(self)
-    }
-
-    /// The insides, for checkers.
-    pub fn inspect(&self) -> Inspection {
-        self.election.as_ref().map(Election::inspect).unwrap_or_default()
     }
 
     /// Comes before every input: notices a stall, and a suspend, which voids what was granted.

@@ -179,9 +179,12 @@ fn first_record(
 ) -> Record {
     let record = recorded(disk);
     let founded = || genesis.cloned().map(|genesis| founding_configuration(setup, genesis));
-    // Said even while the voters are not known: a loss must not look like no vote ever given.
-    let vote = matches!(disk, Disk::Damaged(_))
-        .then(|| Vote::lost(nonce, left_ballot(disk), setup.timing.lease_max));
+    // Said even while the voters are not known: a loss must not look like no vote ever given. Nor
+    // does a node forget its vote that has none by the present configuration.
+    let vote = match disk {
+        Disk::Damaged(_) => Some(Vote::lost(nonce, left_ballot(disk), setup.timing.lease_max)),
+        _ => record.and_then(|record| record.vote.clone()),
+    };
     Record {
         cluster: setup.cluster.clone(),
         id: setup.id,

@@ -7,10 +7,77 @@ use std::net::SocketAddr;
 use super::NodeCore;
 use super::addresses::Directory;
 use crate::election::Election;
+use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::identity::{NodeId, Process, normalised};
-use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::snapshot::{MemberState, MemberView, Phase, Snapshot, VotersView};
+use crate::vocabulary::inspection::{Inspection, TableSize};
+use crate::vocabulary::snapshot::{
+    Counters, Lease, MemberState, MemberView, Phase, Snapshot, VotersView,
+};
 use crate::vocabulary::time::HolderTime;
+
+/// What others may ask it at any time.
+impl NodeCore {
+    /// This process.
+    pub fn process(&self) -> Process {
+        self.me
+    }
+
+    /// Where others reach it, as it says itself.
+    pub fn address(&self) -> SocketAddr {
+        self.setup.address
+    }
+
+    /// Who votes, as far as this node knows.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        self.election.as_ref().map(Election::configuration)
+    }
+
+    /// The lease this node counts on, if any; it is Goose while that is valid.
+    pub fn lease(&self) -> Option<Lease> {
+        self.election.as_ref().and_then(Election::lease)
+    }
+
+    /// The highest term this node knows of.
+    pub fn term(&self) -> u64 {
+        self.election.as_ref().map_or(0, Election::term)
+    }
+
+    /// How many nodes are not down, as membership sees it, this one included.
+    pub fn alive_count(&self) -> usize {
+        self.membership.alive_count()
+    }
+
+    /// How often this process has had to take a new name in gossip, because others held it for
+    /// dead.
+    pub fn renewals(&self) -> u32 {
+        self.membership.renewals()
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        self.outputs.counters()
+    }
+
+    /// Rises with every change of role, Goose, voters or members.
+    pub fn index(&self) -> u64 {
+        self.outputs.index()
+    }
+
+    /// What this node shows of itself.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot(self)
+    }
+
+    /// Every table whose entries come from others, with its bound.
+    pub fn tables(&self) -> Vec<TableSize> {
+        tables(self)
+    }
+
+    /// The insides, for checkers.
+    pub fn inspect(&self) -> Inspection {
+        self.election.as_ref().map(Election::inspect).unwrap_or_default()
+    }
+}
 
 /// See [`NodeCore::snapshot`].
 pub(super) fn snapshot(node: &NodeCore) -> Snapshot {

@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod datagram;
+mod kind;
 pub mod message;
 pub mod record;
 pub mod seal;

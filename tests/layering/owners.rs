@@ -1,4 +1,5 @@
-//! State has an owner: what a type does stands in one file, in one block.
+//! State has an owner: what a type does stands in one file, in one block. What it shows of itself may
+//! stand apart, in a file of views: nothing there changes it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,6 +27,10 @@ fn every_type_of_these_layers_has_one_block_in_one_file() {
         .flat_map(|layer| sources(&root.join(layer)).into_iter().map(move |path| (*layer, path)));
     for (layer, path) in files {
         let text = fs::read_to_string(&path).unwrap();
+        if path.ends_with("views.rs") {
+            assert!(!text.contains("&mut self"), "{}: a view changes something", path.display());
+            continue;
+        }
         for name in text.lines().filter_map(owner) {
             let place = path.strip_prefix(&root).unwrap().display().to_string();
             let name = name.rsplit("::").next().unwrap().to_owned();
