@@ -203,3 +203,102 @@ impl Contender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::vocabulary::configuration::ConfigurationStamp;
+    use crate::vocabulary::identity::Boot;
+    use crate::wire::message::Grant;
+
+    const TERM: u64 = 7;
+    const LEASE: Duration = Duration::from_millis(600);
+
+    fn process(number: u64) -> Process {
+        let id = NodeId::new(number).unwrap();
+        Process { id, boot: Boot { start: 1, nonce: number } }
+    }
+
+    fn set(ids: &[u64]) -> VoterSet {
+        VoterSet::new(ids.iter().map(|id| process(*id).id).collect()).unwrap()
+    }
+
+    fn at(milliseconds: u64) -> HolderTime {
+        HolderTime(milliseconds * 1_000_000)
+    }
+
+    fn grant(tracker: &mut ProgressTracker, from: u64, number: u64, stamp: ConfigurationStamp) {
+        let progress = tracker.voter_mut(process(from).id).unwrap();
+        progress.sent(number, at(1000), Some(TERM));
+        let (granted, lineage) = (LEASE, None);
+        let grant = Grant { sequence: number, ballot: TERM, granted, standby: None, lineage };
+        assert!(progress.granted(&grant, LEASE, stamp, at(1001)));
+    }
+
+    /// The Goose of voters 1 to 3, of whom `granting` stand by what an earlier term left.
+    fn begun(goal: &[u64], granting: &[u64]) -> (Reconfiguration, ProgressTracker) {
+        let voters = set(&[1, 2, 3]);
+        let present =
+            Configuration { ballot: 3, version: 2, voters, preempt: false, automatic: None };
+        let stamp = present.stamp();
+        let mut tracker = ProgressTracker::new(process(1), present, 0);
+        granting.iter().for_each(|id| grant(&mut tracker, *id, 1, stamp));
+        let mut reconfiguration = Reconfiguration::default();
+        reconfiguration.pursue(VoterGoal { voters: set(goal), automatic: None });
+        (reconfiguration, tracker)
+    }
+
+    /// The same, after all of those stand by it as it was rewritten.
+    fn rewritten(goal: &[u64], granting: &[u64]) -> (Reconfiguration, ProgressTracker) {
+        let (reconfiguration, mut tracker) = begun(goal, granting);
+        let Step::To(own) = reconfiguration.next(TERM, &tracker, at(1002)) else { panic!() };
+        assert_eq!((own.ballot, own.version, own.voters.len()), (TERM, 2, 3));
+        tracker.take_over(own.clone());
+        let waits = Step::Wait(ChangeHold::Commit);
+        assert_eq!(reconfiguration.next(TERM, &tracker, at(1002)), waits, "nobody stands by it");
+        granting.iter().for_each(|id| grant(&mut tracker, *id, 2, own.stamp()));
+        (reconfiguration, tracker)
+    }
+
+    fn mutated<T>(bug: Mutant, look: impl FnOnce() -> T) -> T {
+        mutant::set(Some(bug));
+        let seen = look();
+        mutant::set(None);
+        seen
+    }
+
+    #[test]
+    fn nothing_is_changed_that_an_earlier_goose_made() {
+        let (reconfiguration, tracker) = begun(&[1, 2], &[1, 2]);
+        let next = || reconfiguration.next(TERM, &tracker, at(1002));
+        assert!(matches!(next(), Step::To(own) if own.voters.len() == 3));
+        let changed = mutated(Mutant::NoRewriteInOwnTerm, next);
+        assert!(matches!(changed, Step::To(own) if own.voters.len() == 2), "the mutant is seen");
+    }
+
+    #[test]
+    fn a_set_whose_majority_does_not_grant_is_waited_for() {
+        let (reconfiguration, tracker) = rewritten(&[1, 2], &[1, 3]);
+        let next = || reconfiguration.next(TERM, &tracker, at(1002));
+        assert_eq!(next(), Step::Wait(ChangeHold::Majority));
+        let changed = mutated(Mutant::NewMajorityNotHeld, next);
+        assert!(matches!(changed, Step::To(own) if own.voters.len() == 2), "the mutant is seen");
+    }
+
+    #[test]
+    fn whoever_is_to_vote_has_granted_twice_and_comes_before_anybody_goes() {
+        let (reconfiguration, mut tracker) = rewritten(&[1, 2, 4], &[1, 2]);
+        tracker.teach(&[process(4)], at(1000));
+        let stamp = tracker.configuration().stamp();
+        let next = |tracker: &ProgressTracker| reconfiguration.next(TERM, tracker, at(1002));
+        let learning = Step::Wait(ChangeHold::Learning(vec![process(4).id]));
+        assert_eq!(next(&tracker), learning);
+        grant(&mut tracker, 4, 1, stamp);
+        assert_eq!(next(&tracker), learning, "once");
+        grant(&mut tracker, 4, 2, stamp);
+        let Step::To(four) = next(&tracker) else { panic!() };
+        assert_eq!((four.ballot, four.version, four.voters), (TERM, 3, set(&[1, 2, 3, 4])));
+    }
+}

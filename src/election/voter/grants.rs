@@ -37,8 +37,10 @@ impl Voter {
             return;
         }
         self.consider_learning(acquire);
-        let configured = self.judge_configuration(acquire, stamp);
-        match configured.and_then(|()| self.judge(from, acquire, in_sight, now, outbox)) {
+        let admitted = self
+            .judge_configuration(acquire, stamp)
+            .and_then(|()| self.judge_learning(acquire, now.voter));
+        match admitted.and_then(|()| self.judge(from, acquire, in_sight, now, outbox)) {
             Ok(()) => {
                 self.promise(from, acquire, now, outbox);
                 if let Some(lineage) = acquire.lineage {
@@ -127,6 +129,18 @@ impl Voter {
         Err(NakReason::Configuration)
     }
 
+    /// Nobody but a Goose makes a voter of a node that has no vote, and not before what it may have
+    /// granted and forgotten has run out.
+    fn judge_learning(&self, acquire: &Acquire, now: VoterTime) -> Result<(), NakReason> {
+        match self.phase {
+            Phase::Learning { .. } if acquire.kind != AcquireKind::Learn => Err(NakReason::Blank),
+            Phase::Learning { until } if until > now => {
+                Err(NakReason::Quarantine { remaining: until.since(now) })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// What a request tells this voter to take over, if it grants.
     fn told<'a>(&self, acquire: &'a Acquire) -> Option<&'a Configuration> {
         let own = self.stable_vote.configuration().stamp();
@@ -146,15 +160,6 @@ impl Voter {
         }
         if self.is_blank() {
             return Err(NakReason::Blank);
-        }
-        if let Phase::Learning { until } = self.phase {
-            // Nobody but a Goose makes a voter of it.
-            if acquire.kind != AcquireKind::Learn {
-                return Err(NakReason::Blank);
-            }
-            if until > now.voter {
-                return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
-            }
         }
         if let Some(certificate) = &acquire.certificate
             && certificate.holder != from

@@ -42,8 +42,9 @@ fn at(milliseconds: u64) -> Now {
     }
 }
 
-fn answer(max_ballot: u64, founding: Founding) -> PollAck {
-    let configuration = ConfigurationStamp { ballot: 0, version: 1, digest: 1 };
+fn answer(count: u64, max_ballot: u64, founding: Founding) -> PollAck {
+    // All answers come of a cluster of so many as the asker's.
+    let configuration = mandate(count, Memory::Kept).configuration.stamp();
     let status = VoterStatus {
         sequence: 1,
         standing: Standing::Vacant,
@@ -199,7 +200,7 @@ fn a_lost_record_is_made_up_for_by_all_others_asked_after_the_wait() {
     for memory in [Memory::Kept, Memory::Fleeting] {
         let (mut voter, mut outbox) = voter(mandate(3, memory), lost(0));
         let mut hear = |voter: &mut Voter, from, ballot, asked: u64| {
-            let answer = answer(ballot, Founding::Waited);
+            let answer = answer(3, ballot, Founding::Waited);
             voter.learn(process(from), &answer, at(asked).holder, &mut outbox);
             voter.expire(at(asked), &mut outbox)
         };
@@ -233,7 +234,7 @@ fn a_crash_before_that_does_not_make_it_less() {
 fn two_voters_make_up_for_each_other() {
     let (mut voter, mut outbox) = voter(mandate(2, Memory::Kept), lost(0));
     voter.expire(at(3000), &mut outbox);
-    let answer = answer(6, Founding::Waited);
+    let answer = answer(2, 6, Founding::Waited);
     voter.learn(process(2), &answer, at(3000).holder, &mut outbox);
     assert_eq!(voter.stable_vote().vote().max_ballot, 6);
     assert!(!voter.is_blank());
@@ -299,4 +300,53 @@ fn a_longer_lease_is_forgotten_once_nothing_of_that_length_is_in_force() {
     };
     assert_eq!(ask(&mut voter, 2, 4, 2001), Duration::from_millis(600));
     assert!(voter.grant().is_some());
+}
+
+/// Whether a node that may have voted before grants at once, and what it says of its configuration
+/// before that is durable.
+fn learning() -> (bool, u64) {
+    let mandate = mandate(3, Memory::Kept);
+    let voters = VoterSet::new([2, 3, 4].map(|id| process(id).id).to_vec()).unwrap();
+    let told = Configuration { ballot: 5, voters, ..mandate.configuration.clone() };
+    let newcomer = Mandate { configuration: told.clone(), ..mandate.clone() };
+    let (timing, past) = (Timing::of(Profile::Lan), lost(0));
+    let me = process(1);
+    let mut learner = Voter::learner(me, newcomer, &timing, past, at(0).voter, at(0));
+    let mut outbox = Outbox::new(me);
+    learner.stored(1, true, at(1), &mut outbox);
+    let mut ask = |voter: &mut Voter, sequence, milliseconds| {
+        let (kind, lease) = (AcquireKind::Learn, timing.lease);
+        let configuration = Some(Box::new(told.clone()));
+        let (certificate, lineage) = (None, None);
+        let acquire =
+            Acquire { kind, ballot: 5, sequence, lease, certificate, lineage, configuration };
+        voter.acquire(process(2), &acquire, told.stamp(), None, at(milliseconds), &mut outbox);
+        let revision = voter.stable_vote().revision();
+        let said = voter.stamp().ballot;
+        voter.stored(revision, true, at(milliseconds), &mut outbox);
+        (voter.grant().is_some(), said)
+    };
+    let (at_once, _) = ask(&mut learner, 1, 2);
+    assert!(ask(&mut learner, 2, 60_000).0, "it comes to vote in the end");
+    assert_eq!(learner.stable_vote().vote().max_ballot, 5);
+    // A voter of old is told of the same set.
+    let (mut voter, _) = voter(mandate, lost(0));
+    voter.phase = Phase::Ready;
+    let (grants, said) = ask(&mut voter, 1, 60_000);
+    assert!(grants && voter.stamp().ballot == 5);
+    (at_once, said)
+}
+
+#[test]
+fn a_node_that_comes_to_vote_waits_and_says_what_is_durable() {
+    assert_eq!(learning(), (false, 0));
+    for (bug, seen) in [
+        (Mutant::LearnerDoesNotWait, (true, 0)),
+        (Mutant::ConfigurationSaidBeforeDurable, (false, 5)),
+    ] {
+        mutant::set(Some(bug));
+        let found = learning();
+        mutant::set(None);
+        assert_eq!(found, seen, "{bug:?}");
+    }
 }

@@ -68,7 +68,12 @@ mod tests {
         let (left, right) = (configuration(5, &[1, 2, 3]), configuration(6, &[2, 3, 4]));
         // One step from the same set each, and no majority stands by either.
         let apart = stances(&[(1, &left), (2, &left), (3, &right), (4, &right)]);
-        assert!(judge(1, &[&left, &right], &apart).is_ok(), "2 of the left would vote right");
+        let verdict = judge(1, &[&left, &right], &apart);
+        assert_eq!(verdict.unwrap_err().invariant, Invariant::QuorumsIntersect);
+        // Once a majority of the set before stands by a newer one, the left may elect nobody.
+        let above = configuration(6, &[1, 2, 3, 4]);
+        let later = stances(&[(1, &left), (2, &above), (3, &above), (4, &right)]);
+        assert!(judge(1, &[&left, &right], &later).is_ok());
         let halves = [&configuration(5, &[1, 2]), &configuration(6, &[3, 4])];
         let verdict =
             judge(1, &halves, &stances(&[(1, &base), (2, &base), (3, &base), (4, &base)]));

@@ -194,11 +194,8 @@ impl Action {
             Self::StepDown(node) => format!("{} is told to step down", name(*node)),
             Self::Pause(node, Some(_)) => format!("{} is told to make way for nobody", name(*node)),
             Self::Pause(node, None) => format!("{} may make way again", name(*node)),
-            Self::ChangeVoters(node, order) => {
-                format!("{} is told of voters: {order:?}", name(*node))
-            }
-            Self::Health(node, by, Some(_)) => format!("{by:?} finds {} ill", name(*node)),
-            Self::Health(node, by, None) => format!("{by:?} finds {} well", name(*node)),
+            Self::ChangeVoters(node, order) => format!("{}: {order:?}", name(*node)),
+            Self::Health(node, by, what) => format!("{by:?} of {}: {what:?}", name(*node)),
             Self::Drain(node, true) => format!("{} is drained", name(*node)),
             Self::Drain(node, false) => format!("{} is drained no more", name(*node)),
             Self::JumpWall(node, by) => {

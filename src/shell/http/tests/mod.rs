@@ -266,7 +266,9 @@ impl NodeView for Double {
                 return Err(VoterOrderError::Unknown(id).into());
             }
             VoterOrder::Replace { .. } => return Err(VoterOrderError::FoundedByTwo.into()),
+            VoterOrder::Add(id) if id.number() == 4 => (4, None),
             VoterOrder::Add(id) => (id.number(), Some(ChangeHold::Learning(vec![id]))),
+            VoterOrder::Remove(id) if id.number() != 4 => (3, Some(ChangeHold::Majority)),
             VoterOrder::Keep(number) => (u64::from(number.unwrap_or(3)), Some(ChangeHold::Commit)),
             VoterOrder::Remove(_) | VoterOrder::Set(_) => (3, None),
         };

@@ -226,7 +226,7 @@ fn members_and_voters_have_the_promised_shape() {
     assert_eq!(members["members"][0]["speaks_from"], "10.0.0.9:8000");
     let voters = document(&get(&goose(), 5_000, "/v1/voters"));
     let expected = json!({
-        "version": 1, "ballot": 0, "majority": 2, "preempt": false, "voters": [
+        "version": 1, "ballot": 0, "majority": 2, "preempt": false, "auto": null, "voters": [
             {"id": 1, "addr": "127.0.0.1:8000", "reachable": false, "answered_ms": null,
              "granting": false},
             {"id": 2, "name": "db-2", "addr": "127.0.0.1:8001", "reachable": true,
@@ -260,11 +260,13 @@ fn what_is_not_there_is_a_problem() {
 fn other_methods_are_refused_with_what_is_allowed() {
     for route in ROUTES {
         let (allow, methods) = match route.action {
-            Action::Order { .. } => ("POST, OPTIONS", &["GET", "HEAD"][..]),
-            _ => ("GET, HEAD, OPTIONS", &["POST"][..]),
+            Action::Order { .. } => ("POST, OPTIONS", &["GET", "HEAD", "PUT", "DELETE"][..]),
+            Action::Voters(_) => ("GET, HEAD, PUT, OPTIONS", &["POST", "DELETE"][..]),
+            Action::Vote => ("PUT, DELETE, OPTIONS", &["GET", "HEAD", "POST"][..]),
+            _ => ("GET, HEAD, OPTIONS", &["POST", "PUT", "DELETE"][..]),
         };
         for path in route.paths {
-            let refused = ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT", "NONSENSE"];
+            let refused = ["PATCH", "TRACE", "CONNECT", "NONSENSE"];
             for method in methods.iter().chain(&refused) {
                 let line = format!("{method} {path}");
                 let response = asked(&duck(), at(5_000), &line, &HeaderMap::new());
@@ -281,7 +283,7 @@ fn other_methods_are_refused_with_what_is_allowed() {
 #[test]
 fn every_order_is_guarded_and_every_path_is_written_once() {
     for route in ROUTES {
-        let order = matches!(route.action, Action::Order { .. });
+        let order = matches!(route.action, Action::Order { .. } | Action::Voters(_) | Action::Vote);
         assert_eq!(order, route.guard == Guard::Operator, "{:?}", route.paths);
     }
     let mut paths: Vec<&str> = ROUTES.iter().flat_map(|route| route.paths).copied().collect();
