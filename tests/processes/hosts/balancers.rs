@@ -97,7 +97,7 @@ fn a_seed_may_be_any_of_them() {
 }
 
 /// Nobody can reach a node behind such a router by the address that it advertises. It learns who
-/// leads, for whatever it asks is answered; the others keep their Goose, and elect the next.
+/// leads, for whatever it asks is answered; the others keep their Goose, and there is a next one.
 #[test]
 fn a_node_behind_a_translating_router_disturbs_nobody() {
     sandbox::run(|| {
@@ -130,9 +130,14 @@ fn a_node_behind_a_translating_router_disturbs_nobody() {
         });
         assert_eq!(cluster.agree(&[1, 2, 3], 0).term, term, "it disturbs nobody");
         cluster.kill(goose);
-        cluster.lead(&without(goose), term);
-        let log = cluster.node(4).log();
-        assert!(!log.contains("became Goose"), "{log}");
+        // Perhaps the node behind the router: if its questions were answered, it reaches a majority
+        // and is the highest.
+        let others = without(goose);
+        cluster.wait_until("the others know the next Goose", |cluster| {
+            let known = others.iter().map(|host| cluster.status(*host)?.leadership());
+            let known: Option<Vec<_>> = known.collect();
+            known?.iter().all(|leadership| leadership.term > term).then_some(())
+        });
         println!("{}", cluster.judge().summary());
     });
 }
