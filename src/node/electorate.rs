@@ -237,7 +237,8 @@ fn next_goal(base: &VoterGoal, order: &VoterOrder) -> Result<VoterGoal, VoterOrd
         }
         VoterOrder::Replace { old, new } => voters.without(old)?.with(new)?,
         VoterOrder::Keep(number) => {
-            let automatic = number.map(|number| number.clamp(1, VOTERS_MAX as u8));
+            let most = u8::try_from(VOTERS_MAX).unwrap_or(u8::MAX);
+            let automatic = number.map(|number| number.clamp(1, most));
             return Ok(VoterGoal { voters, automatic });
         }
     };

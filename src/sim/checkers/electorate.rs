@@ -80,6 +80,6 @@ mod tests {
         assert_eq!(verdict.unwrap_err().invariant, Invariant::QuorumsIntersect);
         // A majority that knows better elects nobody by the older one.
         let known = stances(&[(1, &right), (2, &right), (3, &right), (4, &right)]);
-        assert!(judge(1, &[&halves[0], &right], &known).is_ok());
+        assert!(judge(1, &[halves[0], &right], &known).is_ok());
     }
 }
