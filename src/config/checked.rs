@@ -21,6 +21,9 @@ use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::timing::Timing;
 use crate::wire::seal::KeyRing;
 
+/// The highest first term: the voters' clocks, in milliseconds since 1970, are above it.
+const FIRST_TERM_MAX: u64 = 1 << 40;
+
 /// HTTP is served this far above the gossip port, unless told otherwise.
 pub const HTTP_PORT_OFFSET: u16 = 1000;
 
@@ -133,6 +136,7 @@ impl Checked {
             voters,
             automatic: Some(automatic.unwrap_or(VOTERS_KEPT)),
             preempt: raw.preempt,
+            first_term: first_term(raw)?,
             voter_addresses,
             voter_names,
             eligible: !raw.never_goose,
@@ -255,6 +259,14 @@ fn name(raw: &Raw, environment: &Environment) -> Result<Option<NodeName>, Fault>
         Some(text) => Ok(Some(NodeName::new(text)?)),
         None => Ok(environment.host.as_deref().and_then(NodeName::fitting)),
     }
+}
+
+/// The lowest term that this node may lead under. Voters take a ballot over that is far above all they
+/// know if it is below their clock, so anything below is one that they follow.
+fn first_term(raw: &Raw) -> Result<u64, Fault> {
+    let Some(text) = &raw.first_term else { return Ok(1) };
+    let number = text.trim().parse().ok().filter(|number| (1..=FIRST_TERM_MAX).contains(number));
+    number.ok_or_else(|| Fault::FirstTerm(text.clone()))
 }
 
 /// The seeds that were given, and the addresses and names of the voters, without this node itself.

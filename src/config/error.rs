@@ -71,6 +71,8 @@ pub enum Fault {
          like 1=10.0.0.1:8000"
     )]
     Voter(String),
+    #[error("--first-term: \"{0}\" is no term: write a whole number from 1 to 1099511627776")]
+    FirstTerm(String),
     /// Not as many as that.
     #[error(
         "--voters: \"auto:{0}\" names no number of voters: write auto:3, or another from 1 to 15"
@@ -194,6 +196,7 @@ impl Fault {
             Self::NoOrdinal(_) => &["id"],
             Self::Name(_) => &["name"],
             Self::Cluster(_) => &["cluster"],
+            Self::FirstTerm(_) => &["first-term"],
             Self::Voter(_)
             | Self::VotersKept(_)
             | Self::VoterId(_)

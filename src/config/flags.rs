@@ -227,6 +227,17 @@ pub static FLAGS: &[Flag] = &[
         ..SETTING
     },
     Flag {
+        key: "first-term",
+        value: "N",
+        environment: "GAGGLE_FIRST_TERM",
+        help: "The terms of this node are N or above: for a cluster that goes on above the terms of an \
+               older one. Give it to every node that founds it",
+        method: "Config::first_term",
+        take: Take::Text(|raw, text| raw.first_term = Some(text)),
+        show: Some(|_, checked| checked.setup.first_term.to_string()),
+        ..SETTING
+    },
+    Flag {
         key: "lease",
         value: "DURATION",
         environment: "GAGGLE_LEASE",

@@ -41,6 +41,8 @@ pub struct Raw {
     pub cluster: String,
     /// How long a lease lasts.
     pub lease: Option<Duration>,
+    /// Above which terms this node goes on.
+    pub first_term: Option<String>,
     /// Timings for a kind of network.
     pub profile: Profile,
     /// Whether the Goose hands over to a higher node.

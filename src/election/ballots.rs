@@ -99,6 +99,7 @@ mod tests {
             memory: Memory::Kept,
             lineage: Known::default(),
             timing,
+            first_term: 1,
             eligible: true,
             past: remembered(ballot),
             damaged: false,

@@ -101,6 +101,8 @@ pub struct ElectionSetup {
     pub lineage: Known,
     /// The spans of the protocol.
     pub timing: Timing,
+    /// The lowest term that this node leads under; 1 is no bound.
+    pub first_term: u64,
     /// Whether this node may become Goose.
     pub eligible: bool,
     /// What it finds of its past as a voter; ignored if it is none.
@@ -152,8 +154,9 @@ impl Election {
             voter
         });
         let first = setup.first_sequence;
-        let contender =
+        let mut contender =
             Contender::new(me, &configuration, &timing, eligible, setup.lineage, first, now.holder);
+        contender.hear_ballot(setup.first_term.saturating_sub(1));
         Self {
             me,
             address: setup.address,

@@ -267,6 +267,14 @@ impl Config {
         self
     }
 
+    /// The terms of this node are `term` or above (from 1 to 2^40), for a cluster that goes on above
+    /// the terms of an older one. Every node that founds it says so.
+    #[must_use]
+    pub fn first_term(mut self, term: u64) -> Self {
+        self.raw.first_term = Some(term.to_string());
+        self
+    }
+
     /// Whether the Goose hands over to a higher node that has come to stay. Settled when the
     /// cluster is founded, for all nodes alike.
     #[must_use]

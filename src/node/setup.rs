@@ -48,6 +48,8 @@ pub struct Setup {
     /// Host names with ports of voters that were given by name: looked up again while such a voter
     /// is found nowhere.
     pub voter_names: Vec<(NodeId, String)>,
+    /// The lowest term that this node leads under; 1 is no bound.
+    pub first_term: u64,
     /// Whether this node may become Goose.
     pub eligible: bool,
     /// Whether a health check decides about it: until that has passed, the node is not healthy.
@@ -83,6 +85,7 @@ impl Setup {
             preempt: None,
             voter_addresses: Vec::new(),
             voter_names: Vec::new(),
+            first_term: 1,
             eligible: true,
             is_checked: false,
             if_none_healthy: IfNoneHealthy::default(),

@@ -276,6 +276,7 @@ impl Opening<'_> {
                 (false, false) => Memory::Kept,
             },
             timing: self.setup.timing.clone(),
+            first_term: self.setup.first_term,
             eligible: self.setup.eligible
                 && !self.persistence.is_drained()
                 && self.health.lets_lead(),

@@ -128,6 +128,7 @@ pub fn setup(cluster: &str, number: u64, voters: &[u64]) -> Setup {
         if_none_healthy: IfNoneHealthy::Nobody,
         timing: Timing::of(Profile::Lan),
         automatic: None,
+        first_term: 1,
         drain_timeout: DRAIN_TIMEOUT,
         keys: None,
         entropy: [u8::try_from(number).unwrap_or(u8::MAX); 32],

@@ -206,6 +206,11 @@ impl Contender {
         }
     }
 
+    /// It claims above this.
+    pub(super) fn hear_ballot(&mut self, ballot: u64) {
+        self.candidacy.hear_ballot(ballot);
+    }
+
     /// The highest ballot that anybody named.
     pub(super) fn highest_ballot(&self) -> u64 {
         self.candidacy.highest_ballot()

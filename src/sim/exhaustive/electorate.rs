@@ -55,6 +55,7 @@ pub(super) fn election(
         // Which founding it is concerns no rule that is explored here.
         lineage: Known { settled: None, is_nameless: true },
         timing,
+        first_term: 1,
         eligible,
         past,
         damaged: false,

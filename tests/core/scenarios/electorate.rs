@@ -201,3 +201,15 @@ fn a_change_ends_with_the_term_that_it_was_ordered_in() {
     assert!(core(&story, next).unwrap().snapshot().voter_change.is_none());
     all_know(&story, &[next], &[1, 2, 3]);
 }
+
+#[test]
+fn terms_begin_where_the_founders_were_told_to() {
+    let mut setups = setups(3, 3);
+    setups.iter_mut().for_each(|setup| setup.first_term = 1000);
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1, 2, 3]);
+    let goose = story.until_agreed(PATIENCE);
+    assert_eq!(story.goose(), Some((goose, 1000)), "{}", story.transcript());
+    story.crash(goose).run(2000);
+    assert_eq!(story.goose().map(|(_, term)| term), Some(1001), "{}", story.transcript());
+}
