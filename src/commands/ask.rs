@@ -384,6 +384,9 @@ fn history_table(view: HistoryView) -> String {
 
 fn voters_table(view: VotersView) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
+    // They grant to the Goose; what they grant to a Duck is nothing, and says nothing of them.
+    let leads = view.voters.iter().any(|voter| voter.granting);
+    let granting = |is: bool| if leads { yes(is) } else { "-".to_owned() };
     let row = |voter: &VoterView| {
         vec![
             voter.id.to_string(),
@@ -392,14 +395,26 @@ fn voters_table(view: VotersView) -> String {
             yes(voter.reachable),
             voter.answered_ms.map_or_else(|| "-".to_owned(), |ago| format!("{ago} ms ago")),
             match voter.disk_hangs_ms {
-                Some(hangs) => format!("{}; its DISK HANGS, for {hangs} ms", yes(voter.granting)),
-                None => yes(voter.granting),
+                Some(hangs) => {
+                    format!("{}; its DISK HANGS, for {hangs} ms", granting(voter.granting))
+                }
+                None => granting(voter.granting),
             },
         ]
     };
     let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
     let mut text =
         table::render(&["VOTER", "NAME", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
+    if let Some(change) = &view.change {
+        let ids: Vec<String> = change.voters.iter().map(NodeId::to_string).collect();
+        let waits = &change.waits_for;
+        text.push_str(&format!("to vote are {}: waiting for {waits}\n", ids.join(", ")));
+    }
+    if let Some(number) = view.auto {
+        text.push_str(&format!(
+            "the Goose keeps {number} voters by itself, as nodes come and go\n"
+        ));
+    }
     if !view.awaited.is_empty() {
         let awaited = view.awaited.iter().map(|awaited| (awaited.id, awaited.lack.as_str()));
         text.push_str(&crate::shell::journal::without_record(awaited));

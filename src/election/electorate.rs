@@ -4,8 +4,8 @@
 //! the votes of a majority of its voters, and none of them votes under one that it knows to be over.
 //! Only a voter takes care: it takes one over together with a grant, from the holder.
 
+use super::Election;
 use super::voter::{Mandate, Memory, Voter, VoterPast};
-use super::{BALLOT_LAST, Election};
 use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::{NodeId, Process};
@@ -88,26 +88,30 @@ impl Election {
     /// Others say who votes. A configuration that is not newer is ignored; one that is newer is
     /// followed once this node neither claims nor leads.
     pub fn hear_configuration(&mut self, now: Now, configuration: &Configuration) {
-        let newest = self.heard.as_ref().unwrap_or(self.configuration());
-        let is_possible = configuration.ballot < BALLOT_LAST;
-        if is_possible && newest.stamp().is_older_than(&configuration.stamp()) {
+        if self.is_newer(now, &configuration.stamp()) {
             self.heard = Some(configuration.clone());
         }
         self.advance(now);
     }
 
-    /// Whether this names a configuration that is newer than what this node knows.
-    pub fn is_newer(&self, stamp: &ConfigurationStamp) -> bool {
+    /// Whether this names a configuration that is newer than what this node knows, and not one that
+    /// would use the ballots up.
+    pub fn is_newer(&self, now: Now, stamp: &ConfigurationStamp) -> bool {
         let newest = self.heard.as_ref().unwrap_or(self.configuration());
-        newest.stamp().is_older_than(stamp)
+        newest.stamp().is_older_than(stamp) && self.is_ballot_near(now, stamp.ballot)
     }
 
     pub(super) fn follow_heard(&mut self, now: Now) {
-        // What its own voter stands by, this node knows, too.
-        let installed = self.installed().filter(|it| self.is_newer(&it.stamp())).cloned();
+        // What its own voter stands by, this node knows, too; and what it leads under, its voter.
+        let newer = |it: &&Configuration| self.configuration().is_older_than(it);
+        let installed = self.installed().filter(newer).cloned();
         self.heard = installed.or(self.heard.take());
+        let present = self.contender.tracker().configuration();
+        if let Some(voter) = &mut self.voter {
+            voter.hear_configuration(present, now);
+        }
         let Some(heard) = &self.heard else { return };
-        if !self.configuration().stamp().is_older_than(&heard.stamp()) {
+        if !self.configuration().is_older_than(heard) {
             self.heard = None;
             return;
         }
@@ -124,7 +128,8 @@ impl Election {
                 self.voter = None;
                 self.outbox.new_vote();
             }
-            Some(voter) => voter.hear_configuration(&configuration),
+            Some(voter) if voter.is_learning() && is_named => self.admit(&configuration, now),
+            Some(voter) => voter.hear_configuration(&configuration, now),
             // It votes by what others say, and knows nothing of it: its record is lost.
             None if is_named => self.admit(&configuration, now),
             None => {}
@@ -147,7 +152,7 @@ impl Election {
         stamp: ConfigurationStamp,
         acquire: &Acquire,
     ) {
-        self.consider_learning(acquire, now);
+        self.consider_learning(acquire, stamp, now);
         let in_sight = self.sight.eligible.first().map(|process| process.id);
         let settled = self.lineage();
         let Self { me, voter: Some(voter), contender, outbox, .. } = self else { return };
@@ -167,10 +172,11 @@ impl Election {
     }
 
     /// A Goose asks a node to learn that has no vote.
-    pub(super) fn consider_learning(&mut self, acquire: &Acquire, now: Now) {
+    fn consider_learning(&mut self, acquire: &Acquire, stamp: ConfigurationStamp, now: Now) {
         let told = acquire.configuration.as_deref();
         let Some(told) = told.filter(|_| acquire.kind == AcquireKind::Learn) else { return };
-        let is_newcomer = self.voter.is_none() && !told.voters.contains(self.me.id);
+        let is_sound = told.ballot <= acquire.ballot && stamp == told.stamp();
+        let is_newcomer = self.voter.is_none() && !told.voters.contains(self.me.id) && is_sound;
         if is_newcomer && self.admission.memory == Memory::Kept {
             let mandate = self.admission.mandate(told, self.lineage());
             let (past, started) = (self.admission.past(self.me), self.admission.started);

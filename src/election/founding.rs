@@ -67,6 +67,11 @@ impl Roll {
         self.heard.len()
     }
 
+    /// Others vote from here on: what the rest said counts no more.
+    pub(crate) fn retain(&mut self, voters: &VoterSet) {
+        self.heard.retain(|id, _| voters.contains(*id));
+    }
+
     /// Notes what voter `id` says. Bounded: callers pass voters only.
     pub(crate) fn hear(&mut self, id: NodeId, heard: Heard) {
         self.heard.insert(id, heard);

@@ -156,7 +156,7 @@ impl Election {
         let first = setup.first_sequence;
         let mut contender =
             Contender::new(me, &configuration, &timing, eligible, setup.lineage, first, now.holder);
-        contender.hear_ballot(setup.first_term.saturating_sub(1));
+        contender.hear_ballot(setup.first_term.saturating_sub(1).max(configuration.ballot));
         Self {
             me,
             address: setup.address,

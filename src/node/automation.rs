@@ -85,6 +85,8 @@ impl Automation {
     pub(super) fn target(&mut self, view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
         self.note_members(view.members, now);
         let wanted = usize::from(view.configuration.automatic?).clamp(1, VOTERS_MAX);
+        // An even number survives no more losses than one less, so whoever asks for one gets one more.
+        let wanted = (wanted + (1 - wanted % 2)).min(VOTERS_MAX);
         if let Some(change) = view.change {
             let ordered = *self.ordered.get_or_insert(now);
             let ChangeHold::Learning(late) = &change.hold else { return None };
@@ -125,8 +127,7 @@ impl Automation {
                 kept.pop();
             }
         }
-        let odd = wanted - (1 - wanted % 2);
-        while kept.len() > odd && gone.is_empty() {
+        while kept.len() > wanted && gone.is_empty() {
             // Those that came last to vote are as good as the first: the lowest go.
             let lowest = kept.iter().copied().min()?;
             kept.retain(|id| *id != lowest);

@@ -142,8 +142,12 @@ impl Electorate<'_> {
         if self.founders == 2 {
             return Err(VoterOrderError::FoundedByTwo);
         }
-        if let (Some(number), VoterOrder::Add(_) | VoterOrder::Remove(_)) = (base.automatic, order)
-        {
+        let undone = match order {
+            VoterOrder::Add(_) | VoterOrder::Remove(_) | VoterOrder::Set(_) => true,
+            VoterOrder::Replace { .. } => goal.voters.len() != base.voters.len(),
+            VoterOrder::Keep(_) => false,
+        };
+        if let Some(number) = base.automatic.filter(|_| undone) {
             return Err(VoterOrderError::Automatic { number });
         }
         self.lead_to(now, goal, removed(order))
@@ -170,8 +174,13 @@ impl Electorate<'_> {
                 return Err(VoterOrderError::Unsafe { removed, granting, left, majority });
             }
         }
-        election.change_voters(now, goal.clone(), &learners);
+        let leads = election.change_voters(now, goal.clone(), &learners);
         let hold = election.voter_change().map(|change| change.hold.clone());
+        let is_reached = election.configuration().voters == goal.voters;
+        // The term may have ended within this very order.
+        if !leads || hold.is_none() && !is_reached {
+            return Err(refused);
+        }
         Ok(VotersOrdered { goal: goal.voters, automatic: goal.automatic, hold })
     }
 

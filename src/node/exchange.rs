@@ -201,7 +201,7 @@ impl Exchange<'_> {
     fn ask_for_more(&mut self, now: Now, from: SocketAddr, header: &Header) {
         let Some(election) = self.election.as_ref() else { return };
         let is_settled = header.lineage.and_then(LineageClaim::settled).is_some();
-        let knows_more = election.is_newer(&header.configuration)
+        let knows_more = election.is_newer(now, &header.configuration)
             || is_settled && election.may_be_told_lineage();
         if knows_more && header.echo == self.proofs.token(from) {
             self.ask_back(now, from);

@@ -215,6 +215,11 @@ impl Configuration {
         Self { ballot: term, version, voters, ..self.clone() }
     }
 
+    /// Whether it was in force before the other: see [`ConfigurationStamp::is_older_than`].
+    pub fn is_older_than(&self, other: &Self) -> bool {
+        (self.ballot, self.version) < (other.ballot, other.version)
+    }
+
     /// What every datagram says of the sender's configuration.
     pub fn stamp(&self) -> ConfigurationStamp {
         ConfigurationStamp {

@@ -140,7 +140,9 @@ impl VoterProgress {
 
     /// Whether it grants, and did so before.
     pub(crate) fn has_settled(&self, now: HolderTime) -> bool {
-        self.grants_in_a_row >= 2 && self.counted_until > now
+        // It has to write once more before it grants as a voter.
+        let half = self.granted.unwrap_or_default() / 2;
+        self.grants_in_a_row >= 2 && self.counted_until > now.plus(half)
     }
 
     /// The voter's process, once heard.
@@ -302,6 +304,8 @@ impl VoterProgress {
             self.status = None;
             self.status_sequence = 0;
             self.stamp = None;
+            // Whatever it granted before, it may have forgotten as a process that was to learn.
+            self.grants_in_a_row = 0;
         }
     }
 

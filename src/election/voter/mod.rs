@@ -240,12 +240,29 @@ impl Voter {
     }
 
     /// Others name a configuration. A voter that has no record to stand by goes by it from here
-    /// on; any other takes one over of the holder of its grant alone.
-    pub(crate) fn hear_configuration(&mut self, configuration: &Configuration) {
-        let known = self.mandate.configuration.stamp();
-        if matches!(self.phase, Phase::Blank(_)) && known.is_older_than(&configuration.stamp()) {
-            self.mandate.configuration = configuration.clone();
+    /// on; any other takes one over of the holder of its grant alone. The only voter that lost its
+    /// record, and waits to go on by its clock, learns that it is not the only one any more: it needs
+    /// the others' word like any other.
+    pub(crate) fn hear_configuration(&mut self, configuration: &Configuration, now: Now) {
+        if !self.mandate.configuration.is_older_than(configuration) {
+            return;
         }
+        match self.phase {
+            Phase::Blank(_) => self.roll.retain(&configuration.voters),
+            Phase::Waiting { until, by_clock: true } if self.mandate.memory != Memory::Clock => {
+                let lost = Founding::Lost { nonce: self.me.boot.nonce };
+                let known = self.stable_vote.vote().founding.clone();
+                let word = if known.blank_nonce().is_some() { known } else { lost };
+                self.phase = Phase::Blank(Blank::new(word, until, now.voter));
+            }
+            _ => return,
+        }
+        self.mandate.configuration = configuration.clone();
+    }
+
+    /// Whether it comes to vote by the word of a Goose, and has not granted yet.
+    pub(crate) fn is_learning(&self) -> bool {
+        matches!(self.phase, Phase::Learning { .. })
     }
 
     /// What must be durable, and its revision.
@@ -345,7 +362,8 @@ impl Voter {
     pub(crate) fn timeout(&self, now: VoterTime) -> Option<Duration> {
         let phase = match self.phase {
             Phase::Blank(ref blank) => blank.next_event(now),
-            Phase::Waiting { until, .. } | Phase::Learning { until } if until > now => Some(until),
+            Phase::Waiting { until, .. } => Some(until),
+            Phase::Learning { until } => Some(until).filter(|until| *until > now),
             _ => None,
         };
         let grant = self.grant.map(|grant| grant.expiry);

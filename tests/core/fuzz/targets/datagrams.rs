@@ -366,7 +366,9 @@ impl Session {
         ensure(before.standing == after.standing, || {
             format!("refused as {}, and yet {before:?} became {after:?}", reason.name())
         })?;
-        let unread = !matches!(reason, Reject::ForeignVoters | Reject::WrongNode)
+        // Whoever asks for its cluster and belongs to another one is told so.
+        let unread = !matches!(reason, Reject::ForeignVoters | Reject::ForeignLineage)
+            && !matches!(reason, Reject::WrongNode)
             && !matches!(reason, Reject::WrongBoot | Reject::Unexpected | Reject::NotReady);
         // Whoever has another key is asked something, so that it notices, too.
         let asked_back = matches!(reason, Reject::Unsealed | Reject::UnknownKey)
