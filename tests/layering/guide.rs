@@ -22,7 +22,8 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 16] = [
+const FOREIGN_FLAGS: [&str; 17] = [
+    "swarm",
     "bench",
     "example",
     "features",
