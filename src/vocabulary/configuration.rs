@@ -146,7 +146,7 @@ impl Genesis {
 
     /// A stable digest; never 0, which means "not known yet" on the wire.
     pub fn digest(&self) -> u64 {
-        let mut bytes = digest(&self.voters, self.preempt, None).to_be_bytes().to_vec();
+        let mut bytes = digest(&self.voters, self.preempt).to_be_bytes().to_vec();
         bytes.extend_from_slice(&nanoseconds(self.lease_max).to_be_bytes());
         bytes.push(u8::from(self.ephemeral));
         stable_hash(b"genesis", &bytes).max(1)
@@ -166,12 +166,13 @@ impl Genesis {
     }
 }
 
-fn digest(voters: &VoterSet, preempt: bool, automatic: Option<u8>) -> u64 {
+/// Not of what the Goose sees to by itself: one founder may have been told of that and another not,
+/// and both found the same.
+fn digest(voters: &VoterSet, preempt: bool) -> u64 {
     let mut bytes: Vec<u8> = voters.ids().iter().flat_map(|id| id.number().to_be_bytes()).collect();
     if preempt {
         bytes.push(1);
     }
-    bytes.extend(automatic.map(|number| [2, number]).into_iter().flatten());
     stable_hash(b"voter set", &bytes).max(1)
 }
 
@@ -225,7 +226,7 @@ impl Configuration {
         ConfigurationStamp {
             ballot: self.ballot,
             version: self.version,
-            digest: digest(&self.voters, self.preempt, self.automatic),
+            digest: digest(&self.voters, self.preempt),
         }
     }
 }

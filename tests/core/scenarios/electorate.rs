@@ -213,3 +213,17 @@ fn terms_begin_where_the_founders_were_told_to() {
     story.crash(goose).run(2000);
     assert_eq!(story.goose().map(|(_, term)| term), Some(1001), "{}", story.transcript());
 }
+
+/// The founder was told of no voters, so its Goose sees to their number; the other was told of that
+/// one voter. Both mean the same cluster.
+#[test]
+fn whoever_was_told_of_the_only_voter_may_lead_as_well() {
+    let mut setups = setups(2, 1);
+    (setups[0].voters, setups[0].automatic) = (None, Some(3));
+    setups[0].seeds.clear();
+    let mut story = Scenario::with_setups(1, setups);
+    story.start(&[1]).run(1000).start(&[2]).run(3000);
+    assert_eq!(story.goose(), Some((1, 1)), "{}", story.transcript());
+    story.step_down(1).run(500);
+    assert_eq!(story.goose(), Some((2, 2)), "{}", story.transcript());
+}
