@@ -14,7 +14,7 @@ use super::raw::{HttpAddress, Raw, RawId, RawTag};
 use super::token::Token;
 use super::voters::Voters;
 use crate::node::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
-use crate::vocabulary::configuration::{ClusterName, VOTERS_KEPT};
+use crate::vocabulary::configuration::{ClusterName, VOTERS_KEPT, kept};
 use crate::vocabulary::identity::{NodeId, normalised};
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::node_name::NodeName;
@@ -134,7 +134,7 @@ impl Checked {
             name,
             seeds,
             voters,
-            automatic: Some(automatic.unwrap_or(VOTERS_KEPT)),
+            automatic: Some(kept(automatic.unwrap_or(VOTERS_KEPT))),
             preempt: raw.preempt,
             first_term: first_term(raw)?,
             voter_addresses,

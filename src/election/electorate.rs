@@ -116,6 +116,12 @@ impl Election {
             return;
         }
         if !self.contender.take_over(heard, now.holder) {
+            // What an earlier Goose left half done is gone above, or nodes would differ for a term.
+            let older = heard.ballot;
+            if self.lease().is_some_and(|lease| older < lease.term) {
+                self.contender.overtake();
+                self.heard = None;
+            }
             return;
         }
         let configuration = self.configuration().clone();

@@ -215,6 +215,10 @@ impl Roll {
 
     /// Whose word is still missing, and why.
     pub(crate) fn lacks(&self, asker: Asker<'_>) -> Vec<(NodeId, Lack)> {
+        // The only voter that is left of others: nobody can say what it has forgotten.
+        if asker.others().next().is_none() {
+            return vec![(asker.me, Lack::TooFewToVouch)];
+        }
         asker.others().filter_map(|id| Some((id, self.lack_of(asker, id)?))).collect()
     }
 }

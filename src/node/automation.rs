@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::vocabulary::configuration::{Configuration, VOTERS_MAX, VoterSet};
+use crate::vocabulary::configuration::{Configuration, VoterSet, kept};
 use crate::vocabulary::identity::{Boot, NodeId};
 use crate::vocabulary::snapshot::{MemberState, MemberView, VoterView};
 use crate::vocabulary::time::HolderTime;
@@ -84,9 +84,7 @@ impl Automation {
     /// Who is to vote, if others are to than do now.
     pub(super) fn target(&mut self, view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
         self.note_members(view.members, now);
-        let wanted = usize::from(view.configuration.automatic?).clamp(1, VOTERS_MAX);
-        // An even number survives no more losses than one less, so whoever asks for one gets one more.
-        let wanted = (wanted + (1 - wanted % 2)).min(VOTERS_MAX);
+        let wanted = usize::from(kept(view.configuration.automatic?));
         if let Some(change) = view.change {
             let ordered = *self.ordered.get_or_insert(now);
             let ChangeHold::Learning(late) = &change.hold else { return None };
@@ -94,6 +92,10 @@ impl Automation {
                 return None;
             }
             late.iter().for_each(|id| self.pass_over(*id, now));
+            self.ordered = Some(now);
+            // Where nobody else could come to vote, the change is given up.
+            let present = || view.configuration.voters.clone();
+            return Some(self.draw(view, wanted, now).unwrap_or_else(present));
         }
         self.ordered = None;
         let target = self.draw(view, wanted, now)?;
@@ -166,7 +168,8 @@ impl Automation {
     }
 
     fn note_members(&mut self, members: &[MemberView], now: HolderTime) {
-        let here = members.iter().filter(|member| member.state == MemberState::Alive);
+        // The highest are preferred, and come last.
+        let here = members.iter().rev().filter(|member| member.state == MemberState::Alive);
         let here: BTreeMap<NodeId, Boot> =
             here.take(CANDIDATES_MAX).map(|member| (member.id, member.boot)).collect();
         self.here_since.retain(|id, (boot, _)| here.get(id) == Some(boot));
@@ -177,8 +180,11 @@ impl Automation {
     }
 
     fn pass_over(&mut self, id: NodeId, now: HolderTime) {
-        let last = self.passed_over.get(&id).map(|(_, last)| *last * 2);
-        let span = last.unwrap_or(PASSED_OVER).min(PASSED_OVER_MAX);
+        let known = self.passed_over.get(&id);
+        if known.is_some_and(|(until, _)| now < *until) {
+            return;
+        }
+        let span = known.map_or(PASSED_OVER, |(_, last)| *last * 2).min(PASSED_OVER_MAX);
         self.passed_over.insert(id, (now.plus(span), span));
     }
 }
@@ -298,6 +304,11 @@ mod tests {
         let change = VoterChange { goal, hold: ChangeHold::Learning(vec![id(4)]) };
         assert_eq!(look(Some(&change), 115), None);
         assert_eq!(look(Some(&change), 122).unwrap().ids(), [id(1), id(2), id(3)]);
+        // Nobody is left, so it goes back.
+        let (goal, hold) = (change.goal.clone(), ChangeHold::Learning(vec![id(2), id(3)]));
+        let change = VoterChange { goal, hold };
+        assert_eq!(look(Some(&change), 123), None);
+        assert_eq!(look(Some(&change), 140).unwrap().ids(), [id(1)]);
     }
 
     #[test]

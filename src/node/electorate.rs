@@ -7,7 +7,7 @@ use super::automation::{Automation, View};
 use super::pause::{Pause, whom};
 use crate::election::Election;
 use crate::membership::Membership;
-use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet, VoterSetError};
+use crate::vocabulary::configuration::{VoterSet, VoterSetError, kept};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::Now;
@@ -246,9 +246,7 @@ fn next_goal(base: &VoterGoal, order: &VoterOrder) -> Result<VoterGoal, VoterOrd
         }
         VoterOrder::Replace { old, new } => voters.without(old)?.with(new)?,
         VoterOrder::Keep(number) => {
-            let most = u8::try_from(VOTERS_MAX).unwrap_or(u8::MAX);
-            let automatic = number.map(|number| number.clamp(1, most));
-            return Ok(VoterGoal { voters, automatic });
+            return Ok(VoterGoal { voters, automatic: number.map(kept) });
         }
     };
     Ok(VoterGoal { voters, automatic })

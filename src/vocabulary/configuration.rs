@@ -20,6 +20,13 @@ pub const VOTERS_KEPT: u8 = 3;
 /// The longest cluster name, in bytes.
 pub const CLUSTER_NAME_MAX: usize = 64;
 
+/// The number of voters that is kept if `number` is asked for: an even one survives no more losses than
+/// one less, so it is one more. From 1 to [`VOTERS_MAX`].
+pub fn kept(number: u8) -> u8 {
+    let most = u8::try_from(VOTERS_MAX).unwrap_or(u8::MAX);
+    (number.clamp(1, most) | 1).min(most)
+}
+
 /// A sorted, non-empty set of at most [`VOTERS_MAX`] voters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Vec<NodeId>", into = "Vec<NodeId>")]

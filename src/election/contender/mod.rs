@@ -555,7 +555,7 @@ impl Contender {
                 let is_ahead =
                     nak.reason == NakReason::Configuration && known.is_older_than(&stamp);
                 if is_ahead && stamp.ballot < tenure.term() {
-                    self.reconfiguration.is_overtaken();
+                    self.reconfiguration.overtake();
                 }
                 let raised = || candidacy.next_ballot();
                 tenure.refused(from.id, &nak.reason, raised, terms, &mut context);

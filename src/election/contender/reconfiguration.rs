@@ -69,7 +69,7 @@ impl Reconfiguration {
     }
 
     /// A voter refuses, for it stands by a newer configuration of an earlier term.
-    pub(super) fn is_overtaken(&mut self) {
+    pub(super) fn overtake(&mut self) {
         self.is_overtaken = true;
     }
 
@@ -162,6 +162,11 @@ impl Contender {
         self.renew_soon(now);
         self.advance_change(now, outbox);
         true
+    }
+
+    /// Somebody stands by a configuration that an earlier Goose left half done.
+    pub(in crate::election) fn overtake(&mut self) {
+        self.reconfiguration.overtake();
     }
 
     /// The change of voters under way, if one is.
