@@ -98,7 +98,7 @@ impl Election {
     /// would use the ballots up.
     pub fn is_newer(&self, now: Now, stamp: &ConfigurationStamp) -> bool {
         let newest = self.heard.as_ref().unwrap_or(self.configuration());
-        newest.stamp().is_older_than(stamp) && self.is_ballot_near(now, stamp.ballot)
+        newest.precedes(stamp) && self.is_ballot_near(now, stamp.ballot)
     }
 
     pub(super) fn follow_heard(&mut self, now: Now) {

@@ -228,6 +228,11 @@ impl Configuration {
         (self.ballot, self.version) < (other.ballot, other.version)
     }
 
+    /// The same of one that is known by its stamp; without a digest, which every datagram would cost.
+    pub fn precedes(&self, stamp: &ConfigurationStamp) -> bool {
+        (self.ballot, self.version) < (stamp.ballot, stamp.version)
+    }
+
     /// What every datagram says of the sender's configuration.
     pub fn stamp(&self) -> ConfigurationStamp {
         ConfigurationStamp {

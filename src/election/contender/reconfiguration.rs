@@ -135,8 +135,8 @@ impl Contender {
         configuration: &Configuration,
         now: HolderTime,
     ) -> bool {
-        let known = self.tracker.configuration().stamp();
-        if !self.is_standby() || !known.is_older_than(&configuration.stamp()) {
+        let known = self.tracker.configuration();
+        if !self.is_standby() || !known.is_older_than(configuration) {
             return false;
         }
         self.tracker.take_over(configuration.clone());

@@ -143,8 +143,8 @@ impl Voter {
 
     /// What a request tells this voter to take over, if it grants.
     fn told<'a>(&self, acquire: &'a Acquire) -> Option<&'a Configuration> {
-        let own = self.stable_vote.configuration().stamp();
-        acquire.configuration.as_deref().filter(|told| own.is_older_than(&told.stamp()))
+        let own = self.stable_vote.configuration();
+        acquire.configuration.as_deref().filter(|told| own.is_older_than(told))
     }
 
     fn judge(
