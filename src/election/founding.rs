@@ -425,6 +425,9 @@ mod tests {
         say(&mut roll, 2, Founding::Waited, &changed);
         say(&mut roll, 3, Founding::Waited, &changed);
         assert_eq!(roll.highest_ballot(asker(&changed)), Some(7));
+        let alone =
+            Configuration { voters: VoterSet::new(vec![id(1)]).unwrap(), ..changed.clone() };
+        assert_eq!(Roll::default().lacks(asker(&alone)), [(id(1), Lack::TooFewToVouch)]);
         changed.voters = changed.voters.without(id(3)).unwrap();
         say(&mut roll, 2, Founding::Waited, &changed);
         assert_eq!(roll.highest_ballot(asker(&changed)), None);

@@ -80,6 +80,7 @@ fn run_mutated(seed: u64, options: Options) -> Report {
             await_highest(&mut world, &plan);
         }
         keep_calm(&mut world, &plan);
+        know_the_same_voters(&mut world);
     }
     Report {
         seed,
@@ -270,6 +271,22 @@ fn await_highest(world: &mut World, plan: &Plan) {
     if !world.is_broken() {
         let sentence = format!("node {highest:?} is the highest, and not Goose in the end");
         world.broken(Invariant::PatientPreemption, sentence);
+    }
+}
+
+/// Demands that everybody knows who votes as the Goose does, once it has been calm for a while.
+fn know_the_same_voters(world: &mut World) {
+    let cores = world.cluster.hosts.iter().filter(|host| host.foreign_node.is_none());
+    let cores = cores.filter_map(|host| Some(&host.running.as_ref()?.core));
+    let known: Vec<_> =
+        cores.filter_map(|core| Some((core.process().id, core.configuration()?))).collect();
+    let Some((_, newest)) = known.iter().max_by_key(|(_, it)| (it.ballot, it.version)) else {
+        return;
+    };
+    let behind = known.iter().find(|(_, it)| it.is_older_than(newest));
+    if let Some((id, own)) = behind.filter(|_| !world.is_broken()) {
+        let sentence = format!("all is calm, and node {id} knows {own:?}, not {newest:?}");
+        world.broken(Invariant::Live, sentence);
     }
 }
 
