@@ -164,6 +164,7 @@ fn record_write(bencher: Bencher<'_, '_>) {
         genesis: None,
         configuration: None,
         lineage: None,
+        ancestors: Vec::new(),
         is_drained: false,
         addresses: Vec::new(),
         vote: None,

@@ -86,6 +86,10 @@ impl Command {
             Self::Run(arguments) => Some(arguments),
             Self::Check(arguments) => Some(&mut arguments.run),
             Self::Exec(arguments) => Some(&mut arguments.run),
+            Self::Voters(VotersArguments {
+                action: Some(VotersAction::Recover(arguments)),
+                ..
+            }) => Some(&mut arguments.run),
             _ => None,
         }
     }
@@ -215,6 +219,24 @@ pub(super) enum VotersAction {
     Auto(AutoArguments),
     /// Keep the voters as they are now: they change by order only
     Fixed(VoterOrderArguments),
+    /// On a survivor, stopped: go on without a majority of the voters that is gone for ever
+    Recover(Box<RecoverArguments>),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RecoverArguments {
+    /// The voters that are gone for ever, by ids or addresses
+    #[arg(long, value_name = "ID,ID,…", value_delimiter = ',', required = true)]
+    pub(super) lost: Vec<NodeId>,
+    /// Do it. You swear that the lost voters never lead again
+    #[arg(long)]
+    pub(super) yes: bool,
+    /// How to show it
+    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    pub(super) output: OutputFormat,
+    /// The settings that the node is started with
+    #[command(flatten)]
+    pub(super) run: Raw,
 }
 
 /// How an order to change voters is given.

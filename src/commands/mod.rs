@@ -30,6 +30,7 @@ mod keys;
 mod launch;
 mod log;
 mod raw_flags;
+mod recover;
 mod reload;
 mod run;
 mod sources;
@@ -139,13 +140,11 @@ enum CommandError {
     #[error("the node has ended by itself: {0}")]
     Ended(String),
     /// The settings lead to another cluster than the state folder.
-    #[error(
-        "the record in the state folder belongs to another founding of the cluster (lineage {own}) than \
-         the seed at {address} (lineage {lineage}): to join the seed's, start with an empty \
-         --state-dir; to go on with the recorded one, correct or leave out --seed",
-        own = .0.own, address = .0.address, lineage = .0.lineage
-    )]
+    #[error("{}", misled(.0))]
     Misled(ForeignFounding),
+    /// Nothing can be rescued.
+    #[error("nothing is rescued, and nothing was changed: {0}")]
+    Recover(#[from] recover::RecoverError),
     /// No runtime or signal handler could be made.
     #[error("cannot set up the process: {0}")]
     Process(#[source] std::io::Error),
@@ -168,6 +167,7 @@ impl CommandError {
             Self::NotYet { .. } | Self::VotersPending { .. } => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
             Self::SeveralNodes(_) | Self::Misled(_) => Exit::Usage,
+            Self::Recover(error) if error.is_usage() => Exit::Usage,
             Self::Refused { kind: Some(kind), .. } => match kind.as_str() {
                 "no-goose" => Exit::NoGoose,
                 "not-the-goose" => Exit::NotGoose,
@@ -226,6 +226,24 @@ fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
         log::say(&format!("gaggle: {}", one_line(&error.to_string())));
         error.exit().into()
     })
+}
+
+/// Where this node's seeds, or the voters of its record, have led.
+fn misled(foreign: &ForeignFounding) -> String {
+    let ForeignFounding { address, lineage, own, is_rescued } = foreign;
+    if *is_rescued {
+        return format!(
+            "this cluster was rescued without this node's vote: the node at {address} belongs to what is \
+             left of it (lineage {lineage}; the record in the state folder is of {own}). Start with an \
+             empty --state-dir to join that; if this node was one of the survivors, run `gaggle voters \
+             recover` here as on the others"
+        );
+    }
+    format!(
+        "the record in the state folder belongs to another founding of the cluster (lineage {own}) than \
+         the seed at {address} (lineage {lineage}): to join the seed's, start with an empty --state-dir; \
+         to go on with the recorded one, correct or leave out --seed"
+    )
 }
 
 /// A refusal as people read it: on one line, whatever it quotes, and no longer than a few
@@ -316,6 +334,9 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Voters(VotersArguments { ask, action: None | Some(VotersAction::List) }) => {
             ask::voters(ask)
         }
+        Command::Voters(VotersArguments {
+            action: Some(VotersAction::Recover(arguments)), ..
+        }) => recover::recover(arguments),
         Command::Voters(VotersArguments { action: Some(action), .. }) => voters::change(action),
         Command::Watch(arguments) => watch::watch(arguments),
         Command::Wait(arguments) => wait::wait(arguments),

@@ -45,7 +45,7 @@ impl<'a> VoterOrder<'a> {
         let one = |id: &NodeId| paths::VOTE.replace(paths::NAMED, &id.to_string());
         let all = || paths::VOTERS.to_owned();
         let (method, path, body, arguments) = match action {
-            VotersAction::List => return None,
+            VotersAction::List | VotersAction::Recover(_) => return None,
             VotersAction::Add(VoteArguments { id, order }) => {
                 (Method::PUT, one(id), String::new(), order)
             }

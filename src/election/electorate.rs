@@ -94,6 +94,21 @@ impl Election {
         self.advance(now);
     }
 
+    /// This node, which does not vote, belongs from here on to what was rescued of its cluster, where
+    /// these vote.
+    pub fn go_over(&mut self, now: Now, configuration: &Configuration) {
+        if let Some(voter) = self.voter.take() {
+            let left = voter.stable_vote().vote().max_ballot;
+            self.admission.left_ballot = self.admission.left_ballot.max(left);
+            self.outbox.new_vote();
+        }
+        self.contender.naming_mut().unsettle();
+        if self.view.forget_all() {
+            self.outbox.event(Event::GooseChanged(None));
+        }
+        self.hear_configuration(now, configuration);
+    }
+
     /// Whether this names a configuration that is newer than what this node knows, and not one that
     /// would use the ballots up.
     pub fn is_newer(&self, now: Now, stamp: &ConfigurationStamp) -> bool {

@@ -75,8 +75,8 @@ pub enum EndError {
     /// Its seeds belong to another founding of the cluster than the record in its state folder.
     #[error(
         "the record in the state folder belongs to another founding of the cluster (lineage {own}) than \
-         the seed at {address} (lineage {lineage}): start with an empty state folder to join the \
-         seed's, or with other seeds to go on with the recorded one",
+         the node at {address} (lineage {lineage}), or to what that was rescued from: start with an empty \
+         state folder to join it, or with other seeds to go on with the recorded one",
         own = .0.own, address = .0.address, lineage = .0.lineage
     )]
     Misled(ForeignFounding),

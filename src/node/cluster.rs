@@ -3,7 +3,7 @@
 use crate::election::Election;
 use crate::vocabulary::configuration::{ClusterName, Genesis};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::lineage::LineageClaim;
+use crate::vocabulary::lineage::{ANCESTORS_MAX, Lineage, LineageClaim};
 use crate::vocabulary::reject::Reject;
 use crate::wire::datagram::Header;
 use crate::wire::message::Assurance;
@@ -14,13 +14,22 @@ pub(super) struct Cluster {
     /// Of its name.
     digest: u64,
     genesis: Option<Genesis>,
+    /// The lineages that a person has rescued this one from, the newest last.
+    ancestors: Vec<Lineage>,
     /// How sure this node is of that while it does not vote.
     assurance: Assurance,
 }
 
+/// As many as are remembered.
+fn newest(ancestors: &[Lineage]) -> Vec<Lineage> {
+    ancestors[ancestors.len().saturating_sub(ANCESTORS_MAX)..].to_vec()
+}
+
 impl Cluster {
-    pub(super) fn new(name: &ClusterName) -> Self {
-        Self { digest: name.digest(), genesis: None, assurance: Assurance::Assumed }
+    /// `ancestors`: as this node's record has them.
+    pub(super) fn new(name: &ClusterName, ancestors: &[Lineage]) -> Self {
+        let assurance = Assurance::Assumed;
+        Self { digest: name.digest(), genesis: None, ancestors: newest(ancestors), assurance }
     }
 
     pub(super) fn digest(&self) -> u64 {
@@ -35,6 +44,16 @@ impl Cluster {
     /// From here on this node takes it to have been founded so.
     pub(super) fn settle(&mut self, genesis: Genesis) {
         self.genesis = Some(genesis);
+    }
+
+    /// The lineages that a person has rescued this one from, the newest last.
+    pub(super) fn ancestors(&self) -> &[Lineage] {
+        &self.ancestors
+    }
+
+    /// This node takes over a lineage that was rescued from these.
+    pub(super) fn descend_from(&mut self, ancestors: &[Lineage]) {
+        self.ancestors = newest(ancestors);
     }
 
     /// A node for which a voter stands by that says so, too.

@@ -111,8 +111,8 @@ pub(super) struct Electorate<'a> {
     pub(super) election: &'a mut Option<Election>,
     pub(super) me: NodeId,
     pub(super) is_ephemeral: bool,
-    /// How many voters the cluster was founded with.
-    pub(super) founders: usize,
+    /// Whether two voters founded the cluster, and it was not rescued since.
+    pub(super) is_founded_by_two: bool,
 }
 
 impl Electorate<'_> {
@@ -139,7 +139,7 @@ impl Electorate<'_> {
         if self.is_ephemeral {
             return Err(VoterOrderError::Ephemeral);
         }
-        if self.founders == 2 {
+        if self.is_founded_by_two {
             return Err(VoterOrderError::FoundedByTwo);
         }
         let undone = match order {

@@ -306,9 +306,17 @@ impl Exchange<'_> {
         let own = self.election.as_ref().and_then(Election::lineage_claim);
         let (Some(own), Some(theirs)) = (own, header.lineage) else { return Ok(()) };
         if own.contradicts(theirs, false) {
-            let foreign = ForeignFounding::met(from, theirs, own);
+            let is_rescued = welcome.ancestors.contains(&own.lineage);
+            let foreign = ForeignFounding { is_rescued, ..ForeignFounding::met(from, theirs, own) };
             self.admission.meet_foreign(foreign);
-            self.joining.hear_foreign(foreign, welcome);
+            if is_rescued && self.may_follow_rescued(header, welcome) {
+                self.go_over(now, welcome);
+                return Ok(());
+            }
+            // What this node's own was rescued from has nothing to say; it is for it to follow.
+            if !self.cluster.ancestors().contains(&theirs.lineage) {
+                self.joining.hear_foreign(foreign, welcome);
+            }
             return Err(Reject::ForeignLineage);
         }
         if theirs.settled() == Some(own.lineage)
@@ -318,6 +326,24 @@ impl Exchange<'_> {
             election.hear_own_seed(now.holder);
         }
         Ok(())
+    }
+
+    /// Whether this node goes over to what was rescued of its cluster: if it does not vote in either,
+    /// neither leads nor claims, and is told by somebody who votes there, or knows a Goose.
+    fn may_follow_rescued(&self, header: &Header, welcome: &Welcome) -> bool {
+        let voters = &welcome.configuration.voters;
+        let is_alive = voters.contains(header.sender.id) || welcome.goose.is_some();
+        let Some(election) = self.election.as_ref() else { return false };
+        is_alive && election.is_idle() && !election.votes() && !voters.contains(self.me.id)
+    }
+
+    /// This node belongs to what was rescued of its cluster from here on; which founding that is, it
+    /// learns next. What it promised to the old one binds nobody there.
+    fn go_over(&mut self, now: Now, welcome: &Welcome) {
+        let Some(election) = self.election.as_mut() else { return };
+        self.persistence.forget_vote(self.me.boot.nonce);
+        self.persistence.note_lineage(None);
+        election.go_over(now, &welcome.configuration);
     }
 
     /// A node without a vote takes the lineage of whoever votes, or knows a Goose that lives: others
@@ -330,6 +356,8 @@ impl Exchange<'_> {
             && election.may_be_told_lineage()
         {
             election.settle_lineage(lineage);
+            self.cluster.descend_from(&welcome.ancestors);
+            self.persistence.note_ancestors(self.cluster.ancestors());
         }
     }
 

@@ -241,8 +241,11 @@ impl Joining {
     }
 
     /// A seed belongs to another founding. Whoever was asked only because it had asked is no seed.
+    /// If it is what was rescued of this node's cluster, this node's vote counts no more.
     pub(super) fn hear_foreign(&mut self, foreign: ForeignFounding, welcome: &Welcome) {
-        if self.asked_back.is_none_or(|(_, asked)| asked != welcome.nonce) {
+        if foreign.is_rescued {
+            self.homecoming.misled = Some(foreign);
+        } else if self.asked_back.is_none_or(|(_, asked)| asked != welcome.nonce) {
             self.homecoming.foreign.get_or_insert(foreign);
         }
     }
@@ -499,5 +502,6 @@ pub(super) fn welcome(
         voters: directory.addresses_of(configuration.voters.ids()),
         configuration,
         goose: election.goose().map(|known| known.goose),
+        ancestors: cluster.ancestors().to_vec(),
     })
 }

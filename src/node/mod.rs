@@ -39,6 +39,7 @@ mod pace;
 mod pause;
 mod persistence;
 mod proof;
+pub mod rescue;
 mod sealing;
 mod send;
 pub mod setup;
@@ -563,7 +564,8 @@ impl NodeCore {
             pause: &self.pause,
             me: self.me.id,
             is_ephemeral: genesis.is_some_and(|genesis| genesis.ephemeral),
-            founders: genesis.map_or(0, |genesis| genesis.voters.len()),
+            is_founded_by_two: genesis.is_some_and(|genesis| genesis.voters.len() == 2)
+                && self.cluster.ancestors().is_empty(),
             election: &mut self.election,
         }
     }

@@ -17,6 +17,7 @@ use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::lineage::Lineage;
 use crate::vocabulary::time::{HolderTime, Now, milliseconds};
+use crate::wire::message::Founding;
 use crate::wire::record::{Record, Vote};
 
 /// A failed write is tried again after this.
@@ -92,7 +93,16 @@ impl Persistence {
         let (nonce, left) = match past {
             VoterPast::Blank { nonce } => (*nonce, 0),
             VoterPast::Lost { nonce, max_ballot } => (*nonce, *max_ballot),
-            VoterPast::Remembered(_) => return,
+            // Its record says that it has lost what it promised.
+            VoterPast::Remembered(vote) => {
+                if let Some(nonce) =
+                    vote.founding.blank_nonce().filter(|_| ballot > vote.max_ballot)
+                {
+                    vote.founding = Founding::Lost { nonce };
+                    vote.max_ballot = ballot;
+                }
+                return;
+            }
         };
         if ballot > left {
             *past = VoterPast::Lost { nonce, max_ballot: ballot };
@@ -142,6 +152,23 @@ impl Persistence {
             self.record.lineage = lineage;
             self.dirty = true;
         }
+    }
+
+    /// The lineages that a person has rescued this one from.
+    pub(super) fn note_ancestors(&mut self, ancestors: &[Lineage]) {
+        if self.record.ancestors != ancestors {
+            self.record.ancestors = ancestors.to_vec();
+            self.dirty = true;
+        }
+    }
+
+    /// Whatever this node promised as a voter, it promised to a cluster of which another has been
+    /// rescued, where it does not vote.
+    pub(super) fn forget_vote(&mut self, nonce: u64) {
+        let max_ballot = self.record.vote.take().map_or(0, |vote| vote.max_ballot);
+        let (_, _, first_sequence) = self.past();
+        self.remember_past(VoterPast::Lost { nonce, max_ballot }, false, first_sequence);
+        self.dirty = true;
     }
 
     /// Whether the node holds back until told otherwise.

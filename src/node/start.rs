@@ -130,7 +130,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
     let returns = stored.lineage.is_some() || vote_lineage.is_some();
     let mut node = NodeCore {
         me,
-        cluster: Cluster::new(&setup.cluster),
+        cluster: Cluster::new(&setup.cluster, &stored.ancestors),
         awaited: Awaited::new(now.holder),
         starts: Starts::default(),
         election: None,
@@ -192,6 +192,7 @@ fn first_record(
         genesis: genesis.cloned(),
         configuration: record.and_then(|record| record.configuration.clone()).or_else(founded),
         lineage: record.and_then(|record| record.lineage),
+        ancestors: record.map(|record| record.ancestors.clone()).unwrap_or_default(),
         is_drained: record.is_some_and(|record| record.is_drained),
         addresses: record.map(|record| record.addresses.clone()).unwrap_or_default(),
         vote,

@@ -229,6 +229,7 @@ mod tests {
             last_start,
             genesis: None,
             lineage: None,
+            ancestors: Vec::new(),
             is_drained: false,
             configuration: None,
             addresses: Vec::new(),

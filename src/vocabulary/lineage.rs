@@ -20,6 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::hash::stable_hash;
 use super::identity::{NodeId, Process};
 
+/// A cluster remembers so many of the lineages that it was rescued from, the newest of them.
+pub const ANCESTORS_MAX: usize = 8;
+
 /// The number of one founding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Lineage(NonZeroU64);
@@ -38,6 +41,16 @@ impl Lineage {
     pub fn drawn(by: Process, term: u64) -> Self {
         let numbers = [by.id.number(), by.boot.start, by.boot.nonce, term];
         Self::of_bytes(&numbers.into_iter().flat_map(u64::to_be_bytes).collect::<Vec<_>>())
+    }
+
+    /// Of what is left of this lineage's cluster after these voters are lost for ever, as a person
+    /// says. All survivors who are told the same come to the same.
+    #[must_use]
+    pub fn without(self, lost: &[NodeId]) -> Self {
+        let mut sorted: Vec<u64> = lost.iter().map(|id| id.number()).collect();
+        sorted.sort_unstable();
+        let numbers = [self.number()].into_iter().chain(sorted);
+        Self::of_bytes(&numbers.flat_map(u64::to_be_bytes).collect::<Vec<_>>())
     }
 
     fn of_bytes(bytes: &[u8]) -> Self {
@@ -124,12 +137,14 @@ pub struct ForeignFounding {
     pub lineage: Lineage,
     /// This node's.
     pub own: Lineage,
+    /// Whether theirs is what a person has rescued of this node's.
+    pub is_rescued: bool,
 }
 
 impl ForeignFounding {
     /// Somebody at this address says the one of its lineage, and this node says the other.
     pub fn met(address: SocketAddr, theirs: LineageClaim, own: LineageClaim) -> Self {
-        Self { address, lineage: theirs.lineage, own: own.lineage }
+        Self { address, lineage: theirs.lineage, own: own.lineage, is_rescued: false }
     }
 }
 
@@ -157,6 +172,14 @@ mod tests {
         assert_eq!(one, Lineage::drawn(process(1), 1));
         assert_ne!(one, Lineage::drawn(process(2), 1));
         assert_ne!(one, Lineage::drawn(process(1), 2));
+    }
+
+    #[test]
+    fn survivors_who_are_told_the_same_come_to_the_same_lineage() {
+        let one = Lineage::of_nonces(&[(id(1), 11), (id(2), 22), (id(3), 33)]);
+        assert_eq!(one.without(&[id(2), id(3)]), one.without(&[id(3), id(2)]));
+        assert_ne!(one.without(&[id(2), id(3)]), one.without(&[id(1), id(3)]));
+        assert_ne!(one.without(&[id(2), id(3)]), one);
     }
 
     #[test]

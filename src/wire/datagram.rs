@@ -41,7 +41,7 @@ pub const DATAGRAM_SIZE_MAX: usize = 1232;
 pub const GOSSIP_SIZE_MAX: usize = 1024;
 
 /// The protocol's version.
-pub const PROTOCOL_VERSION: u8 = 4;
+pub const PROTOCOL_VERSION: u8 = 5;
 
 const MAGIC: [u8; 2] = *b"Gg";
 const CHECKSUM_SIZE: usize = 4;

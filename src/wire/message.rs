@@ -264,6 +264,8 @@ pub struct Welcome {
     pub voters: Vec<(NodeId, SocketAddr)>,
     /// The Goose, if the answering node knows one.
     pub goose: Option<Goose>,
+    /// The lineages that a person has rescued the answering node's from.
+    pub ancestors: Vec<Lineage>,
 }
 
 /// How sure a node is of what its cluster was founded with.

@@ -25,7 +25,7 @@ use crate::vocabulary::lineage::{Lineage, Proposal};
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE05";
+const MAGIC: [u8; 8] = *b"GAGGLE06";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Record {
     pub configuration: Option<Configuration>,
     /// Which founding it is, once that is settled.
     pub lineage: Option<Lineage>,
+    /// The lineages that a person has rescued this one from, the newest last.
+    pub ancestors: Vec<Lineage>,
     /// Whether a person has told this node to hold back until told otherwise.
     pub is_drained: bool,
     /// Where the voters were last seen: a restart needs no seed.
@@ -218,6 +220,8 @@ mod older {
         Third,
         /// With voters that never changed.
         Fourth,
+        /// Never rescued.
+        Fifth,
     }
 
     impl Version {
@@ -227,6 +231,7 @@ mod older {
                 b"GAGGLE02" => Some(Self::Second),
                 b"GAGGLE03" => Some(Self::Third),
                 b"GAGGLE04" => Some(Self::Fourth),
+                b"GAGGLE05" => Some(Self::Fifth),
                 _ => None,
             }
         }
@@ -238,7 +243,10 @@ mod older {
                     whole::<OlderRecord<SecondGenesis>>(payload).map(OlderRecord::of_second)
                 }
                 Self::Third => whole::<OlderRecord<Genesis>>(payload).map(OlderRecord::now),
-                Self::Fourth => whole::<FourthRecord>(payload).map(FourthRecord::now),
+                Self::Fourth => {
+                    whole::<LaterRecord<FixedConfiguration>>(payload).map(LaterRecord::of_fourth)
+                }
+                Self::Fifth => whole::<LaterRecord<Configuration>>(payload).map(LaterRecord::now),
             }
         }
     }
@@ -264,25 +272,24 @@ mod older {
     }
 
     #[derive(Deserialize)]
-    struct FourthRecord {
+    struct LaterRecord<C> {
         cluster: ClusterName,
         id: NodeId,
         last_start: u64,
         genesis: Option<Genesis>,
-        configuration: Option<FixedConfiguration>,
+        configuration: Option<C>,
         lineage: Option<Lineage>,
         is_drained: bool,
         addresses: Vec<(NodeId, SocketAddr)>,
         vote: Option<Vote>,
     }
 
-    impl FourthRecord {
-        fn now(self) -> Record {
-            let Self {
-                cluster, id, last_start, genesis, lineage, is_drained, addresses, vote, ..
-            } = self;
+    impl LaterRecord<FixedConfiguration> {
+        fn of_fourth(self) -> Record {
+            let Self { cluster, id, last_start, genesis, lineage, is_drained, .. } = self;
             let configuration = self.configuration.map(FixedConfiguration::now);
-            Record {
+            let (addresses, vote) = (self.addresses, self.vote);
+            LaterRecord {
                 cluster,
                 id,
                 last_start,
@@ -292,6 +299,25 @@ mod older {
                 is_drained,
                 addresses,
                 vote,
+            }
+            .now()
+        }
+    }
+
+    impl LaterRecord<Configuration> {
+        fn now(self) -> Record {
+            let Self { cluster, id, last_start, genesis, configuration, lineage, .. } = self;
+            Record {
+                cluster,
+                id,
+                last_start,
+                genesis,
+                configuration,
+                lineage,
+                ancestors: Vec::new(),
+                is_drained: self.is_drained,
+                addresses: self.addresses,
+                vote: self.vote,
             }
         }
     }
@@ -340,6 +366,7 @@ mod older {
                 genesis,
                 configuration: configuration.map(FixedConfiguration::now),
                 lineage: None,
+                ancestors: Vec::new(),
                 is_drained: false,
                 addresses,
                 vote,

@@ -402,6 +402,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
             configuration: Configuration::genesis(genesis),
             voters: Vec::new(),
             goose: None,
+            ancestors: Vec::new(),
         })),
         Message::Poll(poll(false)),
         Message::Poll(poll(true)),

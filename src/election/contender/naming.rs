@@ -48,6 +48,12 @@ impl Naming {
         self.proposed = None;
     }
 
+    /// The node belongs to another founding from here on, and is yet to be told which.
+    pub(crate) fn unsettle(&mut self) {
+        self.known.settled = None;
+        self.withdraw();
+    }
+
     /// What the voters that grant stand by, if that is another founding than this node's: somebody
     /// told it wrong, and it must not lead them.
     pub(super) fn contradicted(&self, tracker: &ProgressTracker) -> Option<Lineage> {

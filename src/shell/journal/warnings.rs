@@ -7,6 +7,7 @@ use super::events::{Names, voters as all_of};
 
 use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::timing::{FOUNDING_PATIENCE, Profile};
 
@@ -79,12 +80,7 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
              voting. Stop one of the two and restart the other"
         ),
         Warning::Foreign { reason, address } => foreign(*reason, *address),
-        Warning::ForeignLineage(foreign) => format!(
-            "refused what came from {}: it belongs to another founding of a cluster of this name with \
-             the same voters (lineage {}; this node's is {}). Give each cluster its own --cluster \
-             name, or correct the --seed or the address that leads there",
-            foreign.address, foreign.lineage, foreign.own
-        ),
+        Warning::ForeignLineage(foreign) => foreign_lineage(foreign),
         Warning::MistakenLineage { voters } => format!(
             "the voters belong to another founding (lineage {voters}) than this node was told, so it does \
              not lead them: correct its --seed, and start it with an empty --state-dir"
@@ -284,6 +280,22 @@ fn unsealable(reason: Reject, address: SocketAddr) -> String {
         }
     };
     format!("refused what came from {address}: it {what}")
+}
+
+/// Two clusters that are called alike, or one that was rescued from the other.
+fn foreign_lineage(foreign: &ForeignFounding) -> String {
+    let ForeignFounding { address, lineage, own, is_rescued } = foreign;
+    if *is_rescued {
+        return format!(
+            "refused what came from {address}: it belongs to what was rescued of this node's cluster \
+             (lineage {lineage}; this node's is {own}), where this node does not vote"
+        );
+    }
+    format!(
+        "refused what came from {address}: it belongs to another founding of a cluster of this name with \
+         the same voters (lineage {lineage}; this node's is {own}). Give each cluster its own --cluster \
+         name, or correct the --seed or the address that leads there"
+    )
 }
 
 #[cfg(test)]

@@ -7,7 +7,10 @@
 //! read until the machine loses power, and may then be gone.
 
 use super::delay::Delay;
+use crate::node::rescue::{Rescue, RescueError, rescue};
 use crate::sim::prng::Prng;
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::WallTime;
 use crate::wire::record::{Disk, Record, SLOT_SIZE, seal};
 
 /// How the disk behaves at the moment.
@@ -244,6 +247,27 @@ impl SimulatedDisk {
         self.refresh();
     }
 
+    /// A person rescues what is left without the voters `lost`, while no process runs here.
+    ///
+    /// # Errors
+    /// As [`RescueError`] says; nothing changed then.
+    ///
+    /// # Panics
+    /// If the disk is full of records, which no simulation lives to see.
+    pub fn rescue(&mut self, lost: &[NodeId], wall: WallTime) -> Result<Rescue, RescueError> {
+        let Disk::Sound(record) = self.load() else { return Err(RescueError::NoRecord) };
+        let done = rescue(&record, lost, wall)?;
+        for generation in self.generation + 1..=self.generation + 2 {
+            let bytes = seal(&done.record, generation).expect("a record fits into a slot");
+            for slots in [&mut self.slots, &mut self.cached] {
+                slots[usize::from(generation % 2 == 1)].clone_from(&bytes);
+            }
+        }
+        self.generation += 2;
+        self.refresh();
+        Ok(done)
+    }
+
     fn refresh(&mut self) {
         self.durable = match Disk::of_slots([&self.slots[0], &self.slots[1]]).0 {
             Disk::Sound(record) | Disk::Damaged(Some(record)) => Some(record),
@@ -256,7 +280,6 @@ impl SimulatedDisk {
 mod tests {
     use super::*;
     use crate::vocabulary::configuration::ClusterName;
-    use crate::vocabulary::identity::NodeId;
 
     fn record(last_start: u64) -> Record {
         Record {
@@ -265,6 +288,7 @@ mod tests {
             last_start,
             genesis: None,
             lineage: None,
+            ancestors: Vec::new(),
             is_drained: false,
             configuration: None,
             addresses: Vec::new(),

@@ -114,6 +114,15 @@ impl Host {
         }
     }
 
+    /// Whether what its disk says belongs to a cluster of which another node's was rescued.
+    pub(super) fn is_left_behind(&self, hosts: &[Self]) -> bool {
+        let lineage = self.disk.durable().and_then(|record| record.lineage);
+        let descends = |host: &Self, from| {
+            host.disk.durable().is_some_and(|record| record.ancestors.contains(&from))
+        };
+        lineage.is_some_and(|from| hosts.iter().any(|host| descends(host, from)))
+    }
+
     /// A process starts on what the disk holds after `restart`. Returns the highest ballot that is
     /// durable; none if the process finds no sound record.
     ///

@@ -36,11 +36,24 @@ pub struct Judges {
     pub(super) works: Works,
     /// Which founding this is, once any of its nodes has been certain.
     lineage: Option<Lineage>,
+    /// Those that it was rescued from: nodes of them may still run, but must not lead.
+    ancestors: Vec<Lineage>,
     /// Until then a second process of a voter may have its effect.
     twins_until: u64,
+    /// A second process of a voter was there before anybody was certain which founding this is: two
+    /// may have been made, and a majority of each may go on with it.
+    founded_beside_twin: bool,
+    /// And so it came: nothing is promised any more.
+    void: bool,
 }
 
 impl Judges {
+    /// A person has rescued what is left of the cluster.
+    pub fn rescued(&mut self, ancestor: Lineage, lineage: Lineage) {
+        self.ancestors.push(ancestor);
+        self.lineage = Some(lineage);
+    }
+
     /// How many terms there have been.
     pub fn terms(&self) -> usize {
         self.leadership.terms()
@@ -65,6 +78,12 @@ impl Judges {
     /// A second process of a voter is about to start.
     pub(super) fn twin_starts(&mut self) {
         self.twins_until = u64::MAX;
+        self.founded_beside_twin |= self.lineage.is_none();
+    }
+
+    /// Whether the preconditions of all promises are gone.
+    pub fn is_void(&self) -> bool {
+        self.void
     }
 
     /// The last second process of a voter is gone; so many nanoseconds later nothing is left of
@@ -275,9 +294,13 @@ impl Judges {
         }
         let kept = self.voting.observe(now, process, owes, ends.collect());
         self.judge(now, honest.and(kept));
-        if let Some(lineage) = inspection.lineage.filter(|_| host.foreign_node.is_none()) {
+        let lineage = inspection.lineage.filter(|it| !self.ancestors.contains(it));
+        if let Some(lineage) = lineage.filter(|_| host.foreign_node.is_none()) {
             let first = *self.lineage.get_or_insert(lineage);
-            if lineage != first {
+            if lineage != first && self.founded_beside_twin {
+                self.coverage.count("two foundings beside a second process");
+                self.void = true;
+            } else if lineage != first {
                 let sentence =
                     format!("{process} is of lineage {lineage}, and others are of {first}");
                 self.broken(now, Invariant::OneLineage, sentence);
@@ -306,7 +329,8 @@ impl Judges {
 
 /// See [`electorate`]. Most clusters have one configuration all their life.
 fn electorate_is_one(now: u64, hosts: &[Host]) -> Verdict {
-    let own = || hosts.iter().filter(|host| host.foreign_node.is_none());
+    let is_own = |host: &&Host| host.foreign_node.is_none() && !host.is_left_behind(hosts);
+    let own = || hosts.iter().filter(is_own);
     let cores = own().filter_map(|host| Some(&host.running.as_ref()?.core));
     let running = cores.filter_map(NodeCore::configuration);
     let records = || own().filter_map(|host| Some((host, host.disk.durable()?)));

@@ -59,9 +59,9 @@ impl World {
         self.cluster.agenda.events()
     }
 
-    /// Whether a promise is broken.
-    pub fn is_broken(&self) -> bool {
-        self.cluster.judges.violation.is_some()
+    /// Whether a promise is broken, or none is left to be broken.
+    pub fn is_over(&self) -> bool {
+        self.cluster.judges.violation.is_some() || self.cluster.judges.is_void()
     }
 
     /// Takes note of what a checker says.

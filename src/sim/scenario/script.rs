@@ -108,6 +108,20 @@ impl Scenario {
         self
     }
 
+    /// A person rescues what is left on the disk of a node that does not run, without these voters.
+    ///
+    /// # Panics
+    /// If that is refused.
+    pub fn rescue(&mut self, node: u64, lost: &[u64]) -> &mut Self {
+        let lost: Vec<NodeId> = lost.iter().copied().map(id).collect();
+        let cluster = &mut self.world.cluster;
+        let (now, host) = (cluster.now(), &mut cluster.hosts[index(node)]);
+        let wall = host.clocks.now(now).wall;
+        let done = host.disk.rescue(&lost, wall).unwrap_or_else(|error| panic!("{error}"));
+        cluster.judges.rescued(done.ancestor, done.lineage);
+        self.say(&format!("node {node} is rescued without {lost:?}"))
+    }
+
     /// Starts a node on an emptied disk.
     pub fn start_wiped(&mut self, node: u64) -> &mut Self {
         self.act(Action::Start(index(node), Restart::Wiped))

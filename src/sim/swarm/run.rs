@@ -66,7 +66,7 @@ fn run_mutated(seed: u64, options: Options) -> Report {
     let mut world = build(seed, &plan, options.trace);
     world.run_until(plan.turmoil);
     let mut recovered_after = None;
-    if !world.is_broken() {
+    if !world.is_over() {
         world.cluster.delivery.network.weather = plan.fair;
         world.heal();
         recovered_after = recover(&mut world, &plan);
@@ -142,7 +142,7 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
     let healed = world.now();
     let lease = world.cluster.hosts.iter().map(|host| nanoseconds(host.setup.timing.lease)).max();
     let mut prompt = Prompt::new(world.terms(), lease.unwrap_or(0));
-    while !world.is_broken() && world.now() < healed + plan.patience {
+    while !world.is_over() && world.now() < healed + plan.patience {
         world.run_until(world.now() + 50 * MILLI);
         let looked = prompt.look(world.now(), chances(world), world.terms(), YIELDS);
         world.judge(looked);
@@ -151,14 +151,14 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
             world.act(&Action::Start(index, Restart::WithDisk));
         }
         if world.agreed_term().is_some() {
-            return (!world.is_broken()).then_some(world.now() - healed);
+            return (!world.is_over()).then_some(world.now() - healed);
         }
     }
-    if !world.is_broken() && needs_a_person(world) {
+    if !world.is_over() && needs_a_person(world) {
         world.cluster.judges.coverage.count("rescue needed");
         return None;
     }
-    if !world.is_broken() {
+    if !world.is_over() {
         let views: Vec<String> = world
             .cluster
             .hosts
@@ -238,7 +238,7 @@ fn await_orders(world: &mut World) {
     let end = world.now() + ORDERS_WAIT;
     let waits =
         |host: &Host| host.running.as_ref().is_some_and(|running| running.core.ending().is_some());
-    while !world.is_broken() && world.now() < end && world.cluster.hosts.iter().any(waits) {
+    while !world.is_over() && world.now() < end && world.cluster.hosts.iter().any(waits) {
         world.run_until(world.now() + 100 * MILLI);
     }
     // Whoever was told to leave is gone then, and comes back.
@@ -261,14 +261,14 @@ fn await_highest(world: &mut World, plan: &Plan) {
     let end = world.now() + plan.patience + nanoseconds(PATIENCE_MAX);
     let remaining = |host: &&Host| host.setup.eligible && !host.is_away();
     let highest = world.cluster.hosts.iter().filter(remaining).map(|host| host.id).max();
-    while !world.is_broken() && world.now() < end {
+    while !world.is_over() && world.now() < end {
         let leader = world.geese().first().map(|(index, _)| world.cluster.hosts[*index].id);
         if leader == highest && world.agreed_term().is_some() {
             return;
         }
         world.run_until(world.now() + 200 * MILLI);
     }
-    if !world.is_broken() {
+    if !world.is_over() {
         let sentence = format!("node {highest:?} is the highest, and not Goose in the end");
         world.broken(Invariant::PatientPreemption, sentence);
     }
@@ -284,7 +284,7 @@ fn know_the_same_voters(world: &mut World) {
         return;
     };
     let behind = known.iter().find(|(_, it)| it.is_older_than(newest));
-    if let Some((id, own)) = behind.filter(|_| !world.is_broken()) {
+    if let Some((id, own)) = behind.filter(|_| !world.is_over()) {
         let sentence = format!("all is calm, and node {id} knows {own:?}, not {newest:?}");
         world.broken(Invariant::Live, sentence);
     }
@@ -294,10 +294,10 @@ fn know_the_same_voters(world: &mut World) {
 fn keep_calm(world: &mut World, plan: &Plan) {
     let Some(term) = world.agreed_term() else { return };
     let end = world.now() + plan.calm;
-    while !world.is_broken() && world.now() < end {
+    while !world.is_over() && world.now() < end {
         world.run_until(world.now() + 100 * MILLI);
         let geese = world.geese();
-        if !world.is_broken() && !matches!(geese.as_slice(), [(_, now)] if *now == term) {
+        if !world.is_over() && !matches!(geese.as_slice(), [(_, now)] if *now == term) {
             let sentence = format!("nothing happened, and term {term} ended: {geese:?}");
             world.broken(Invariant::Steady, sentence);
         }

@@ -43,6 +43,7 @@ mod health;
 mod messages;
 mod partitions;
 mod records;
+mod rescue;
 mod restarts;
 mod stage;
 mod work;

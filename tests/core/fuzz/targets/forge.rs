@@ -275,6 +275,9 @@ impl Forger<'_> {
         let member = reader.take(48).to_vec();
         let goose = (reader.byte() & 1 > 0).then(|| self.goose(reader));
         let assurance = reader.pick(&[Assurance::Assumed, Assurance::Told, Assurance::Founded]);
-        Welcome { nonce, member, genesis, assurance, configuration, voters, goose }
+        let count = 0..reader.pick(&[0_u8, 0, 1, 8, 20]);
+        let drawn = |_| Lineage::drawn(self.process(reader), reader.number(1));
+        let ancestors = count.map(drawn).collect();
+        Welcome { nonce, member, genesis, assurance, configuration, voters, goose, ancestors }
     }
 }

@@ -1,0 +1,175 @@
+//! `gaggle voters recover`: a person says that a majority of the voters is gone for ever, and what is
+//! left goes on as a cluster of its own. See [`crate::node::rescue`].
+
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use super::arguments::{OutputFormat, RecoverArguments};
+use super::{CommandError, Exit, environment, log, print};
+use crate::config;
+use crate::config::checked::Storage;
+use crate::node::rescue::{Rescue, RescueError, rescue};
+use crate::shell::store::{StateFolder, Store, StoreError};
+use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::time::WallTime;
+use crate::wire::record::Disk;
+
+/// Why nothing was rescued. Nothing was written, where nothing else is said.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecoverError {
+    /// Nothing is remembered.
+    #[error("this node keeps no state (--ephemeral), so it knows of no cluster")]
+    Ephemeral,
+    /// No node was ever started there.
+    #[error(
+        "no node was ever started in {0}: give the settings that this node is started with, or its \
+         --state-dir"
+    )]
+    NeverStarted(PathBuf),
+    /// What is there cannot be read whole.
+    #[error(
+        "the record in {0} is damaged, so what this node promised is lost: rescue another survivor, \
+         and start this node with an empty state folder"
+    )]
+    Damaged(PathBuf),
+    /// Another node's.
+    #[error(
+        "the record in {folder} is that of node {recorded}, and these settings are node {own}'s"
+    )]
+    NotOurs {
+        /// Where.
+        folder: PathBuf,
+        /// Whose it is.
+        recorded: NodeId,
+        /// Whose it should be.
+        own: NodeId,
+    },
+    /// The folder cannot be used; perhaps the node runs.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It is refused.
+    #[error(transparent)]
+    Refused(#[from] RescueError),
+    /// The disk takes no record. What it holds is the one from before, or the rescued one.
+    #[error("{0}: do it again once that is mended, before this node is started")]
+    Unwritten(String),
+}
+
+impl RecoverError {
+    /// Whether the settings are to blame, and not the state folder.
+    pub(super) fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Ephemeral | Self::NeverStarted(_) | Self::NotOurs { .. } | Self::Refused(_)
+        )
+    }
+}
+
+/// Rescues what is left in the state folder of a node that does not run. Without `--yes` it says what
+/// it would do, and what whoever says `--yes` swears to.
+pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError> {
+    let checked = config::check(&arguments.run, &environment([0; 32]))?;
+    let Storage::Folder(path) = &checked.storage else {
+        return Err(RecoverError::Ephemeral.into());
+    };
+    if !StateFolder::was_used(path) {
+        return Err(RecoverError::NeverStarted(path.clone()).into());
+    }
+    let (mut folder, disk) = StateFolder::open(path).map_err(RecoverError::from)?;
+    let record = match disk {
+        Disk::Sound(record) => record,
+        Disk::Empty | Disk::Ephemeral => {
+            return Err(RecoverError::NeverStarted(path.clone()).into());
+        }
+        Disk::Damaged(_) => return Err(RecoverError::Damaged(path.clone()).into()),
+    };
+    let own = checked.setup.id;
+    if record.id != own || record.cluster != checked.setup.cluster {
+        let (folder, recorded) = (path.clone(), record.id);
+        return Err(RecoverError::NotOurs { folder, recorded, own }.into());
+    }
+    let done = rescue(&record, &arguments.lost, wall_clock()).map_err(RecoverError::from)?;
+    let text = match arguments.output {
+        OutputFormat::Table => table(&done, &arguments.lost, arguments.yes),
+        OutputFormat::Json => format!("{:#}\n", json(&done, &arguments.lost, arguments.yes)),
+    };
+    if !arguments.yes {
+        print(&text)?;
+        log::say("gaggle: nothing was changed: say --yes, too, if that is so");
+        return Ok(Exit::Usage);
+    }
+    // Twice, for the record has two slots, and what is left if one rots must not be the old one.
+    for _ in 0..2 {
+        folder.store(&done.record).map_err(RecoverError::Unwritten)?;
+    }
+    print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn wall_clock() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Ids as people read them in a sentence.
+fn list(ids: &[NodeId]) -> String {
+    ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn table(done: &Rescue, lost: &[NodeId], is_written: bool) -> String {
+    let Rescue { record, ancestor, lineage, before, after } = done;
+    let (own, left) = (record.id, after.voters.ids());
+    let next = if left == [own] {
+        "Start this node. It leads after a few seconds; nodes without a vote follow by themselves."
+            .to_owned()
+    } else {
+        let others: Vec<NodeId> = left.iter().copied().filter(|id| *id != own).collect();
+        format!(
+            "Do the same on {}, with the same --lost, and start them all: nobody leads before a \
+             majority of them is there.",
+            list(&others)
+        )
+    };
+    let written = if is_written { "Done. " } else { "" };
+    format!(
+        "cluster      {cluster}, lineage {ancestor}\n\
+         voters       {voters}; version {version}, made in term {term}\n\
+         lost         {lost}\n\
+         from now on  {left} under lineage {lineage}, in terms above {floor}\n\n\
+         With --yes you swear that {lost} will never lead again. If one of them still runs somewhere, two \
+         nodes may lead at the same time. A survivor that shows a higher version knows better who votes: \
+         rescue the cluster there. The lost ones may come back with empty state folders only.\n\n\
+         {written}{next}\n",
+        cluster = record.cluster,
+        voters = list(before.voters.ids()),
+        version = before.version,
+        term = before.ballot,
+        lost = list(lost),
+        left = list(left),
+        floor = after.ballot,
+    )
+}
+
+fn json(done: &Rescue, lost: &[NodeId], is_written: bool) -> serde_json::Value {
+    let Rescue { record, ancestor, lineage, before, after } = done;
+    json!({
+        "cluster": record.cluster.as_str(),
+        "id": record.id,
+        "lost": lost,
+        "before": {
+            "lineage": ancestor.to_string(),
+            "voters": before.voters.ids(),
+            "version": before.version,
+            "term": before.ballot,
+        },
+        "after": {
+            "lineage": lineage.to_string(),
+            "voters": after.voters.ids(),
+            "version": after.version,
+            "terms_above": after.ballot,
+        },
+        "written": is_written,
+    })
+}
