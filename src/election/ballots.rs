@@ -103,6 +103,7 @@ mod tests {
             eligible: true,
             past: remembered(ballot),
             damaged: false,
+            asks_first: Duration::ZERO,
             first_sequence: 0,
         };
         Election::new(setup, clocks(0, WALL))

@@ -22,6 +22,8 @@ pub(super) struct VoterAdmission {
     pub(super) lease_max: Duration,
     /// What this node does, if it votes, without its record.
     pub(super) memory: Memory,
+    /// See [`super::ElectionSetup::asks_first`].
+    pub(super) asks_first: Duration,
     /// When this process began: before it, the node may have voted, and have forgotten it.
     pub(super) started: VoterTime,
     /// The highest ballot that is left of a record that says no more.
@@ -35,8 +37,8 @@ impl VoterAdmission {
         configuration: &Configuration,
         lineage: Option<Lineage>,
     ) -> Mandate {
-        let Self { lease_max, memory, .. } = *self;
-        Mandate { configuration: configuration.clone(), lease_max, memory, lineage }
+        let Self { lease_max, memory, asks_first, .. } = *self;
+        Mandate { configuration: configuration.clone(), lease_max, memory, lineage, asks_first }
     }
 
     /// What a voter knows of its past that comes to be while this process runs.

@@ -107,6 +107,9 @@ pub struct ElectionSetup {
     pub eligible: bool,
     /// What it finds of its past as a voter; ignored if it is none.
     pub past: VoterPast,
+    /// How long the only voter of a cluster, on an empty disk, waits for its seeds to say that they
+    /// know of it; zero: it has none, and founds at once.
+    pub asks_first: Duration,
     /// Whether part of that past was unreadable, for the log.
     pub damaged: bool,
     /// The number of the first request: random, so that answers cannot be guessed.
@@ -144,6 +147,7 @@ impl Election {
         let admission = VoterAdmission {
             lease_max: setup.lease_max,
             memory: setup.memory,
+            asks_first: setup.asks_first,
             started: now.voter,
             left_ballot: setup.past.ballot(),
         };

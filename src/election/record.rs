@@ -104,6 +104,17 @@ impl Election {
         self.lineage().is_none() && self.voter.is_none()
     }
 
+    /// A seed knows this node's very cluster, in which nobody else votes, and which founding it is.
+    pub fn hear_earlier_life(&mut self, now: Now, lineage: Lineage) {
+        let is_unknown = self.lineage().is_none();
+        if let Some(voter) = self.voter.as_mut().filter(|_| is_unknown)
+            && voter.hear_earlier_life(lineage, now, &mut self.outbox)
+        {
+            self.contender.naming_mut().settle(lineage);
+        }
+        self.advance(now);
+    }
+
     /// An answer to a poll: to one of this process, or it is ignored whole.
     pub(super) fn informed(&mut self, now: Now, from: Process, answer: &PollAck) {
         let Some(progress) = self.contender.tracker_mut().voter_mut(from.id) else { return };

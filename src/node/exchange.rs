@@ -274,6 +274,14 @@ impl Exchange<'_> {
             self.cluster.confirm();
         }
         self.learn_lineage(header, welcome);
+        let settled = header.lineage.and_then(LineageClaim::settled);
+        let only_voter = welcome.configuration.voters.ids() == [self.me.id];
+        if let (Some(election), Some(lineage)) = (self.election.as_mut(), settled)
+            && only_voter
+            && welcome.configuration.is_genesis()
+        {
+            election.hear_earlier_life(now, lineage);
+        }
         if let Some(election) = self.election.as_mut() {
             election.hear_configuration(now, &welcome.configuration);
         }

@@ -35,9 +35,10 @@ const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
 const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
 /// Every so many of those times, a node that has nothing to ask looks after its seeds.
 const SEEDS_LOOKED_AFTER: u32 = 2;
-/// The only voter of a recorded cluster could lead at once. If it was started with seeds it first
-/// gives them so long to say that they belong to another cluster, which somebody meant it to join.
-const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
+/// The only voter of a cluster could lead at once. If it was started with seeds it first gives them so
+/// long to say that they belong to another cluster, which somebody meant it to join, or to its own,
+/// of which it has lost its record.
+pub(super) const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
 /// If none of them is of its own cluster, it leaves before it may claim.
 const CLAIM_AFTER_SEEDS: Duration = Duration::from_millis(100);
 /// How many random members are asked besides the seeds.

@@ -1,6 +1,7 @@
 //! How a node starts from what its disk remembers.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -14,7 +15,7 @@ use super::cluster::Cluster;
 use super::drain::Drain;
 use super::drained::DrainOrder;
 use super::health::Health;
-use super::join::Joining;
+use super::join::{Joining, SEEDS_PATIENCE};
 use super::last_will::LastWill;
 use super::outputs::Outputs;
 use super::pace::Pace;
@@ -285,6 +286,7 @@ impl Opening<'_> {
             past,
             damaged,
             first_sequence,
+            asks_first: if self.setup.seeds.is_empty() { Duration::ZERO } else { SEEDS_PATIENCE },
         };
         let votes = self.election.insert(Election::new(setup, now)).votes();
         self.persistence.found(genesis.clone(), configuration);

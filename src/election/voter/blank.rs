@@ -9,7 +9,7 @@ use crate::election::founding::{Asker, Heard};
 use crate::election::outbox::Outbox;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::lineage::Proposal;
+use crate::vocabulary::lineage::{Lineage, Proposal};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
@@ -118,6 +118,40 @@ impl Voter {
             // Named in it, so nothing was lost since.
             self.found_with(map, ballot.max(self.heard_ballot), outbox);
         }
+    }
+
+    /// The only voter has nobody to hear of: once its seeds have had their time, it founds.
+    pub(super) fn found_alone(&mut self, outbox: &mut Outbox) {
+        let Phase::Blank(blank) = &self.phase else { return };
+        if self.is_alone() && blank.asks_since.is_some() {
+            self.conclude(outbox);
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.mandate.configuration.voters.ids() == [self.me.id]
+    }
+
+    /// A seed knows which founding this is, and that nobody else votes: the only voter has lost its
+    /// record, and nobody can say what it promised. Returns whether that is so.
+    pub(crate) fn hear_earlier_life(
+        &mut self,
+        lineage: Lineage,
+        now: Now,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Phase::Blank(blank) = &self.phase else { return false };
+        let alone = blank.word.blank_nonce().filter(|_| self.is_alone());
+        let Some(nonce) = alone else { return false };
+        self.stable_vote.change(|vote| {
+            vote.founding = Founding::Lost { nonce };
+            vote.lineage = Some(Proposal { lineage, ballot: 0 });
+        });
+        let until = now.voter.plus(self.mandate.lease_max);
+        self.phase = Phase::Waiting { until, by_clock: true };
+        outbox.persist();
+        outbox.event(Event::Warning(Warning::ResumesByClock));
+        true
     }
 
     /// A voter that never comes must not keep a cluster from being founded: once the patience is

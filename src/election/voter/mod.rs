@@ -166,6 +166,8 @@ pub struct Mandate {
     pub memory: Memory,
     /// Which founding it is, if this node knows it from what is left of its record.
     pub lineage: Option<Lineage>,
+    /// See [`super::ElectionSetup::asks_first`].
+    pub asks_first: Duration,
 }
 
 /// One voter's state.
@@ -333,6 +335,7 @@ impl Voter {
             self.deference.remove(grant.holder);
         }
         let asks = self.end_blank_wait(now);
+        self.found_alone(outbox);
         self.found_without_the_rest(now, outbox);
         match self.phase {
             Phase::Waiting { until, by_clock: true } if until <= now.voter => {
@@ -395,6 +398,7 @@ impl Voter {
         {
             outbox.send(to, Message::ReleaseAck { sequence });
         }
+        self.found_alone(outbox);
         match &self.phase {
             Phase::Founding { revision: needed, .. } if *needed <= revision => {
                 self.phase = Phase::Ready;
@@ -534,6 +538,10 @@ fn begin(
         return (vote, Phase::Waiting { until, by_clock: false });
     };
     let is_blank = matches!(vote.founding, Founding::Blank { .. });
+    if is_alone && is_blank && mandate.memory != Memory::Clock && !mandate.asks_first.is_zero() {
+        let (word, until) = (vote.founding.clone(), now.voter.plus(mandate.asks_first));
+        return (vote, Phase::Blank(Blank::new(word, until, now.voter)));
+    }
     if is_alone && is_blank && mandate.memory != Memory::Clock {
         // Nobody else's memory is needed, so the founding is complete with the first record.
         let map = vec![(me.id, nonce)];

@@ -19,7 +19,13 @@ fn mandate(count: u64, memory: Memory) -> Mandate {
     let voters = VoterSet::new((1..=count).map(|id| process(id).id).collect()).unwrap();
     let configuration =
         Configuration { ballot: 0, version: 1, voters, preempt: false, automatic: None };
-    Mandate { configuration, lease_max: LEASE_MAX_LEAST, memory, lineage: None }
+    Mandate {
+        configuration,
+        lease_max: LEASE_MAX_LEAST,
+        memory,
+        lineage: None,
+        asks_first: Duration::ZERO,
+    }
 }
 
 fn voter(mandate: Mandate, past: VoterPast) -> (Voter, Outbox) {

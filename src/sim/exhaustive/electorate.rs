@@ -6,6 +6,7 @@
 //! relies on, which is for whom it is meant.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup, Known};
@@ -59,6 +60,7 @@ pub(super) fn election(
         eligible,
         past,
         damaged: false,
+        asks_first: Duration::ZERO,
         first_sequence: 0,
     };
     Election::new(setup, now)

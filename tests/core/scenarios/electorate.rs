@@ -98,7 +98,7 @@ fn a_dead_voter_is_replaced_while_the_goose_stays() {
 
 #[test]
 fn one_voter_grows_to_three_and_the_first_one_may_go() {
-    let mut story = begun(setups(3, 1), 1);
+    let mut story = begun(setups(3, 1), 3);
     let (_, term) = story.goose().unwrap();
     change(&mut story, &add(2), &[1, 2]);
     change(&mut story, &add(3), &[1, 2, 3]);
@@ -226,4 +226,32 @@ fn whoever_was_told_of_the_only_voter_may_lead_as_well() {
     assert_eq!(story.goose(), Some((1, 1)), "{}", story.transcript());
     story.step_down(1).run(500);
     assert_eq!(story.goose(), Some((2, 2)), "{}", story.transcript());
+}
+
+/// A machine that founded a cluster alone, and was told so in its settings, has lost its disk.
+#[test]
+fn a_founder_on_an_empty_disk_asks_its_seeds_before_it_founds_anew() {
+    let mut story = begun(setups(3, 1), 3);
+    for newcomer in [2, 3] {
+        let voters: Vec<u64> = (1..=newcomer).collect();
+        change(&mut story, &add(newcomer), &voters);
+    }
+    story.crash(1).run(3000);
+    assert_eq!(story.until_agreed(PATIENCE), 3, "{}", story.transcript());
+    let before = story.goose();
+    // `--voters` still names it alone, and it has the others as seeds.
+    story.start_wiped(1).run(20_000);
+    assert_eq!(story.goose(), before, "{}", story.transcript());
+    all_know(&story, &[1, 2, 3], &[1, 2, 3]);
+}
+
+#[test]
+fn the_only_voter_that_lost_its_record_goes_on_above_the_clock_if_a_seed_knows_its_cluster() {
+    let mut story = begun(setups(2, 1), 2);
+    let (_, before) = story.goose().unwrap();
+    story.crash(1).run(3000);
+    story.start_wiped(1).run(10_000);
+    let (_, after) = story.goose().unwrap_or_else(|| panic!("{}", story.transcript()));
+    assert!(after > before + 1_000_000, "above the clock\n{}", story.transcript());
+    story.until_agreed(PATIENCE);
 }
