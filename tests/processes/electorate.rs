@@ -110,3 +110,53 @@ fn nobody_names_voters_and_three_nodes_come_to_vote() {
     assert_eq!(kept.status.code(), Some(0), "{}", text(&kept));
     cluster.assert_one_goose_at_a_time();
 }
+
+/// `gaggle voters recover`, with the settings of a node that does not run.
+fn recover(cluster: &Cluster, node: u64, words: &[&str]) -> Output {
+    let address = cluster.node(node).settings.address.to_string();
+    let mut command = Command::new(GAGGLE);
+    command.args(["voters", "recover", &address, "--id", &node.to_string()]).args(words);
+    command.arg("--state-dir").arg(cluster.folder().join(node.to_string()).join("state"));
+    command.output().unwrap()
+}
+
+#[test]
+fn two_of_three_voters_are_lost_for_ever_and_a_person_rescues_the_third() {
+    let ids = [1, 2, 3, 4];
+    let mut cluster = Cluster::new(&ids, &[1, 2, 3], watch());
+    cluster.start_highest_first();
+    let led = cluster.wait_for_agreement(&ids, 0);
+    let running = recover(&cluster, 3, &["--lost", "1,2"]);
+    assert_eq!(running.status.code(), Some(1), "{}", text(&running));
+    assert!(text(&running).contains("in use by another process"), "{}", text(&running));
+    for lost in [1, 2, 3] {
+        cluster.kill(lost);
+    }
+    let needless = recover(&cluster, 3, &["--lost", "1", "--yes"]);
+    assert_eq!(needless.status.code(), Some(2), "{}", text(&needless));
+    assert!(text(&needless).contains("2 of 3 voters are left"), "{}", text(&needless));
+    let shown = recover(&cluster, 3, &["--lost", "1,2"]);
+    assert_eq!(shown.status.code(), Some(2), "{}", text(&shown));
+    assert!(text(&shown).contains("you swear that 1, 2 will never lead again"), "{}", text(&shown));
+    let done = recover(&cluster, 3, &["--lost", "1,2", "--yes", "-o", "json"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done));
+    assert!(text(&done).contains("\"written\": true"), "{}", text(&done));
+
+    cluster.start(3);
+    // The node without a vote looks for the voters, and goes over.
+    let rescued = poll_until(3 * PATIENCE, || {
+        let known = |id: &u64| cluster.status(*id).and_then(|it| it.goose).map(|it| it.term);
+        known(&3).filter(|term| *term > 1_000_000 && known(&4) == Some(*term))
+    });
+    let Some(term) = rescued else { panic!("{}", cluster.logs()) };
+    assert!(term > led.term, "{}", cluster.logs());
+    // The lost ones are no majority any more, though they were one of three.
+    for lost in [1, 2] {
+        cluster.start(lost);
+        let ended = cluster.wait_for_end(lost);
+        assert_eq!(ended.code(), Some(2), "{}", cluster.logs());
+        let log = cluster.node(lost).log();
+        assert!(log.contains("this cluster was rescued without this node's vote"), "{log}");
+    }
+    cluster.assert_one_goose_at_a_time();
+}
