@@ -21,6 +21,7 @@ impl Election {
             answered: progress.answered(),
             round_trip: progress.round_trip(),
             granted_until: Some(progress.counted_until()).filter(|until| *until > HolderTime(0)),
+            leaves: progress.leaves(),
         });
         views.collect()
     }

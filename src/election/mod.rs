@@ -333,6 +333,13 @@ impl Election {
         self.advance(now);
     }
 
+    /// From here on the grants of this node say that it is about to leave.
+    pub fn part(&mut self) {
+        if let Some(voter) = &mut self.voter {
+            voter.part();
+        }
+    }
+
     /// This node holds back no more.
     pub fn end_hold(&mut self, now: Now) {
         self.contender.end_hold(now.holder);

@@ -4,7 +4,9 @@
 //! rules: never more than one change at a time; never at rest with an even number, which would
 //! survive no more losses than one voter less; whoever is to vote has been here for ten seconds; a
 //! voter is replaced when it has left, or has not answered the Goose itself for a minute (gossip
-//! names candidates, and decides nothing); it is replaced by somebody, and never just removed.
+//! names candidates, and decides nothing); it is replaced by somebody, and never just removed, but
+//! for this: if a voter is about to leave, and those who stay would be no majority, they alone vote
+//! from then on, for otherwise nobody could lead.
 //!
 //! A candidate that does not come to vote in ten seconds is passed over for a while.
 
@@ -50,6 +52,7 @@ pub(super) struct Automation {
 
 /// What the Goose sees.
 pub(super) struct View<'a> {
+    pub(super) me: NodeId,
     pub(super) configuration: &'a Configuration,
     pub(super) voters: &'a [VoterView],
     pub(super) members: &'a [MemberView],
@@ -69,12 +72,13 @@ impl Automation {
         }
     }
 
-    /// Whether it is time to look, as Goose of `term`; asking sets the next time.
-    pub(super) fn is_due(&mut self, term: u64, now: HolderTime) -> bool {
+    /// Whether it is time to look, as Goose of `term`; asking sets the next time. `hurries`: somebody
+    /// waits for it.
+    pub(super) fn is_due(&mut self, term: u64, hurries: bool, now: HolderTime) -> bool {
         if self.term.is_none_or(|(known, _)| known != term) {
             *self = Self { term: Some((term, now)), ..Self::default() };
         }
-        if self.next.is_some_and(|at| now < at) {
+        if self.next.is_some_and(|at| now < at) && !hurries {
             return false;
         }
         self.next = Some(now.plus(INTERVAL));
@@ -85,6 +89,10 @@ impl Automation {
     pub(super) fn target(&mut self, view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
         self.note_members(view.members, now);
         let wanted = usize::from(kept(view.configuration.automatic?));
+        if let Some(left) = left_behind(view, now) {
+            self.ordered = Some(now);
+            return Some(left);
+        }
         if let Some(change) = view.change {
             let ordered = *self.ordered.get_or_insert(now);
             let ChangeHold::Learning(late) = &change.hold else { return None };
@@ -189,6 +197,27 @@ impl Automation {
     }
 }
 
+/// Who is to vote alone, if a voter is about to leave and the others that grant are no majority: an odd
+/// number of them, the Goose and the highest first. None if all is well, or nothing can be done, or it
+/// is on its way.
+fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
+    let grants = |voter: &&VoterView| voter.granted_until.is_some_and(|until| now < until);
+    let mut granting = view.voters.iter().filter(grants);
+    let mut staying: Vec<NodeId> =
+        granting.clone().filter(|voter| !voter.leaves).map(|voter| voter.id).collect();
+    let voters = &view.configuration.voters;
+    if !granting.any(|voter| voter.leaves) || staying.len() >= voters.majority() {
+        return None;
+    }
+    staying.sort_by_key(|id| std::cmp::Reverse((*id == view.me, *id)));
+    if staying.len() % 2 == 0 {
+        staying.pop();
+    }
+    let target = VoterSet::new(staying).ok()?;
+    let under_way = view.change.is_some_and(|change| change.goal.voters == target);
+    (!under_way && target != *voters).then_some(target)
+}
+
 /// Where a node is, as its tag says.
 fn zone<'a>(view: &View<'a>, id: NodeId) -> Option<&'a str> {
     let member = view.members.iter().find(|member| member.id == id)?;
@@ -227,7 +256,14 @@ mod tests {
 
     fn voter(number: u64, answered: u64) -> VoterView {
         let answered = Some(at(answered));
-        VoterView { id: id(number), address: None, answered, round_trip: None, granted_until: None }
+        VoterView {
+            id: id(number),
+            address: None,
+            answered,
+            round_trip: None,
+            granted_until: None,
+            leaves: false,
+        }
     }
 
     fn configuration(ids: &[u64], wanted: u8) -> Configuration {
@@ -243,7 +279,7 @@ mod tests {
         silent: &[u64],
     ) -> Option<Vec<u64>> {
         let mut automation = Automation::default();
-        assert!(automation.is_due(7, at(100)));
+        assert!(automation.is_due(7, false, at(100)));
         automation.note_members(members, at(100));
         let voters: Vec<VoterView> = configuration
             .voters
@@ -254,7 +290,7 @@ mod tests {
                 voter(id.number(), answered)
             })
             .collect();
-        let view = View { configuration, voters: &voters, members, change: None };
+        let view = View { me: id(1), configuration, voters: &voters, members, change: None };
         let target = automation.target(&view, at(200))?;
         Some(target.ids().iter().map(|id| id.number()).collect())
     }
@@ -286,15 +322,43 @@ mod tests {
         assert_eq!(wants(&three, &here(&[1, 2, 3, 4]), &[]), None);
     }
 
+    /// Who is to vote, as Goose 2 sees it, if these grant and those of them are about to leave.
+    fn left(configuration: &Configuration, granting: &[u64], leaving: &[u64]) -> Option<Vec<u64>> {
+        let view = |voter: &NodeId| VoterView {
+            granted_until: granting.contains(&voter.number()).then(|| at(300)),
+            leaves: leaving.contains(&voter.number()),
+            ..self::voter(voter.number(), 200)
+        };
+        let voters: Vec<VoterView> = configuration.voters.ids().iter().map(view).collect();
+        let view = View { me: id(2), configuration, voters: &voters, members: &[], change: None };
+        let target = left_behind(&view, at(200))?;
+        Some(target.ids().iter().map(|id| id.number()).collect())
+    }
+
+    #[test]
+    fn those_who_stay_vote_alone_if_they_would_be_no_majority() {
+        let three = configuration(&[1, 2, 3], 3);
+        assert_eq!(left(&three, &[1, 2, 3], &[1]), None, "two of three stay");
+        assert_eq!(left(&three, &[1, 2], &[]), None, "nobody leaves");
+        assert_eq!(left(&three, &[1, 2], &[1]), Some(vec![2]));
+        assert_eq!(left(&three, &[1, 2, 3], &[1, 3]), Some(vec![2]));
+        assert_eq!(left(&three, &[1, 2], &[1, 2]), None, "all leave");
+        let five = configuration(&[1, 2, 3, 4, 5], 5);
+        assert_eq!(left(&five, &[1, 2, 5], &[1]), Some(vec![2]), "the Goose before the highest");
+        assert_eq!(left(&five, &[1, 2, 4, 5], &[1]), None);
+        assert_eq!(left(&five, &[1, 3, 4], &[1]), Some(vec![4]), "the Goose has no vote");
+    }
+
     #[test]
     fn a_candidate_that_does_not_come_to_vote_is_passed_over() {
         let (one, members) = (configuration(&[1], 3), here(&[1, 2, 3, 4]));
         let mut automation = Automation::default();
-        automation.is_due(7, at(100));
+        automation.is_due(7, false, at(100));
         automation.note_members(&members, at(100));
         let voters = [voter(1, 500)];
         let mut look = |change: Option<&VoterChange>, seconds| {
-            let view = View { configuration: &one, voters: &voters, members: &members, change };
+            let me = id(1);
+            let view = View { me, configuration: &one, voters: &voters, members: &members, change };
             automation.target(&view, at(seconds))
         };
         assert_eq!(look(None, 105), None, "not here for long enough");

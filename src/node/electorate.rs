@@ -9,7 +9,7 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::configuration::{VoterSet, VoterSetError, kept};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::snapshot::{MemberState, MemberView};
+use crate::vocabulary::snapshot::{MemberState, MemberView, VoterView};
 use crate::vocabulary::time::Now;
 use crate::vocabulary::voter_change::{ChangeHold, VoterGoal};
 
@@ -195,12 +195,15 @@ impl Electorate<'_> {
         if configuration.automatic.is_none() || paused {
             return self.automation.rest();
         }
-        if !self.automation.is_due(lease.term, now.holder) {
+        let voters = election.voter_views();
+        let grants = |it: &VoterView| it.granted_until.is_some_and(|until| now.holder < until);
+        let hurries = voters.iter().any(|voter| voter.leaves && grants(voter));
+        if !self.automation.is_due(lease.term, hurries, now.holder) {
             return;
         }
-        let (voters, members) = (election.voter_views(), self.membership.members());
-        let change = election.voter_change();
-        let view = View { configuration, voters: &voters, members: &members, change };
+        let members = self.membership.members();
+        let (me, change) = (self.me, election.voter_change());
+        let view = View { me, configuration, voters: &voters, members: &members, change };
         let automatic = configuration.automatic;
         if let Some(voters) = self.automation.target(&view, now.holder) {
             // Whoever has gone meanwhile is seen the next time.

@@ -36,6 +36,7 @@ mod last_will;
 mod orders;
 mod outputs;
 mod pace;
+mod parting;
 mod pause;
 mod persistence;
 mod proof;
@@ -84,6 +85,7 @@ use orders::{Leaving, Orders, Rest};
 pub use outputs::Output;
 use outputs::Outputs;
 use pace::Pace;
+use parting::Parting;
 use pause::Pause;
 pub use pause::{NotLeading, Paused};
 use persistence::{Persistence, Storing};
@@ -125,6 +127,7 @@ pub struct NodeCore {
     health: Health,
     pause: Pause,
     automation: Automation,
+    parting: Parting,
     leaving: Option<Leaving>,
     last_will: LastWill,
 }
@@ -399,6 +402,7 @@ impl NodeCore {
             membership.filter(|at| *at != HolderTime::NEVER),
             self.joining.next(is_seeking),
             self.leaving.as_ref().map(Leaving::next),
+            self.parting.next(),
             self.drain.deadline(),
             self.automation.next(),
             self.health.next(),
@@ -441,6 +445,9 @@ impl NodeCore {
     fn settle(&mut self, now: Now) {
         if self.leaving.is_none() && self.joining.misled().is_some() {
             let rest = self.orders().leave(now);
+            self.finish(now, rest);
+        }
+        if let Some(rest) = self.orders().part_at_last(now) {
             self.finish(now, rest);
         }
         for _ in 0..ROUNDS_MAX {
@@ -588,6 +595,7 @@ impl NodeCore {
             health: &mut self.health,
             persistence: &mut self.persistence,
             pause: &mut self.pause,
+            parting: &mut self.parting,
             leaving: &mut self.leaving,
             election: &mut self.election,
             outputs: &mut self.outputs,

@@ -8,6 +8,7 @@ use super::drain::{Drain, Plan, Step};
 use super::drained::{DrainError, DrainOrder};
 use super::health::Health;
 use super::outputs::{Output, Outputs};
+use super::parting::{Company, Parting};
 use super::pause::{NotLeading, Pause, Paused};
 use super::persistence::Persistence;
 use super::step_down::{StepDownError, SteppedDown};
@@ -86,6 +87,7 @@ pub(super) struct Orders<'a> {
     pub(super) health: &'a mut Health,
     pub(super) persistence: &'a mut Persistence,
     pub(super) pause: &'a mut Pause,
+    pub(super) parting: &'a mut Parting,
     pub(super) leaving: &'a mut Option<Leaving>,
     pub(super) election: &'a mut Option<Election>,
     pub(super) outputs: &'a mut Outputs,
@@ -212,7 +214,8 @@ impl Orders<'_> {
 
     /// Whether this node may contend, as far as it is concerned.
     fn may_contend(&self) -> bool {
-        self.setup.eligible && !self.persistence.is_drained() && self.health.lets_lead()
+        let stays = !self.parting.is_under_way();
+        stays && self.setup.eligible && !self.persistence.is_drained() && self.health.lets_lead()
     }
 
     /// Has gossip say whether this node is one that may lead. One that leads though it is not healthy
@@ -237,7 +240,7 @@ impl Orders<'_> {
 
     /// See [`super::NodeCore::leave`].
     pub(super) fn leave(&mut self, now: Now) -> Rest {
-        if self.leaving.is_some() {
+        if self.leaving.is_some() || self.parting.is_under_way() {
             return Rest::default();
         }
         match self.alive().or(self.led(now)) {
@@ -245,11 +248,42 @@ impl Orders<'_> {
                 self.accept(now, Plan::new(term, EndReason::Leaving));
                 Rest::default()
             }
+            None if self.is_missed(now) => {
+                self.part(now);
+                Rest::default()
+            }
             None => {
                 self.depart(now, None, true);
                 Rest { departs: true, answer: None }
             }
         }
+    }
+
+    fn is_missed(&self, now: Now) -> bool {
+        let (me, election) = (self.setup.id, self.election.as_ref());
+        let (membership, timing) = (&*self.membership, &self.setup.timing);
+        Company { me, election, membership, timing }.misses_me(now)
+    }
+
+    /// This node stays for a moment, so that the others need its vote no more.
+    fn part(&mut self, now: Now) {
+        self.parting.begin(now.holder);
+        self.outputs.note_change();
+        if let Some(election) = &mut self.election {
+            election.part();
+            election.set_eligible(now, false);
+        }
+    }
+
+    /// A node that stayed for the others goes, if it is needed no more or has stayed long enough.
+    pub(super) fn part_at_last(&mut self, now: Now) -> Option<Rest> {
+        let until = self.parting.next().filter(|_| self.leaving.is_none())?;
+        if now.holder < until && self.is_missed(now) {
+            return None;
+        }
+        self.parting.end();
+        self.depart(now, None, true);
+        Some(Rest { departs: true, answer: None })
     }
 
     /// The cluster prefers `to`, and work is alive.
@@ -334,8 +368,15 @@ impl Orders<'_> {
     fn carry_out(&mut self, now: Now, plan: &Plan) -> Rest {
         self.reopen_work();
         let nominee = plan.nominee.and_then(|id| self.standby(id));
-        let departs = plan.leaves();
-        let ended = if departs {
+        let parts = plan.leaves() && self.is_missed(now);
+        let departs = plan.leaves() && !parts;
+        let ended = if parts {
+            let election = self.election.as_mut();
+            let ended =
+                election.and_then(|it| it.step_down(now, nominee, None, DemotionReason::Leaving));
+            self.part(now);
+            ended.map(SteppedDown::from)
+        } else if departs {
             self.depart(now, nominee, true)
         } else {
             self.hand_over(now, plan, nominee)

@@ -19,6 +19,7 @@ use super::join::{Joining, SEEDS_PATIENCE};
 use super::last_will::LastWill;
 use super::outputs::Outputs;
 use super::pace::Pace;
+use super::parting::Parting;
 use super::pause::Pause;
 use super::persistence::Persistence;
 use super::proof::Proofs;
@@ -152,6 +153,7 @@ pub(super) fn start(setup: Setup, disk: Disk, now: Now) -> Result<NodeCore, Star
         health,
         pause: Pause::default(),
         automation: Automation::default(),
+        parting: Parting::default(),
         leaving: None,
         last_will: LastWill::default(),
         setup,

@@ -130,7 +130,7 @@ fn speaks_from(node: &NodeCore) -> BTreeMap<NodeId, (SocketAddr, HolderTime)> {
 fn phase(node: &NodeCore) -> Phase {
     if !node.persistence.is_started() {
         Phase::Starting
-    } else if node.leaving.is_some() {
+    } else if node.leaving.is_some() || node.parting.is_under_way() {
         Phase::Leaving
     } else if node.joining.has_joined() {
         Phase::Serving

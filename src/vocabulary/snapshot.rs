@@ -216,6 +216,8 @@ pub struct VoterView {
     pub round_trip: Option<Duration>,
     /// Until when its grant counts for this node, if it granted to this node.
     pub granted_until: Option<HolderTime>,
+    /// Whether it is about to leave, as it told this node with its grant.
+    pub leaves: bool,
 }
 
 /// One member as this node sees it.

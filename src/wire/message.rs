@@ -451,6 +451,8 @@ pub struct Grant {
     /// By which lineage this voter stands, durably: in the grant of a claim, and of a renewal that
     /// proposes one.
     pub lineage: Option<Proposal>,
+    /// Whether this voter is about to leave, and would rather vote no more before it does.
+    pub leaves: bool,
 }
 
 /// In the refusal of a probe, which asks for no ballot. No claim has it.

@@ -415,6 +415,7 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
             granted: Duration::from_secs(1),
             standby: None,
             lineage: None,
+            leaves: false,
         }),
         Message::Nak(Nak { sequence: 1, ballot: 1, reason: NakReason::Persisting }),
         Message::Probe { sequence: 1 },

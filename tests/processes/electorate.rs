@@ -106,7 +106,17 @@ fn nobody_names_voters_and_three_nodes_come_to_vote() {
     cluster.kill(1);
     let next = cluster.wait_for_agreement(&[2, 3], led.term);
     assert_eq!((next.goose, next.term), (3, 2), "{}", cluster.logs());
-    let kept = voters(&cluster, next.goose, &["fixed"]);
+    // Stopped one after another, they leave one that leads.
+    cluster.start(1);
+    all_say(&cluster, &[1, 2, 3], &[1, 2, 3]);
+    cluster.wait_for_agreement(&[1, 2, 3], 0);
+    assert!(cluster.terminate(2).success(), "{}", cluster.logs());
+    cluster.wait_for_agreement(&[1, 3], 0);
+    assert!(cluster.terminate(3).success(), "{}", cluster.logs());
+    let last = cluster.wait_for_agreement(&[1], next.term);
+    assert_eq!(last.goose, 1, "{}", cluster.logs());
+    all_say(&cluster, &[1], &[1]);
+    let kept = voters(&cluster, last.goose, &["fixed"]);
     assert_eq!(kept.status.code(), Some(0), "{}", text(&kept));
     cluster.assert_one_goose_at_a_time();
 }

@@ -129,7 +129,14 @@ mod tests {
         let (now, lease) = (HolderTime(1), Duration::from_millis(600));
         let progress = tracker.voter_mut(process(from).id).unwrap();
         progress.sent(1, now, Some(TERM));
-        let grant = Grant { sequence: 1, ballot: TERM, granted: lease, standby: None, lineage };
+        let grant = Grant {
+            sequence: 1,
+            ballot: TERM,
+            granted: lease,
+            standby: None,
+            lineage,
+            leaves: false,
+        };
         assert!(progress.granted(&grant, lease, ConfigurationStamp::default(), now));
     }
 

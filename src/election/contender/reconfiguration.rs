@@ -89,7 +89,8 @@ impl Reconfiguration {
         }
         let Some(VoterChange { goal, .. }) = &self.change else { return Step::Done };
         let learning = absent(goal, present).filter(|id| !tracker.is_ready(*id, now)).collect();
-        let voters = match next_set(goal, present) {
+        let holds = |id: NodeId| tracker.holds_grant(id, now);
+        let voters = match next_set(goal, present, holds) {
             _ if !Vec::is_empty(&learning) => return Step::Wait(ChangeHold::Learning(learning)),
             Some(voters) => voters,
             None if present.automatic != goal.automatic => present.voters.clone(),
@@ -110,11 +111,17 @@ pub(super) fn absent(goal: &VoterGoal, present: &Configuration) -> impl Iterator
 }
 
 /// The set that differs by one voter from the present one and is nearer to the goal; none if that
-/// is reached. Additions come first, so that no more can be lost meanwhile than before.
-fn next_set(goal: &VoterGoal, present: &Configuration) -> Option<VoterSet> {
+/// is reached. Additions come first, so that no more can be lost meanwhile than before; and of those
+/// who go, those that do not grant, so that those who do are a majority for as long as possible.
+fn next_set(
+    goal: &VoterGoal,
+    present: &Configuration,
+    holds: impl Fn(NodeId) -> bool,
+) -> Option<VoterSet> {
     let present = &present.voters;
     let missing = goal.voters.ids().iter().find(|id| !present.contains(**id));
-    let surplus = present.ids().iter().find(|id| !goal.voters.contains(**id));
+    let surplus = present.ids().iter().filter(|id| !goal.voters.contains(**id));
+    let surplus = surplus.min_by_key(|id| holds(**id));
     if mutant::is(Mutant::ChangesAtOnce) && missing.or(surplus).is_some() {
         return Some(goal.voters.clone());
     }
@@ -237,8 +244,8 @@ mod tests {
     fn grant(tracker: &mut ProgressTracker, from: u64, number: u64, stamp: ConfigurationStamp) {
         let progress = tracker.voter_mut(process(from).id).unwrap();
         progress.sent(number, at(1000), Some(TERM));
-        let (granted, lineage) = (LEASE, None);
-        let grant = Grant { sequence: number, ballot: TERM, granted, standby: None, lineage };
+        let (granted, standby, lineage, leaves) = (LEASE, None, None, false);
+        let grant = Grant { sequence: number, ballot: TERM, granted, standby, lineage, leaves };
         assert!(progress.granted(&grant, LEASE, stamp, at(1001)));
     }
 

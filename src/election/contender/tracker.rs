@@ -127,6 +127,11 @@ impl ProgressTracker {
         granting.count() >= voters.majority()
     }
 
+    /// Whether this voter's grant counts now.
+    pub(super) fn holds_grant(&self, id: NodeId, now: HolderTime) -> bool {
+        self.progress.get(&id).is_some_and(|progress| progress.counted_until() > now)
+    }
+
     /// How many voters there are.
     pub(super) fn len(&self) -> usize {
         self.configuration.voters.len()

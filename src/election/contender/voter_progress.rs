@@ -79,6 +79,8 @@ pub(crate) struct VoterProgress {
     grants_in_a_row: u32,
     /// It does not vote, and is to.
     is_learner: bool,
+    /// It is about to leave, as its newest grant says.
+    leaves: bool,
 }
 
 impl VoterProgress {
@@ -104,6 +106,7 @@ impl VoterProgress {
             granted_under: None,
             grants_in_a_row: 0,
             is_learner: false,
+            leaves: false,
         }
     }
 
@@ -123,6 +126,11 @@ impl VoterProgress {
     /// Whether it does not vote, and is to.
     pub(crate) fn is_learner(&self) -> bool {
         self.is_learner
+    }
+
+    /// Whether it is about to leave.
+    pub(crate) fn leaves(&self) -> bool {
+        self.leaves
     }
 
     /// It names the configuration under which it votes.
@@ -339,6 +347,7 @@ impl VoterProgress {
         self.granted = Some(lease);
         self.standby = grant.standby;
         self.proposal = grant.lineage;
+        self.leaves = grant.leaves;
         self.status = None;
         true
     }
@@ -351,6 +360,7 @@ impl VoterProgress {
         self.proposal = None;
         self.granted_under = None;
         self.grants_in_a_row = 0;
+        self.leaves = false;
         self.requests.retain(|request| request.ballot.is_none());
     }
 

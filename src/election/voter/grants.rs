@@ -286,7 +286,8 @@ impl Voter {
         self.grant = Some(HeldGrant { holder, ballot, expiry: old.max(now.plus(granted)) });
         let standby = self.deference.standby(holder.id, now);
         let lineage = self.stable_vote.durable_lineage().filter(|_| names_lineage);
-        let grant = Grant { sequence, ballot, granted, standby, lineage };
+        let leaves = self.leaves;
+        let grant = Grant { sequence, ballot, granted, standby, lineage, leaves };
         outbox.send(holder, Message::Grant(grant));
     }
 

@@ -189,6 +189,8 @@ pub struct Voter {
     vacancy: Option<Vacancy>,
     deference: Deference,
     status_sequence: u64,
+    /// Its node is about to leave.
+    leaves: bool,
     /// The highest ballot said by anybody: what was forgotten may have been as high.
     heard_ballot: u64,
 }
@@ -215,6 +217,7 @@ impl Voter {
             vacancy: None,
             deference: Deference::new(timing.contender_freshness(), timing.deference),
             status_sequence: 0,
+            leaves: false,
             heard_ballot: 0,
         }
     }
@@ -314,6 +317,11 @@ impl Voter {
 
     pub(crate) fn may_grant(&self) -> bool {
         matches!(self.phase, Phase::Ready)
+    }
+
+    /// From here on its grants say that it is about to leave.
+    pub(crate) fn part(&mut self) {
+        self.leaves = true;
     }
 
     /// Stops voting for good: another live process votes under this id, or the store is lost.

@@ -51,7 +51,14 @@ fn sender(process: Process, durable: Option<&Vote>) -> Sender<'_> {
 }
 
 fn grant(ballot: u64, sequence: u64) -> Message {
-    Message::Grant(Grant { sequence, ballot, granted: LEASE, standby: None, lineage: None })
+    Message::Grant(Grant {
+        sequence,
+        ballot,
+        granted: LEASE,
+        standby: None,
+        lineage: None,
+        leaves: false,
+    })
 }
 
 fn judge(promises: &mut Promises, durable: Option<&Vote>, message: &Message) -> Verdict {

@@ -1,5 +1,7 @@
 //! Voters that change while the cluster goes on.
 
+use std::time::Duration;
+
 use gaggle::node::{NodeCore, VoterOrder};
 use gaggle::sim::cluster::action::{Action, Restart};
 use gaggle::sim::scenario::Scenario;
@@ -254,4 +256,65 @@ fn the_only_voter_that_lost_its_record_goes_on_above_the_clock_if_a_seed_knows_i
     let (_, after) = story.goose().unwrap_or_else(|| panic!("{}", story.transcript()));
     assert!(after > before + 1_000_000, "above the clock\n{}", story.transcript());
     story.until_agreed(PATIENCE);
+}
+
+/// So many nodes of which the first founded alone; as many of them vote as can.
+fn grown(nodes: u64) -> Scenario {
+    let mut setups = setups(nodes, 1);
+    setups[0].seeds.clear();
+    for setup in &mut setups {
+        (setup.voters, setup.voter_addresses) = (None, Vec::new());
+    }
+    setups[0].automatic = Some(5);
+    let mut story = Scenario::with_setups(1, setups);
+    let all: Vec<u64> = (1..=nodes).collect();
+    story.start(&[1]).run(1000).start(&all[1..]);
+    story.until(Duration::from_secs(30), "all vote", &|story: &Scenario| {
+        voters(story, 1).is_some_and(|it| it == all)
+    });
+    story.run(3000);
+    story
+}
+
+#[test]
+fn nodes_that_are_stopped_one_after_another_leave_one_that_leads() {
+    // The Goose, node 1, is among those who go: first, in the middle, last but one, or never.
+    let orders: [&[u64]; 5] = [&[3, 2], &[1, 2], &[2, 1], &[1, 3], &[3, 1]];
+    for order in orders {
+        let mut story = grown(3);
+        for node in order {
+            story.leave(*node).run(3000);
+            assert!(story.process(*node).is_none(), "{order:?}\n{}", story.transcript());
+            story.until_agreed(PATIENCE);
+            stays(&mut story, 2000);
+        }
+        let last = [1, 2, 3].into_iter().find(|id| !order.contains(id)).unwrap();
+        assert_eq!(story.until_agreed(PATIENCE), last, "{order:?}\n{}", story.transcript());
+        assert_eq!(voters(&story, last), Some(vec![last]), "{order:?}\n{}", story.transcript());
+        // And they may all come back, on what they remember.
+        story.start(order).run(40_000);
+        story.until_agreed(PATIENCE);
+        all_know(&story, &[1, 2, 3], &[1, 2, 3]);
+    }
+}
+
+#[test]
+fn five_shrink_to_one() {
+    let mut story = grown(5);
+    for node in [5, 4, 3, 2] {
+        story.leave(node).run(3000);
+        assert_eq!(story.until_agreed(PATIENCE), 1, "{}", story.transcript());
+    }
+    assert_eq!((voters(&story, 1), story.terms()), (Some(vec![1]), 1), "{}", story.transcript());
+}
+
+/// One at a time, as for an upgrade: nothing changes but who leads.
+#[test]
+fn a_voter_that_restarts_keeps_its_vote() {
+    let mut story = grown(3);
+    for node in [2, 3] {
+        story.leave(node).run(500).start(&[node]).run(5000);
+        all_know(&story, &[1, 2, 3], &[1, 2, 3]);
+    }
+    assert_eq!(story.goose(), Some((1, 1)), "{}", story.transcript());
 }

@@ -75,6 +75,7 @@ fn duck() -> Snapshot {
         answered: answered.map(at),
         round_trip: answered.map(|_| Duration::from_micros(450)),
         granted_until: None,
+        leaves: false,
     };
     let member = |number, state| MemberView {
         id: id(number),

@@ -90,7 +90,8 @@ impl Forger<'_> {
                 let standby = (self.process(reader), self.span(reader));
                 let standby = (reader.byte() & 1 > 0).then_some(standby);
                 let (granted, lineage) = (self.span(reader), self.proposal(reader));
-                Message::Grant(Grant { sequence, ballot, granted, standby, lineage })
+                let leaves = reader.byte() & 15 == 0;
+                Message::Grant(Grant { sequence, ballot, granted, standby, lineage, leaves })
             }
             9 => Message::Nak(Nak { sequence, ballot, reason: self.reason(reader) }),
             10 => Message::Probe { sequence },
