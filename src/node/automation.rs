@@ -33,6 +33,8 @@ const PASSED_OVER_MAX: Duration = Duration::from_secs(60 * 60);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The most nodes that it keeps count of.
 const CANDIDATES_MAX: usize = 64;
+/// A voter that answered within this time still votes.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// The tag by which voters are spread.
 const ZONE: &str = "zone";
 
@@ -197,19 +199,32 @@ impl Automation {
     }
 }
 
-/// Who is to vote alone, if a voter is about to leave and the others that grant are no majority: an odd
-/// number of them, the Goose and the highest first. None if all is well, or nothing can be done, or it
-/// is on its way.
+/// Who is to vote alone, if a voter is about to leave and the others that answer are no majority: an
+/// odd number of them, the Goose and the highest first; if none is left, another node takes their
+/// place, the Goose before others. None if all is well, or nothing can be done, or it is on its way.
 fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
+    let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
+    let answers = |voter: &&VoterView| {
+        let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
+        lately && state(voter.id) != Some(MemberState::Left)
+    };
     let grants = |voter: &&VoterView| voter.granted_until.is_some_and(|until| now < until);
-    let mut granting = view.voters.iter().filter(grants);
-    let mut staying: Vec<NodeId> =
-        granting.clone().filter(|voter| !voter.leaves).map(|voter| voter.id).collect();
+    let mut leaving = view.voters.iter().filter(|voter| voter.leaves && grants(voter));
+    let staying = view.voters.iter().filter(answers).filter(|voter| !voter.leaves);
+    let mut staying: Vec<NodeId> = staying.map(|voter| voter.id).collect();
     let voters = &view.configuration.voters;
-    if !granting.any(|voter| voter.leaves) || staying.len() >= voters.majority() {
-        return None;
+    leaving.next().filter(|_| staying.len() < voters.majority())?;
+    let preferred = |ids: &mut Vec<NodeId>| {
+        ids.sort_by_key(|id| std::cmp::Reverse((*id == view.me, *id)));
+    };
+    if staying.is_empty() {
+        let members = view.members.iter().filter(|member| member.state == MemberState::Alive);
+        let others = members.map(|member| member.id).filter(|id| !voters.contains(*id));
+        staying.extend(others);
+        preferred(&mut staying);
+        staying.truncate(1);
     }
-    staying.sort_by_key(|id| std::cmp::Reverse((*id == view.me, *id)));
+    preferred(&mut staying);
     if staying.len() % 2 == 0 {
         staying.pop();
     }
@@ -322,16 +337,23 @@ mod tests {
         assert_eq!(wants(&three, &here(&[1, 2, 3, 4]), &[]), None);
     }
 
-    /// Who is to vote, as Goose 2 sees it, if these grant and those of them are about to leave.
-    fn left(configuration: &Configuration, granting: &[u64], leaving: &[u64]) -> Option<Vec<u64>> {
-        let view = |voter: &NodeId| VoterView {
-            granted_until: granting.contains(&voter.number()).then(|| at(300)),
-            leaves: leaving.contains(&voter.number()),
-            ..self::voter(voter.number(), 200)
+    /// Who is to vote, as Goose 2 sees it, if these answer and those of them are about to leave.
+    fn left(configuration: &Configuration, answer: &[u64], leaving: &[u64]) -> Option<Vec<u64>> {
+        let view = |id: &NodeId| {
+            let answers = answer.contains(&id.number());
+            VoterView {
+                granted_until: answers.then(|| at(300)),
+                leaves: leaving.contains(&id.number()),
+                ..voter(id.number(), if answers { 200 } else { 100 })
+            }
         };
         let voters: Vec<VoterView> = configuration.voters.ids().iter().map(view).collect();
-        let view = View { me: id(2), configuration, voters: &voters, members: &[], change: None };
-        let target = left_behind(&view, at(200))?;
+        let members = here(&[1, 2, 6, 7]);
+        let (me, members) = (id(2), &members);
+        let target = left_behind(
+            &View { me, configuration, voters: &voters, members, change: None },
+            at(200),
+        )?;
         Some(target.ids().iter().map(|id| id.number()).collect())
     }
 
@@ -342,11 +364,17 @@ mod tests {
         assert_eq!(left(&three, &[1, 2], &[]), None, "nobody leaves");
         assert_eq!(left(&three, &[1, 2], &[1]), Some(vec![2]));
         assert_eq!(left(&three, &[1, 2, 3], &[1, 3]), Some(vec![2]));
-        assert_eq!(left(&three, &[1, 2], &[1, 2]), None, "all leave");
         let five = configuration(&[1, 2, 3, 4, 5], 5);
         assert_eq!(left(&five, &[1, 2, 5], &[1]), Some(vec![2]), "the Goose before the highest");
         assert_eq!(left(&five, &[1, 2, 4, 5], &[1]), None);
-        assert_eq!(left(&five, &[1, 3, 4], &[1]), Some(vec![4]), "the Goose has no vote");
+        assert_eq!(
+            left(&configuration(&[1, 3, 4], 3), &[1, 3], &[3]),
+            Some(vec![1]),
+            "the Goose has no vote"
+        );
+        // Nobody is left that votes.
+        assert_eq!(left(&configuration(&[3], 3), &[3], &[3]), Some(vec![2]), "the Goose");
+        assert_eq!(left(&configuration(&[2], 3), &[2], &[2]), Some(vec![7]), "the highest");
     }
 
     #[test]

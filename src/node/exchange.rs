@@ -313,8 +313,9 @@ impl Exchange<'_> {
     ) -> Result<(), Reject> {
         let own = self.election.as_ref().and_then(Election::lineage_claim);
         let (Some(own), Some(theirs)) = (own, header.lineage) else { return Ok(()) };
-        if own.contradicts(theirs, false) {
-            let is_rescued = welcome.ancestors.contains(&own.lineage);
+        // What this node stands by was settled, whether it knows that or not: else nobody names it.
+        let is_rescued = welcome.ancestors.contains(&own.lineage);
+        if is_rescued || own.contradicts(theirs, false) {
             let foreign = ForeignFounding { is_rescued, ..ForeignFounding::met(from, theirs, own) };
             self.admission.meet_foreign(foreign);
             if is_rescued && self.may_follow_rescued(header, welcome) {

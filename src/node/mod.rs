@@ -402,7 +402,7 @@ impl NodeCore {
             membership.filter(|at| *at != HolderTime::NEVER),
             self.joining.next(is_seeking),
             self.leaving.as_ref().map(Leaving::next),
-            self.parting.next(),
+            self.parting.next(now.holder),
             self.drain.deadline(),
             self.automation.next(),
             self.health.next(),

@@ -248,7 +248,7 @@ impl Orders<'_> {
                 self.accept(now, Plan::new(term, EndReason::Leaving));
                 Rest::default()
             }
-            None if self.is_missed(now) => {
+            None if self.company().counts_on_me() => {
                 self.part(now);
                 Rest::default()
             }
@@ -259,15 +259,14 @@ impl Orders<'_> {
         }
     }
 
-    fn is_missed(&self, now: Now) -> bool {
+    fn company(&self) -> Company<'_> {
         let (me, election) = (self.setup.id, self.election.as_ref());
-        let (membership, timing) = (&*self.membership, &self.setup.timing);
-        Company { me, election, membership, timing }.misses_me(now)
+        Company { me, election, membership: self.membership, timing: &self.setup.timing }
     }
 
     /// This node stays for a moment, so that the others need its vote no more.
     fn part(&mut self, now: Now) {
-        self.parting.begin(now.holder);
+        self.parting.begin(now.holder, &self.setup.timing);
         self.outputs.note_change();
         if let Some(election) = &mut self.election {
             election.part();
@@ -277,8 +276,8 @@ impl Orders<'_> {
 
     /// A node that stayed for the others goes, if it is needed no more or has stayed long enough.
     pub(super) fn part_at_last(&mut self, now: Now) -> Option<Rest> {
-        let until = self.parting.next().filter(|_| self.leaving.is_none())?;
-        if now.holder < until && self.is_missed(now) {
+        let is_over = self.parting.is_over(now.holder, || self.company().misses_me(now));
+        if !is_over || self.leaving.is_some() {
             return None;
         }
         self.parting.end();
@@ -368,7 +367,7 @@ impl Orders<'_> {
     fn carry_out(&mut self, now: Now, plan: &Plan) -> Rest {
         self.reopen_work();
         let nominee = plan.nominee.and_then(|id| self.standby(id));
-        let parts = plan.leaves() && self.is_missed(now);
+        let parts = plan.leaves() && self.company().counts_on_me();
         let departs = plan.leaves() && !parts;
         let ended = if parts {
             let election = self.election.as_mut();

@@ -1,9 +1,10 @@
 //! Leaving so that the others are not left with too few votes.
 //!
-//! Where the Goose sees to the number of voters, a voter without which those who are left would be no
-//! majority does not just go: its grants say that it is about to, and it stays for a moment. The Goose
-//! has those who stay vote alone ([`super::automation`]). So a cluster may shrink to its last node, one
-//! `systemctl stop` after another, and that one leads on.
+//! Where the Goose sees to the number of voters, a voter does not just go: its grants say that it is
+//! about to, for long enough that the Goose hears it; and if those who are left would be no majority,
+//! it stays until the Goose has those who stay vote alone ([`super::automation`]). So a cluster may
+//! shrink to its last node, one `systemctl stop` after another or several at once, and that one leads
+//! on.
 
 use std::time::Duration;
 
@@ -14,33 +15,43 @@ use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 
-/// How long a voter stays for the others at most: some rounds of renewals, with a slow disk in between.
-const STAYS_MAX: Duration = Duration::from_secs(2);
+/// It stays for so many intervals of renewals at least.
+const RENEWALS_LEAST: u32 = 2;
+/// How long a voter stays for the others at most. The node that takes its place has to wait for the
+/// longest lease since it started, and there are some rounds and writes besides.
+const STAYS_MAX: Duration = Duration::from_secs(5);
 
 /// A voter that is about to leave.
 #[derive(Debug, Default)]
 pub(super) struct Parting {
-    until: Option<HolderTime>,
+    /// When it may go at the earliest, and goes at the latest.
+    stays: Option<(HolderTime, HolderTime)>,
 }
 
 impl Parting {
     /// It stays for a moment.
-    pub(super) fn begin(&mut self, now: HolderTime) {
-        self.until.get_or_insert(now.plus(STAYS_MAX));
+    pub(super) fn begin(&mut self, now: HolderTime, timing: &Timing) {
+        let least = now.plus(timing.renew_interval * RENEWALS_LEAST);
+        self.stays.get_or_insert((least, now.plus(STAYS_MAX)));
     }
 
     /// It goes.
     pub(super) fn end(&mut self) {
-        self.until = None;
+        self.stays = None;
     }
 
     pub(super) fn is_under_way(&self) -> bool {
-        self.until.is_some()
+        self.stays.is_some()
     }
 
-    /// When it goes at the latest.
-    pub(super) fn next(&self) -> Option<HolderTime> {
-        self.until
+    /// Whether it goes now. `is_missed`: it is still needed.
+    pub(super) fn is_over(&self, now: HolderTime, is_missed: impl FnOnce() -> bool) -> bool {
+        self.stays.is_some_and(|(least, most)| now >= most || now >= least && !is_missed())
+    }
+
+    /// When time alone brings something next.
+    pub(super) fn next(&self, now: HolderTime) -> Option<HolderTime> {
+        self.stays.map(|(least, most)| if now < least { least } else { most })
     }
 }
 
@@ -53,21 +64,28 @@ pub(super) struct Company<'a> {
 }
 
 impl Company<'_> {
-    /// Whether the other voters that answer would be no majority without this one, and somebody else
-    /// could lead who can have that changed.
-    pub(super) fn misses_me(&self, now: Now) -> bool {
-        let Some(election) = self.election else { return false };
-        let configuration = election.configuration();
-        if configuration.automatic.is_none() || !election.votes() {
-            return false;
-        }
-        let fresh = now.holder.minus(self.timing.contender_freshness() * 2);
-        let voters = election.voter_views();
-        let others = voters.iter().filter(|voter| voter.id != self.me);
-        let reached = others.filter(|voter| voter.answered.is_some_and(|at| at >= fresh)).count();
+    /// Whether this node votes where the Goose sees to the number of voters, and somebody else could
+    /// lead.
+    pub(super) fn counts_on_me(&self) -> bool {
         let leads = |member: &MemberView| {
             member.id != self.me && member.eligible && member.state == MemberState::Alive
         };
-        reached < configuration.voters.majority() && self.membership.members().iter().any(leads)
+        let votes =
+            |election: &Election| election.configuration().automatic.is_some() && election.votes();
+        self.election.is_some_and(votes) && self.membership.members().iter().any(leads)
+    }
+
+    /// Whether the other voters that answer, and have not left, are no majority without this one.
+    pub(super) fn misses_me(&self, now: Now) -> bool {
+        let Some(election) = self.election.filter(|_| self.counts_on_me()) else { return false };
+        let fresh = now.holder.minus(self.timing.contender_freshness() * 2);
+        let members = self.membership.members();
+        let has_left = |id: NodeId| {
+            members.iter().any(|member| member.id == id && member.state == MemberState::Left)
+        };
+        let voters = election.voter_views();
+        let others = voters.iter().filter(|voter| voter.id != self.me && !has_left(voter.id));
+        let reached = others.filter(|voter| voter.answered.is_some_and(|at| at >= fresh)).count();
+        reached < election.configuration().voters.majority()
     }
 }

@@ -318,3 +318,36 @@ fn a_voter_that_restarts_keeps_its_vote() {
     }
     assert_eq!(story.goose(), Some((1, 1)), "{}", story.transcript());
 }
+
+#[test]
+fn two_of_three_are_stopped_at_once_and_the_third_leads() {
+    for pair in [[2, 3], [1, 2], [1, 3]] {
+        let mut story = grown(3);
+        story.leave(pair[0]).leave(pair[1]).run(5000);
+        let last = [1, 2, 3].into_iter().find(|id| !pair.contains(id)).unwrap();
+        assert_eq!(story.until_agreed(PATIENCE), last, "{pair:?}\n{}", story.transcript());
+        assert!(pair.iter().all(|node| story.process(*node).is_none()), "{}", story.transcript());
+    }
+}
+
+/// It votes alone, and a node without a vote is there: whichever of them leads.
+#[test]
+fn the_only_voter_hands_its_vote_over_before_it_goes() {
+    for leads in [1, 2] {
+        let mut setups = setups(2, 1);
+        setups.iter_mut().for_each(|setup| setup.voters = None);
+        setups[0].automatic = Some(3);
+        setups[0].seeds.clear();
+        let mut story = Scenario::with_setups(1, setups);
+        story.start(&[1]).run(1000).start(&[2]).run(3000);
+        if leads == 2 {
+            story.step_down(1).run(500);
+        }
+        assert_eq!(story.goose().map(|(id, _)| id), Some(leads), "{}", story.transcript());
+        story.leave(1).run(6000);
+        assert!(story.process(1).is_none(), "{}", story.transcript());
+        assert_eq!(story.until_agreed(PATIENCE), 2, "{}", story.transcript());
+        stays(&mut story, 3000);
+        all_know(&story, &[2], &[2]);
+    }
+}
