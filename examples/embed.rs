@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gaggle::{Config, Leadership, Node};
+use gaggle::{Campaign, Config, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
@@ -30,7 +30,7 @@ use tokio::time::sleep;
 /// One replica: a node, the guard while it leads, and what it counts.
 struct Replica {
     node: Node,
-    leadership: Mutex<Option<Arc<Leadership>>>,
+    leadership: Mutex<Option<Arc<Campaign>>>,
     count: AtomicU64,
 }
 

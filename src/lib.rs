@@ -200,9 +200,14 @@ pub mod vocabulary;
 pub mod wire;
 
 pub use config::SettingsError;
+#[cfg(feature = "keeper")]
+pub use library::keeper;
+#[cfg(feature = "testing")]
+pub use library::testing;
 pub use library::{
-    Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState,
-    Node, NodeEnded, Role, StartError, Status, Voters,
+    Campaign, Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost,
+    LostReason, Member, MemberState, Node, NodeEnded, Role, Standing, StartError, StartFailure,
+    State, Status, VoterChange, Voters, Work,
 };
-pub use vocabulary::identity::NodeId;
+pub use vocabulary::identity::{NodeId, NodeIdError};
 pub use vocabulary::timing::Profile;
