@@ -55,11 +55,16 @@ async fn all_that_is_logged_names_its_node_and_no_flag() {
     // A voter that forgets is warned of.
     let config = Config::new("127.0.0.1:0").id(7).name("gander").voters(["7"]);
     let node = Node::start(config.state(State::ephemeral())).await.unwrap();
-    drop(timeout(PATIENCE, node.until_goose()).await.unwrap().unwrap());
+    let lines = || String::from_utf8(log.0.lock().unwrap().clone()).unwrap().lines().count();
+    let logged = async {
+        while lines() < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, logged).await.unwrap();
     timeout(PATIENCE, node.shutdown()).await.unwrap().unwrap();
     drop(within);
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(text.lines().count() > 3, "{text}");
     for line in text.lines() {
         assert!(line.contains("gaggle{node=\"gander\" id=7}"), "{line}");
     }
@@ -86,4 +91,11 @@ async fn a_start_that_fails_says_why_in_types_of_its_own() {
     let config = Config::new("127.0.0.1:0").state_dir(folder.path().join("file"));
     let StartError::State(failure) = Node::start(config).await.unwrap_err() else { panic!() };
     assert!(failure.io_kind().is_some(), "{failure}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_prepared_to_be_a_keeper_is_told_so() {
+    let config = Config::new("127.0.0.1:0").keeper(true);
+    let StartError::Keeper(failure) = Node::start(config).await.unwrap_err() else { panic!() };
+    assert!(failure.to_string().contains("gaggle::keeper::run_if_asked()"), "{failure}");
 }

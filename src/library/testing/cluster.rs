@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -13,6 +14,9 @@ use super::super::start_error::StartError;
 use crate::shell::open::Memory;
 use crate::shell::store::Store;
 use crate::wire::record::{Disk, Record};
+
+/// A node is gone within a moment; one that hangs is left behind.
+const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Nodes that all vote, on ports of loopback that the system chooses, each on a thread of its own. They
 /// elect as anywhere else, in real time: the first Goose is there within some milliseconds, and so is
@@ -64,9 +68,12 @@ struct Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        // Without a goodbye: what runs on it is dropped where it stands.
+        // Without a goodbye: what runs on it is dropped where it stands. Only then is the node let go,
+        // which would tell it to leave. On a thread, for whoever is async must not wait for a runtime.
         if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
+            let end = move || runtime.shutdown_timeout(END_PATIENCE);
+            // If there is no thread, the runtime went with it, in the background.
+            let _ = std::thread::Builder::new().spawn(end).map(std::thread::JoinHandle::join);
         }
     }
 }
