@@ -152,6 +152,7 @@
 //! | blank | a voter without a record to stand by | `election/voter/blank.rs` |
 //! | boot | one start of a process: a start number and a random number | `vocabulary/identity.rs` |
 //! | buddy notice | a suspect hears of the suspicion from the node that suspects it | `membership/repair/buddy.rs` |
+//! | campaign | what a program holds while it means to lead; dropping the last one of a term gives it up | `library/campaign.rs` |
 //! | certificate | a release that the outgoing Goose hands to its successor, which shows it to the voters | `election/contender/lease.rs` |
 //! | claim | the first request for grants under a fresh ballot, for a short lease | `election/contender` |
 //! | contender | the part of a node that polls voters, claims, and holds the lease | `election/contender` |
@@ -181,6 +182,7 @@
 //! | release | the holder says that it acts no more; voters free their votes | `election/contender/release.rs` |
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
+//! | stand-in | a node that does what a test says, and holds no lease | `shell/stand_in.rs` |
 //! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender` |
 //! | setback | work that failed here; the node stands back while others try | `shell/setback.rs` |
 //! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm/theme.rs` |

@@ -13,6 +13,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("gaggle voters auto", "Node::keep_voters"),
     ("gaggle voters fixed", "Node::keep_voters(None)"),
     ("gaggle drain --off", "Node::drain(false)"),
+    (
+        "make a key with `gaggle keygen` and give it to every node",
+        "give every node the same 32 bytes",
+    ),
 ];
 
 /// `error`, with methods in the place of flags.

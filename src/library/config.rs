@@ -299,7 +299,7 @@ impl Config {
         let opened = Opened::of(&checked, self.handed)?;
         let Opened { setup, socket, disk, store, .. } = opened;
         let options = StartOptions { setup, socket, disk, store, last_will_sender };
-        let handle = start::start_within(span, options)?;
+        let handle = start::start_embedded(span, options)?;
         Ok(Started {
             #[cfg(feature = "http")]
             http: opened.listeners.map(|them| serve(them, &handle, interval)).transpose()?,

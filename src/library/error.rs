@@ -131,3 +131,29 @@ impl From<OrderError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::VoterOrderError;
+
+    #[test]
+    fn a_program_is_told_of_methods_and_neither_of_flags_nor_of_commands() {
+        let id = NodeId::new(7).unwrap();
+        for error in [
+            VoterOrderError::NotGoose { goose: None },
+            VoterOrderError::Ephemeral,
+            VoterOrderError::FoundedByTwo,
+            VoterOrderError::Unknown(id),
+            VoterOrderError::Absent(id, "down"),
+            VoterOrderError::Automatic { number: 3 },
+            VoterOrderError::NoVoter(id),
+            VoterOrderError::Unsafe { removed: id, granting: 1, left: 2, majority: 2 },
+        ] {
+            let text = Error::from(OrderError::VotersKept(error)).to_string();
+            assert!(!text.contains("--") && !text.contains("`gaggle "), "{text}");
+        }
+        let text = Error::from(OrderError::VotersKept(VoterOrderError::Automatic { number: 3 }));
+        assert!(text.to_string().contains("`Node::keep_voters(None)`"), "{text}");
+    }
+}

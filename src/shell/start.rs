@@ -56,20 +56,25 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
-/// As [`start_within`], within no span.
+/// Starts a node that a program embeds: as [`start`] does, but what it logs is logged within `span` and
+/// names methods in the place of flags.
 ///
 /// # Errors
 /// As [`StartError`] says.
-pub fn start(options: StartOptions) -> Result<Handle, StartError> {
-    start_within(Span::none(), options)
+pub fn start_embedded(span: Span, options: StartOptions) -> Result<Handle, StartError> {
+    start_as(span, Journal::of_program(), options)
 }
 
-/// Starts a node on the current tokio runtime; what it logs is logged within `span`. The state folder must have been locked and the
+/// Starts a node on the current tokio runtime. The state folder must have been locked and the
 /// socket bound before: the wait after a restart counts from here.
 ///
 /// # Errors
 /// As [`StartError`] says.
-pub fn start_within(span: Span, options: StartOptions) -> Result<Handle, StartError> {
+pub fn start(options: StartOptions) -> Result<Handle, StartError> {
+    start_as(Span::none(), Journal::default(), options)
+}
+
+fn start_as(span: Span, journal: Journal, options: StartOptions) -> Result<Handle, StartError> {
     let StartOptions { setup, socket, disk, store, last_will_sender } = options;
     let (socket, timer) = (Endpoint::new(socket)?, Timer::new()?);
     let clock = Clock::Machine;
@@ -103,7 +108,7 @@ pub fn start_within(span: Span, options: StartOptions) -> Result<Handle, StartEr
         shared: Arc::clone(&shared),
         clock,
         resolved: mpsc::channel(LOOK_UPS_MAX),
-        journal: Journal::default(),
+        journal,
         published: Published::default(),
         last_will_sender,
         store_lost: false,
