@@ -10,6 +10,7 @@ use rand::rngs::SysRng;
 
 use super::start_error::StartError;
 use super::state::State;
+use crate::config::checked::Storage;
 #[cfg(feature = "http")]
 use crate::config::raw::HttpAddress;
 use crate::config::raw::{RawId, RawTag, SecretKey};
@@ -293,6 +294,10 @@ impl Config {
         for warning in &checked.warnings {
             tracing::warn!("{}", for_a_program(warning));
         }
+        match &checked.storage {
+            Storage::Folder(folder) => tracing::info!("state in {}", folder.display()),
+            Storage::Ephemeral => tracing::info!("no state kept"),
+        }
         let last_will_sender = self.last_will_sender()?;
         #[cfg(feature = "http")]
         let interval = checked.setup.timing.standby_interval;
@@ -368,7 +373,6 @@ fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::checked::Storage;
 
     fn storage(mut config: Config, home: Option<&str>) -> Result<Storage, StartError> {
         let environment = Environment { home: home.map(PathBuf::from), ..Environment::default() };
