@@ -21,38 +21,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use gaggle::{Config, Leadership, Node};
+use gaggle::{Config, Node};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-/// One replica: a node, the guard while it leads, and what it counts.
+/// One replica: a node, and what it counts.
 struct Replica {
     node: Node,
-    leadership: Mutex<Option<Arc<Leadership>>>,
     count: AtomicU64,
 }
 
 impl Replica {
-    /// Holds the guard for as long as each leadership lasts, until the node ends.
-    async fn lead(self: Arc<Self>) {
-        while let Ok(leadership) = self.node.until_goose().await {
-            let leadership = Arc::new(leadership);
-            *self.leadership.lock().await = Some(Arc::clone(&leadership));
-            leadership.lost().await;
-            *self.leadership.lock().await = None;
-        }
-    }
-
-    /// Counts, or says who does.
+    /// Counts, or says who does. A look at the leadership is made for every request; none of them
+    /// steps anybody down.
     async fn answer(&self) -> String {
-        let leadership = self.leadership.lock().await.clone();
-        if let Some(leadership) = leadership.filter(|leadership| leadership.is_valid()) {
+        if let Some(leadership) = self.node.leadership() {
             let counted = leadership.run(async { self.count.fetch_add(1, Ordering::Relaxed) + 1 });
             return match counted.await {
                 Ok(count) => format!("{count} in term {}", leadership.term()),
-                Err(lost) => lost.to_string(),
+                Err(lost) => format!("{lost}: ask again"),
             };
         }
         match self.node.status().goose {
@@ -84,8 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let state = folder.path().join(number.to_string());
         let config = Config::on_socket(socket)?.voters(&voters).state_dir(state);
         let node = Node::start(config).await?;
-        let replica = Arc::new(Replica { node, leadership: Mutex::default(), count: 0.into() });
-        tokio::spawn(Arc::clone(&replica).lead());
+        let replica = Arc::new(Replica { node, count: 0.into() });
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         addresses.push(listener.local_addr()?);
         tokio::spawn(Arc::clone(&replica).serve(listener));

@@ -76,9 +76,9 @@ async fn serve(number: usize, config: Config, path: &Path) -> Result<(), Box<dyn
     let mut store = open(path)?;
     let node = Node::start(config).await?;
     loop {
-        let leadership = node.until_goose().await?;
-        while leadership.is_valid() {
-            let term = leadership.term();
+        let campaign = node.until_goose().await?;
+        while campaign.is_valid() {
+            let term = campaign.term();
             // On a thread of its own: the node lives on this one.
             let written = tokio::task::spawn_blocking(move || {
                 println!("thinking {term}");

@@ -9,16 +9,18 @@
 //! # In your program
 //!
 //! ```no_run
+//! use gaggle::{Config, Node, State};
+//!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let config = gaggle::Config::new("10.0.0.1:8000")
+//! let config = Config::new("10.0.0.1:8000")
 //!     .voters(["10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000"])
-//!     .state_dir("/var/lib/my-service/gaggle");
-//! let node = gaggle::Node::start(config).await?;
+//!     .state(State::dir("/var/lib/my-service/gaggle"));
+//! let node = Node::start(config).await?;
 //!
 //! loop {
-//!     let leadership = node.until_goose().await?;
+//!     let campaign = node.until_goose().await?;
 //!     // Dropped before the lease ends, and before it is handed over.
-//!     match leadership.run(work(leadership.term())).await {
+//!     match campaign.run(work(campaign.term())).await {
 //!         Ok(()) => break,
 //!         Err(lost) => eprintln!("{lost}"),
 //!     }
@@ -29,24 +31,40 @@
 //! # async fn work(_: u64) {}
 //! ```
 //!
-//! [`Node`] and [`Leadership`] say what they promise. In short: [`Leadership::run`] ends your
-//! work in time; [`Node::is_goose`] is true at the moment of the answer and no longer; and what
-//! the Goose does to the outside world while its process is frozen can only be stopped by
-//! whoever receives it. So hand [`Leadership::term`] along with every write, and let the
-//! receiver refuse a term that is lower than one it has seen.
+//! Two ways lead to the lease, and they are not the same:
 //!
-//! The examples `singleton_job`, `fenced_writer` and `embed` run as they are.
+//! | | for | what its drop does |
+//! |---|---|---|
+//! | [`Node::until_goose`] waits, and gives a [`Campaign`] | the one loop that does the Goose's work | the last one of a term **steps down** |
+//! | [`Node::leadership`] answers at once, with a [`Leadership`] or none | request handlers, and whoever else only looks | nothing |
 //!
-//! The [`guide`] says the rest: what is promised and provided what, how to run it, and how it works.
+//! Work comes in two kinds. [`Leadership::run`] runs a future and drops it in time. What cannot be
+//! dropped (a thread, a blocking call) takes a [`Work`] from [`Leadership::begin`], asks
+//! [`Work::check`] before every step, and is waited for.
+//!
+//! [`Node::is_goose`] is true at the moment of the answer and no longer; and what the Goose does to the
+//! outside world while its process is frozen can only be stopped by whoever receives it. So hand
+//! [`Leadership::term`] along with every write, and let the receiver refuse a term that is lower than
+//! one it has seen.
+//!
+//! The examples `embed`, `axum_redirect`, `job_runner`, `thread_worker`, `singleton_job` and
+//! `fenced_writer` run as they are. The [`guide`] says the rest: what is promised and provided what, how
+//! to run it, how it works, and on [its page on the library](guide::library) what a crash costs.
 //!
 //! # Features
 //!
-//! `http` is the HTTP server ([`Config::http`]), `cli` (on by default) the command line as well.
-//! A program that embeds a node wants `default-features = false`, which leaves out clap and
-//! hyper.
+//! | feature | what it brings | what it takes |
+//! |---|---|---|
+//! | `http` | the HTTP server: `Config::http` | hyper |
+//! | `keeper` | a process that tells the voters of a crash: `Config::keeper` | nix, signal-hook |
+//! | `testing` | a fake Goose and a small cluster for your tests: `gaggle::testing`. For dev-dependencies | nothing |
+//! | `cli` (on by default) | the command line, with `http` and `keeper` | clap and what goes with it |
 //!
-//! What stands at the crate's root is its interface. The modules below are its machine room:
-//! public for the curious and for tests, and free to change in any release.
+//! A program that embeds a node wants `default-features = false`, which leaves all of them out. Features
+//! only add. Rust 1.88 or later, on Unix; the keeper is there on Linux.
+//!
+//! What stands at the crate's root is its interface. The modules that the map names are its machine
+//! room: hidden from this page, public for the project's own tests, and free to change in any release.
 //!
 //! # A map
 //!
@@ -134,6 +152,7 @@
 //! | blank | a voter without a record to stand by | `election/voter/blank.rs` |
 //! | boot | one start of a process: a start number and a random number | `vocabulary/identity.rs` |
 //! | buddy notice | a suspect hears of the suspicion from the node that suspects it | `membership/repair/buddy.rs` |
+//! | campaign | what a program holds while it means to lead; dropping the last one of a term gives it up | `library/campaign.rs` |
 //! | certificate | a release that the outgoing Goose hands to its successor, which shows it to the voters | `election/contender/lease.rs` |
 //! | claim | the first request for grants under a fresh ballot, for a short lease | `election/contender` |
 //! | contender | the part of a node that polls voters, claims, and holds the lease | `election/contender` |
@@ -163,6 +182,7 @@
 //! | release | the holder says that it acts no more; voters free their votes | `election/contender/release.rs` |
 //! | repair | what the gossip library leaves broken, mended | `membership/repair` |
 //! | seed | an address through which a node finds its cluster | `membership/seeding.rs` |
+//! | stand-in | a node that does what a test says, and holds no lease | `shell/stand_in.rs` |
 //! | standby | a contender that keeps polling the voters, so that it can claim at once | `election/contender` |
 //! | setback | work that failed here; the node stands back while others try | `shell/setback.rs` |
 //! | swarm | what one run of the simulator is about: which faults, how many nodes | `sim/swarm/theme.rs` |
@@ -183,26 +203,42 @@
 //! majority frees its vote, and any two majorities share a voter: never two at once. See
 //! [`vocabulary::timing`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+// The machine room. Whoever turns the simulator on, to work on it, finds it in the documentation.
 #[cfg(feature = "cli")]
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod commands;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod config;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod election;
 #[cfg(doc)]
 pub mod guide;
 mod library;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod membership;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod node;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod shell;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub mod sim;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod vocabulary;
+#[cfg_attr(not(feature = "simulation"), doc(hidden))]
 pub mod wire;
 
 pub use config::SettingsError;
+#[cfg(feature = "keeper")]
+pub use library::keeper;
+#[cfg(feature = "testing")]
+pub use library::testing;
 pub use library::{
-    Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost, Member, MemberState,
-    Node, NodeEnded, Role, StartError, Status, Voters,
+    Campaign, Config, EndError, Error, Event, Events, Goose, Leadership, LeadershipLost,
+    LostReason, Member, MemberState, Node, NodeEnded, Role, Standing, StartError, StartFailure,
+    State, Status, VoterChange, Voters, Work,
 };
-pub use vocabulary::identity::NodeId;
+pub use vocabulary::identity::{NodeId, NodeIdError};
 pub use vocabulary::timing::Profile;

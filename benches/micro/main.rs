@@ -72,6 +72,18 @@ fn is_goose(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| black_box(&handle).is_goose());
 }
 
+/// A look, as a request handler makes it and drops it.
+#[divan::bench]
+fn leadership(bencher: Bencher<'_, '_>) {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let cluster = runtime.block_on(gaggle::testing::Cluster::start(1)).expect("a node");
+    let goose = runtime.block_on(cluster.goose());
+    let node = cluster.node(goose).expect("it runs");
+    bencher.bench_local(|| black_box(&node).leadership().map(|it| it.term()));
+}
+
 /// `GET /goose` and `GET /v1/status`, from the snapshot to the bytes of the body.
 #[divan::bench(args = ["/goose", "/v1/status"])]
 fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {

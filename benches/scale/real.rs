@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gaggle::{Config, Node};
+use gaggle::{Config, Node, State};
 use serde_json::{Value, json};
 
 use crate::harness::http::Client;
@@ -186,6 +186,7 @@ fn embedded(figures: &mut Figures) -> Result<(), String> {
             let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|e| e.to_string())?;
             let address = socket.local_addr().map_err(|error| error.to_string())?;
             let config = Config::on_socket(socket).map_err(|error| error.to_string())?;
+            let config = config.state(State::ephemeral());
             let id = u64::try_from(number).unwrap_or(u64::MAX);
             let config = match &seed {
                 None => config.id(id),

@@ -37,7 +37,7 @@ pub(super) fn wait(arguments: &WaitArguments) -> Result<Exit, CommandError> {
                 let over = Instant::now().checked_add(limit);
                 let Some(over) = over else { return reached.await };
                 let late = |_| CommandError::NotYet { limit };
-                timeout_at(over, reached).await.map_err(late).flatten()
+                timeout_at(over, reached).await.map_err(late)?
             }
         }
     });

@@ -295,7 +295,7 @@ pub static FLAGS: &[Flag] = &[
         key: "ephemeral",
         environment: "GAGGLE_EPHEMERAL",
         help: "Keep nothing: every start waits as if the disk had been lost",
-        method: "no Config::state_dir",
+        method: "Config::state(State::ephemeral())",
         take: Take::Switch(|raw, truth| raw.ephemeral = truth),
         show: Some(|_, checked| (checked.storage == Storage::Ephemeral).to_string()),
         ..SETTING

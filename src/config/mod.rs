@@ -64,12 +64,14 @@ pub struct SettingsError {
 
 impl SettingsError {
     /// `fault`, for whoever said what `origins` lists.
+    #[doc(hidden)]
     pub fn new(fault: Fault, origins: &Origins) -> Self {
         let hidden = origins.hidden(fault.keys());
         Self { fault, hidden, program: origins.program }
     }
 
     /// Which rule is broken.
+    #[doc(hidden)]
     pub fn fault(&self) -> &Fault {
         &self.fault
     }

@@ -98,14 +98,12 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// What a program has said that has said no more than where to listen: nothing is kept and no
-    /// HTTP is served.
+    /// What a program has said that has said no more than where to listen: no HTTP is served.
     pub fn of_program(listen: String) -> Self {
         Self {
             listen,
             cluster: CLUSTER_DEFAULT.to_owned(),
             http: HttpAddress::None,
-            ephemeral: true,
             origins: Origins { program: true, ..Origins::default() },
             ..Self::default()
         }

@@ -3,13 +3,28 @@
 //! Every error is written once, in the words of the command line. Where a program is told of it,
 //! the name of a flag becomes the method that says the same: `--lease` is `Config::lease`, `add
 //! --advertise ADDR:PORT` is `add Config::advertise`, and `--preempt=true` is
-//! `Config::preempt(true)`. A flag that no method stands for stays as it is.
+//! `Config::preempt(true)`. A flag that no method stands for stays as it is. So it is with commands: what
+//! `gaggle drain --off` orders is `Node::drain(false)`.
 
 use super::flags::{FLAGS, Flag};
 
+/// Commands that texts name, and the methods that order the same.
+const COMMANDS: &[(&str, &str)] = &[
+    ("gaggle voters auto", "Node::keep_voters"),
+    ("gaggle voters fixed", "Node::keep_voters(None)"),
+    ("gaggle drain --off", "Node::drain(false)"),
+    (
+        "make a key with `gaggle keygen` and give it to every node",
+        "give every node the same 32 bytes",
+    ),
+];
+
 /// `error`, with methods in the place of flags.
 pub fn for_a_program(error: &dyn std::fmt::Display) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
+    for (command, method) in COMMANDS {
+        text = text.replace(command, method);
+    }
     let mut said = String::with_capacity(text.len());
     let mut rest = text.as_str();
     while let Some(at) = rest.find("--") {
@@ -58,6 +73,7 @@ mod tests {
             ("say --preempt=true or leave it out", "say Config::preempt(true) or leave it out"),
             ("its own --state-dir, or --id", "its own Config::state_dir, or Config::id"),
             ("--seed", "Config::seed"),
+            ("ends with `gaggle drain --off`", "ends with `Node::drain(false)`"),
             ("a -- b --bogus --log-level", "a -- b --bogus --log-level"),
         ] {
             assert_eq!(for_a_program(&flags), methods);

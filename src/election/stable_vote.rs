@@ -156,8 +156,9 @@ impl StableVote {
         if self.is_durable(self.installed) {
             self.durable_configuration = self.configuration.stamp();
         }
-        while let Some((_, ballot)) = self.under_way.pop_front_if(|(at, _)| *at <= revision) {
-            self.durable_ballot = self.durable_ballot.max(ballot);
+        while let Some((_, ballot)) = self.under_way.front().filter(|(at, _)| *at <= revision) {
+            self.durable_ballot = self.durable_ballot.max(*ballot);
+            self.under_way.pop_front();
         }
     }
 }

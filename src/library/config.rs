@@ -8,20 +8,24 @@ use std::time::Duration;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
+use super::start_error::StartError;
+use super::state::State;
+use crate::config::checked::Storage;
 #[cfg(feature = "http")]
 use crate::config::raw::HttpAddress;
 use crate::config::raw::{RawId, RawTag, SecretKey};
 use crate::config::words::for_a_program;
-use crate::config::{Checked, Environment, Fault, Raw, SettingsError, check};
-use crate::node;
+use crate::config::{Checked, Environment, Raw, check};
 use crate::shell::handle::Handle;
 use crate::shell::host_name::host_name;
 #[cfg(feature = "http")]
 use crate::shell::http::{self, Listeners, Options, ServerThread};
-use crate::shell::open::{Handed, OpenError, Opened};
-use crate::shell::socket::{self, BindError};
+use crate::shell::last_will_sender::LastWillSender;
+#[cfg(feature = "testing")]
+use crate::shell::open::Memory;
+use crate::shell::open::{Handed, Opened};
+use crate::shell::socket;
 use crate::shell::start::{self, StartOptions};
-use crate::shell::store::StoreError;
 use crate::vocabulary::health::IfNoneHealthy;
 use crate::vocabulary::timing::Profile;
 
@@ -40,109 +44,10 @@ use crate::vocabulary::timing::Profile;
 pub struct Config {
     raw: Raw,
     handed: Handed,
-}
-
-/// Why a node did not start. Nothing was left open or running, and no record was written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// Not an IP address with a port, nor a host name that has one.
-    #[error(transparent)]
-    Address(SettingsError),
-    /// Others could not be told how to reach this node.
-    #[error(transparent)]
-    NothingToAdvertise(SettingsError),
-    /// Not a node id.
-    #[error(transparent)]
-    Id(SettingsError),
-    /// Not a cluster name.
-    #[error(transparent)]
-    Cluster(SettingsError),
-    /// Not a voter set.
-    #[error(transparent)]
-    Voters(SettingsError),
-    /// This node's own address stands among the voters under another id.
-    #[error(transparent)]
-    OwnAddressUnderAnotherId(SettingsError),
-    /// A seed that is neither an address nor a host name with a port.
-    #[error(transparent)]
-    Seed(SettingsError),
-    /// More than 64.
-    #[error(transparent)]
-    TooManySeeds(SettingsError),
-    /// The only seed is this node itself: it would wait for a cluster that nobody founds.
-    #[error(transparent)]
-    OwnSeed(SettingsError),
-    /// Not a tag, or one too many.
-    #[error(transparent)]
-    Tag(SettingsError),
-    /// A lease that is not safe or not usable.
-    #[error(transparent)]
-    Timing(SettingsError),
-    /// Not a ring of keys.
-    #[error(transparent)]
-    Keys(SettingsError),
-    /// Settings that do not go together in another way.
-    #[error(transparent)]
-    Settings(SettingsError),
-    /// The socket could not be bound.
-    #[error("{}", for_a_program(.0))]
-    Bind(#[source] BindError),
-    /// The state folder cannot be used.
-    #[error("{}", for_a_program(.0))]
-    State(#[source] StoreError),
-    /// What is on disk does not go with these settings.
-    #[error("{}", for_a_program(.0))]
-    Record(#[source] node::StartError),
-    /// The operating system refused something.
-    #[error("cannot start the node: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl From<SettingsError> for StartError {
-    fn from(error: SettingsError) -> Self {
-        match error.fault() {
-            Fault::Address { .. } | Fault::PortZero { .. } | Fault::UnknownHost { .. } => {
-                Self::Address(error)
-            }
-            Fault::NothingToAdvertise(_) | Fault::AdvertisesNobody { .. } => {
-                Self::NothingToAdvertise(error)
-            }
-            Fault::Id(_) => Self::Id(error),
-            Fault::Cluster(_) => Self::Cluster(error),
-            Fault::Voter(_)
-            | Fault::VoterId(_)
-            | Fault::VoterSet(_)
-            | Fault::SharedVoterAddress { .. } => Self::Voters(error),
-            Fault::OwnAddressUnderAnotherId { .. } => Self::OwnAddressUnderAnotherId(error),
-            Fault::Seed(_) => Self::Seed(error),
-            Fault::TooManySeeds(_) => Self::TooManySeeds(error),
-            Fault::OwnSeed(_) => Self::OwnSeed(error),
-            Fault::Tag(_) => Self::Tag(error),
-            Fault::Timing(_) => Self::Timing(error),
-            Fault::Keys(_) => Self::Keys(error),
-            _ => Self::Settings(error),
-        }
-    }
-}
-
-impl From<OpenError> for StartError {
-    fn from(error: OpenError) -> Self {
-        match error {
-            OpenError::Store(error) => Self::State(error),
-            OpenError::Record { reason, .. } => Self::Record(reason),
-            OpenError::Bind(error) => Self::Bind(error),
-        }
-    }
-}
-
-impl From<start::StartError> for StartError {
-    fn from(error: start::StartError) -> Self {
-        match error {
-            start::StartError::Record(error) => Self::Record(error),
-            start::StartError::System(error) => Self::System(error),
-        }
-    }
+    /// Whether somebody has said where state is kept.
+    is_state_chosen: bool,
+    #[cfg(feature = "keeper")]
+    keeper: bool,
 }
 
 /// A node that runs, with what belongs to it.
@@ -156,9 +61,16 @@ impl Config {
     /// A node that speaks with others over UDP on `listen`, an IP address with a port, or a host
     /// name with a port, which the start waits for up to five seconds. With port 0 the system
     /// chooses one. Without a [seed](Self::seed) and without
-    /// [voters](Self::voters) it founds a cluster of itself alone.
+    /// [voters](Self::voters) it founds a cluster of itself alone. What must survive a restart is kept
+    /// below the user's state directory unless you say where; see [`State`].
     pub fn new(listen: impl Into<String>) -> Self {
-        Self { raw: Raw::of_program(listen.into()), handed: Handed::default() }
+        Self {
+            raw: Raw::of_program(listen.into()),
+            handed: Handed::default(),
+            is_state_chosen: false,
+            #[cfg(feature = "keeper")]
+            keeper: false,
+        }
     }
 
     /// A node on a UDP socket that you bound.
@@ -243,13 +155,40 @@ impl Config {
         self
     }
 
-    /// Where to keep what must survive a restart: a folder of this node's own, locked while it
-    /// lives. Left out, nothing is kept: as a voter, the node then waits out the longest lease at
-    /// every start before it votes, and can take no part in founding a cluster at once.
+    /// Where to keep what must survive a restart, or that nothing is kept: see [`State`], and what is
+    /// so if you say nothing.
+    ///
+    /// ```
+    /// use gaggle::{Config, State};
+    ///
+    /// let kept = Config::new("10.0.0.1:8000").state(State::dir("/var/lib/my-service/gaggle"));
+    /// let forgetful = Config::new("127.0.0.1:0").state(State::ephemeral());
+    /// ```
     #[must_use]
-    pub fn state_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.raw.state_dir = Some(folder.into());
-        self.raw.ephemeral = false;
+    pub fn state(mut self, state: State) -> Self {
+        self.raw.ephemeral = state.folder.is_none();
+        self.raw.state_dir = state.folder;
+        self.is_state_chosen = true;
+        self
+    }
+
+    /// The same as [`state`](Self::state) with [`State::dir`].
+    #[must_use]
+    pub fn state_dir(self, folder: impl Into<PathBuf>) -> Self {
+        self.state(State::dir(folder))
+    }
+
+    /// With a keeper: a small process beside this one that does nothing until this one is dead, and
+    /// then tells the voters so. With it the next Goose is there milliseconds after a `kill -9` or a
+    /// crash; without it, the voters wait until the lease has run out, up to 600 ms with the usual one.
+    ///
+    /// The keeper is this very program, executed again. So `main` must begin with
+    /// [`keeper::run_if_asked`](crate::keeper::run_if_asked), or the start is refused. On a system that
+    /// offers no pidfd, a warning is logged and the node goes without.
+    #[cfg(feature = "keeper")]
+    #[must_use]
+    pub fn keeper(mut self, with_keeper: bool) -> Self {
+        self.keeper = with_keeper;
         self
     }
 
@@ -336,15 +275,36 @@ impl Config {
         self
     }
 
+    /// What the node remembers is there, and not in a folder.
+    #[cfg(feature = "testing")]
+    pub(super) fn memory(self, memory: Memory) -> Self {
+        let mut config = self.state(State::ephemeral());
+        config.handed.memory = Some(memory);
+        config
+    }
+
     /// Judges, opens and starts, in this order.
     pub(super) fn start(mut self) -> Result<Started, StartError> {
-        let checked = self.checked()?;
+        let environment = environment()?;
+        let checked = self.checked(&environment)?;
+        let setup = &checked.setup;
+        let name = setup.name.as_ref().map_or_else(|| setup.id.to_string(), ToString::to_string);
+        let span = tracing::info_span!("gaggle", node = name, id = setup.id.number());
+        let _logs_within = span.clone().entered();
+        for warning in &checked.warnings {
+            tracing::warn!("{}", for_a_program(warning));
+        }
+        match &checked.storage {
+            Storage::Folder(folder) => tracing::info!("state in {}", folder.display()),
+            Storage::Ephemeral => tracing::info!("no state kept"),
+        }
+        let last_will_sender = self.last_will_sender()?;
         #[cfg(feature = "http")]
         let interval = checked.setup.timing.standby_interval;
         let opened = Opened::of(&checked, self.handed)?;
         let Opened { setup, socket, disk, store, .. } = opened;
-        let handle =
-            start::start(StartOptions { setup, socket, disk, store, last_will_sender: None })?;
+        let options = StartOptions { setup, socket, disk, store, last_will_sender };
+        let handle = start::start_embedded(span, options)?;
         Ok(Started {
             #[cfg(feature = "http")]
             http: opened.listeners.map(|them| serve(them, &handle, interval)).transpose()?,
@@ -352,25 +312,48 @@ impl Config {
         })
     }
 
+    #[cfg(feature = "keeper")]
+    fn last_will_sender(&self) -> Result<Option<Box<dyn LastWillSender>>, StartError> {
+        if self.keeper { super::keeper::start() } else { Ok(None) }
+    }
+
+    #[cfg(not(feature = "keeper"))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "so with the feature keeper")]
+    fn last_will_sender(&self) -> Result<Option<Box<dyn LastWillSender>>, StartError> {
+        Ok(None)
+    }
+
     /// The judgement. If the system is to choose the port, that is opened in the end, and what
     /// depends on it judged then.
-    fn checked(&mut self) -> Result<Checked, StartError> {
-        let mut entropy = [0; 32];
-        SysRng.try_fill_bytes(&mut entropy).map_err(std::io::Error::other)?;
-        let environment = Environment { entropy, host: host_name(), ..Environment::default() };
+    fn checked(&mut self, environment: &Environment) -> Result<Checked, StartError> {
         #[cfg(feature = "http")]
         if let Some(listener) = &self.handed.http {
             self.raw.http = HttpAddress::At(listener.local_addr()?.to_string());
         }
-        let checked = check(&self.raw, &environment)?;
+        let chooses_port = self.raw.listen.parse().is_ok_and(|it: SocketAddr| it.port() == 0);
+        if chooses_port && self.raw.id.is_none() && !self.is_state_chosen {
+            // Another node at every start: what it left would never be found again.
+            self.raw.ephemeral = true;
+        }
+        let checked = check(&self.raw, environment)?;
         if checked.listen.port() != 0 {
             return Ok(checked);
         }
-        let socket = socket::bind(checked.listen).map_err(StartError::Bind)?;
+        let socket = socket::bind(checked.listen)?;
         self.raw.listen = socket.local_addr()?.to_string();
         self.handed.socket = Some(socket);
-        Ok(check(&self.raw, &environment)?)
+        Ok(check(&self.raw, environment)?)
     }
+}
+
+/// What settings take from this process. The folder for state is the only thing that a program has not
+/// said itself.
+fn environment() -> std::io::Result<Environment> {
+    let mut entropy = [0; 32];
+    SysRng.try_fill_bytes(&mut entropy).map_err(std::io::Error::other)?;
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    let (state_home, home) = (path("XDG_STATE_HOME"), path("HOME"));
+    Ok(Environment { state_home, home, entropy, host: host_name(), ..Environment::default() })
 }
 
 #[cfg(feature = "http")]
@@ -385,4 +368,48 @@ fn serve(
         handle.dismiss();
         StartError::System(std::io::Error::other(error))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(mut config: Config, home: Option<&str>) -> Result<Storage, StartError> {
+        let environment = Environment { home: home.map(PathBuf::from), ..Environment::default() };
+        config.checked(&environment).map(|checked| checked.storage)
+    }
+
+    #[test]
+    fn a_program_that_says_nothing_of_state_gives_up_no_promise() {
+        let silent = || Config::new("127.0.0.1:8000").id(7);
+        let kept = storage(silent(), Some("/home/gander")).unwrap();
+        assert_eq!(kept, Storage::Folder("/home/gander/.local/state/gaggle/gaggle/7".into()));
+        let error = storage(silent(), None).unwrap_err();
+        assert!(matches!(error, StartError::NoStateFolder(_)), "{error}");
+        let text = error.to_string();
+        assert!(
+            text.contains("Config::state(State::ephemeral())") && !text.contains("--"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn whoever_says_that_nothing_is_kept_is_taken_at_their_word() {
+        let config = Config::new("127.0.0.1:8000").state(State::ephemeral());
+        assert_eq!(storage(config, None).unwrap(), Storage::Ephemeral);
+        let config = Config::new("127.0.0.1:8000").state(State::ephemeral()).state_dir("/a");
+        assert_eq!(storage(config, None).unwrap(), Storage::Folder("/a".into()));
+        let config = Config::new("127.0.0.1:8000").state_dir("/a").state(State::ephemeral());
+        assert_eq!(storage(config, None).unwrap(), Storage::Ephemeral);
+    }
+
+    #[test]
+    fn a_node_that_cannot_be_found_again_keeps_nothing() {
+        let open = || Config::new("127.0.0.1:0");
+        assert_eq!(storage(open(), Some("/home/gander")).unwrap(), Storage::Ephemeral);
+        let known = storage(open().id(7), Some("/home/gander")).unwrap();
+        assert_eq!(known, Storage::Folder("/home/gander/.local/state/gaggle/gaggle/7".into()));
+        let kept = storage(open().state(State::dir("/a")), Some("/home/gander")).unwrap();
+        assert_eq!(kept, Storage::Folder("/a".into()));
+    }
 }

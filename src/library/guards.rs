@@ -46,6 +46,11 @@ impl Guards {
         true
     }
 
+    /// Whether `term` was given up by the drop of its last guard.
+    pub(super) fn gave_up(&self, term: u64) -> bool {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).given_up == term
+    }
+
     /// A guard of `term` was dropped. If it was the last of them, the term is given up, and
     /// `abdicate` is called before any other guard can be asked for.
     pub(super) fn leave(&self, term: u64, abdicate: impl FnOnce()) {

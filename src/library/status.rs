@@ -4,22 +4,16 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::vocabulary::goose;
+use serde::{Deserialize, Serialize};
+
+use super::standing::{Goose, Role, Standing};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::snapshot::{self, KnownGoose, MemberView, Snapshot};
+use crate::vocabulary::snapshot::{self, MemberView, Snapshot};
 use crate::vocabulary::time::HolderTime;
 
-/// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It leads.
-    Goose,
-    /// It does not.
-    Duck,
-}
-
-/// How a node stood at the moment it was asked.
-#[derive(Clone, Debug)]
+/// How a node stood at the moment it was asked. Its role as of now is
+/// [`Node::is_goose`](crate::Node::is_goose).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Status {
     /// The cluster's name.
@@ -40,43 +34,31 @@ pub struct Status {
     pub voters: Option<Voters>,
     /// Why it is not healthy, as [`Node::set_healthy`](crate::Node::set_healthy) was told; None if it is.
     pub unhealthy: Option<String>,
+    /// Whether it holds back until told otherwise, as [`Node::drain`](crate::Node::drain) has it.
+    pub drained: bool,
+    /// For how long, as Goose, it still makes way for nobody by choice, as
+    /// [`Node::pause`](crate::Node::pause) has it; None if it does not pause.
+    pub paused: Option<Duration>,
+    /// The change of voters that it leads, in words: what it waits for; None if there is none.
+    pub voter_change: Option<String>,
     /// Whether it has found its cluster and takes part.
     pub has_joined: bool,
 }
 
-/// A Goose that a node knows of. Advice: only the Goose itself knows whether it still is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Goose {
-    /// Which node.
-    pub id: NodeId,
-    /// Its term.
-    pub term: u64,
-    /// Its gossip and election address.
-    pub address: SocketAddr,
-    /// Its HTTP address, if it serves HTTP.
-    pub http: Option<SocketAddr>,
-}
-
-impl Goose {
-    pub(super) fn of(goose: &goose::Goose) -> Self {
-        let goose::Goose { term, process, address, http } = goose;
-        Self { id: process.id, term: *term, address: *address, http: *http }
-    }
-}
-
 /// Who votes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Voters {
     /// Their ids, lowest first.
     pub ids: Vec<NodeId>,
     /// How many must agree.
     pub majority: usize,
+    /// How many the Goose keeps by itself; None: they change by order only.
+    pub automatic: Option<u8>,
 }
 
 /// A member of the cluster, as gossip sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Member {
     /// Which node.
@@ -108,7 +90,8 @@ impl Member {
 }
 
 /// What gossip says of a member. A hint: the election never relies on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum MemberState {
     /// Answers probes.
@@ -135,25 +118,26 @@ impl MemberState {
 impl Status {
     pub(super) fn of(snapshot: &Snapshot, now: HolderTime) -> Self {
         let lease = snapshot.lease_at(now);
+        let (Standing { role, term, goose }, _) = Standing::of(snapshot, now);
         let voters = snapshot.voters.as_ref().map(|view| {
             let set = &view.configuration.voters;
-            Voters { ids: set.ids().to_vec(), majority: set.majority() }
+            let automatic = view.configuration.automatic;
+            Voters { ids: set.ids().to_vec(), majority: set.majority(), automatic }
         });
-        // Its own leadership by its lease, any other by evidence that has not run out.
-        let lasts = |known: &&KnownGoose| {
-            let own = known.goose.process == snapshot.process;
-            if own { lease.is_some() } else { known.is_valid_at(now) }
-        };
+        let paused = snapshot.paused_until.map(|until| until.since(now));
         Self {
             cluster: snapshot.cluster.as_str().to_owned(),
             id: snapshot.process.id,
             address: snapshot.address,
-            role: if lease.is_some() { Role::Goose } else { Role::Duck },
-            term: lease.map_or(snapshot.term, |lease| lease.term),
+            role,
+            term,
             remaining: lease.map(|lease| lease.deadline.since(now)),
-            goose: snapshot.goose.as_ref().filter(lasts).map(|known| Goose::of(&known.goose)),
+            goose,
             voters,
             unhealthy: snapshot.unhealthy.clone(),
+            drained: snapshot.is_drained,
+            paused: paused.filter(|left| lease.is_some() && !left.is_zero()),
+            voter_change: snapshot.voter_change.as_ref().map(|change| change.hold.words()),
             has_joined: snapshot.phase == snapshot::Phase::Serving,
         }
     }

@@ -17,21 +17,41 @@ const READING_APART_MAX: u64 = 1_000_000;
 /// A machine that preempts every reading is believed at last: the error is on the safe side.
 const READINGS_MAX: usize = 8;
 
-/// The clocks of this machine. They need no state: it is a name for reading them.
+/// What clocks are read. Both need no state of their own.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Clock;
+pub enum Clock {
+    /// Those of this machine.
+    #[default]
+    Machine,
+    /// The one of the tokio runtime, from this moment on: a test may pause it. No lease is ever held by
+    /// it.
+    #[cfg(feature = "testing")]
+    Runtime(tokio::time::Instant),
+}
 
 impl Clock {
     /// All clocks, read together.
     pub fn now(self) -> Now {
-        let (holder, voter) = read();
+        let (holder, voter) = self.read();
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         Now { holder, voter, wall: WallTime(milliseconds(since_epoch)) }
     }
 
     /// The holder clock alone: what a lease is compared with.
     pub fn holder(self) -> HolderTime {
-        read().0
+        self.read().0
+    }
+
+    fn read(self) -> (HolderTime, VoterTime) {
+        match self {
+            Self::Machine => read(),
+            #[cfg(feature = "testing")]
+            Self::Runtime(origin) => {
+                // No deadline is 0.
+                let elapsed = nanoseconds(origin.elapsed()).saturating_add(1);
+                (HolderTime(elapsed), VoterTime(elapsed))
+            }
+        }
     }
 }
 
@@ -81,10 +101,10 @@ mod tests {
 
     #[test]
     fn clocks_only_rise_and_keep_their_distance() {
-        let first = Clock.now();
+        let first = Clock::Machine.now();
         let mut last = first;
         for _ in 0..10_000 {
-            let now = Clock.now();
+            let now = Clock::Machine.now();
             assert!(now.holder.0 + READING_APART_MAX >= last.holder.0);
             assert!(now.voter >= last.voter);
             last = now;

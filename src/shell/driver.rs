@@ -175,7 +175,7 @@ impl Driver {
             },
             Order::Drain { is_drained, reply } => match self.core.drain(now, is_drained) {
                 Ok(()) => {
-                    journal::drained(is_drained);
+                    self.journal.drained(is_drained);
                     self.draining.retain(|(_, waiting)| !waiting.is_closed());
                     self.draining.push((is_drained, reply));
                 }

@@ -21,7 +21,7 @@ pub mod host_name;
 #[cfg(feature = "http")]
 pub mod http;
 pub(crate) mod journal;
-#[cfg(all(feature = "cli", target_os = "linux"))]
+#[cfg(all(feature = "keeper", target_os = "linux"))]
 pub mod keeper;
 pub mod last_will_sender;
 pub mod open;
@@ -34,6 +34,8 @@ pub mod setback;
 pub mod socket;
 #[cfg(all(feature = "cli", unix))]
 mod spawned;
+#[cfg(feature = "testing")]
+pub mod stand_in;
 pub mod start;
 pub mod store;
 mod sync;

@@ -32,6 +32,22 @@ pub struct Handed {
     /// The listener for HTTP.
     #[cfg(feature = "http")]
     pub http: Option<TcpListener>,
+    /// What the node remembers, and where records go, in the place of a folder.
+    pub memory: Option<Memory>,
+}
+
+/// A store that is no folder.
+pub struct Memory {
+    /// What it remembers.
+    pub disk: Disk,
+    /// Where records go.
+    pub store: Box<dyn Store>,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Memory").field("disk", &self.disk).finish_non_exhaustive()
+    }
 }
 
 /// A node that can be started, with everything it needs.
@@ -76,8 +92,9 @@ impl Opened {
     /// As [`OpenError`] says.
     pub fn of(checked: &Checked, handed: Handed) -> Result<Self, OpenError> {
         let setup = checked.setup.clone();
-        let (disk, store): (Disk, Box<dyn Store>) = match &checked.storage {
-            Storage::Folder(path) => {
+        let (disk, store): (Disk, Box<dyn Store>) = match (&checked.storage, handed.memory) {
+            (_, Some(Memory { disk, store })) => (disk, store),
+            (Storage::Folder(path), None) => {
                 let (folder, disk) = StateFolder::open(path)?;
                 node::check_record(&setup, &disk)
                     .map_err(|reason| OpenError::Record { folder: path.clone(), reason })?;
@@ -86,7 +103,7 @@ impl Opened {
                 }
                 (disk, Box::new(folder))
             }
-            Storage::Ephemeral => (Disk::Ephemeral, Box::new(NoStore)),
+            (Storage::Ephemeral, None) => (Disk::Ephemeral, Box::new(NoStore)),
         };
         let socket = match handed.socket {
             Some(socket) => socket,

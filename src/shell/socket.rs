@@ -106,6 +106,15 @@ impl BindError {
             _ => Self::Other { address, purpose, source },
         }
     }
+
+    /// What the operating system said.
+    pub fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::InUse { .. } => io::ErrorKind::AddrInUse,
+            Self::NotHere { .. } => io::ErrorKind::AddrNotAvailable,
+            Self::Forbidden { source, .. } | Self::Other { source, .. } => source.kind(),
+        }
+    }
 }
 
 /// Binds the socket for gossip and election.

@@ -5,6 +5,7 @@ use std::net::UdpSocket as StandardSocket;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{Instrument, Span};
 
 use super::clock::Clock;
 use super::driver::{Driver, Published};
@@ -55,15 +56,28 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+/// Starts a node that a program embeds: as [`start`] does, but what it logs is logged within `span` and
+/// names methods in the place of flags.
+///
+/// # Errors
+/// As [`StartError`] says.
+pub fn start_embedded(span: Span, options: StartOptions) -> Result<Handle, StartError> {
+    start_as(span, Journal::of_program(), options)
+}
+
 /// Starts a node on the current tokio runtime. The state folder must have been locked and the
 /// socket bound before: the wait after a restart counts from here.
 ///
 /// # Errors
 /// As [`StartError`] says.
 pub fn start(options: StartOptions) -> Result<Handle, StartError> {
+    start_as(Span::none(), Journal::default(), options)
+}
+
+fn start_as(span: Span, journal: Journal, options: StartOptions) -> Result<Handle, StartError> {
     let StartOptions { setup, socket, disk, store, last_will_sender } = options;
     let (socket, timer) = (Endpoint::new(socket)?, Timer::new()?);
-    let clock = Clock;
+    let clock = Clock::Machine;
     let core = NodeCore::new(setup, disk, clock.now())?;
     let (writer, stored) = Writer::start(store)?;
     let (orders, order_queue) = mpsc::channel(ORDERS_MAX);
@@ -94,15 +108,16 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
         shared: Arc::clone(&shared),
         clock,
         resolved: mpsc::channel(LOOK_UPS_MAX),
-        journal: Journal::default(),
+        journal,
         published: Published::default(),
         last_will_sender,
         store_lost: false,
     };
-    tokio::spawn(async move {
+    let life = async move {
         let departure = driver.run().await;
         // Nobody may be waiting.
         let _ = end.send(Some(departure));
-    });
+    };
+    tokio::spawn(life.instrument(span));
     Ok(Handle { shared, orders, words, ended, clock })
 }

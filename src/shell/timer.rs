@@ -137,20 +137,20 @@ mod tests {
                 for micros in [0, 1, 300, 2_000, 70_000, 1_500] {
                     let pause = Duration::from_micros(micros);
                     let start = Instant::now();
-                    timer.set(Clock.holder(), Duration::from_secs(3600));
-                    timer.set(Clock.holder(), Duration::from_nanos(1));
-                    timer.set(Clock.holder(), pause);
+                    timer.set(Clock::Machine.holder(), Duration::from_secs(3600));
+                    timer.set(Clock::Machine.holder(), Duration::from_nanos(1));
+                    timer.set(Clock::Machine.holder(), pause);
                     timer.expired().await;
                     // A ring too many is allowed, and happens if an old one was not heard.
                     while start.elapsed() < pause {
-                        timer.set(Clock.holder(), pause.saturating_sub(start.elapsed()));
+                        timer.set(Clock::Machine.holder(), pause.saturating_sub(start.elapsed()));
                         timer.expired().await;
                     }
                 }
                 let again = tokio::time::timeout(Duration::from_millis(50), async {
-                    timer.set(Clock.holder(), Duration::from_secs(3600));
+                    timer.set(Clock::Machine.holder(), Duration::from_secs(3600));
                     timer.expired().await;
-                    timer.set(Clock.holder(), Duration::from_secs(3600));
+                    timer.set(Clock::Machine.holder(), Duration::from_secs(3600));
                     timer.expired().await;
                 });
                 assert!(again.await.is_err(), "it rang twice without having been set to");

@@ -67,6 +67,13 @@ impl Permit {
         self.term
     }
 
+    /// The end that the work was asked for, as of this moment; none: it may go on, or there is no
+    /// driver any more, and the lease runs out by itself.
+    pub fn end(&self) -> Option<EndOfWork> {
+        let asked = self.asked.borrow();
+        asked.end.filter(|_| asked.number > self.since)
+    }
+
     /// Returns once the work is to end: because the lease is to be given away once it has, or
     /// because the lease is over. That may be said late or never, so watch the deadline as well.
     /// None: the node has ended, or has failed; its lease runs out by itself.

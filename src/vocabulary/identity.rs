@@ -19,6 +19,7 @@ pub struct NodeId(u64);
 
 /// Why a number or a text is no [`NodeId`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NodeIdError {
     /// Outside 1 to 2^53 − 1.
     #[error("{0} is not a node id: ids run from 1 to {max}{hint}", max = NodeId::MAX, hint = hint(*.0))]

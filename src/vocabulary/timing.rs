@@ -62,6 +62,7 @@ pub fn counted(lease: Duration) -> Duration {
 
 /// A named set of timings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Profile {
     /// One building: round trips of a millisecond, stalls of a quarter second ridden out.
     #[default]

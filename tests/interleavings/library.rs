@@ -19,6 +19,7 @@ trait Counts: Send + Sync + 'static {
     fn make() -> Self;
     fn enter(&self, term: u64) -> bool;
     fn leave(&self, term: u64, abdicate: impl FnOnce());
+    fn gave_up(&self, term: u64) -> bool;
 }
 
 impl Counts for guards::Guards {
@@ -30,6 +31,9 @@ impl Counts for guards::Guards {
     }
     fn leave(&self, term: u64, abdicate: impl FnOnce()) {
         self.leave(term, abdicate);
+    }
+    fn gave_up(&self, term: u64) -> bool {
+        self.gave_up(term)
     }
 }
 
@@ -52,6 +56,9 @@ impl Counts for Hasty {
             abdicate();
         }
     }
+    fn gave_up(&self, _: u64) -> bool {
+        false
+    }
 }
 
 /// Nobody ever holds a guard of a term that was given up, and the last one gives it up.
@@ -69,6 +76,7 @@ fn check<G: Counts>() {
                     }
                     held += 1;
                     assert_eq!(given_up.load(Ordering::Acquire), 0, "a guard of a term given up");
+                    assert!(!guards.gave_up(TERM), "while a guard is held");
                     guards.leave(TERM, || _ = given_up.fetch_add(1, Ordering::AcqRel));
                 }
                 held
@@ -93,8 +101,8 @@ fn only_the_last_guard_gives_the_term_up_and_then_for_good() {
         assert!(guards.enter(7) && guards.enter(7));
         assert!(!leave(7));
         assert!(guards.enter(7));
-        assert!(!leave(7) && leave(7));
-        assert!(!guards.enter(7) && !guards.enter(6));
+        assert!(!leave(7) && !guards.gave_up(7) && leave(7));
+        assert!(!guards.enter(7) && !guards.enter(6) && guards.gave_up(7));
 
         assert!(guards.enter(9) && guards.enter(10));
         assert!(!leave(9), "its term was over already");

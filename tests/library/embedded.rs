@@ -10,7 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use gaggle::{
-    Config, EndError, Error, Event, Events, Leadership, MemberState, Node, NodeId, Role, StartError,
+    Campaign, Config, EndError, Error, Event, Events, LostReason, MemberState, Node, NodeId, Role,
+    StartError,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -49,7 +50,7 @@ async fn alone() -> (Node, TempDir) {
 }
 
 /// The next leadership, and whose it is.
-async fn leadership(nodes: &[Node]) -> (usize, Leadership) {
+async fn leadership(nodes: &[Node]) -> (usize, Campaign) {
     let mut waiting = JoinSet::new();
     for (number, node) in nodes.iter().cloned().enumerate() {
         waiting.spawn(async move { (number, node.until_goose().await.unwrap()) });
@@ -102,7 +103,8 @@ async fn one_of_three_leads_and_hands_over_when_told_to() {
     assert_eq!(status.voters.unwrap().majority, 2);
 
     let (ended, ended_term) = tokio::join!(leader.run(pending::<()>()), step_down(&nodes[first]));
-    assert_eq!(ended.unwrap_err().term, leader.term());
+    let lost = ended.unwrap_err();
+    assert_eq!((lost.term, lost.reason), (leader.term(), LostReason::SteppingDown));
     assert_eq!(ended_term, leader.term());
     assert!(!leader.is_valid() && !nodes[first].is_goose());
     timeout(PATIENCE, leader.lost()).await.unwrap();
@@ -367,7 +369,7 @@ async fn a_program_that_cannot_work_says_so_and_another_leads() {
     let (first, leadership) = leadership(&nodes).await;
     nodes[first].set_healthy(false, "the database\nis gone");
     let lost = timeout(PATIENCE, leadership.run(pending::<()>())).await.unwrap();
-    assert!(lost.is_err(), "the work is asked to end");
+    assert_eq!(lost.unwrap_err().reason, LostReason::Unhealthy, "the work is asked to end");
     let others: Vec<Node> =
         (0..3).filter(|number| *number != first).map(|number| nodes[number].clone()).collect();
     let (_, next) = self::leadership(&others).await;
@@ -401,9 +403,9 @@ async fn a_program_begins_unhealthy_if_it_likes_and_leads_anyway_if_it_likes_tha
     }
     assert!(nodes[0].status().unhealthy.is_some());
     nodes[0].set_healthy(true, "");
-    timeout(PATIENCE, goose).await.unwrap().unwrap();
+    drop(timeout(PATIENCE, goose).await.unwrap().unwrap());
 
     let (nodes, _folder) = gaggle_with(1, |config| config.unhealthy_at_start().lead_anyway()).await;
-    timeout(PATIENCE, nodes[0].until_goose()).await.unwrap().unwrap();
+    let _campaign = timeout(PATIENCE, nodes[0].until_goose()).await.unwrap().unwrap();
     assert!(nodes[0].status().unhealthy.is_some());
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gaggle::{Config, EndError, Error, Leadership, Node, Profile};
+use gaggle::{Campaign, Config, EndError, Error, Node, Profile};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use tempfile::TempDir;
@@ -55,7 +55,7 @@ struct Record {
 /// A piece of work, from its first poll until it is dropped.
 struct Piece {
     node: usize,
-    guard: Arc<Leadership>,
+    guard: Arc<Campaign>,
     /// Until then its lease lasts at least, by what was seen last, in nanoseconds.
     lasts: AtomicU64,
 }
@@ -82,7 +82,7 @@ impl Record {
     }
 
     /// Work of `node` begins. What is returned is dropped with it.
-    fn begin(self: &Arc<Self>, node: usize, guard: &Arc<Leadership>) -> Working {
+    fn begin(self: &Arc<Self>, node: usize, guard: &Arc<Campaign>) -> Working {
         let lasts = AtomicU64::new(0);
         let piece = Arc::new(Piece { node, guard: Arc::clone(guard), lasts });
         let mut alive = self.alive.lock().unwrap();
@@ -373,12 +373,7 @@ async fn front_page(node: Node, record: Arc<Record>, index: usize, loops: u64) {
 }
 
 /// Runs one piece of work; whether it came to its own end.
-async fn piece(
-    guard: &Arc<Leadership>,
-    record: &Arc<Record>,
-    index: usize,
-    manner: Manner,
-) -> bool {
+async fn piece(guard: &Arc<Campaign>, record: &Arc<Record>, index: usize, manner: Manner) -> bool {
     let work = async {
         let working = record.begin(index, guard);
         match manner {

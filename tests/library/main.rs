@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod campaigns;
 mod disk;
 mod embedded;
+mod fake;
 mod guard_loop;
+#[cfg(feature = "cli")]
+mod told;

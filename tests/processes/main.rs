@@ -11,6 +11,7 @@
 mod harness;
 
 mod browser;
+mod clients;
 mod clusters;
 mod command_line;
 mod electorate;

@@ -401,9 +401,9 @@ impl Voter {
         if self.stable_vote.turns_to_copy() {
             outbox.persist_soon();
         }
-        while let Some((_, to, sequence)) =
-            self.acknowledgements.pop_front_if(|(needed, ..)| *needed <= revision)
-        {
+        let is_due = |(needed, ..): &&(u64, _, _)| *needed <= revision;
+        while let Some(&(_, to, sequence)) = self.acknowledgements.front().filter(is_due) {
+            self.acknowledgements.pop_front();
             outbox.send(to, Message::ReleaseAck { sequence });
         }
         self.found_alone(outbox);

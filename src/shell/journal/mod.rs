@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::events::{demoted_among, elected, lost, words};
+use crate::config::words::for_a_program;
 use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::NodeId;
@@ -33,6 +34,8 @@ pub(super) struct Journal {
     suppressed: BTreeMap<usize, u64>,
     /// Seeds whose names could not be looked up, or lead elsewhere: as many as there are seeds.
     astray: BTreeSet<String>,
+    /// It speaks to a program, of methods, and not to people, of flags.
+    is_of_program: bool,
 }
 
 /// What counts as the same warning over again.
@@ -47,6 +50,22 @@ fn kind(warning: &Warning) -> Kind {
 }
 
 impl Journal {
+    /// One that speaks of methods of [`Config`](crate::Config), for a node that a program embeds.
+    pub(super) fn of_program() -> Self {
+        Self { is_of_program: true, ..Self::default() }
+    }
+
+    /// `text`, as its readers understand it.
+    fn said(&self, text: String) -> String {
+        if self.is_of_program { for_a_program(&text) } else { text }
+    }
+
+    /// Logs that somebody has drained the node, or has ended that.
+    pub(super) fn drained(&self, is_drained: bool) {
+        let words = if is_drained { DRAINED } else { DRAINED_NO_MORE };
+        tracing::info!("{}", self.said(words.to_owned()));
+    }
+
     /// Logs one event and returns what was said; none if it was said a moment ago already.
     /// `names` are those of the members.
     pub(super) fn log(
@@ -60,6 +79,7 @@ impl Journal {
             Event::GooseChanged(None) => lost(self.goose, names),
             other => words(other, names)?,
         };
+        let text = self.said(text);
         match event {
             Event::BecameGoose { term, reason } => {
                 tracing::info!(term, reason = elected(*reason), "{text}");
@@ -102,7 +122,7 @@ impl Journal {
             return None;
         }
         *last = now;
-        let text = warned(warning, self.own);
+        let text = self.said(warned(warning, self.own));
         match self.suppressed.remove(&position) {
             Some(times) => tracing::warn!("{text} (and {times} times more)"),
             None => tracing::warn!("{text}"),
@@ -114,7 +134,7 @@ impl Journal {
     /// what is wrong with a name once, until it is right.
     pub(super) fn looked_up(&mut self, name: &str, found: &Found, own: SocketAddr) {
         if let Some(complaint) = self.complaint(name, found, own) {
-            tracing::warn!("{complaint}");
+            tracing::warn!("{}", self.said(complaint));
         }
     }
 
@@ -131,14 +151,8 @@ impl Journal {
 /// The addresses behind a seed's name, or why there are none.
 pub(super) type Found = Result<Vec<SocketAddr>, String>;
 
-/// Logs that somebody has drained the node, or has ended that.
-pub(super) fn drained(is_drained: bool) {
-    if is_drained {
-        tracing::info!("drained: this node votes, but does not lead until `gaggle drain --off`");
-    } else {
-        tracing::info!("drained no more, and holds back no more");
-    }
-}
+const DRAINED: &str = "drained: this node votes, but does not lead until `gaggle drain --off`";
+const DRAINED_NO_MORE: &str = "drained no more, and holds back no more";
 
 fn astray(name: &str, found: &Found, own: SocketAddr) -> Option<String> {
     match found {

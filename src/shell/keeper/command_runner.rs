@@ -158,7 +158,7 @@ impl CommandRunner {
     /// Sets the timer to the next time at which there is something to do, and returns it.
     pub(super) fn set_timer(&self) -> io::Result<BorrowedFd<'_>> {
         let until = |time: HolderTime| {
-            let left = time.since(Clock.holder());
+            let left = time.since(Clock::Machine.holder());
             // The timer's clock may be slewed by an eighth, the holder's is not: so it is looked
             // at before the time, and again.
             (left * 7 / 8).max(KILL_INTERVAL.min(left))
@@ -227,7 +227,7 @@ impl CommandRunner {
         }
         self.wait_for_children();
         if let State::Ending(ending) = &self.state
-            && Clock.holder() >= ending.kill_at()
+            && Clock::Machine.holder() >= ending.kill_at()
         {
             self.kill();
             self.wait_for_children();
@@ -286,13 +286,13 @@ impl CommandRunner {
 
     /// Whether no more than the kill budget is left.
     fn is_near(&self, deadline: HolderTime) -> bool {
-        Clock.holder() >= self.end_at(deadline)
+        Clock::Machine.holder() >= self.end_at(deadline)
     }
 
     /// Tells the work to end, within `limit`. What is ending already is told nothing, but may
     /// have less time from now on.
     fn end(&mut self, cause: Cause, limit: Duration) {
-        let now = Clock.holder();
+        let now = Clock::Machine.holder();
         let over = now.plus(limit);
         let (command, lease) = match &mut self.state {
             State::Idle => return,
@@ -320,7 +320,7 @@ impl CommandRunner {
             // It may have no member left.
             let _ = kill_process_group(command, *signal);
         }
-        let is_urgent = || Clock.holder() >= ending.kill_at();
+        let is_urgent = || Clock::Machine.holder() >= ending.kill_at();
         // If it was interrupted, the next look kills.
         self.tree.signal(TERMINATE, Some(command), is_urgent);
         if self.cgroup.is_none() {
@@ -339,7 +339,7 @@ impl CommandRunner {
             cgroup.kill();
         }
         self.tree.signal(&[Signal::KILL], None, || false);
-        let now = Clock.holder();
+        let now = Clock::Machine.holder();
         ending.kills += 1;
         let first = *ending.killed.get_or_insert(now);
         if ending.kills == 1 {

@@ -7,8 +7,8 @@
 //!  └── Started, Exited, Killed, Unreached, Gone ────────┘ ◀── whatever it leaves ─────┘
 //! ```
 //!
-//! It is started by the binary (the binary executed again, with a hidden subcommand), and the
-//! node stays the process that the user started. `gaggle run` and `gaggle exec` start the same
+//! It is started by the binary (the binary executed again, with a hidden subcommand) or by a program
+//! that embeds a node (so with that program), and the node stays the process that the user started. `gaggle run` and `gaggle exec` start the same
 //! keeper; without a command it simply has no work. It holds:
 //!
 //! * a **pidfd** of the node, opened by the node itself, so that nobody else can be meant. It
@@ -48,6 +48,7 @@ mod precedence;
 mod process;
 mod process_tree;
 
+use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
@@ -61,6 +62,15 @@ use crate::vocabulary::timing::{Timing, counted};
 
 /// The hidden subcommand under which the binary is a keeper; see `commands`.
 pub const SUBCOMMAND: &str = "keeper";
+
+/// The same, for a program that embeds a node and has arguments of its own.
+const EMBEDDED_SUBCOMMAND: &str = "gaggle-keeper";
+
+/// What a keeper is told in words, if these are the arguments with which an embedded node starts one.
+pub fn words_of_embedded(mut arguments: impl Iterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let word = arguments.nth(1)?;
+    (word == EMBEDDED_SUBCOMMAND).then(|| arguments.collect())
+}
 
 /// From SIGKILL until everything is certainly gone.
 pub const KILL_MARGIN: Duration = Duration::from_millis(60);

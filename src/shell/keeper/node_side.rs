@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 use super::message::{Order, REPORT_SIZE_MAX, Report, encode_environment, encode_last_will};
 use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
-use super::{KeeperError, SUBCOMMAND};
+use super::{EMBEDDED_SUBCOMMAND, KeeperError, SUBCOMMAND};
 use crate::node::LastWillDatagram;
 use crate::shell::last_will_sender::LastWillSender;
 use crate::vocabulary::time::HolderTime;
@@ -51,7 +51,20 @@ impl Keeper {
     /// # Errors
     /// As [`KeeperError`] says; nothing is left running then.
     pub fn start() -> Result<Self, KeeperError> {
-        let (line, child) = spawn(&[], |command| {
+        Self::start_as(SUBCOMMAND)
+    }
+
+    /// The same, of a program that is not `gaggle` and looks out for
+    /// [`words_of_embedded`](super::words_of_embedded).
+    ///
+    /// # Errors
+    /// As [`KeeperError`] says; nothing is left running then.
+    pub fn start_embedded() -> Result<Self, KeeperError> {
+        Self::start_as(EMBEDDED_SUBCOMMAND)
+    }
+
+    fn start_as(subcommand: &str) -> Result<Self, KeeperError> {
+        let (line, child) = spawn(subcommand, &[], |command| {
             command.env_clear().current_dir("/");
         })?;
         let line = Arc::new(line);
@@ -116,7 +129,7 @@ impl CommandKeeper {
         let timeout = OsString::from(stop_timeout.as_millis().to_string());
         let words: Vec<&OsStr> =
             [timeout.as_os_str()].into_iter().chain(command.iter().map(|word| &**word)).collect();
-        let (line, child) = spawn(&words, |_| {})?;
+        let (line, child) = spawn(SUBCOMMAND, &words, |_| {})?;
         // If the keeper dies, what it kept becomes a child of this process.
         set_child_subreaper(Some(getpid())).map_err(failed)?;
         send_streams(&line).map_err(KeeperError::NoProcess)?;
@@ -222,6 +235,7 @@ pub async fn end_orphans(mut tell: impl FnMut(Unreached)) {
 
 /// A keeper with these words, and the line to it.
 fn spawn(
+    subcommand: &str,
     words: &[&OsStr],
     prepare: impl FnOnce(&mut Command),
 ) -> Result<(OwnedFd, Child), KeeperError> {
@@ -234,7 +248,7 @@ fn spawn(
     let mut command = Command::new(OWN_BINARY);
     command
         .arg0("gaggle")
-        .arg(SUBCOMMAND)
+        .arg(subcommand)
         .args(words)
         .stdin(Stdio::from(theirs))
         .stdout(Stdio::from(own))
@@ -274,7 +288,9 @@ fn say_precedence(precedence: i32) {
 /// Does `first`, then waits for the keeper, on a thread of its own, so that it never stays a
 /// zombie; and says so if it ends before the node does.
 fn reap_later(mut child: Child, first: impl FnOnce() + Send + 'static) -> Result<(), KeeperError> {
+    let span = tracing::Span::current();
     let wait = move || {
+        let _logs_within = span.entered();
         first();
         match child.wait() {
             Ok(status) => {

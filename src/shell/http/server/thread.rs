@@ -66,7 +66,9 @@ pub fn spawn_thread<V: NodeView>(
         .build()
         .map_err(ServeError::Thread)?;
     let (stop, stopped) = oneshot::channel::<()>();
+    let span = tracing::Span::current();
     let work = move || {
+        let _logs_within = span.entered();
         let stopped = async move {
             let _ = stopped.await;
         };
