@@ -457,17 +457,20 @@ fn tags(known: Option<&BTreeMap<String, String>>) -> String {
 }
 
 fn goose_table(goose: GooseView) -> String {
-    table::render(
-        &["NODE", "NAME", "ADDRESS", "HTTP", "TERM", "EXPIRES"],
-        &[vec![
-            goose.id.to_string(),
-            or_dash(goose.name),
-            goose.addr.to_string(),
-            goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
-            goose.term.to_string(),
-            format!("{} ms", goose.expires_in_ms),
-        ]],
-    )
+    let mut heads = vec!["NODE", "NAME", "ADDRESS", "HTTP", "TERM", "EXPIRES"];
+    let mut row = vec![
+        goose.id.to_string(),
+        or_dash(goose.name),
+        goose.addr.to_string(),
+        goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        goose.term.to_string(),
+        format!("{} ms", goose.expires_in_ms),
+    ];
+    if !goose.tags.is_empty() {
+        heads.push("TAGS");
+        row.push(tags(Some(&goose.tags)));
+    }
+    table::render(&heads, &[row])
 }
 
 #[cfg(test)]

@@ -32,4 +32,5 @@ mod keys;
 mod names;
 mod operators;
 mod pulse;
+mod routing;
 mod tools;
