@@ -38,6 +38,8 @@ pub(super) enum Command {
     Run(Box<Raw>),
     /// Start a node that runs a command while, and only while, it is the Goose
     Exec(Box<ExecArguments>),
+    /// Start a node whose machine has an address while, and only while, it is the Goose
+    Address(Box<AddressArguments>),
     /// Show what `run` would start with, where each value is from, and what it is worth
     Check(Box<CheckArguments>),
     /// Make a new key for sealing what nodes say to each other
@@ -80,12 +82,13 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// What `run`, `exec` and `check` are told of the node.
+    /// What `run`, `exec`, `address` and `check` are told of the node.
     pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
         match self {
             Self::Run(arguments) => Some(arguments),
             Self::Check(arguments) => Some(&mut arguments.run),
             Self::Exec(arguments) => Some(&mut arguments.run),
+            Self::Address(arguments) => Some(&mut arguments.run),
             _ => None,
         }
     }
@@ -122,6 +125,28 @@ pub(super) struct ExecArguments {
     /// The command and its arguments. No shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddressArguments {
+    /// The address, and how many bits name its network: 10.0.0.100/24 or fd00::100/64. Without a slash
+    /// it is a network of its own. Several are separated by commas
+    #[arg(value_name = "ADDRESS/BITS")]
+    pub(super) addresses: String,
+    /// The network device that gets it
+    #[arg(long = "dev", value_name = "DEVICE")]
+    pub(super) device: String,
+    #[command(flatten)]
+    pub(super) run: Raw,
+    /// How long a Goose that was not handed the lease waits before it takes the address. The kernel of
+    /// a machine whose processes are all frozen keeps an address for up to 1.3s: with less than that
+    /// and a bit, minus the lease, two may have it for a moment [default: just so long]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_TAKEOVER_DELAY", value_parser = duration)]
+    pub(super) takeover_delay: Option<Duration>,
+    /// Found a cluster of this node alone: without it, and with neither --seed nor --voters, two
+    /// machines would have the address side by side
+    #[arg(long, env = "GAGGLE_ALONE", value_parser = truth)]
+    pub(super) alone: bool,
 }
 
 #[derive(Debug, Args)]

@@ -17,6 +17,8 @@ use crate::vocabulary::lineage::ForeignFounding;
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::{SourceError, variables};
 
+#[cfg(target_os = "linux")]
+mod address;
 mod arguments;
 mod ask;
 mod check;
@@ -135,6 +137,14 @@ enum CommandError {
     /// Another operating system.
     #[error("exec needs Linux: run a node with `gaggle run`, and ask it")]
     ExecElsewhere,
+    /// Another operating system.
+    #[cfg(not(target_os = "linux"))]
+    #[error("address needs Linux: run a node with `gaggle run` and hooks")]
+    AddressElsewhere,
+    /// The machine cannot have the address.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Address(#[from] crate::shell::address::AddressError),
     /// The node stopped without being told to.
     #[error("the node has ended by itself: {0}")]
     Ended(String),
@@ -164,6 +174,8 @@ impl CommandError {
             Self::Settings(_) | Self::Source(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
+            #[cfg(target_os = "linux")]
+            Self::Address(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
             Self::NotYet { .. } | Self::VotersPending { .. } => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
@@ -306,6 +318,10 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Run(arguments) => run::run(arguments),
         // It has exit codes of its own, so it is started elsewhere.
         Command::Exec(_) => Err(CommandError::ExecElsewhere),
+        #[cfg(target_os = "linux")]
+        Command::Address(arguments) => address::address(arguments),
+        #[cfg(not(target_os = "linux"))]
+        Command::Address(_) => Err(CommandError::AddressElsewhere),
         Command::Check(arguments) => check::check(arguments),
         Command::Keygen(arguments) => keys::keygen(arguments),
         Command::Dev(arguments) => dev::dev(arguments),

@@ -66,7 +66,7 @@ fn keeper() -> Option<Box<dyn LastWillSender>> {
 
 /// What is left to the first process of a container is waited for.
 #[cfg(target_os = "linux")]
-fn wait_for_orphans() {
+pub(super) fn wait_for_orphans() {
     use crate::shell::keeper;
     if keeper::is_first_process() {
         tokio::spawn(keeper::wait_for_orphans());
@@ -86,7 +86,7 @@ async fn lived(
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&checked);
     let Launched { handle, http } = tokio::select! {
-        launched = launch(checked, last_will_sender) => launched?,
+        launched = launch(checked, last_will_sender, || ()) => launched?,
         (cause, _) = signals.next() => {
             tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);

@@ -116,7 +116,8 @@ pub async fn keep(hooks: Hooks, handle: Handle) {
             sleep(LOOK_INTERVAL).await;
             continue;
         };
-        let elected = elected(&mut events, lease.term);
+        let handed_over = is_handed_over(&mut events, lease.term);
+        let elected = if handed_over { Reason::HandedOver } else { Reason::Elected };
         let reason = if lease.term == last { Reason::RenewedLate } else { elected };
         last = lease.term;
         let began = Instant::now();
@@ -191,16 +192,16 @@ async fn until_little_is_left(handle: &Handle, term: u64, lead: Duration) {
     }
 }
 
-/// How this node came to `term`, by what has happened since this was last asked.
-fn elected(events: &mut broadcast::Receiver<Event>, of: u64) -> Reason {
-    let mut reason = Reason::Elected;
+/// Whether the lease of `term` was handed to this node, by what has happened since this was last asked.
+pub fn is_handed_over(events: &mut broadcast::Receiver<Event>, of: u64) -> bool {
+    let mut is_handed_over = false;
     loop {
         match events.try_recv() {
             Ok(Event::BecameGoose { term, reason: ElectionReason::HandedOver }) if term == of => {
-                reason = Reason::HandedOver;
+                is_handed_over = true;
             }
             Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-            Err(_) => return reason,
+            Err(_) => return is_handed_over,
         }
     }
 }

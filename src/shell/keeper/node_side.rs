@@ -16,11 +16,13 @@ use rustix::net::{
 use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, set_child_subreaper};
 use tokio::net::UnixStream;
 
+use super::address_runner::WORD;
 use super::message::{Order, REPORT_SIZE_MAX, Report, encode_environment, encode_last_will};
 use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
 use super::{KeeperError, SUBCOMMAND};
 use crate::node::LastWillDatagram;
+use crate::shell::address::Addresses;
 use crate::shell::last_will_sender::LastWillSender;
 use crate::vocabulary::time::HolderTime;
 
@@ -39,7 +41,7 @@ pub struct LineBroken;
 #[derive(Debug)]
 pub struct Keeper {
     line: Arc<OwnedFd>,
-    has_command: bool,
+    has_work: bool,
     /// A last will that the line had no room for yet.
     unsent: Option<Vec<u8>>,
 }
@@ -64,7 +66,7 @@ impl Keeper {
                 say_precedence(precedence);
             }
         })?;
-        Ok(Self { line, has_command: false, unsent: None })
+        Ok(Self { line, has_work: false, unsent: None })
     }
 }
 
@@ -89,20 +91,20 @@ impl LastWillSender for Keeper {
     }
 
     fn renewed(&mut self, term: u64, deadline: HolderTime) {
-        if self.has_command {
+        if self.has_work {
             // If it cannot be said, the work ends at the deadline that was said last: in time.
             let _ = give(&self.line, &Order::Deadline { term, deadline });
         }
     }
 }
 
-/// The line to the keeper of a command, for orders. Clones are the same line.
+/// The line to the keeper of a command, or of addresses, for orders. Clones are the same line.
 #[derive(Clone, Debug)]
-pub struct CommandKeeper {
+pub struct WorkKeeper {
     line: Arc<OwnedFd>,
 }
 
-impl CommandKeeper {
+impl WorkKeeper {
     /// Starts the keeper of a command: to order it, and as the sender of its last will. To be
     /// called before a runtime is started.
     ///
@@ -123,16 +125,39 @@ impl CommandKeeper {
         rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
         reap_later(child, || {})?;
         let line = Arc::new(line);
-        let keeper = Keeper { line: Arc::clone(&line), has_command: true, unsent: None };
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, unsent: None };
         Ok((Self { line }, keeper))
     }
 
-    /// Has the command started under the lease of `term`, which lasts until `deadline`, with
+    /// Starts the keeper of some addresses, as above. It puts them only while more than `least_left`
+    /// is left of the lease.
+    ///
+    /// # Errors
+    /// As [`KeeperError`] says; nothing is left running then.
+    pub fn of_addresses(
+        addresses: &Addresses,
+        least_left: Duration,
+    ) -> Result<(Self, Keeper), KeeperError> {
+        let least = least_left.as_millis().to_string();
+        let list = addresses.list.iter().map(ToString::to_string);
+        let words = [WORD.to_owned(), least, addresses.device.clone()].into_iter().chain(list);
+        let words: Vec<OsString> = words.map(OsString::from).collect();
+        let words: Vec<&OsStr> = words.iter().map(|word| &**word).collect();
+        let (line, child) = spawn(&words, |_| {})?;
+        let failed = |error: rustix::io::Errno| KeeperError::NoProcess(error.into());
+        rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
+        reap_later(child, || {})?;
+        let line = Arc::new(line);
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, unsent: None };
+        Ok((Self { line }, keeper))
+    }
+
+    /// Has the work started under the lease of `term`, which lasts until `deadline`, with
     /// `variables` added to its environment. Never blocks.
     ///
     /// # Errors
     /// [`LineBroken`] if it cannot be said; so with the two below.
-    pub fn start_command(
+    pub fn start_work(
         &self,
         term: u64,
         deadline: HolderTime,
@@ -142,8 +167,8 @@ impl CommandKeeper {
         self.order(&Order::Start { term, deadline, environment })
     }
 
-    /// Has the command ended. It may take `limit`, as long as the lease is renewed.
-    pub fn end_command(&self, limit: Duration) -> Result<(), LineBroken> {
+    /// Has the work ended. It may take `limit`, as long as the lease is renewed.
+    pub fn end_work(&self, limit: Duration) -> Result<(), LineBroken> {
         self.order(&Order::End(limit))
     }
 

@@ -7,8 +7,7 @@
 //!                                    └──▶ node dead, nothing of its work left: last will, end
 //! ```
 //!
-//! One loop for every node: without a command there is no [`CommandRunner`], and so nothing of
-//! the work is ever left.
+//! One loop for every node: without work there is no [`Runner`], and so nothing of it is ever left.
 
 use std::ffi::OsString;
 use std::io;
@@ -22,9 +21,11 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
+use super::address_runner::{AddressRunner, WORD};
 use super::command_runner::CommandRunner;
 use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will, report};
 use super::precedence::Precedence;
+use super::runner::Runner;
 
 /// The last will is sent again after each of these: a lost datagram costs a lease, a repeated one
 /// nothing.
@@ -41,7 +42,8 @@ const ORDERS_AT_ONCE: usize = 64;
 const LAST_ORDERS_MAX: usize = 512;
 
 /// Keeps the process whose pidfd is the standard output, as it says down the standard input.
-/// `words` are the stop timeout in milliseconds and the command, or nothing. Returns when that
+/// `words` are the stop timeout in milliseconds and the command; or what addresses are to be held; or
+/// nothing. Returns when that
 /// process is dead, nothing of its work is left, and its last will is sent.
 ///
 /// # Errors
@@ -55,7 +57,7 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
     ignore_signals()?;
     let mut keeper = Keeper {
         precedence: Precedence::take(),
-        runner: CommandRunner::of_words(words)?,
+        runner: of_words(words)?,
         last_will: Vec::with_capacity(ORDER_SIZE_MAX),
         order: Box::new([0; ORDER_SIZE_MAX]),
         node_dead: false,
@@ -74,10 +76,19 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
     Ok(())
 }
 
+/// The work that these words describe; none without words.
+fn of_words(words: &[OsString]) -> io::Result<Option<Box<dyn Runner>>> {
+    Ok(match words.split_first() {
+        None => None,
+        Some((first, rest)) if first == WORD => Some(Box::new(AddressRunner::new(rest)?)),
+        Some((timeout, command)) => Some(Box::new(CommandRunner::new(timeout, command)?)),
+    })
+}
+
 struct Keeper {
     precedence: Precedence,
-    /// None if the node has no command.
-    runner: Option<CommandRunner>,
+    /// None if the node has no work.
+    runner: Option<Box<dyn Runner>>,
     /// As it was read. Replaced in place.
     last_will: Vec<u8>,
     order: Box<[u8; ORDER_SIZE_MAX]>,
@@ -104,7 +115,7 @@ impl Keeper {
                     runner.outlive_node();
                 }
             }
-            let idle = self.runner.as_mut().is_none_or(CommandRunner::look);
+            let idle = self.runner.as_mut().is_none_or(|runner| runner.look());
             if self.node_dead && idle {
                 return Ok(());
             }
@@ -116,8 +127,8 @@ impl Keeper {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let line = rustix::stdio::stdin();
         let death = rustix::stdio::stdout();
-        let timer = self.runner.as_ref().map(CommandRunner::set_timer).transpose()?;
-        let children = self.runner.as_ref().map(CommandRunner::children);
+        let timer = self.runner.as_ref().map(|runner| runner.set_timer()).transpose()?;
+        let children = self.runner.as_ref().and_then(|runner| runner.children());
         // Of those that are not waited for, the others take the place.
         let wanted = [
             Some(line).filter(|_| self.line_open),

@@ -14,6 +14,7 @@
 //! cargo test --test processes hosts::                        what the gate runs: under a minute
 //! cargo test --test processes hosts::disks -- --nocapture    one module, with what it saw
 //! GAGGLE_HOSTS=long cargo test --test processes hosts::      longer watches, larger crowds
+//! GAGGLE_ROUNDS=100 cargo test --test processes hosts::addresses -- --nocapture    the figures
 //! GAGGLE_BINARY=/path/gaggle cargo test ...                  judges another build
 //! ```
 //!
@@ -28,6 +29,7 @@ mod network;
 mod node;
 mod sandbox;
 
+mod addresses;
 mod balancers;
 mod clocks;
 mod crowd;

@@ -40,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) arguments: Vec<String>,
     /// What it runs while it is the Goose.
     pub(crate) command: Vec<String>,
+    /// Addresses that its host has while it is the Goose, and the device.
+    pub(crate) held: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Where it gossips and serves HTTP, if not on the bridge.
     pub(crate) address: Option<Ipv4Addr>,
@@ -61,6 +63,7 @@ impl Node {
             wrapper: Vec::new(),
             arguments: Vec::new(),
             command: Vec::new(),
+            held: Vec::new(),
             environment: Vec::new(),
             address: None,
             state: folder.join("state"),
@@ -73,8 +76,11 @@ impl Node {
     /// Everything that the node is told, after the path of the program.
     pub(crate) fn words(&self) -> Vec<String> {
         let verb = if self.command.is_empty() { "run" } else { "exec" };
+        let verb = if self.held.is_empty() { verb } else { "address" };
         let address = self.address.unwrap_or_else(|| address(self.host));
-        let mut words = vec![verb.to_owned(), format!("{address}:{GOSSIP}")];
+        let mut words = vec![verb.to_owned()];
+        words.extend(self.held.iter().cloned());
+        words.push(format!("{address}:{GOSSIP}"));
         words.extend(["--id".to_owned(), self.host.to_string()]);
         words.extend(["--http".to_owned(), format!("{address}:{HTTP}")]);
         words.extend(["--state-dir".to_owned(), self.state.display().to_string()]);
