@@ -132,7 +132,7 @@ enum CommandError {
     Dev(#[from] dev::DevError),
     /// No keeper, and so no command.
     #[cfg(target_os = "linux")]
-    #[error("cannot run the command: {0}")]
+    #[error("there is no keeper for the work: {0}")]
     Keeper(#[from] keeper::KeeperError),
     /// Another operating system.
     #[error("exec needs Linux: run a node with `gaggle run`, and ask it")]

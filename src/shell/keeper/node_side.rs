@@ -34,7 +34,7 @@ const ORPHANS_INTERVAL_MAX: Duration = Duration::from_millis(250);
 
 /// The keeper has ended, which it does not while its node lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the keeper of the command has ended: the command cannot be run or ended without it")]
+#[error("the keeper of the work has ended: it can be neither begun nor ended without it")]
 pub struct LineBroken;
 
 /// The line to a keeper, as the sender of its last will.

@@ -22,7 +22,7 @@
 //! (haproxy, libfaketime, loop devices). What cannot run here is skipped and says so on standard
 //! error. Nothing of the machine's own network is touched: see [`sandbox`].
 //!
-//! Nothing of the library is used to judge. [`judge`] reads what workers and nodes wrote.
+//! [`judge`] reads what workers and nodes wrote. Of the library it uses the judge of histories alone.
 
 mod judge;
 mod network;

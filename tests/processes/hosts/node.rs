@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use gaggle::shell::history::judge::Reign;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::judge::{Reign, Verdict};
+use super::judge::{Verdict, told};
 use super::network::{GOSSIP, HTTP, Network, address, gossip, http, within};
 use crate::harness::http::{Answer, Client};
 use crate::harness::poll_until;
@@ -192,6 +193,8 @@ pub(crate) struct Cluster {
     nodes: BTreeMap<u8, Node>,
     watch: Watch,
     reigns: Vec<Reign>,
+    /// Whose each term was, by anybody's history.
+    heard: Vec<(u64, u64)>,
 }
 
 impl Cluster {
@@ -216,7 +219,7 @@ impl Cluster {
     pub(crate) fn empty(network: Network) -> Self {
         fs::create_dir_all(work_folder()).expect("a folder");
         let watch = Watch::new(SAMPLE_INTERVAL, true);
-        Self { network, nodes: BTreeMap::new(), watch, reigns: Vec::new() }
+        Self { network, nodes: BTreeMap::new(), watch, reigns: Vec::new(), heard: Vec::new() }
     }
 
     /// A node on a host that there is.
@@ -324,7 +327,9 @@ impl Cluster {
     /// Keeps what a node knows of its own reigns, for it is about to lose it.
     pub(crate) fn remember(&mut self, host: u8) {
         if let Some(page) = self.get(host, "/v1/history") {
-            self.reigns.extend(Reign::of_history(u64::from(host), &page.body));
+            let (reigns, heard) = told(u64::from(host), &page.body);
+            self.reigns.extend(reigns);
+            self.heard.extend(heard);
         }
     }
 
@@ -364,7 +369,7 @@ impl Cluster {
         if !by_histories {
             self.reigns.clear();
         }
-        let verdict = Verdict::new(&self.reigns, &logs, &work_folder());
+        let verdict = Verdict::new(&self.reigns, &self.heard, &logs, &work_folder());
         let faults = [faults, verdict.faults.clone()].concat();
         assert!(faults.is_empty(), "{faults:#?}\n{}", self.logs());
         verdict
