@@ -48,7 +48,8 @@ impl Verdict {
         let [with_none, with_one, with_more] = shares(&recording.tenures, end);
         let mut violations = overlaps(&recording.tenures);
         violations.extend(disorder(&recording.tenures));
-        violations.extend(judge(&recording.reigns, &[]).iter().map(|it| format!("histories: {it}")));
+        violations
+            .extend(judge(&recording.reigns, &[]).iter().map(|it| format!("histories: {it}")));
         violations.extend(recording.breaches.iter().cloned());
         if recording.tenures.is_empty() {
             violations.push("nobody ever was Goose".to_owned());
@@ -102,7 +103,9 @@ impl Verdict {
         ));
         if !recording.reigns.is_empty() {
             let count = recording.reigns.len();
-            lines.push(format!("Histories        {count} terms, as the nodes that led tell of them"));
+            lines.push(format!(
+                "Histories        {count} terms, as the nodes that led tell of them"
+            ));
         }
         if !recording.longest_blink.is_zero() {
             let blink = recording.longest_blink.as_secs_f64() * 1000.0;

@@ -35,7 +35,7 @@ use crate::config::checked::Storage;
 use crate::config::program::{Unrunnable, runnable};
 use crate::config::{self, Checked, Fault, SettingsError};
 use crate::shell::handle::Departure;
-use crate::shell::keeper::{self, WorkKeeper, Reports, wait_for_orphans};
+use crate::shell::keeper::{self, Reports, WorkKeeper, wait_for_orphans};
 use crate::shell::store::StateFolder;
 use crate::vocabulary::timing::Timing;
 use signals::Forwarded;

@@ -12,7 +12,7 @@ use crate::commands::exits::{ExitTable, OnExit};
 use crate::shell::handle::Handle;
 use crate::shell::hooks;
 use crate::shell::keeper::{
-    Cause, WorkKeeper, LineBroken, Report, Reports, Unreached, end_orphans,
+    Cause, LineBroken, Report, Reports, Unreached, WorkKeeper, end_orphans,
 };
 use crate::shell::setback::{SOUND_AFTER, Setback};
 use crate::shell::work::Permit;

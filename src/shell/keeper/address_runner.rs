@@ -15,10 +15,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
+use super::KILL_MARGIN;
 use super::message::{Order, Report, report};
 use super::precedence::Precedence;
 use super::runner::{Runner, pause_until, set_timer, timer};
-use super::KILL_MARGIN;
 use crate::shell::address::announce::{Announcer, Link};
 use crate::shell::address::kernel::Kernel;
 use crate::shell::address::{Addresses, lifetime};

@@ -56,7 +56,7 @@ use std::io;
 use std::time::Duration;
 
 pub use message::{Cause, Report};
-pub use node_side::{WorkKeeper, Keeper, LineBroken, Reports, end_orphans};
+pub use node_side::{Keeper, LineBroken, Reports, WorkKeeper, end_orphans};
 pub use orphans::{is_first_process, wait_for_orphans};
 pub use process::keep;
 pub use process_tree::Unreached;

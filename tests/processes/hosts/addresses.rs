@@ -111,7 +111,8 @@ fn ask(seen: &Mutex<Seen>, stop: &AtomicBool) {
                 answers.insert(<Hardware>::try_from(&frame[22..28]).unwrap());
             }
             if count >= 86 && frame[12..14] == [0x86, 0xdd] && frame[54] == 136 {
-                let of = frame[62..78] == VIRTUAL_SIX.parse::<std::net::Ipv6Addr>().unwrap().octets();
+                let of =
+                    frame[62..78] == VIRTUAL_SIX.parse::<std::net::Ipv6Addr>().unwrap().octets();
                 seen.advertised.extend(of.then(|| <Hardware>::try_from(&frame[6..12]).unwrap()));
             }
         }
@@ -127,10 +128,11 @@ fn connect(seen: &Mutex<Seen>, stop: &AtomicBool) {
     let service = SocketAddr::from((VIRTUAL, SERVICE));
     while !stop.load(Ordering::Relaxed) {
         let mut said = String::new();
-        let answer = TcpStream::connect_timeout(&service, CONNECTED_WITHIN).and_then(|mut stream| {
-            stream.set_read_timeout(Some(CONNECTED_WITHIN))?;
-            stream.read_to_string(&mut said)
-        });
+        let answer =
+            TcpStream::connect_timeout(&service, CONNECTED_WITHIN).and_then(|mut stream| {
+                stream.set_read_timeout(Some(CONNECTED_WITHIN))?;
+                stream.read_to_string(&mut said)
+            });
         let mut seen = seen.lock().unwrap();
         match said.as_str() {
             "up ready\n" => seen.served.push(Instant::now()),
@@ -157,14 +159,8 @@ enum Fate {
     AllFrozen,
 }
 
-const FATES: [Fate; 6] = [
-    Fate::Killed,
-    Fate::Frozen,
-    Fate::Isolated,
-    Fate::Restarted,
-    Fate::AllKilled,
-    Fate::AllFrozen,
-];
+const FATES: [Fate; 6] =
+    [Fate::Killed, Fate::Frozen, Fate::Isolated, Fate::Restarted, Fate::AllKilled, Fate::AllFrozen];
 
 /// The keeper of a process.
 fn keeper_of(node: Pid) -> Pid {

@@ -41,13 +41,13 @@ pub(super) fn read(text: &str) -> Option<WallTime> {
     let thousandths = number(20, 23)?;
     let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
     // Counted from March on, a year ends with its odd day, and months have 30.6 days.
-    let (from_march, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
-    let days = from_march * 365 + leap_days(from_march) + (month * 153 + 2) / 5 + day.checked_sub(1)?;
+    let (from_march, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days =
+        from_march * 365 + leap_days(from_march) + (month * 153 + 2) / 5 + day.checked_sub(1)?;
     // Of the first of January 1970.
     let days = days.checked_sub(719_468)?;
-    let time = WallTime(
-        ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + thousandths,
-    );
+    let time = WallTime(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + thousandths);
     (written(time) == text).then_some(time)
 }
 
@@ -71,7 +71,8 @@ mod tests {
             let time = WallTime(days * 86_400_000 + days);
             assert_eq!(read(&written(time)), Some(time));
         }
-        for text in ["", "T1", "1969-12-31T23:59:59.999Z", "2025-13-01T00:00:00.000Z", "2025-11-24"] {
+        for text in ["", "T1", "1969-12-31T23:59:59.999Z", "2025-13-01T00:00:00.000Z", "2025-11-24"]
+        {
             assert_eq!(read(text), None, "{text}");
         }
     }
