@@ -75,7 +75,7 @@ pub(super) enum Command {
     Pause(PauseArguments),
     /// End a pause
     Resume(LeaveArguments),
-    /// Make the cluster forget a member that is down or has left; after a day it does so by itself
+    /// Make the cluster forget members that are down or have left; after a day it does so by itself
     Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
     Leave(LeaveArguments),
@@ -118,7 +118,8 @@ pub(super) struct ExecArguments {
     /// What to do when the command ends by itself, for all exit codes, or for some, like
     /// 0=stop,70-78=restart,step-down. step-down: hand over, so that another node runs it; this one
     /// tries again later. restart: start it again here, three times in a row at most, then step-down.
-    /// done: hand over, and never start it here again. stop: hand over, leave, and exit with the code:
+    /// done: hand over, and never start it here again; the others still run it, for no node knows that
+    /// it was done elsewhere. stop: hand over, leave, and exit with the code:
     /// that takes a voter along [default: step-down; stop where this node is all of its cluster]
     #[arg(long, value_name = "WORD|CODE=WORD,…", env = "GAGGLE_ON_EXIT")]
     pub(super) on_exit: Option<ExitTable>,
@@ -363,9 +364,12 @@ pub(super) struct PauseArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ForgetArguments {
-    /// The member, by id or address
-    #[arg(value_name = "ID")]
-    pub(super) id: NodeId,
+    /// The members, by id or address
+    #[arg(value_name = "ID", required_unless_present = "down")]
+    pub(super) ids: Vec<NodeId>,
+    /// All that are down or have left, voters aside: replace or name those
+    #[arg(long, conflicts_with = "ids")]
+    pub(super) down: bool,
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only

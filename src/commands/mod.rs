@@ -28,6 +28,7 @@ mod doctor;
 mod exec;
 mod exits;
 mod find_node;
+mod forget;
 mod keys;
 mod launch;
 mod log;
@@ -341,7 +342,7 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Drain(arguments) => ask::drain(arguments),
         Command::Pause(arguments) => ask::pause(arguments),
         Command::Resume(arguments) => ask::resume(arguments),
-        Command::Forget(arguments) => ask::forget(arguments),
+        Command::Forget(arguments) => forget::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }
 }
