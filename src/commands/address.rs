@@ -73,7 +73,8 @@ pub(super) fn address(arguments: &AddressArguments) -> Result<Exit, CommandError
         );
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let (keeper, last_will_sender) = WorkKeeper::of_addresses(&addresses, least_left)?;
+    let (keeper, last_will_sender) =
+        WorkKeeper::of_addresses(&addresses, least_left, &checked.hooks)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         // Before the node starts, so that a signal never finds it without a handler.

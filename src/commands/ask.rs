@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::arguments::{
-    AskArguments, DrainArguments, LeaveArguments, MembersArguments, OutputFormat,
-    PauseArguments, StatusArguments, StepDownArguments,
+    AskArguments, DrainArguments, LeaveArguments, MembersArguments, OutputFormat, PauseArguments,
+    StatusArguments, StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
 use super::table::{self, colour_allowed};

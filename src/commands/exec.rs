@@ -67,7 +67,8 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let (keeper, last_will_sender) = WorkKeeper::start(&arguments.command, stop_timeout)?;
+    let (keeper, last_will_sender) =
+        WorkKeeper::start(&arguments.command, stop_timeout, &checked.hooks)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         // Before the node starts, so that a signal never finds it without a handler.

@@ -63,9 +63,10 @@ pub(super) async fn launch(
     // The state folder is locked and the ports are bound: no other process of this node lives.
     clean_up();
     hooks::clean_up(&hooks, &setup).await;
+    let of_the_dead = last_will_sender.as_ref().and_then(|sender| sender.hook_runner());
     let handle = start(StartOptions { setup, socket, disk, store, last_will_sender })?;
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
-        tokio::spawn(hooks::keep(hooks, handle.clone()));
+        tokio::spawn(hooks::keep(hooks, handle.clone(), of_the_dead));
     }
     if let Some(check) = health {
         tokio::spawn(health::keep(check, handle.clone()));

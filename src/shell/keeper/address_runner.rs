@@ -231,7 +231,7 @@ impl Runner for AddressRunner {
             Order::Deadline { term, deadline } => self.renewed(term, deadline),
             // It takes no time that somebody could grant.
             Order::End(_) => self.leave(),
-            Order::Signal(_) | Order::LastWillDatagram(_) => {}
+            Order::Signal(_) | Order::LastWillDatagram(_) | Order::Hook(_) => {}
         }
     }
 

@@ -186,7 +186,13 @@ impl Runner for CommandRunner {
                     let _ = kill_process_group(*command, signal);
                 }
             }
-            (Order::Deadline { .. } | Order::Signal(_) | Order::LastWillDatagram(_), _) => {}
+            (
+                Order::Deadline { .. }
+                | Order::Signal(_)
+                | Order::LastWillDatagram(_)
+                | Order::Hook(_),
+                _,
+            ) => {}
         }
     }
 

@@ -22,8 +22,8 @@
 //! * or the **addresses** of `address`, which it puts and removes by itself: see
 //!   [`crate::shell::address`].
 //!
-//! When the pidfd says so, the keeper ends the work, sends the last will once nothing of the work
-//! is left, and exits. It never acts on silence or suspicion. If the keeper dies first, or the
+//! When the pidfd says so, the keeper ends the work, runs the hook on-duck if the node has led and has not
+//! run it, sends the last will once nothing of the work is left, and exits. It never acts on silence or suspicion. If the keeper dies first, or the
 //! whole machine does, the lease runs out as it would without one: slower, and just as safe.
 //!
 //! The keeper is a child subreaper. Whatever the command starts stays below it, daemons
@@ -44,6 +44,7 @@
 mod address_runner;
 mod cgroup;
 mod command_runner;
+mod hook;
 mod message;
 mod node_side;
 mod orphans;

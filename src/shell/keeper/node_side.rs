@@ -1,6 +1,6 @@
 //! The node's end of the line to its keeper.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StandardStream;
@@ -17,13 +17,15 @@ use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, set_child_subreape
 use tokio::net::UnixStream;
 
 use super::address_runner::WORD;
+use super::hook;
 use super::message::{Order, REPORT_SIZE_MAX, Report, encode_environment, encode_last_will};
 use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
 use super::{KeeperError, SUBCOMMAND};
+use crate::config::hooks::Hooks;
 use crate::node::LastWillDatagram;
 use crate::shell::address::Addresses;
-use crate::shell::last_will_sender::LastWillSender;
+use crate::shell::last_will_sender::{HookRunner, LastWillSender};
 use crate::vocabulary::time::HolderTime;
 
 /// The very file that this process was started from, even if it was replaced or removed since.
@@ -42,19 +44,24 @@ pub struct LineBroken;
 pub struct Keeper {
     line: Arc<OwnedFd>,
     has_work: bool,
+    has_hook: bool,
     /// A last will that the line had no room for yet.
     unsent: Option<Vec<u8>>,
 }
 
 impl Keeper {
-    /// Starts a keeper of this process that has no command. To be called before a runtime is
-    /// started, so that no thread of it is duplicated for nothing.
+    /// Starts a keeper of this process that has no work, but perhaps a hook. To be called before a
+    /// runtime is started, so that no thread of it is duplicated for nothing.
     ///
     /// # Errors
     /// As [`KeeperError`] says; nothing is left running then.
-    pub fn start() -> Result<Self, KeeperError> {
-        let (line, child) = spawn(&[], |command| {
-            command.env_clear().current_dir("/");
+    pub fn start(hooks: &Hooks) -> Result<Self, KeeperError> {
+        let words = hook_words(hooks);
+        let (line, child) = spawn(&words, |command| {
+            // A hook gets what the node has.
+            if words.is_empty() {
+                command.env_clear().current_dir("/");
+            }
         })?;
         let line = Arc::new(line);
         let first = Arc::clone(&line);
@@ -66,7 +73,7 @@ impl Keeper {
                 say_precedence(precedence);
             }
         })?;
-        Ok(Self { line, has_work: false, unsent: None })
+        Ok(Self { line, has_work: false, has_hook: !words.is_empty(), unsent: None })
     }
 }
 
@@ -90,12 +97,41 @@ impl LastWillSender for Keeper {
         }
     }
 
+    fn hook_runner(&self) -> Option<Box<dyn HookRunner>> {
+        let armed: Box<dyn HookRunner> = Box::new(HookOfTheDead { line: Arc::clone(&self.line) });
+        self.has_hook.then_some(armed)
+    }
+
     fn renewed(&mut self, term: u64, deadline: HolderTime) {
         if self.has_work {
             // If it cannot be said, the work ends at the deadline that was said last: in time.
             let _ = give(&self.line, &Order::Deadline { term, deadline });
         }
     }
+}
+
+/// The line to a keeper, as whoever runs hooks sees it.
+struct HookOfTheDead {
+    line: Arc<OwnedFd>,
+}
+
+impl HookRunner for HookOfTheDead {
+    fn arm(&self, variables: &[(String, String)]) {
+        let order = Order::Hook(&encode_environment(variables));
+        if let Err(kind) = give(&self.line, &order) {
+            tracing::debug!("the keeper cannot be told of the hook: {kind}");
+        }
+    }
+}
+
+/// What a keeper is told of the hook on-duck; nothing if there is none.
+fn hook_words(hooks: &Hooks) -> Vec<OsString> {
+    if hooks.on_duck.is_empty() {
+        return Vec::new();
+    }
+    let numbers = [hooks.limit.as_millis().to_string(), hooks.on_duck.len().to_string()];
+    let first = [hook::WORD.to_owned()].into_iter().chain(numbers);
+    first.chain(hooks.on_duck.iter().cloned()).map(OsString::from).collect()
 }
 
 /// The line to the keeper of a command, or of addresses, for orders. Clones are the same line.
@@ -113,11 +149,13 @@ impl WorkKeeper {
     pub fn start(
         command: &[OsString],
         stop_timeout: Duration,
+        hooks: &Hooks,
     ) -> Result<(Self, Keeper), KeeperError> {
         let failed = |error: rustix::io::Errno| KeeperError::NoProcess(error.into());
-        let timeout = OsString::from(stop_timeout.as_millis().to_string());
-        let words: Vec<&OsStr> =
-            [timeout.as_os_str()].into_iter().chain(command.iter().map(|word| &**word)).collect();
+        let mut words = hook_words(hooks);
+        let has_hook = !words.is_empty();
+        words.push(OsString::from(stop_timeout.as_millis().to_string()));
+        words.extend_from_slice(command);
         let (line, child) = spawn(&words, |_| {})?;
         // If the keeper dies, what it kept becomes a child of this process.
         set_child_subreaper(Some(getpid())).map_err(failed)?;
@@ -125,7 +163,7 @@ impl WorkKeeper {
         rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
         reap_later(child, || {})?;
         let line = Arc::new(line);
-        let keeper = Keeper { line: Arc::clone(&line), has_work: true, unsent: None };
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, has_hook, unsent: None };
         Ok((Self { line }, keeper))
     }
 
@@ -137,18 +175,20 @@ impl WorkKeeper {
     pub fn of_addresses(
         addresses: &Addresses,
         least_left: Duration,
+        hooks: &Hooks,
     ) -> Result<(Self, Keeper), KeeperError> {
+        let mut words = hook_words(hooks);
+        let has_hook = !words.is_empty();
         let least = least_left.as_millis().to_string();
         let list = addresses.list.iter().map(ToString::to_string);
-        let words = [WORD.to_owned(), least, addresses.device.clone()].into_iter().chain(list);
-        let words: Vec<OsString> = words.map(OsString::from).collect();
-        let words: Vec<&OsStr> = words.iter().map(|word| &**word).collect();
+        let own = [WORD.to_owned(), least, addresses.device.clone()].into_iter().chain(list);
+        words.extend(own.map(OsString::from));
         let (line, child) = spawn(&words, |_| {})?;
         let failed = |error: rustix::io::Errno| KeeperError::NoProcess(error.into());
         rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
         reap_later(child, || {})?;
         let line = Arc::new(line);
-        let keeper = Keeper { line: Arc::clone(&line), has_work: true, unsent: None };
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, has_hook, unsent: None };
         Ok((Self { line }, keeper))
     }
 
@@ -247,7 +287,7 @@ pub async fn end_orphans(mut tell: impl FnMut(Unreached)) {
 
 /// A keeper with these words, and the line to it.
 fn spawn(
-    words: &[&OsStr],
+    words: &[OsString],
     prepare: impl FnOnce(&mut Command),
 ) -> Result<(OwnedFd, Child), KeeperError> {
     let own = pidfd_open(getpid(), PidfdFlags::empty())

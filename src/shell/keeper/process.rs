@@ -4,7 +4,7 @@
 //! ```text
 //!            ┌── an order, the node's death, a child's end, the timer
 //!   wait ────┴──▶ obey ──▶ look at children and clock ──▶ wait ...
-//!                                    └──▶ node dead, nothing of its work left: last will, end
+//!                   └──▶ node dead, nothing of its work left: its hook on-duck, last will, end
 //! ```
 //!
 //! One loop for every node: without work there is no [`Runner`], and so nothing of it is ever left.
@@ -23,6 +23,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use super::address_runner::{AddressRunner, WORD};
 use super::command_runner::CommandRunner;
+use super::hook::Hook;
 use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will, report};
 use super::precedence::Precedence;
 use super::runner::Runner;
@@ -42,8 +43,8 @@ const ORDERS_AT_ONCE: usize = 64;
 const LAST_ORDERS_MAX: usize = 512;
 
 /// Keeps the process whose pidfd is the standard output, as it says down the standard input.
-/// `words` are the stop timeout in milliseconds and the command; or what addresses are to be held; or
-/// nothing. Returns when that
+/// `words` are its hook on-duck, if there is one; then the stop timeout in milliseconds and the command,
+/// or what addresses are to be held, or nothing. Returns when that
 /// process is dead, nothing of its work is left, and its last will is sent.
 ///
 /// # Errors
@@ -55,9 +56,11 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
     }
     close_inherited()?;
     ignore_signals()?;
+    let (hook, work) = Hook::of_words(words)?;
     let mut keeper = Keeper {
         precedence: Precedence::take(),
-        runner: of_words(words)?,
+        runner: of_words(work)?,
+        hook,
         last_will: Vec::with_capacity(ORDER_SIZE_MAX),
         order: Box::new([0; ORDER_SIZE_MAX]),
         node_dead: false,
@@ -72,6 +75,9 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
         runner.end_all();
     }
     outcome?;
+    if let Some(hook) = &mut keeper.hook {
+        hook.run(&keeper.precedence);
+    }
     send(&keeper.last_will);
     Ok(())
 }
@@ -89,6 +95,8 @@ struct Keeper {
     precedence: Precedence,
     /// None if the node has no work.
     runner: Option<Box<dyn Runner>>,
+    /// None if the node has no hook on-duck.
+    hook: Option<Hook>,
     /// As it was read. Replaced in place.
     last_will: Vec<u8>,
     order: Box<[u8; ORDER_SIZE_MAX]>,
@@ -190,6 +198,11 @@ impl Keeper {
             (Some(Order::LastWillDatagram(datagrams)), _) => {
                 self.last_will.clear();
                 self.last_will.extend_from_slice(datagrams);
+            }
+            (Some(Order::Hook(environment)), _) => {
+                if let Some(hook) = &mut self.hook {
+                    hook.arm(environment);
+                }
             }
             (Some(order), Some(runner)) => runner.obey(order, &self.precedence),
             _ => {}
