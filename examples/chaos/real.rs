@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use gaggle::node::setup::Setup;
 use gaggle::shell::handle::Handle;
+use gaggle::shell::history::History;
 use gaggle::shell::socket;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{StateFolder, StoreError};
 use gaggle::vocabulary::event::Event;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use super::links::{Links, NODES, Prng, Traffic};
 use super::recording::{Shared, lock};
@@ -49,6 +50,7 @@ struct NodeThread {
 struct Watched {
     handle: Handle,
     events: broadcast::Receiver<Event>,
+    history: watch::Receiver<Arc<History>>,
 }
 
 type Watch = Arc<Mutex<[Option<Watched>; NODES]>>;
@@ -129,8 +131,9 @@ impl World for RealWorld {
         let thread = name.spawn(move || live(setup, folder, &ready, orders))?;
         let (handle, bound) = started.recv().map_err(|_| format!("node {node} ended"))??;
         self.relay.connect(node, Some(bound));
-        let events = handle.events();
-        watched(&self.watch)[node - 1] = Some(Watched { handle, events });
+        let (events, mut history) = (handle.events(), handle.history());
+        history.mark_changed();
+        watched(&self.watch)[node - 1] = Some(Watched { handle, events, history });
         self.nodes[node - 1] = Some(NodeThread { commands, ice: None, thread });
         Ok(())
     }
@@ -232,11 +235,11 @@ fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) 
     let mut last = origin.elapsed();
     while !end.load(Ordering::Relaxed) {
         let mut seen = Vec::with_capacity(NODES);
-        let mut heard = Vec::new();
+        let (mut heard, mut told) = (Vec::new(), Vec::new());
         // Held until all is recorded: nothing of a node is recorded once it was killed.
         let mut nodes = watched(watch);
         for (node, watched) in (1..).zip(nodes.iter_mut()) {
-            let Some(Watched { handle, events }) = watched else { continue };
+            let Some(Watched { handle, events, history }) = watched else { continue };
             let before = origin.elapsed();
             let leads = handle.is_goose();
             let after = origin.elapsed();
@@ -244,6 +247,9 @@ fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) 
             // The term is published a moment after the lease: then the next look tells.
             if leads == lease.is_some() {
                 seen.push((node, lease.map(|lease| lease.term), before, after));
+            }
+            if history.has_changed().unwrap_or(false) {
+                told.push((handle.snapshot().process, Arc::clone(&history.borrow_and_update())));
             }
             while let Ok(event) = events.try_recv() {
                 heard.push((node, event));
@@ -254,6 +260,9 @@ fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) 
             let mut recording = lock(recording);
             for (node, term, before, after) in seen {
                 recording.observe(node, term, before, after);
+            }
+            for (own, history) in told {
+                recording.testify(own, &history);
             }
             for (node, event) in heard {
                 recording.hear(now, node, &event);

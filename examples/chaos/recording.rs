@@ -8,7 +8,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use gaggle::shell::history::History;
+use gaggle::shell::history::judge::{self, Reign};
 use gaggle::vocabulary::event::{DemotionReason, Event, Warning};
+use gaggle::vocabulary::identity::Process;
 
 use super::links::{NODES, Traffic};
 
@@ -88,6 +91,8 @@ pub(crate) struct Recording {
     pub(crate) faults: Vec<Fault>,
     pub(crate) acts: Vec<Act>,
     pub(crate) notes: Vec<Note>,
+    /// What the nodes' own histories say of who led when, where they keep any.
+    pub(crate) reigns: Vec<Reign>,
     /// Breaches of the promise that the stage noticed, such as no recovery.
     pub(crate) breaches: Vec<String>,
     /// The longest span between two looks at the nodes.
@@ -182,6 +187,16 @@ impl Recording {
             let at = tenure.to;
             self.alarmed = true;
             self.note(at, Subject::Alarm, text);
+        }
+    }
+
+    /// What the history of a node's process says now. Told again whenever it changes: the last word
+    /// counts.
+    pub(crate) fn testify(&mut self, own: Process, history: &History) {
+        let known = judge::own(own, history.terms.seen.iter().map(Arc::as_ref));
+        for reign in known {
+            self.reigns.retain(|it| (it.node, it.term) != (reign.node, reign.term));
+            self.reigns.push(reign);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gaggle::shell::history::judge::judge;
+
 use super::recording::{Act, Recording, Tenure, seconds};
 
 /// A node is looked at this often, or a little less on a busy machine.
@@ -46,6 +48,8 @@ impl Verdict {
         let [with_none, with_one, with_more] = shares(&recording.tenures, end);
         let mut violations = overlaps(&recording.tenures);
         violations.extend(disorder(&recording.tenures));
+        violations
+            .extend(judge(&recording.reigns, &[]).iter().map(|it| format!("histories: {it}")));
         violations.extend(recording.breaches.iter().cloned());
         if recording.tenures.is_empty() {
             violations.push("nobody ever was Goose".to_owned());
@@ -97,6 +101,12 @@ impl Verdict {
             "Datagrams        {} delivered, {} cut, {} lost, {} doubled",
             traffic.delivered, traffic.cut, traffic.lost, traffic.duplicated
         ));
+        if !recording.reigns.is_empty() {
+            let count = recording.reigns.len();
+            lines.push(format!(
+                "Histories        {count} terms, as the nodes that led tell of them"
+            ));
+        }
         if !recording.longest_blink.is_zero() {
             let blink = recording.longest_blink.as_secs_f64() * 1000.0;
             lines.push(format!("Watched          every 0.5 ms or so; longest blink {blink:.1} ms"));
@@ -243,6 +253,26 @@ mod tests {
         let broken = judged(vec![tenure(1, 1, 10, 50), tenure(2, 2, 40, 90)]);
         assert_eq!(broken.with_more, Duration::from_millis(10));
         assert_eq!(broken.violations.len(), 1);
+    }
+
+    #[test]
+    fn histories_that_cannot_both_be_true_are_a_violation() {
+        use gaggle::NodeId;
+        use gaggle::shell::history::judge::{Bounds, Reign};
+        let reign = |node, term, began, ended| Reign {
+            node: NodeId::new(node).unwrap(),
+            term,
+            began: Bounds::exactly(began),
+            ended: Some(Bounds::exactly(ended)),
+            lease_until: None,
+        };
+        let mut recording = Recording::default();
+        recording.tenures.push(tenure(1, 1, 10, 40));
+        recording.reigns = vec![reign(1, 1, 10, 40), reign(2, 2, 40, 50)];
+        assert!(Verdict::of(&recording, Duration::from_millis(100)).is_kept());
+        recording.reigns[1].began = Bounds::exactly(39);
+        let verdict = Verdict::of(&recording, Duration::from_millis(100));
+        assert_eq!(verdict.violations.len(), 1, "{:?}", verdict.violations);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub(super) enum Command {
     Run(Box<Raw>),
     /// Start a node that runs a command while, and only while, it is the Goose
     Exec(Box<ExecArguments>),
+    /// Start a node whose machine has an address while, and only while, it is the Goose
+    Address(Box<AddressArguments>),
     /// Show what `run` would start with, where each value is from, and what it is worth
     Check(Box<CheckArguments>),
     /// Make a new key for sealing what nodes say to each other
@@ -73,14 +75,14 @@ pub(super) enum Command {
     Pause(PauseArguments),
     /// End a pause
     Resume(LeaveArguments),
-    /// Make the cluster forget a member that is down or has left; after a day it does so by itself
+    /// Make the cluster forget members that are down or have left; after a day it does so by itself
     Forget(ForgetArguments),
     /// Tell a node to say goodbye and end
     Leave(LeaveArguments),
 }
 
 impl Command {
-    /// What `run`, `exec` and `check` are told of the node.
+    /// What `run`, `exec`, `address` and `check` are told of the node.
     pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
         match self {
             Self::Run(arguments) => Some(arguments),
@@ -90,6 +92,7 @@ impl Command {
                 action: Some(VotersAction::Recover(arguments)),
                 ..
             }) => Some(&mut arguments.run),
+            Self::Address(arguments) => Some(&mut arguments.run),
             _ => None,
         }
     }
@@ -119,13 +122,36 @@ pub(super) struct ExecArguments {
     /// What to do when the command ends by itself, for all exit codes, or for some, like
     /// 0=stop,70-78=restart,step-down. step-down: hand over, so that another node runs it; this one
     /// tries again later. restart: start it again here, three times in a row at most, then step-down.
-    /// done: hand over, and never start it here again. stop: hand over, leave, and exit with the code:
+    /// done: hand over, and never start it here again; the others still run it, for no node knows that
+    /// it was done elsewhere. stop: hand over, leave, and exit with the code:
     /// that takes a voter along [default: step-down; stop where this node is all of its cluster]
     #[arg(long, value_name = "WORD|CODE=WORD,…", env = "GAGGLE_ON_EXIT")]
     pub(super) on_exit: Option<ExitTable>,
     /// The command and its arguments. No shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(super) command: Vec<OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddressArguments {
+    /// The address, and how many bits name its network: 10.0.0.100/24 or fd00::100/64. Without a slash
+    /// it is a network of its own. Several are separated by commas
+    #[arg(value_name = "ADDRESS/BITS")]
+    pub(super) addresses: String,
+    /// The network device that gets it
+    #[arg(long = "dev", value_name = "DEVICE")]
+    pub(super) device: String,
+    #[command(flatten)]
+    pub(super) run: Raw,
+    /// How long a Goose that was not handed the lease waits before it takes the address. The kernel of
+    /// a machine whose processes are all frozen keeps an address for up to 1.3s: with less than that
+    /// and a bit, minus the lease, two may have it for a moment [default: just so long]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_TAKEOVER_DELAY", value_parser = duration)]
+    pub(super) takeover_delay: Option<Duration>,
+    /// Found a cluster of this node alone: without it, and with neither --seed nor --voters, two
+    /// machines would have the address side by side
+    #[arg(long, env = "GAGGLE_ALONE", value_parser = truth)]
+    pub(super) alone: bool,
 }
 
 #[derive(Debug, Args)]
@@ -360,9 +386,12 @@ pub(super) struct PauseArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ForgetArguments {
-    /// The member, by id or address
-    #[arg(value_name = "ID")]
-    pub(super) id: NodeId,
+    /// The members, by id or address
+    #[arg(value_name = "ID", required_unless_present = "down")]
+    pub(super) ids: Vec<NodeId>,
+    /// All that are down or have left, voters aside: replace or name those
+    #[arg(long, conflicts_with = "ids")]
+    pub(super) down: bool,
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only

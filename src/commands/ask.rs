@@ -11,8 +11,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::arguments::{
-    AskArguments, DrainArguments, ForgetArguments, LeaveArguments, MembersArguments, OutputFormat,
-    PauseArguments, StatusArguments, StepDownArguments,
+    AskArguments, DrainArguments, LeaveArguments, MembersArguments, OutputFormat, PauseArguments,
+    StatusArguments, StepDownArguments,
 };
 use super::find_node::{node_to_ask, node_to_order};
 use super::table::{self, colour_allowed};
@@ -147,16 +147,6 @@ fn ended(term: u64, nominee: Option<NodeId>) -> String {
     }
 }
 
-/// `gaggle forget`
-pub(super) fn forget(arguments: &ForgetArguments) -> Result<Exit, CommandError> {
-    let body = json!({ "id": arguments.id }).to_string();
-    let token = arguments.admin_token_file.as_deref();
-    order(&arguments.ask, token, paths::FORGET, body, |done: Forgot| {
-        let stays = if done.is_voter { ", but stays a voter" } else { "" };
-        format!("node {} is forgotten: it is no member any more{stays}\n", done.id)
-    })
-}
-
 /// `gaggle leave`
 pub(super) fn leave(arguments: &LeaveArguments) -> Result<Exit, CommandError> {
     let token = arguments.admin_token_file.as_deref();
@@ -186,13 +176,6 @@ struct Drained {
 struct Paused {
     term: u64,
     was_paused: bool,
-}
-
-/// What `/v1/forget` answers.
-#[derive(Deserialize)]
-struct Forgot {
-    id: NodeId,
-    is_voter: bool,
 }
 
 /// A node that is being asked, and how its answers are to be shown.
@@ -457,17 +440,20 @@ fn tags(known: Option<&BTreeMap<String, String>>) -> String {
 }
 
 fn goose_table(goose: GooseView) -> String {
-    table::render(
-        &["NODE", "NAME", "ADDRESS", "HTTP", "TERM", "EXPIRES"],
-        &[vec![
-            goose.id.to_string(),
-            or_dash(goose.name),
-            goose.addr.to_string(),
-            goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
-            goose.term.to_string(),
-            format!("{} ms", goose.expires_in_ms),
-        ]],
-    )
+    let mut heads = vec!["NODE", "NAME", "ADDRESS", "HTTP", "TERM", "EXPIRES"];
+    let mut row = vec![
+        goose.id.to_string(),
+        or_dash(goose.name),
+        goose.addr.to_string(),
+        goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        goose.term.to_string(),
+        format!("{} ms", goose.expires_in_ms),
+    ];
+    if !goose.tags.is_empty() {
+        heads.push("TAGS");
+        row.push(tags(Some(&goose.tags)));
+    }
+    table::render(&heads, &[row])
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ use crate::config::checked::Storage;
 use crate::config::program::{Unrunnable, runnable};
 use crate::config::{self, Checked, Fault, SettingsError};
 use crate::shell::handle::Departure;
-use crate::shell::keeper::{self, CommandKeeper, Reports, wait_for_orphans};
+use crate::shell::keeper::{self, Reports, WorkKeeper, wait_for_orphans};
 use crate::shell::store::StateFolder;
 use crate::vocabulary::timing::Timing;
 use signals::Forwarded;
@@ -52,7 +52,9 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
     checked.setup.drain_timeout = arguments.drain_timeout.saturating_add(KILL_PATIENCE);
     let stop_timeout = stop_timeout(arguments, &checked.setup.timing)
         .map_err(|fault| SettingsError::new(fault, &raw.origins))?;
-    check_company(arguments, &checked).map_err(|fault| SettingsError::new(fault, &raw.origins))?;
+    if !arguments.alone && !is_in_company(&checked) {
+        return Err(SettingsError::new(Fault::ExecAlone, &raw.origins).into());
+    }
     if let Err((code, reason)) = find_command(arguments) {
         let command = arguments.command[0].display();
         tracing::error!("{command} cannot be run: {reason}. Correct what follows --");
@@ -65,7 +67,8 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let (keeper, last_will_sender) = CommandKeeper::start(&arguments.command, stop_timeout)?;
+    let (keeper, last_will_sender) =
+        WorkKeeper::start(&arguments.command, stop_timeout, &checked.hooks)?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         // Before the node starts, so that a signal never finds it without a handler.
@@ -74,7 +77,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         let reports = keeper.reports().map_err(CommandError::Process)?;
         let greeting = greeting(&checked);
         let launched = tokio::select! {
-            launched = launch(checked, Some(Box::new(last_will_sender))) => launched?,
+            launched = launch(checked, Some(Box::new(last_will_sender)), || ()) => launched?,
             (cause, _) = signals.next() => {
                 tracing::info!("{cause} before the node has started: ending");
                 return Ok(Exit::Done.into());
@@ -142,14 +145,14 @@ fn find_command(arguments: &ExecArguments) -> Result<(), (u8, &'static str)> {
     })
 }
 
-/// A node that knows nobody founds a cluster of its own. That is rarely meant where a command is to
-/// run once.
-fn check_company(arguments: &ExecArguments, checked: &Checked) -> Result<(), Fault> {
+/// Whether the node is to be one of several. One that knows nobody founds a cluster of its own, which is
+/// rarely meant where something is to be done by one alone.
+pub(super) fn is_in_company(checked: &Checked) -> bool {
     let setup = &checked.setup;
     let knows_others = setup.voters.is_some() || !setup.seeds.is_empty();
     let returns =
         matches!(&checked.storage, Storage::Folder(folder) if StateFolder::was_used(folder));
-    if arguments.alone || knows_others || returns { Ok(()) } else { Err(Fault::ExecAlone) }
+    knows_others || returns
 }
 
 /// From the start of the node to its end.

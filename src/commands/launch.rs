@@ -44,10 +44,12 @@ impl LaunchError {
 /// a thread of its own.
 ///
 /// A thread of its own opens what is to be opened: a file system may hang. Whoever is told to end
-/// meanwhile drops this, and nothing of the node is there then.
+/// meanwhile drops this, and nothing of the node is there then. `clean_up` removes what an earlier
+/// life of the node may have left, when no other process of it can live any more.
 pub(super) async fn launch(
     checked: Checked,
     last_will_sender: Option<Box<dyn LastWillSender>>,
+    clean_up: impl FnOnce(),
 ) -> Result<Launched, LaunchError> {
     let mut options = http::Options::new(checked.setup.timing.standby_interval);
     options.admin_token = checked.admin_token.clone();
@@ -59,10 +61,12 @@ pub(super) async fn launch(
     let opened = tokio::task::spawn_blocking(open).await.map_err(lost)??;
     let Opened { setup, socket, disk, store, listeners } = opened;
     // The state folder is locked and the ports are bound: no other process of this node lives.
+    clean_up();
     hooks::clean_up(&hooks, &setup).await;
+    let of_the_dead = last_will_sender.as_ref().and_then(|sender| sender.hook_runner());
     let handle = start(StartOptions { setup, socket, disk, store, last_will_sender })?;
     if !(hooks.on_goose.is_empty() && hooks.on_duck.is_empty()) {
-        tokio::spawn(hooks::keep(hooks, handle.clone()));
+        tokio::spawn(hooks::keep(hooks, handle.clone(), of_the_dead));
     }
     if let Some(check) = health {
         tokio::spawn(health::keep(check, handle.clone()));

@@ -17,6 +17,8 @@ use crate::vocabulary::lineage::ForeignFounding;
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::{SourceError, variables};
 
+#[cfg(target_os = "linux")]
+mod address;
 mod arguments;
 mod ask;
 mod check;
@@ -26,6 +28,7 @@ mod doctor;
 mod exec;
 mod exits;
 mod find_node;
+mod forget;
 mod keys;
 mod launch;
 mod log;
@@ -131,11 +134,19 @@ enum CommandError {
     Dev(#[from] dev::DevError),
     /// No keeper, and so no command.
     #[cfg(target_os = "linux")]
-    #[error("cannot run the command: {0}")]
+    #[error("there is no keeper for the work: {0}")]
     Keeper(#[from] keeper::KeeperError),
     /// Another operating system.
     #[error("exec needs Linux: run a node with `gaggle run`, and ask it")]
     ExecElsewhere,
+    /// Another operating system.
+    #[cfg(not(target_os = "linux"))]
+    #[error("address needs Linux: run a node with `gaggle run` and hooks")]
+    AddressElsewhere,
+    /// The machine cannot have the address.
+    #[cfg(target_os = "linux")]
+    #[error(transparent)]
+    Address(#[from] crate::shell::address::AddressError),
     /// The node stopped without being told to.
     #[error("the node has ended by itself: {0}")]
     Ended(String),
@@ -163,6 +174,8 @@ impl CommandError {
             Self::Settings(_) | Self::Source(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
+            #[cfg(target_os = "linux")]
+            Self::Address(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
             Self::NotYet { .. } | Self::VotersPending { .. } => Exit::TimedOut,
             Self::Client(error) if error.is_usage() => Exit::Usage,
@@ -324,6 +337,10 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Run(arguments) => run::run(arguments),
         // It has exit codes of its own, so it is started elsewhere.
         Command::Exec(_) => Err(CommandError::ExecElsewhere),
+        #[cfg(target_os = "linux")]
+        Command::Address(arguments) => address::address(arguments),
+        #[cfg(not(target_os = "linux"))]
+        Command::Address(_) => Err(CommandError::AddressElsewhere),
         Command::Check(arguments) => check::check(arguments),
         Command::Keygen(arguments) => keys::keygen(arguments),
         Command::Dev(arguments) => dev::dev(arguments),
@@ -346,7 +363,7 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Drain(arguments) => ask::drain(arguments),
         Command::Pause(arguments) => ask::pause(arguments),
         Command::Resume(arguments) => ask::resume(arguments),
-        Command::Forget(arguments) => ask::forget(arguments),
+        Command::Forget(arguments) => forget::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }
 }

@@ -23,6 +23,7 @@ use super::systemd::Systemd;
 use super::terminal::Terminal;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::checked::{Storage, reached_at};
+use crate::config::hooks::Hooks;
 use crate::config::{self, Checked, Raw};
 use crate::shell::handle::{Departure, Handle};
 use crate::shell::last_will_sender::LastWillSender;
@@ -36,7 +37,7 @@ pub(super) fn run(raw: &Raw) -> Result<Exit, CommandError> {
         tracing::warn!("{}", one_line(warning));
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
-    let last_will_sender = if raw.no_keeper { None } else { keeper() };
+    let last_will_sender = if raw.no_keeper { None } else { keeper(&checked.hooks) };
     let runtime = runtime()?;
     let lived = lived(checked, last_will_sender, running, raw.exit_with_stdin);
     let outcome = runtime.block_on(lived);
@@ -48,8 +49,8 @@ pub(super) fn run(raw: &Raw) -> Result<Exit, CommandError> {
 
 /// The helper that tells the voters when this process is dead.
 #[cfg(target_os = "linux")]
-fn keeper() -> Option<Box<dyn LastWillSender>> {
-    match crate::shell::keeper::Keeper::start() {
+fn keeper(hooks: &Hooks) -> Option<Box<dyn LastWillSender>> {
+    match crate::shell::keeper::Keeper::start(hooks) {
         Ok(keeper) => Some(Box::new(keeper)),
         Err(error) => {
             tracing::warn!("no keeper: {error}. If this node is killed, that costs a lease");
@@ -59,14 +60,14 @@ fn keeper() -> Option<Box<dyn LastWillSender>> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn keeper() -> Option<Box<dyn LastWillSender>> {
+fn keeper(_: &Hooks) -> Option<Box<dyn LastWillSender>> {
     tracing::info!("no keeper on this platform: if this node is killed, that costs a lease");
     None
 }
 
 /// What is left to the first process of a container is waited for.
 #[cfg(target_os = "linux")]
-fn wait_for_orphans() {
+pub(super) fn wait_for_orphans() {
     use crate::shell::keeper;
     if keeper::is_first_process() {
         tokio::spawn(keeper::wait_for_orphans());
@@ -86,7 +87,7 @@ async fn lived(
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&checked);
     let Launched { handle, http } = tokio::select! {
-        launched = launch(checked, last_will_sender) => launched?,
+        launched = launch(checked, last_will_sender, || ()) => launched?,
         (cause, _) = signals.next() => {
             tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);

@@ -36,6 +36,10 @@ pub struct Checked {
     pub listen: SocketAddr,
     /// Where the HTTP listener is bound, if there is one.
     pub http: Option<SocketAddr>,
+    /// Whether there is a control socket.
+    pub has_control_socket: bool,
+    /// Where HAProxy's agent-check is answered, if it is.
+    pub agent_check: Option<SocketAddr>,
     /// Where the record is kept.
     pub storage: Storage,
     /// Opens the orders to other machines.
@@ -103,6 +107,9 @@ impl Checked {
         let advertised = advertised(raw, listen, look_up)?;
         let http = http_listener(raw, listen, look_up)?;
         let published_http = published_http(raw, http, advertised, look_up)?;
+        let agent_check = raw.agent_check.as_deref();
+        let agent_check =
+            agent_check.map(|text| address("agent-check", text, look_up)).transpose()?;
         let id = own_id(raw, environment, advertised)?;
         let name = name(raw, environment)?;
         let own = (advertised.port() != 0).then_some((id, advertised));
@@ -148,7 +155,19 @@ impl Checked {
             entropy: environment.entropy,
             ..Setup::new(cluster, id, advertised)
         };
-        Ok(Self { setup, listen, http, storage, admin_token, hooks, health, warnings })
+        let has_control_socket = raw.http != HttpAddress::None;
+        Ok(Self {
+            setup,
+            listen,
+            http,
+            has_control_socket,
+            agent_check,
+            storage,
+            admin_token,
+            hooks,
+            health,
+            warnings,
+        })
     }
 }
 
@@ -204,7 +223,7 @@ fn http_listener(
             Some(port) => Ok(Some(SocketAddr::new(listen.ip(), port))),
             None => Err(Fault::HttpPort(listen.port())),
         },
-        HttpAddress::None => Ok(None),
+        HttpAddress::Off | HttpAddress::None => Ok(None),
     }
 }
 

@@ -144,6 +144,16 @@ pub enum Fault {
          one with, or say --alone"
     )]
     ExecAlone,
+    #[error(
+        "address needs the keeper, which drops the address when the node cannot: leave --no-keeper out"
+    )]
+    AddressWithoutKeeper,
+    #[error(
+        "address has neither --seed nor --voters, so this node would found a cluster of its own and \
+         have the address beside any other: name a --seed of the cluster to join, the --voters to found \
+         one with, or say --alone"
+    )]
+    AddressAlone,
     #[error("--{0} is empty: name a program to run, or leave it out")]
     EmptyHook(&'static str),
     #[error(
@@ -211,8 +221,8 @@ impl Fault {
             Self::Tag(_) => &["tag"],
             Self::Timing(_) => &["lease", "profile"],
             Self::StopTimeout { .. } => &["lease", "profile"],
-            Self::ExecWithoutKeeper => &["no-keeper"],
-            Self::ExecAlone => &[],
+            Self::ExecWithoutKeeper | Self::AddressWithoutKeeper => &["no-keeper"],
+            Self::ExecAlone | Self::AddressAlone => &[],
             Self::EmptyHook(key)
             | Self::HookWords { key, .. }
             | Self::HookProgram { key, .. }

@@ -183,9 +183,12 @@ pub static FLAGS: &[Flag] = &[
         key: "http",
         value: "ADDR:PORT",
         environment: "GAGGLE_HTTP",
-        help: "Where to serve HTTP [default: ADDR with PORT + 1000]",
+        help: "Where to serve HTTP. \"off\": nowhere; commands on this machine reach the node all the \
+               same [default: ADDR with PORT + 1000]",
         method: "Config::http",
-        take: Take::Text(|raw, text| raw.http = HttpAddress::At(text)),
+        take: Take::Text(|raw, text| {
+            raw.http = if text == "off" { HttpAddress::Off } else { HttpAddress::At(text) };
+        }),
         show: Some(|_, checked| checked.http.map_or_else(none, |http| http.to_string())),
         ..SETTING
     },
@@ -198,6 +201,16 @@ pub static FLAGS: &[Flag] = &[
         method: "Config::advertise_http",
         take: Take::Text(|raw, text| raw.advertise_http = Some(text)),
         show: Some(|_, checked| checked.setup.http.map_or_else(none, |http| http.to_string())),
+        ..SETTING
+    },
+    Flag {
+        key: "agent-check",
+        value: "ADDR:PORT",
+        environment: "GAGGLE_AGENT_CHECK",
+        help: "Where to answer HAProxy's agent-check: \"up ready\" from the Goose, \"up maint\" from a \
+               Duck, \"down\" from a node that cannot tell",
+        take: Take::Text(|raw, text| raw.agent_check = Some(text)),
+        show: Some(|_, checked| checked.agent_check.map_or_else(none, |it| it.to_string())),
         ..SETTING
     },
     Flag {

@@ -35,6 +35,8 @@ pub struct Raw {
     pub http: HttpAddress,
     /// How others reach that.
     pub advertise_http: Option<String>,
+    /// Where HAProxy's agent-check is answered.
+    pub agent_check: Option<String>,
     /// What is to be known of this node.
     pub tags: Vec<RawTag>,
     /// The cluster's name.
@@ -128,7 +130,9 @@ pub enum HttpAddress {
     Derived,
     /// Here.
     At(String),
-    /// Nowhere.
+    /// Nowhere, but for the control socket.
+    Off,
+    /// Nowhere at all.
     None,
 }
 

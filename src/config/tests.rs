@@ -403,8 +403,27 @@ fn http_may_be_published_elsewhere() {
     let settings = checked(&raw);
     assert_eq!(settings.http.unwrap().to_string(), "127.0.0.1:9000");
     assert_eq!(settings.setup.http.unwrap().to_string(), "203.0.113.7:19000");
-    raw.http = HttpAddress::None;
-    assert!(refusal(&raw).contains("serves no HTTP"), "{}", refusal(&raw));
+    for nowhere in [HttpAddress::None, HttpAddress::Off] {
+        raw.http = nowhere;
+        assert!(refusal(&raw).contains("serves no HTTP"), "{}", refusal(&raw));
+    }
+}
+
+#[test]
+fn http_may_be_off_and_agent_checks_are_answered_where_it_is_said() {
+    let settings = checked(&raw());
+    assert!(settings.has_control_socket && settings.agent_check.is_none());
+    let agent_check = Some("0.0.0.0:9100".to_owned());
+    let settings = checked(&Raw { http: HttpAddress::Off, agent_check, ..raw() });
+    assert_eq!((settings.http, settings.setup.http), (None, None));
+    assert!(settings.has_control_socket, "commands reach it");
+    assert_eq!(settings.agent_check.unwrap().to_string(), "0.0.0.0:9100");
+    // What a program does not ask for it does not get.
+    assert!(!checked(&Raw { http: HttpAddress::None, ..raw() }).has_control_socket);
+    for text in ["9100", "10.0.0.1", "10.0.0.1:0"] {
+        let refusal = refusal(&Raw { agent_check: Some(text.to_owned()), ..raw() });
+        assert!(refusal.contains("--agent-check"), "{refusal}");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ pages! {
     promise: "promise.md",
     three_machines: "three_machines.md",
     day_two: "day_two.md",
+    routing: "routing.md",
     tuning: "tuning.md",
     metrics: "metrics.md",
     troubleshooting: "troubleshooting.md",

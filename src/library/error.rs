@@ -26,8 +26,8 @@ pub enum EndError {
     /// Its seeds belong to another founding of the cluster than the record in its state folder.
     #[error(
         "the record in the state folder belongs to another founding of the cluster (lineage {own:016x}) \
-         than the seed at {address} (lineage {lineage:016x}): start with an empty state folder to join \
-         the seed's, or with other seeds to go on with the recorded one"
+         than the node at {address} (lineage {lineage:016x}), or to what that was rescued from: start with \
+         an empty state folder to join it, or with other seeds to go on with the recorded one"
     )]
     Misled {
         /// The number of the founding that the record belongs to.
@@ -47,7 +47,7 @@ impl EndError {
         match ended {
             Ok(Departure::Released) => Ok(()),
             Ok(Departure::WorkGoesOn) => Err(Self::WorkGoesOn),
-            Ok(Departure::Misled(ForeignFounding { own, lineage, address })) => {
+            Ok(Departure::Misled(ForeignFounding { own, lineage, address, .. })) => {
                 Err(Self::Misled { own: own.number(), lineage: lineage.number(), address })
             }
             Err(NodeFailed) => Err(Self::Failed),

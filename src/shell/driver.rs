@@ -26,7 +26,7 @@ use super::timer::Timer;
 use super::work::{Asked, Permit, Word};
 use crate::node::{NodeCore, Output};
 use crate::vocabulary::event::Event;
-use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::work::EndOfWork;
 
 /// Datagrams handled before anything else gets a turn.
@@ -85,6 +85,11 @@ pub(super) struct Published {
     ending: Option<EndOfWork>,
     /// When the lease that was published last runs out, or ran out.
     deadline: HolderTime,
+    /// The term of the lease, if there is one.
+    term: Option<u64>,
+    /// The last term that is over, and since when. Stamped before anybody can hear of it, so that it is
+    /// over in this node's history before the next one begins in another's.
+    over: Option<(u64, Now)>,
 }
 
 impl Driver {
@@ -271,7 +276,9 @@ impl Driver {
         let mut now = self.clock.now();
         let members = Arc::clone(&self.shared.snapshots.borrow().members);
         if let Some(words) = self.journal.log(event, now.holder, journal::Names(&members)) {
-            if matches!(event, Event::BecameDuck { .. }) {
+            if let Event::BecameDuck { term, .. } = event {
+                let stamped = self.published.over.filter(|(over, _)| over == term);
+                now = stamped.map_or(now, |(_, at)| at);
                 now = history::over_at(self.published.deadline, now);
             }
             let index = self.core.index();
@@ -301,6 +308,12 @@ impl Driver {
             let deadline = lease.map_or(HolderTime(0), |lease| lease.deadline);
             last_will_sender.renewed(self.shared.lease.led(), deadline);
         }
+        let term = lease.map(|lease| lease.term);
+        if let Some(last) = self.published.term.filter(|last| Some(*last) != term) {
+            let over = history::over_at(self.published.deadline, self.clock.now());
+            self.published.over = Some((last, over));
+        }
+        self.published.term = term;
         let deadline = lease.map_or(self.published.deadline, |lease| lease.deadline);
         let ending = self.core.ending();
         let moved = moved || ending != self.published.ending;
@@ -309,7 +322,8 @@ impl Driver {
         let due = now.since(self.published.at) >= PUBLISH_INTERVAL;
         if force || moved || index != self.published.index || due {
             let changed = index != self.published.index;
-            self.published = Published { index, at: now, ending, deadline };
+            let last = &mut self.published;
+            (last.index, last.at, last.ending, last.deadline) = (index, now, ending, deadline);
             let snapshot = self.core.snapshot();
             let members = Arc::clone(&snapshot.members);
             self.shared.snapshots.send_replace(Arc::new(snapshot));

@@ -16,8 +16,10 @@
 //! If on-goose fails, the node is not healthy: on-duck runs, and another node leads. One on-duck that
 //! fails is logged, for nobody can do more about it.
 //!
-//! Assumptions: this process runs. When it is frozen its hook comes late, and when it is killed
-//! there is none until it starts again; what must not outlive the lease belongs under `gaggle exec`.
+//! If this process dies in between, the keeper runs on-duck (see `shell::keeper`).
+//!
+//! Assumptions: this process runs, or is dead. When it is frozen its hook comes late; what must not
+//! outlive the lease belongs under `gaggle exec`.
 //! A hook is trusted with its own descendants: only its process group is killed.
 
 use std::fmt;
@@ -27,6 +29,7 @@ use tokio::sync::broadcast;
 use tokio::time::{sleep, timeout};
 
 use super::handle::Handle;
+use super::last_will_sender::HookRunner;
 use super::setback::Setback;
 use super::spawned::{Spawned, Voice};
 use super::work::Permit;
@@ -60,6 +63,8 @@ enum Reason {
     HookFailed,
     /// The node starts, and has led nobody yet.
     Started,
+    /// The node is dead.
+    Died,
 }
 
 impl fmt::Display for Reason {
@@ -73,6 +78,7 @@ impl fmt::Display for Reason {
             Self::Unhealthy => "unhealthy",
             Self::HookFailed => "hook-failed",
             Self::Started => "started",
+            Self::Died => "died",
         })
     }
 }
@@ -105,8 +111,9 @@ pub async fn clean_up(hooks: &Hooks, setup: &Setup) {
     let _ = run(hooks, &hooks.on_duck, what, variables).await;
 }
 
-/// Runs the hooks of a node for as long as it lives. Never returns.
-pub async fn keep(hooks: Hooks, handle: Handle) {
+/// Runs the hooks of a node for as long as it lives. Never returns. `of_the_dead` runs on-duck when it
+/// is dead.
+pub async fn keep(hooks: Hooks, handle: Handle, of_the_dead: Option<Box<dyn HookRunner>>) {
     let mut events = handle.events();
     let mut setback = Setback::new(Complainant::Hook);
     let mut last = 0;
@@ -116,11 +123,22 @@ pub async fn keep(hooks: Hooks, handle: Handle) {
             sleep(LOOK_INTERVAL).await;
             continue;
         };
-        let elected = elected(&mut events, lease.term);
+        let handed_over = is_handed_over(&mut events, lease.term);
+        let elected = if handed_over { Reason::HandedOver } else { Reason::Elected };
         let reason = if lease.term == last { Reason::RenewedLate } else { elected };
         last = lease.term;
         let began = Instant::now();
-        if tenure(&hooks, &handle, &permit, (lease, reason), &setback).await == Took::Failed {
+        let arm = |variables: &[(String, String)]| {
+            if let Some(runner) = &of_the_dead {
+                runner.arm(variables);
+            }
+        };
+        let mut variables = variables(&handle.snapshot(), lease.term, "duck");
+        variables.push(("GAGGLE_REASON".to_owned(), Reason::Died.to_string()));
+        arm(&variables);
+        let took = tenure(&hooks, &handle, &permit, (lease, reason), &setback).await;
+        arm(&[]);
+        if took == Took::Failed {
             drop(permit);
             setback.stand_back(&handle, began.elapsed()).await;
         }
@@ -191,16 +209,16 @@ async fn until_little_is_left(handle: &Handle, term: u64, lead: Duration) {
     }
 }
 
-/// How this node came to `term`, by what has happened since this was last asked.
-fn elected(events: &mut broadcast::Receiver<Event>, of: u64) -> Reason {
-    let mut reason = Reason::Elected;
+/// Whether the lease of `term` was handed to this node, by what has happened since this was last asked.
+pub fn is_handed_over(events: &mut broadcast::Receiver<Event>, of: u64) -> bool {
+    let mut is_handed_over = false;
     loop {
         match events.try_recv() {
             Ok(Event::BecameGoose { term, reason: ElectionReason::HandedOver }) if term == of => {
-                reason = Reason::HandedOver;
+                is_handed_over = true;
             }
             Ok(_) | Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-            Err(_) => return reason,
+            Err(_) => return is_handed_over,
         }
     }
 }

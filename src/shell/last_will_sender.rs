@@ -11,4 +11,16 @@ pub trait LastWillSender: Send {
     fn renewed(&mut self, _term: u64, _deadline: HolderTime) {}
     /// Tries again what could not be handed over at once. Never blocks.
     fn flush(&mut self);
+
+    /// Who runs the hook on-duck when this process is dead, if anybody does.
+    fn hook_runner(&self) -> Option<Box<dyn HookRunner>> {
+        None
+    }
+}
+
+/// Runs the hook on-duck when this process is dead.
+pub trait HookRunner: Send + Sync {
+    /// From here on it is to be run then, with these variables in its environment; without any it is
+    /// not. Never blocks.
+    fn arm(&self, variables: &[(String, String)]);
 }

@@ -6,6 +6,8 @@
 /// The commit that this was built from, or "unknown".
 pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
+#[cfg(all(feature = "cli", target_os = "linux"))]
+pub mod address;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod control_socket;

@@ -142,24 +142,31 @@ fn moved_voter(setup: &Setup, disk: &Disk, path: &Path) -> Option<String> {
     })
 }
 
-/// The listener for HTTP, and the socket for orders, in the state folder, whose lock is held: so
-/// what a dead process left there may be replaced.
+/// The listeners for HTTP and for agent-checks, and the socket for orders, in the state folder, whose
+/// lock is held: so what a dead process left there may be replaced. None if nobody is served.
 #[cfg(feature = "http")]
 fn listeners(
     checked: &Checked,
     handed: Option<TcpListener>,
 ) -> Result<Option<Listeners>, BindError> {
-    let tcp = match (handed, checked.http) {
-        (Some(listener), _) => listener,
-        (None, Some(address)) => TcpListener::bind(address)
-            .map_err(|error| BindError::of(Purpose::Http, address, error))?,
-        (None, None) => return Ok(None),
+    let bind = |purpose, address: SocketAddr| {
+        TcpListener::bind(address).map_err(|error| BindError::of(purpose, address, error))
     };
+    let tcp = match handed {
+        Some(listener) => Some(listener),
+        None => checked.http.map(|address| bind(Purpose::Http, address)).transpose()?,
+    };
+    let agent_check = checked.agent_check;
+    let agent_check = agent_check.map(|address| bind(Purpose::AgentCheck, address)).transpose()?;
     let folder = match &checked.storage {
         Storage::Folder(path) => Some(path.as_path()),
         Storage::Ephemeral => None,
     };
-    let control = ControlSocket::open(folder, checked.setup.id, &Places::of_process());
-    let control = control.inspect_err(|error| tracing::warn!("{error}")).ok();
-    Ok(Some(Listeners { tcp, control }))
+    let control = checked
+        .has_control_socket
+        .then(|| ControlSocket::open(folder, checked.setup.id, &Places::of_process()));
+    let control = control.transpose();
+    let control = control.inspect_err(|error| tracing::warn!("{error}")).ok().flatten();
+    let is_served = tcp.is_some() || agent_check.is_some() || control.is_some();
+    Ok(is_served.then_some(Listeners { tcp, control, agent_check }))
 }

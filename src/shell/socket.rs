@@ -23,6 +23,8 @@ pub enum Purpose {
     Gossip,
     /// HTTP, over TCP.
     Http,
+    /// HAProxy's agent-check, over TCP.
+    AgentCheck,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
         match self {
             Self::Gossip => "ADDR:PORT",
             Self::Http => "--http ADDR:PORT",
+            Self::AgentCheck => "--agent-check ADDR:PORT",
         }
     }
 }
@@ -39,6 +42,7 @@ impl std::fmt::Display for Purpose {
         formatter.write_str(match self {
             Self::Gossip => "gossip, over UDP",
             Self::Http => "HTTP, over TCP",
+            Self::AgentCheck => "HAProxy's agent-check, over TCP",
         })
     }
 }

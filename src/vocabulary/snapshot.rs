@@ -137,7 +137,17 @@ impl Snapshot {
         name_of(&self.members, id)
     }
 
-    /// The same, if work may begin under it: nobody has asked to end its term.
+    /// What somebody said of a process, as far as this one has learnt it.
+    pub fn tags_of(&self, process: Process) -> Option<&Tags> {
+        if process == self.process {
+            return Some(&self.tags);
+        }
+        let at = self.members.binary_search_by_key(&process.id, |member| member.id).ok()?;
+        let member = self.members.get(at).filter(|member| member.boot == process.boot)?;
+        Some(&member.metadata.as_ref()?.tags)
+    }
+
+    /// The same as [`Self::lease_at`], if work may begin under it: nobody has asked to end its term.
     pub fn open_lease_at(&self, now: HolderTime) -> Option<Lease> {
         self.lease_at(now).filter(|_| self.ending.is_none())
     }

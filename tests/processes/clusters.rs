@@ -334,6 +334,45 @@ fn a_dead_member_is_forgotten_on_order_and_one_that_lives_is_not() {
 }
 
 #[test]
+fn all_who_are_gone_are_forgotten_at_once_but_no_voter() {
+    let ids = [1, 2, 3, 4, 5, 6];
+    let mut cluster = Cluster::new(&ids, &[1, 2, 3], watch());
+    cluster.start_highest_first();
+    cluster.wait_for_agreement(&ids, 0);
+    let forget = |cluster: &Cluster, words: &[&str]| {
+        let node = format!("http://{}", cluster.node(1).settings.http);
+        let output = gaggle(&[&["forget"], words, &["--node", &node]].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let none = "no member is down or has left, voters aside\n";
+    assert_eq!(forget(&cluster, &["--down"]), (Some(0), none.to_owned(), String::new()));
+    // Of several, one that is refused does not keep the others.
+    assert!(cluster.terminate(4).success());
+    cluster.wait_until("node 4 left", |cluster| {
+        let members = cluster.get(1, "/v1/members")?;
+        String::from_utf8_lossy(&members.body).contains("\"left\"").then_some(())
+    });
+    let (code, done, refusal) = forget(&cluster, &["5", "4"]);
+    assert_eq!((code, done.as_str()), (Some(1), "node 4 is forgotten: it is no member any more\n"));
+    assert!(refusal.contains("node 5 is not down"), "{refusal}");
+
+    for id in [2, 5, 6] {
+        cluster.kill(id);
+    }
+    cluster.wait_until("three are down", |cluster| {
+        (cluster.status(1)?.members.down == 3).then_some(())
+    });
+    let (code, done, refusal) = forget(&cluster, &["--down"]);
+    assert_eq!((code, refusal.as_str()), (Some(0), ""));
+    let line = |id: u64| format!("node {id} is forgotten: it is no member any more\n");
+    assert_eq!(done, line(5) + &line(6));
+    assert_eq!(cluster.status(1).unwrap().members.down, 1, "the voter is seen");
+    let (code, _, complaint) = forget(&cluster, &[]);
+    assert!(code == Some(2) && complaint.contains("<ID>"), "{complaint}");
+}
+
+#[test]
 fn everybody_learns_of_tags_and_http_addresses_and_members_are_picked_by_them() {
     let ids = [1, 2, 3];
     let mut cluster = Cluster::new(&ids, &ids, watch());

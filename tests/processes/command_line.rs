@@ -113,7 +113,7 @@ fn served(goose: bool) -> Served {
     let folder = tempfile::tempdir().unwrap();
     let id = snapshot.process.id;
     let control = ControlSocket::open(Some(folder.path()), id, &Places::default()).ok();
-    let listeners = Listeners { tcp, control };
+    let listeners = Listeners { tcp: Some(tcp), control, agent_check: None };
     let options = Options::new(Duration::from_millis(200));
     let mut history = History::new(snapshot.process, snapshot.address, snapshot.started);
     history.index = snapshot.index;
@@ -128,7 +128,7 @@ fn gaggle(arguments: &[&str]) -> Output {
 }
 
 fn asking(served: &Served, arguments: &[&str]) -> Output {
-    let node = format!("http://{}", served.server.address());
+    let node = format!("http://{}", served.server.address().unwrap());
     gaggle(&[arguments, &["--node", node.as_str()]].concat())
 }
 

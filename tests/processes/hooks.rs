@@ -97,6 +97,36 @@ fn a_hand_over_waits_for_the_hook_of_the_demotion() {
 }
 
 #[test]
+fn the_keeper_runs_the_hook_of_a_dead_node_and_the_next_goose_waits_for_it() {
+    let (_folder, path) = folder();
+    let on_goose = hook(&path, "on-goose", "");
+    let on_duck = hook(&path, "on-duck", "sleep 0.3");
+    let (mut cluster, first) = running(three(), &["--on-goose", &on_goose, "--on-duck", &on_duck]);
+    let Leadership { goose, term, .. } = first;
+    wait_for(&cluster, &path, &format!("end {term} {goose} goose elected $HOME"));
+    cluster.kill(goose);
+    let second = cluster.wait_for_agreement(&cluster.others(&[goose]), term);
+    let next = format!("{} {} goose", second.term, second.goose);
+    cluster.wait_until("the next Goose has its hook", |_| {
+        lines(&path).iter().any(|line| line.starts_with(&format!("end {next}"))).then_some(())
+    });
+    let said = lines(&path);
+    assert_eq!(said.len(), 6, "{said:?}");
+    assert_eq!(said[2], format!("begin {term} {goose} duck died $HOME"));
+    assert_eq!(said[3], format!("end {term} {goose} duck died $HOME"));
+    assert!(said[4].starts_with(&format!("begin {next}")), "{said:?}");
+    // A Duck has nothing to undo.
+    let duck = cluster.others(&[second.goose])[0];
+    cluster.kill(duck);
+    cluster.signal(second.goose, Signal::TERM);
+    cluster.wait(second.goose);
+    let said = lines(&path);
+    assert_eq!(said.len(), 8, "{said:?}");
+    assert!(said[6].ends_with("duck stepping-down $HOME"), "{said:?}");
+    cluster.assert_one_goose_at_a_time();
+}
+
+#[test]
 fn the_hook_of_a_demotion_starts_before_the_deadline_though_the_other_still_runs() {
     let (_folder, path) = folder();
     let on_goose = hook(&path, "on-goose", "sleep 1000");

@@ -33,4 +33,5 @@ mod keys;
 mod names;
 mod operators;
 mod pulse;
+mod routing;
 mod tools;

@@ -64,7 +64,7 @@ fn a_blocked_runtime_is_told_from_a_node_that_lives() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let (handle, server) = served(None);
-            tell.send(server.address()).unwrap();
+            tell.send(server.address().unwrap()).unwrap();
             while blocked.try_recv().is_err() {
                 tokio::task::yield_now().await;
             }
@@ -108,8 +108,8 @@ async fn a_driver_that_has_died_is_told_and_nobody_answers_for_it() {
     let ended = tokio::time::timeout(PATIENCE, node.ended()).await.expect("it ends");
     assert_eq!(ended, Err(NodeFailed));
     let answers = tokio::task::spawn_blocking(move || {
-        let words = until(server.address(), &["/duck", "/readyz", "/livez"], 503);
-        until(server.address(), &["/goose"], 503);
+        let words = until(server.address().unwrap(), &["/duck", "/readyz", "/livez"], 503);
+        until(server.address().unwrap(), &["/goose"], 503);
         words
     });
     let words = answers.await.unwrap();

@@ -12,7 +12,7 @@ use crate::harness::watch::Watch;
 use crate::harness::{Cluster, PATIENCE, poll_until};
 
 /// Ends a process when the test does.
-struct Running(Child);
+pub(super) struct Running(pub(super) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -22,7 +22,7 @@ impl Drop for Running {
 }
 
 /// Whether `tool` can be started; says so if not.
-fn is_here(tool: &str) -> bool {
+pub(super) fn is_here(tool: &str) -> bool {
     // Whatever it says to this: a tool that is missing cannot be started.
     let here = Command::new(tool).arg("--version").output().is_ok();
     if !here {
@@ -31,7 +31,7 @@ fn is_here(tool: &str) -> bool {
     here
 }
 
-fn example(path: &str) -> String {
+pub(super) fn example(path: &str) -> String {
     format!("{}/examples/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -51,7 +51,7 @@ fn cluster() -> Cluster {
 }
 
 /// A service that says `name` to whoever connects.
-fn serve_name(name: u64) -> SocketAddr {
+pub(super) fn serve_name(name: u64) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
@@ -64,7 +64,7 @@ fn serve_name(name: u64) -> SocketAddr {
     address
 }
 
-fn who_serves(address: SocketAddr) -> Option<u64> {
+pub(super) fn who_serves(address: SocketAddr) -> Option<u64> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
     let mut name = String::new();

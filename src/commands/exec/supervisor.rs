@@ -12,7 +12,7 @@ use crate::commands::exits::{ExitTable, OnExit};
 use crate::shell::handle::Handle;
 use crate::shell::hooks;
 use crate::shell::keeper::{
-    Cause, CommandKeeper, LineBroken, Report, Reports, Unreached, end_orphans,
+    Cause, LineBroken, Report, Reports, Unreached, WorkKeeper, end_orphans,
 };
 use crate::shell::setback::{SOUND_AFTER, Setback};
 use crate::shell::work::Permit;
@@ -39,7 +39,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 /// What a node does with its command.
 pub(super) struct Supervisor {
     pub(super) handle: Handle,
-    pub(super) keeper: CommandKeeper,
+    pub(super) keeper: WorkKeeper,
     pub(super) on_exit: ExitTable,
     /// How long the command may take to end when the node tells it to.
     pub(super) drain_timeout: Duration,
@@ -88,7 +88,7 @@ enum Next {
 impl Supervisor {
     pub(super) fn new(
         handle: Handle,
-        keeper: CommandKeeper,
+        keeper: WorkKeeper,
         on_exit: ExitTable,
         drain_timeout: Duration,
         budget: Duration,
@@ -185,7 +185,7 @@ impl Supervisor {
         let environment = hooks::variables(&self.handle.snapshot(), term, "goose");
         // Those that came while nothing ran were meant for the node.
         forwarded.forget();
-        self.keeper.start_command(term, lease.deadline, &environment)?;
+        self.keeper.start_work(term, lease.deadline, &environment)?;
         let mut outcome = Outcome::Late;
         let mut asked = false;
         let (mut answered, mut killed) = (0, false);
@@ -211,7 +211,7 @@ impl Supervisor {
                 end = permit.asked_to_end(), if !asked => {
                     asked = true;
                     if let Some(limit) = self.limit(end) {
-                        self.keeper.end_command(limit)?;
+                        self.keeper.end_work(limit)?;
                     }
                 }
                 number = forwarded.next() => self.keeper.signal_command(number)?,

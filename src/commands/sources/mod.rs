@@ -37,7 +37,9 @@ pub(super) enum SourceError {
 pub(super) fn read(words: &[OsString]) -> Result<Arguments, SourceError> {
     let first = understood(words)?;
     let file = match first.subcommand() {
-        Some(("run" | "exec" | "check", given)) => given.get_one::<PathBuf>("config").cloned(),
+        Some(("run" | "exec" | "address" | "check", given)) => {
+            given.get_one::<PathBuf>("config").cloned()
+        }
         _ => None,
     };
     let values = file.as_deref().map(file::values).transpose()?.unwrap_or_default();

@@ -19,6 +19,7 @@ use crate::vocabulary::snapshot::MemberView;
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
 
 mod complaints;
+pub mod judge;
 mod terms;
 #[cfg(test)]
 mod tests;

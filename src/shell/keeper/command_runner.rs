@@ -24,10 +24,6 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process_group, set_child_subreaper, waitid,
 };
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
 use signal_hook::consts::SIGCHLD;
 
 use super::KILL_MARGIN;
@@ -36,6 +32,7 @@ use super::message::report;
 use super::message::{Cause, Order, Report, decode_environment};
 use super::precedence::Precedence;
 use super::process_tree::{ProcessTree, is_left, reap};
+use super::runner::{Runner, pause_until, set_timer, timer};
 use crate::shell::clock::Clock;
 use crate::vocabulary::time::{HolderTime, nanoseconds};
 
@@ -126,60 +123,47 @@ impl Ending {
 }
 
 impl CommandRunner {
-    /// None without words; otherwise the stop timeout in milliseconds and the command. Its
-    /// streams are the first message on the line.
-    pub(super) fn of_words(words: &[OsString]) -> io::Result<Option<Self>> {
-        let Some((timeout, command)) = words.split_first() else { return Ok(None) };
+    /// Of the stop timeout in milliseconds and the command. Its streams are the first message on
+    /// the line.
+    pub(super) fn new(timeout: &OsString, command: &[OsString]) -> io::Result<Self> {
         let timeout = timeout.to_str().and_then(|word| word.parse().ok());
         let timeout = timeout.ok_or_else(|| io::Error::other("no stop timeout"))?;
         set_child_subreaper(Some(getpid()))?;
         let (children, note) = UnixStream::pair()?;
         signal_hook::low_level::pipe::register(SIGCHLD, note)?;
         rustix::io::ioctl_fionbio(&children, true)?;
-        Ok(Some(Self {
+        Ok(Self {
             command: command.to_vec(),
             stop_timeout: Duration::from_millis(timeout),
             streams: receive_streams()?,
-            timer: timerfd_create(TimerfdClockId::Boottime, TimerfdFlags::CLOEXEC)?,
+            timer: timer()?,
             children,
             cgroup: Cgroup::create(),
             tree: ProcessTree::own(),
             told: Vec::with_capacity(TOLD_MAX),
             node_dead: false,
             state: State::Idle,
-        }))
+        })
+    }
+}
+
+impl Runner for CommandRunner {
+    fn children(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.children.as_fd())
     }
 
-    /// Readable when a child may have ended.
-    pub(super) fn children(&self) -> BorrowedFd<'_> {
-        self.children.as_fd()
-    }
-
-    /// Sets the timer to the next time at which there is something to do, and returns it.
-    pub(super) fn set_timer(&self) -> io::Result<BorrowedFd<'_>> {
-        let until = |time: HolderTime| {
-            let left = time.since(Clock::Machine.holder());
-            // The timer's clock may be slewed by an eighth, the holder's is not: so it is looked
-            // at before the time, and again.
-            (left * 7 / 8).max(KILL_INTERVAL.min(left))
-        };
+    fn set_timer(&self) -> io::Result<BorrowedFd<'_>> {
         let pause = match &self.state {
             State::Idle => None,
-            State::Running { lease, .. } => Some(until(self.end_at(lease.deadline))),
+            State::Running { lease, .. } => Some(pause_until(self.end_at(lease.deadline))),
             State::Ending(ending) if ending.killed.is_some() => Some(ending.pause()),
-            State::Ending(ending) => Some(until(ending.kill_at()).min(LOOK_INTERVAL)),
+            State::Ending(ending) => Some(pause_until(ending.kill_at()).min(LOOK_INTERVAL)),
         };
-        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Zero would disarm it.
-        let pause = pause.map(|pause| pause.max(Duration::from_micros(1)));
-        let value = pause.map_or(Ok(zero), Timespec::try_from).unwrap_or(zero);
-        let timer = Itimerspec { it_interval: zero, it_value: value };
-        timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer)?;
+        set_timer(&self.timer, pause)?;
         Ok(self.timer.as_fd())
     }
 
-    /// Obeys an order of the node's.
-    pub(super) fn obey(&mut self, order: Order<'_>, precedence: &Precedence) {
+    fn obey(&mut self, order: Order<'_>, precedence: &Precedence) {
         match (order, &mut self.state) {
             (Order::Start { term, deadline, environment }, state) => {
                 let idle = matches!(state, State::Idle);
@@ -202,18 +186,22 @@ impl CommandRunner {
                     let _ = kill_process_group(*command, signal);
                 }
             }
-            (Order::Deadline { .. } | Order::Signal(_) | Order::LastWillDatagram(_), _) => {}
+            (
+                Order::Deadline { .. }
+                | Order::Signal(_)
+                | Order::LastWillDatagram(_)
+                | Order::Hook(_),
+                _,
+            ) => {}
         }
     }
 
-    /// The node is dead: nobody renews its lease.
-    pub(super) fn outlive_node(&mut self) {
+    fn outlive_node(&mut self) {
         self.node_dead = true;
         self.end(Cause::NodeDead, self.stop_timeout);
     }
 
-    /// Looks at the clock and at the children. Returns whether nothing is left to end.
-    pub(super) fn look(&mut self) -> bool {
+    fn look(&mut self) -> bool {
         let mut ignored = [0; 64];
         while rustix::io::read(&self.children, &mut ignored).is_ok_and(|count| count > 0) {}
         if let State::Running { command, lease } = self.state {
@@ -235,8 +223,7 @@ impl CommandRunner {
         matches!(self.state, State::Idle)
     }
 
-    /// Kills whatever is left, for as long as it takes.
-    pub(super) fn end_all(&mut self) {
+    fn end_all(&mut self) {
         self.end(Cause::NodeDead, Duration::ZERO);
         while let State::Ending(ending) = &mut self.state {
             ending.over = HolderTime(0);
@@ -246,7 +233,9 @@ impl CommandRunner {
             }
         }
     }
+}
 
+impl CommandRunner {
     fn start(&mut self, lease: Lease, environment: &[u8], precedence: &Precedence) {
         // This process is in the group already, and its child is born there.
         let spawned = precedence.suspended(|| self.spawn(environment));

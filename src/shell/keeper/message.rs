@@ -38,6 +38,9 @@ pub(super) enum Order<'a> {
     End(Duration),
     /// Pass a signal on to the command.
     Signal(i32),
+    /// What the hook on-duck is to be run with if the node dies: see [`encode_environment`]. Empty: it
+    /// is not to be run.
+    Hook(&'a [u8]),
 }
 
 /// From the keeper.
@@ -98,6 +101,7 @@ impl<'a> Order<'a> {
             Self::Deadline { term, deadline } => numbers(b'D', term, deadline),
             Self::End(limit) => with(b'E', &milliseconds(limit).to_be_bytes()),
             Self::Signal(number) => with(b'N', &number.to_be_bytes()),
+            Self::Hook(environment) => with(b'H', environment),
         };
         (bytes.len() <= ORDER_SIZE_MAX).then_some(bytes)
     }
@@ -111,6 +115,7 @@ impl<'a> Order<'a> {
         };
         Some(match kind {
             b'L' => Self::LastWillDatagram(rest),
+            b'H' => Self::Hook(rest),
             b'S' => {
                 let (term, deadline, environment) = numbers()?;
                 Self::Start { term, deadline, environment }
@@ -243,6 +248,8 @@ mod tests {
             Order::Deadline { term: 3, deadline: HolderTime(11) },
             Order::End(Duration::from_secs(30)),
             Order::Signal(1),
+            Order::Hook(b"GAGGLE_TERM=3\0"),
+            Order::Hook(b""),
         ];
         for order in orders {
             assert_eq!(Order::decode(&order.encode().unwrap()), Some(order));

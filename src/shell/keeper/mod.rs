@@ -18,10 +18,12 @@
 //!   ever held. The node feeds it down the line whenever it changes. There is no other secret, and
 //!   every other descriptor that was inherited is closed;
 //! * the **command** of `exec`, whose parent it is: so that ends in time even when the node is
-//!   frozen or dead.
+//!   frozen or dead;
+//! * or the **addresses** of `address`, which it puts and removes by itself: see
+//!   [`crate::shell::address`].
 //!
-//! When the pidfd says so, the keeper ends the work, sends the last will once nothing of the work
-//! is left, and exits. It never acts on silence or suspicion. If the keeper dies first, or the
+//! When the pidfd says so, the keeper ends the work, runs the hook on-duck if the node has led and has not
+//! run it, sends the last will once nothing of the work is left, and exits. It never acts on silence or suspicion. If the keeper dies first, or the
 //! whole machine does, the lease runs out as it would without one: slower, and just as safe.
 //!
 //! The keeper is a child subreaper. Whatever the command starts stays below it, daemons
@@ -39,21 +41,24 @@
 //! kernel, or that has become another user's and has left the command's cgroup, is not: it is
 //! named, the lease is kept for as long as the node lives, and after that only the term helps.
 
+mod address_runner;
 mod cgroup;
 mod command_runner;
+mod hook;
 mod message;
 mod node_side;
 mod orphans;
 mod precedence;
 mod process;
 mod process_tree;
+mod runner;
 
 use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
 pub use message::{Cause, Report};
-pub use node_side::{CommandKeeper, Keeper, LineBroken, Reports, end_orphans};
+pub use node_side::{Keeper, LineBroken, Reports, WorkKeeper, end_orphans};
 pub use orphans::{is_first_process, wait_for_orphans};
 pub use process::keep;
 pub use process_tree::Unreached;

@@ -1,6 +1,6 @@
 //! The node's end of the line to its keeper.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StandardStream;
@@ -16,12 +16,16 @@ use rustix::net::{
 use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, set_child_subreaper};
 use tokio::net::UnixStream;
 
+use super::address_runner::WORD;
+use super::hook;
 use super::message::{Order, REPORT_SIZE_MAX, Report, encode_environment, encode_last_will};
 use super::precedence::missing;
 use super::process_tree::{ProcessTree, Unreached, is_left, reap};
 use super::{EMBEDDED_SUBCOMMAND, KeeperError, SUBCOMMAND};
+use crate::config::hooks::Hooks;
 use crate::node::LastWillDatagram;
-use crate::shell::last_will_sender::LastWillSender;
+use crate::shell::address::Addresses;
+use crate::shell::last_will_sender::{HookRunner, LastWillSender};
 use crate::vocabulary::time::HolderTime;
 
 /// The very file that this process was started from, even if it was replaced or removed since.
@@ -32,40 +36,45 @@ const ORPHANS_INTERVAL_MAX: Duration = Duration::from_millis(250);
 
 /// The keeper has ended, which it does not while its node lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the keeper of the command has ended: the command cannot be run or ended without it")]
+#[error("the keeper of the work has ended: it can be neither begun nor ended without it")]
 pub struct LineBroken;
 
 /// The line to a keeper, as the sender of its last will.
 #[derive(Debug)]
 pub struct Keeper {
     line: Arc<OwnedFd>,
-    has_command: bool,
+    has_work: bool,
+    has_hook: bool,
     /// A last will that the line had no room for yet.
     unsent: Option<Vec<u8>>,
 }
 
 impl Keeper {
-    /// Starts a keeper of this process that has no command. To be called before a runtime is
-    /// started, so that no thread of it is duplicated for nothing.
+    /// Starts a keeper of this process that has no work, but perhaps a hook. To be called before a
+    /// runtime is started, so that no thread of it is duplicated for nothing.
     ///
     /// # Errors
     /// As [`KeeperError`] says; nothing is left running then.
-    pub fn start() -> Result<Self, KeeperError> {
-        Self::start_as(SUBCOMMAND)
+    pub fn start(hooks: &Hooks) -> Result<Self, KeeperError> {
+        Self::start_as(SUBCOMMAND, hooks)
     }
 
     /// The same, of a program that is not `gaggle` and looks out for
-    /// [`words_of_embedded`](super::words_of_embedded).
+    /// [`words_of_embedded`](super::words_of_embedded). It runs no hooks.
     ///
     /// # Errors
     /// As [`KeeperError`] says; nothing is left running then.
     pub fn start_embedded() -> Result<Self, KeeperError> {
-        Self::start_as(EMBEDDED_SUBCOMMAND)
+        Self::start_as(EMBEDDED_SUBCOMMAND, &Hooks::default())
     }
 
-    fn start_as(subcommand: &str) -> Result<Self, KeeperError> {
-        let (line, child) = spawn(subcommand, &[], |command| {
-            command.env_clear().current_dir("/");
+    fn start_as(subcommand: &str, hooks: &Hooks) -> Result<Self, KeeperError> {
+        let words = hook_words(hooks);
+        let (line, child) = spawn(subcommand, &words, |command| {
+            // A hook gets what the node has.
+            if words.is_empty() {
+                command.env_clear().current_dir("/");
+            }
         })?;
         let line = Arc::new(line);
         let first = Arc::clone(&line);
@@ -77,7 +86,7 @@ impl Keeper {
                 say_precedence(precedence);
             }
         })?;
-        Ok(Self { line, has_command: false, unsent: None })
+        Ok(Self { line, has_work: false, has_hook: !words.is_empty(), unsent: None })
     }
 }
 
@@ -101,21 +110,50 @@ impl LastWillSender for Keeper {
         }
     }
 
+    fn hook_runner(&self) -> Option<Box<dyn HookRunner>> {
+        let armed: Box<dyn HookRunner> = Box::new(HookOfTheDead { line: Arc::clone(&self.line) });
+        self.has_hook.then_some(armed)
+    }
+
     fn renewed(&mut self, term: u64, deadline: HolderTime) {
-        if self.has_command {
+        if self.has_work {
             // If it cannot be said, the work ends at the deadline that was said last: in time.
             let _ = give(&self.line, &Order::Deadline { term, deadline });
         }
     }
 }
 
-/// The line to the keeper of a command, for orders. Clones are the same line.
-#[derive(Clone, Debug)]
-pub struct CommandKeeper {
+/// The line to a keeper, as whoever runs hooks sees it.
+struct HookOfTheDead {
     line: Arc<OwnedFd>,
 }
 
-impl CommandKeeper {
+impl HookRunner for HookOfTheDead {
+    fn arm(&self, variables: &[(String, String)]) {
+        let order = Order::Hook(&encode_environment(variables));
+        if let Err(kind) = give(&self.line, &order) {
+            tracing::debug!("the keeper cannot be told of the hook: {kind}");
+        }
+    }
+}
+
+/// What a keeper is told of the hook on-duck; nothing if there is none.
+fn hook_words(hooks: &Hooks) -> Vec<OsString> {
+    if hooks.on_duck.is_empty() {
+        return Vec::new();
+    }
+    let numbers = [hooks.limit.as_millis().to_string(), hooks.on_duck.len().to_string()];
+    let first = [hook::WORD.to_owned()].into_iter().chain(numbers);
+    first.chain(hooks.on_duck.iter().cloned()).map(OsString::from).collect()
+}
+
+/// The line to the keeper of a command, or of addresses, for orders. Clones are the same line.
+#[derive(Clone, Debug)]
+pub struct WorkKeeper {
+    line: Arc<OwnedFd>,
+}
+
+impl WorkKeeper {
     /// Starts the keeper of a command: to order it, and as the sender of its last will. To be
     /// called before a runtime is started.
     ///
@@ -124,11 +162,13 @@ impl CommandKeeper {
     pub fn start(
         command: &[OsString],
         stop_timeout: Duration,
+        hooks: &Hooks,
     ) -> Result<(Self, Keeper), KeeperError> {
         let failed = |error: rustix::io::Errno| KeeperError::NoProcess(error.into());
-        let timeout = OsString::from(stop_timeout.as_millis().to_string());
-        let words: Vec<&OsStr> =
-            [timeout.as_os_str()].into_iter().chain(command.iter().map(|word| &**word)).collect();
+        let mut words = hook_words(hooks);
+        let has_hook = !words.is_empty();
+        words.push(OsString::from(stop_timeout.as_millis().to_string()));
+        words.extend_from_slice(command);
         let (line, child) = spawn(SUBCOMMAND, &words, |_| {})?;
         // If the keeper dies, what it kept becomes a child of this process.
         set_child_subreaper(Some(getpid())).map_err(failed)?;
@@ -136,16 +176,41 @@ impl CommandKeeper {
         rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
         reap_later(child, || {})?;
         let line = Arc::new(line);
-        let keeper = Keeper { line: Arc::clone(&line), has_command: true, unsent: None };
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, has_hook, unsent: None };
         Ok((Self { line }, keeper))
     }
 
-    /// Has the command started under the lease of `term`, which lasts until `deadline`, with
+    /// Starts the keeper of some addresses, as above. It puts them only while more than `least_left`
+    /// is left of the lease.
+    ///
+    /// # Errors
+    /// As [`KeeperError`] says; nothing is left running then.
+    pub fn of_addresses(
+        addresses: &Addresses,
+        least_left: Duration,
+        hooks: &Hooks,
+    ) -> Result<(Self, Keeper), KeeperError> {
+        let mut words = hook_words(hooks);
+        let has_hook = !words.is_empty();
+        let least = least_left.as_millis().to_string();
+        let list = addresses.list.iter().map(ToString::to_string);
+        let own = [WORD.to_owned(), least, addresses.device.clone()].into_iter().chain(list);
+        words.extend(own.map(OsString::from));
+        let (line, child) = spawn(SUBCOMMAND, &words, |_| {})?;
+        let failed = |error: rustix::io::Errno| KeeperError::NoProcess(error.into());
+        rustix::io::ioctl_fionbio(&line, true).map_err(failed)?;
+        reap_later(child, || {})?;
+        let line = Arc::new(line);
+        let keeper = Keeper { line: Arc::clone(&line), has_work: true, has_hook, unsent: None };
+        Ok((Self { line }, keeper))
+    }
+
+    /// Has the work started under the lease of `term`, which lasts until `deadline`, with
     /// `variables` added to its environment. Never blocks.
     ///
     /// # Errors
     /// [`LineBroken`] if it cannot be said; so with the two below.
-    pub fn start_command(
+    pub fn start_work(
         &self,
         term: u64,
         deadline: HolderTime,
@@ -155,8 +220,8 @@ impl CommandKeeper {
         self.order(&Order::Start { term, deadline, environment })
     }
 
-    /// Has the command ended. It may take `limit`, as long as the lease is renewed.
-    pub fn end_command(&self, limit: Duration) -> Result<(), LineBroken> {
+    /// Has the work ended. It may take `limit`, as long as the lease is renewed.
+    pub fn end_work(&self, limit: Duration) -> Result<(), LineBroken> {
         self.order(&Order::End(limit))
     }
 
@@ -236,7 +301,7 @@ pub async fn end_orphans(mut tell: impl FnMut(Unreached)) {
 /// A keeper with these words, and the line to it.
 fn spawn(
     subcommand: &str,
-    words: &[&OsStr],
+    words: &[OsString],
     prepare: impl FnOnce(&mut Command),
 ) -> Result<(OwnedFd, Child), KeeperError> {
     let own = pidfd_open(getpid(), PidfdFlags::empty())

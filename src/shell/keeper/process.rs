@@ -4,11 +4,10 @@
 //! ```text
 //!            ┌── an order, the node's death, a child's end, the timer
 //!   wait ────┴──▶ obey ──▶ look at children and clock ──▶ wait ...
-//!                                    └──▶ node dead, nothing of its work left: last will, end
+//!                   └──▶ node dead, nothing of its work left: its hook on-duck, last will, end
 //! ```
 //!
-//! One loop for every node: without a command there is no [`CommandRunner`], and so nothing of
-//! the work is ever left.
+//! One loop for every node: without work there is no [`Runner`], and so nothing of it is ever left.
 
 use std::ffi::OsString;
 use std::io;
@@ -22,9 +21,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
+use super::address_runner::{AddressRunner, WORD};
 use super::command_runner::CommandRunner;
+use super::hook::Hook;
 use super::message::{ORDER_SIZE_MAX, Order, Report, decode_last_will, report};
 use super::precedence::Precedence;
+use super::runner::Runner;
 
 /// The last will is sent again after each of these: a lost datagram costs a lease, a repeated one
 /// nothing.
@@ -41,7 +43,8 @@ const ORDERS_AT_ONCE: usize = 64;
 const LAST_ORDERS_MAX: usize = 512;
 
 /// Keeps the process whose pidfd is the standard output, as it says down the standard input.
-/// `words` are the stop timeout in milliseconds and the command, or nothing. Returns when that
+/// `words` are its hook on-duck, if there is one; then the stop timeout in milliseconds and the command,
+/// or what addresses are to be held, or nothing. Returns when that
 /// process is dead, nothing of its work is left, and its last will is sent.
 ///
 /// # Errors
@@ -53,9 +56,11 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
     }
     close_inherited()?;
     ignore_signals()?;
+    let (hook, work) = Hook::of_words(words)?;
     let mut keeper = Keeper {
         precedence: Precedence::take(),
-        runner: CommandRunner::of_words(words)?,
+        runner: of_words(work)?,
+        hook,
         last_will: Vec::with_capacity(ORDER_SIZE_MAX),
         order: Box::new([0; ORDER_SIZE_MAX]),
         node_dead: false,
@@ -70,14 +75,28 @@ pub fn keep(words: &[OsString]) -> io::Result<()> {
         runner.end_all();
     }
     outcome?;
+    if let Some(hook) = &mut keeper.hook {
+        hook.run(&keeper.precedence);
+    }
     send(&keeper.last_will);
     Ok(())
 }
 
+/// The work that these words describe; none without words.
+fn of_words(words: &[OsString]) -> io::Result<Option<Box<dyn Runner>>> {
+    Ok(match words.split_first() {
+        None => None,
+        Some((first, rest)) if first == WORD => Some(Box::new(AddressRunner::new(rest)?)),
+        Some((timeout, command)) => Some(Box::new(CommandRunner::new(timeout, command)?)),
+    })
+}
+
 struct Keeper {
     precedence: Precedence,
-    /// None if the node has no command.
-    runner: Option<CommandRunner>,
+    /// None if the node has no work.
+    runner: Option<Box<dyn Runner>>,
+    /// None if the node has no hook on-duck.
+    hook: Option<Hook>,
     /// As it was read. Replaced in place.
     last_will: Vec<u8>,
     order: Box<[u8; ORDER_SIZE_MAX]>,
@@ -104,7 +123,7 @@ impl Keeper {
                     runner.outlive_node();
                 }
             }
-            let idle = self.runner.as_mut().is_none_or(CommandRunner::look);
+            let idle = self.runner.as_mut().is_none_or(|runner| runner.look());
             if self.node_dead && idle {
                 return Ok(());
             }
@@ -116,8 +135,8 @@ impl Keeper {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let line = rustix::stdio::stdin();
         let death = rustix::stdio::stdout();
-        let timer = self.runner.as_ref().map(CommandRunner::set_timer).transpose()?;
-        let children = self.runner.as_ref().map(CommandRunner::children);
+        let timer = self.runner.as_ref().map(|runner| runner.set_timer()).transpose()?;
+        let children = self.runner.as_ref().and_then(|runner| runner.children());
         // Of those that are not waited for, the others take the place.
         let wanted = [
             Some(line).filter(|_| self.line_open),
@@ -179,6 +198,11 @@ impl Keeper {
             (Some(Order::LastWillDatagram(datagrams)), _) => {
                 self.last_will.clear();
                 self.last_will.extend_from_slice(datagrams);
+            }
+            (Some(Order::Hook(environment)), _) => {
+                if let Some(hook) = &mut self.hook {
+                    hook.arm(environment);
+                }
             }
             (Some(order), Some(runner)) => runner.obey(order, &self.precedence),
             _ => {}

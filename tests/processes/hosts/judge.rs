@@ -7,42 +7,26 @@
 //!
 //! A history counts in thousandths of a second, rounded down: so do its begins and ends alike,
 //! and a begin before an end is a fault whatever was cut off. It reads the host's wall clock:
-//! where a test sets clocks wrong, histories are not compared.
+//! where a test sets clocks wrong, histories are not compared. Histories are judged by the library's
+//! own judge, whose tests show what it finds; all else by what stands here.
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use serde_json::Value;
+use gaggle::NodeId;
+use gaggle::shell::history::judge::{Reign, judge};
+use gaggle::shell::http::api::history::HistoryView;
 
 use crate::harness::work::{Life, lives, overlaps};
 
-/// A time at which a term was led, as the node that led it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reign {
-    pub(crate) node: u64,
-    pub(crate) term: u64,
-    /// As the node writes times: in order as text.
-    pub(crate) began: String,
-    /// None while it leads.
-    pub(crate) ended: Option<String>,
-}
-
-impl Reign {
-    /// Those of `node` itself in its page of `/v1/history`.
-    pub(crate) fn of_history(node: u64, page: &[u8]) -> Vec<Self> {
-        let page: Value = serde_json::from_slice(page).unwrap_or_default();
-        let terms = page["terms"].as_array().cloned().unwrap_or_default();
-        let own = terms.iter().filter(|seen| seen["id"] == node);
-        let reign = |seen: &Value| {
-            Some(Self {
-                node,
-                term: seen["term"].as_u64()?,
-                began: seen["time"].as_str()?.to_owned(),
-                ended: seen["ended"].as_str().map(str::to_owned),
-            })
-        };
-        own.filter_map(reign).collect()
-    }
+/// What a node says of itself and of others in its page of `/v1/history`: its own terms, and whose each
+/// term was. Nodes of a sandbox read one wall clock.
+pub(crate) fn told(node: u64, page: &[u8]) -> (Vec<Reign>, Vec<(u64, u64)>) {
+    let Ok(page) = serde_json::from_slice::<HistoryView>(page) else { return Default::default() };
+    let own = NodeId::new(node).map(|id| page.reigns(id, Duration::ZERO)).unwrap_or_default();
+    let heard = page.heard().into_iter().map(|(term, id)| (id.number(), term));
+    (own, heard.collect())
 }
 
 /// What came of it.
@@ -57,12 +41,19 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// Judges the histories, the logs by node, and the workers' folder.
-    pub(crate) fn new(reigns: &[Reign], logs: &[(u64, String)], work: &Path) -> Self {
+    /// Judges the histories, whose terms nodes have heard of (as node and term), the logs by node, and
+    /// the workers' folder.
+    pub(crate) fn new(
+        reigns: &[Reign],
+        heard: &[(u64, u64)],
+        logs: &[(u64, String)],
+        work: &Path,
+    ) -> Self {
         let lives = lives(work);
-        let led: Vec<(u64, u64)> = logs.iter().flat_map(|(node, log)| led(*node, log)).collect();
+        let led = logs.iter().flat_map(|(node, log)| led(*node, log));
+        let led: Vec<(u64, u64)> = led.chain(heard.iter().copied()).collect();
         let mut faults = two_holders(reigns, &led, &lives);
-        faults.extend(disorder_of_reigns(reigns));
+        faults.extend(judge(reigns, &[]).iter().map(ToString::to_string));
         faults.extend(disorder_of_work(&lives));
         let mut terms: Vec<u64> = led.iter().map(|(_, term)| *term).collect();
         terms.sort_unstable();
@@ -91,7 +82,7 @@ fn led(node: u64, log: &str) -> Vec<(u64, u64)> {
 fn two_holders(reigns: &[Reign], led: &[(u64, u64)], lives: &[Life]) -> Vec<String> {
     let mut holders: BTreeMap<u64, u64> = BTreeMap::new();
     let mut faults = Vec::new();
-    let of_reigns = reigns.iter().map(|reign| (reign.node, reign.term));
+    let of_reigns = reigns.iter().map(|reign| (reign.node.number(), reign.term));
     let of_lives = lives.iter().map(|life| (life.node, life.term));
     for (node, term) in of_reigns.chain(led.iter().copied()).chain(of_lives) {
         let holder = *holders.entry(term).or_insert(node);
@@ -100,29 +91,6 @@ fn two_holders(reigns: &[Reign], led: &[(u64, u64)], lives: &[Life]) -> Vec<Stri
         }
     }
     faults.dedup();
-    faults
-}
-
-/// Reigns that began before a lower term did, or before it had ended.
-fn disorder_of_reigns(reigns: &[Reign]) -> Vec<String> {
-    // Whoever was asked twice said more the second time.
-    let mut terms: BTreeMap<u64, &Reign> = BTreeMap::new();
-    for reign in reigns {
-        let known = terms.entry(reign.term).or_insert(reign);
-        if known.ended.is_none() {
-            *known = reign;
-        }
-    }
-    let mut faults = Vec::new();
-    let ordered: Vec<&Reign> = terms.into_values().collect();
-    for (at, earlier) in ordered.iter().enumerate() {
-        for later in &ordered[at + 1..] {
-            let end = earlier.ended.as_ref().unwrap_or(&earlier.began);
-            if later.began < *end {
-                faults.push(format!("{later:?} began before {earlier:?} was over"));
-            }
-        }
-    }
     faults
 }
 
@@ -157,42 +125,19 @@ fn lives_by_term(lives: &[Life]) -> Vec<Life> {
 mod tests {
     use super::*;
 
-    fn reign(node: u64, term: u64, began: &str, ended: Option<&str>) -> Reign {
-        Reign { node, term, began: began.to_owned(), ended: ended.map(str::to_owned) }
-    }
-
     fn life(node: u64, term: u64, first: i128, last: i128) -> Life {
         Life { first, last, term, node }
     }
 
     #[test]
     fn one_after_the_other_is_no_fault() {
-        let reigns = [
-            // Asked while it led, and once more when it was over.
-            reign(1, 3, "10:00:00.000", None),
-            reign(1, 3, "10:00:00.000", Some("10:00:01.000")),
-            reign(2, 5, "10:00:01.000", Some("10:00:02.000")),
-            // Killed: nobody knows when it ended.
-            reign(1, 6, "10:00:03.000", None),
-            reign(2, 7, "10:00:03.100", None),
-        ];
-        assert_eq!(disorder_of_reigns(&reigns), Vec::<String>::new());
         let lives = [life(1, 3, 0, 10), life(1, 3, 5, 11), life(2, 5, 12, 20)];
         assert_eq!(disorder_of_work(&lives), Vec::<String>::new());
-        assert_eq!(two_holders(&reigns, &[(1, 3), (2, 5)], &lives), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_begin_before_the_end_is_a_fault() {
-        let reigns =
-            [reign(1, 3, "10:00:00.000", Some("10:00:01.001")), reign(2, 5, "10:00:01.000", None)];
-        assert_eq!(disorder_of_reigns(&reigns).len(), 1);
+        assert_eq!(two_holders(&[], &[(1, 3), (2, 5)], &lives), Vec::<String>::new());
     }
 
     #[test]
     fn a_lower_term_after_a_higher_is_a_fault() {
-        let reigns = [reign(1, 5, "10:00:00.000", None), reign(2, 3, "10:00:01.000", None)];
-        assert_eq!(disorder_of_reigns(&reigns).len(), 1);
         assert_eq!(disorder_of_work(&[life(1, 5, 0, 10), life(2, 3, 11, 20)]).len(), 1);
     }
 
@@ -204,20 +149,32 @@ mod tests {
 
     #[test]
     fn a_term_of_two_nodes_is_a_fault_whoever_says_so() {
-        let reigns = [reign(1, 3, "10:00:00.000", None)];
-        assert_eq!(two_holders(&reigns, &[(2, 3)], &[]).len(), 1);
-        assert_eq!(two_holders(&reigns, &[], &[life(2, 3, 0, 10)]).len(), 1);
+        assert_eq!(two_holders(&[], &[(1, 3), (2, 3)], &[]).len(), 1);
+        assert_eq!(two_holders(&[], &[(1, 3)], &[life(2, 3, 0, 10)]).len(), 1);
         let log =
             "T INFO became Goose of term 3: granted term=3\nT INFO became Duck, term 3 is over";
         assert_eq!(led(2, log), [(2, 3)]);
     }
 
     #[test]
-    fn a_history_tells_of_the_nodes_own_reigns() {
-        let page = br#"{"index":6,"terms":[
-            {"term":1,"id":2,"time":"T1","ended":"T2"},
-            {"term":2,"id":1,"time":"T2","ended":null}]}"#;
-        assert_eq!(Reign::of_history(1, page), [reign(1, 2, "T2", None)]);
-        assert_eq!(Reign::of_history(1, b"no page"), []);
+    fn a_history_tells_of_the_nodes_own_reigns_and_of_others() {
+        let term = |term: u64, id: u64, ended: &str| {
+            format!(
+                "{{\"term\":{term},\"id\":{id},\"addr\":\"127.0.0.1:1\",\"duration_ms\":0,\"reason\":\"\",\
+                 \"time\":\"2026-01-01T00:00:00.001Z\",\"ended\":{ended},\"ended_reason\":null}}"
+            )
+        };
+        let over = "\"2026-01-01T00:00:00.003Z\"";
+        let page = format!("{{\"index\":6,\"terms\":[{},{}]}}", term(1, 2, over), term(2, 1, over));
+        let (own, heard) = told(1, page.as_bytes());
+        let [reign] = &own[..] else { panic!("{own:?}") };
+        assert_eq!((reign.node.number(), reign.term), (1, 2));
+        let lasted = reign.ended.unwrap().earliest - reign.began.latest;
+        assert_eq!(lasted, 2_000_000);
+        assert_eq!(heard, [(2, 1), (1, 2)]);
+        // The judge is asked, and finds what does not go together.
+        let (other, _) = told(2, page.as_bytes());
+        assert_eq!(judge(&[own, other].concat(), &[]).len(), 1);
+        assert_eq!(told(1, b"no page"), Default::default());
     }
 }

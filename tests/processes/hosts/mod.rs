@@ -14,6 +14,7 @@
 //! cargo test --test processes hosts::                        what the gate runs: under a minute
 //! cargo test --test processes hosts::disks -- --nocapture    one module, with what it saw
 //! GAGGLE_HOSTS=long cargo test --test processes hosts::      longer watches, larger crowds
+//! GAGGLE_ROUNDS=100 cargo test --test processes hosts::addresses -- --nocapture    the figures
 //! GAGGLE_BINARY=/path/gaggle cargo test ...                  judges another build
 //! ```
 //!
@@ -21,13 +22,14 @@
 //! (haproxy, libfaketime, loop devices). What cannot run here is skipped and says so on standard
 //! error. Nothing of the machine's own network is touched: see [`sandbox`].
 //!
-//! Nothing of the library is used to judge. [`judge`] reads what workers and nodes wrote.
+//! [`judge`] reads what workers and nodes wrote. Of the library it uses the judge of histories alone.
 
 mod judge;
 mod network;
 mod node;
 mod sandbox;
 
+mod addresses;
 mod balancers;
 mod clocks;
 mod crowd;

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use gaggle::shell::history::judge::Reign;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::judge::{Reign, Verdict};
+use super::judge::{Verdict, told};
 use super::network::{GOSSIP, HTTP, Network, address, gossip, http, within};
 use crate::harness::http::{Answer, Client};
 use crate::harness::poll_until;
@@ -40,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) arguments: Vec<String>,
     /// What it runs while it is the Goose.
     pub(crate) command: Vec<String>,
+    /// Addresses that its host has while it is the Goose, and the device.
+    pub(crate) held: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// Where it gossips and serves HTTP, if not on the bridge.
     pub(crate) address: Option<Ipv4Addr>,
@@ -61,6 +64,7 @@ impl Node {
             wrapper: Vec::new(),
             arguments: Vec::new(),
             command: Vec::new(),
+            held: Vec::new(),
             environment: Vec::new(),
             address: None,
             state: folder.join("state"),
@@ -73,8 +77,11 @@ impl Node {
     /// Everything that the node is told, after the path of the program.
     pub(crate) fn words(&self) -> Vec<String> {
         let verb = if self.command.is_empty() { "run" } else { "exec" };
+        let verb = if self.held.is_empty() { verb } else { "address" };
         let address = self.address.unwrap_or_else(|| address(self.host));
-        let mut words = vec![verb.to_owned(), format!("{address}:{GOSSIP}")];
+        let mut words = vec![verb.to_owned()];
+        words.extend(self.held.iter().cloned());
+        words.push(format!("{address}:{GOSSIP}"));
         words.extend(["--id".to_owned(), self.host.to_string()]);
         words.extend(["--http".to_owned(), format!("{address}:{HTTP}")]);
         words.extend(["--state-dir".to_owned(), self.state.display().to_string()]);
@@ -186,6 +193,8 @@ pub(crate) struct Cluster {
     nodes: BTreeMap<u8, Node>,
     watch: Watch,
     reigns: Vec<Reign>,
+    /// Whose each term was, by anybody's history.
+    heard: Vec<(u64, u64)>,
 }
 
 impl Cluster {
@@ -210,7 +219,7 @@ impl Cluster {
     pub(crate) fn empty(network: Network) -> Self {
         fs::create_dir_all(work_folder()).expect("a folder");
         let watch = Watch::new(SAMPLE_INTERVAL, true);
-        Self { network, nodes: BTreeMap::new(), watch, reigns: Vec::new() }
+        Self { network, nodes: BTreeMap::new(), watch, reigns: Vec::new(), heard: Vec::new() }
     }
 
     /// A node on a host that there is.
@@ -318,7 +327,9 @@ impl Cluster {
     /// Keeps what a node knows of its own reigns, for it is about to lose it.
     pub(crate) fn remember(&mut self, host: u8) {
         if let Some(page) = self.get(host, "/v1/history") {
-            self.reigns.extend(Reign::of_history(u64::from(host), &page.body));
+            let (reigns, heard) = told(u64::from(host), &page.body);
+            self.reigns.extend(reigns);
+            self.heard.extend(heard);
         }
     }
 
@@ -358,7 +369,7 @@ impl Cluster {
         if !by_histories {
             self.reigns.clear();
         }
-        let verdict = Verdict::new(&self.reigns, &logs, &work_folder());
+        let verdict = Verdict::new(&self.reigns, &self.heard, &logs, &work_folder());
         let faults = [faults, verdict.faults.clone()].concat();
         assert!(faults.is_empty(), "{faults:#?}\n{}", self.logs());
         verdict

@@ -115,3 +115,36 @@ up "$D/one"
     let expected = format!("{list}{list}{two}{one}{one}{left}{two}[0] the node has left\n{one}");
     assert_eq!(text, expected);
 }
+
+#[test]
+fn a_node_without_http_is_reached_by_the_commands_of_its_machine_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+export GAGGLE_HTTP=off
+node 10.9.9.1:8000 --id 7 --state-dir "$D/seven" --agent-check 10.9.9.1:9100
+up "$D/seven"
+for i in $(seq 2000); do [ "$(cat </dev/tcp/10.9.9.1/9100)" = "up ready" ] && echo "up ready" && break; sleep 0.02; done
+echo "listens on TCP: $(awk '$4 == "0A"' /proc/net/tcp /proc/net/tcp6 | wc -l)"
+"$G" goose
+"$G" status | grep -e '^node' -e '^http'
+for i in $(seq 2000); do "$G" step-down >/dev/null 2>&1 && echo "stepped down" && break; sleep 0.02; done
+cat </dev/tcp/10.9.9.1/9100
+said "$G" leave --node "$D/seven"
+wait
+said "$G" check 10.9.9.1:8000 --advertise-http 10.9.9.1:9000
+"#;
+    let Some(text) = on_a_machine(folder.path(), script) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..2], ["up ready", "listens on TCP: 1"]);
+    // The row of the Goose: no HTTP.
+    assert!(lines[3].starts_with("7 ") && lines[3].contains(" -  "), "{text}");
+    let rest = [
+        "node       7, a voter",
+        "http       -",
+        "stepped down",
+        "up maint",
+        "[0] the node has left",
+    ];
+    assert_eq!(lines[4..9], rest, "{text}");
+    assert!(lines[9].starts_with("[2] gaggle: --advertise-http 10.9.9.1:9000"), "{text}");
+}

@@ -1,7 +1,7 @@
 //! How answers are made: a body, its media type, and that nobody may keep it.
 
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, LOCATION};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
@@ -18,6 +18,17 @@ pub(super) fn text(status: StatusCode, body: &'static str) -> Response<Bytes> {
 /// A success of this media type.
 pub(super) fn typed(media_type: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
     unkept(Response::new(body.into()), media_type)
+}
+
+/// The asker is sent on, this once, by the same method.
+pub(super) fn moved(url: &str) -> Response<Bytes> {
+    let Ok(location) = HeaderValue::from_str(url) else {
+        return Kind::Internal.with(format!("\"{url}\" is no URL")).response();
+    };
+    let mut response = typed(TEXT, format!("{url}\n"));
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    response
 }
 
 /// A success without a body.

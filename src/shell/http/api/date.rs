@@ -33,6 +33,24 @@ pub(super) fn written(time: WallTime) -> String {
     text
 }
 
+/// What [`written`] wrote; none of any other text.
+pub(super) fn read(text: &str) -> Option<WallTime> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let thousandths = number(20, 23)?;
+    let leap_days = |year: u64| year / 4 - year / 100 + year / 400;
+    // Counted from March on, a year ends with its odd day, and months have 30.6 days.
+    let (from_march, month) =
+        if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let days =
+        from_march * 365 + leap_days(from_march) + (month * 153 + 2) / 5 + day.checked_sub(1)?;
+    // Of the first of January 1970.
+    let days = days.checked_sub(719_468)?;
+    let time = WallTime(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000 + thousandths);
+    (written(time) == text).then_some(time)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +65,15 @@ mod tests {
             (1_764_012_123_456, "2025-11-24T19:22:03.456Z"),
         ] {
             assert_eq!(written(WallTime(milliseconds)), text);
+            assert_eq!(read(text), Some(WallTime(milliseconds)));
+        }
+        for days in 0..60_000 {
+            let time = WallTime(days * 86_400_000 + days);
+            assert_eq!(read(&written(time)), Some(time));
+        }
+        for text in ["", "T1", "1969-12-31T23:59:59.999Z", "2025-13-01T00:00:00.000Z", "2025-11-24"]
+        {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

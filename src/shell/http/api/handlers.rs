@@ -2,12 +2,13 @@
 
 use hyper::body::Bytes;
 use hyper::header::{ACCEPT, HeaderMap};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode, Uri};
 
-use super::answer::{json, text, typed};
+use super::answer::{json, moved, text, typed};
 use super::dashboard;
 use super::metrics::{self, Format};
 use super::problem::Kind;
+use super::query;
 use super::route::Request;
 use super::views::{Moment, Role};
 use crate::vocabulary::snapshot::Phase;
@@ -37,9 +38,56 @@ pub(super) fn metrics(request: Request<'_>, moment: &Moment<'_>) -> Response<Byt
     typed(format.media_type(), metrics::render(moment, format))
 }
 
-pub(super) fn is_goose(_: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
+pub(super) fn is_goose(request: Request<'_>, moment: &Moment<'_>) -> Response<Bytes> {
     let goose = Role::of(moment.snapshot, moment.now) == Role::Goose;
+    // Whoever asks what can be done here asks for nobody's address.
+    let query = request.uri.query().filter(|_| *request.method != Method::OPTIONS);
+    match query::redirect(query) {
+        // It is here.
+        Some("") if goose => {}
+        Some("") => return to_http_of_goose(request.uri.path(), moment),
+        Some(tag) => return to_service_of_goose(tag, moment),
+        None => {}
+    }
     word(if goose { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, moment)
+}
+
+/// The same check, asked of the Goose. Without the wish to be sent on: what this node knows may be
+/// out of date, and then two nodes would send the asker to and fro.
+fn to_http_of_goose(path: &str, moment: &Moment<'_>) -> Response<Bytes> {
+    let Some(goose) = moment.goose() else { return no_goose() };
+    match goose.http {
+        Some(http) => moved(&format!("http://{http}{path}")),
+        None => {
+            let detail = format!("the Goose, node {}, serves no HTTP", goose.called());
+            Kind::NoAddress.with(detail).response()
+        }
+    }
+}
+
+/// Where the Goose's tag of this key leads.
+fn to_service_of_goose(tag: &str, moment: &Moment<'_>) -> Response<Bytes> {
+    let Some(goose) = moment.goose() else { return no_goose() };
+    let called = goose.called();
+    let detail = match goose.tags.get(tag) {
+        Some(url) if is_url(url) => return moved(url),
+        Some(other) => format!(
+            "the tag {tag} of the Goose, node {called}, is \"{other}\" and no URL: write it like \
+             http://10.0.0.1:8080"
+        ),
+        None => format!(
+            "the Goose, node {called}, has no such tag that this node knows of: give each node --tag \
+             with the URL of its service"
+        ),
+    };
+    Kind::NoAddress.with(detail).response()
+}
+
+/// Whether a client that follows redirections can go there.
+fn is_url(text: &str) -> bool {
+    text.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+    })
 }
 
 /// A healthy Duck takes part; one that is joining, leaving, stuck or not healthy is none.

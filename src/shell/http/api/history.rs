@@ -1,15 +1,17 @@
 //! The past as JSON: `/v1/history`, and what an event of `/v1/events` carries.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::date::written;
+use super::date::{read, written};
 use super::views::{GooseBrief, Moment, Role, State};
+use crate::shell::history::judge::{Bounds, Reign};
 use crate::shell::history::{Happening, TermSeen};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::time::milliseconds;
+use crate::vocabulary::time::{milliseconds, nanoseconds};
 
 /// `/v1/history`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -42,6 +44,27 @@ pub struct TermView {
     pub ended_reason: Option<String>,
     /// How long it has lasted, in milliseconds.
     pub duration_ms: u64,
+}
+
+impl HistoryView {
+    /// The leaderships of the node that was asked, `node`, whose wall clock is off by `off_by` at most.
+    pub fn reigns(&self, node: NodeId, off_by: Duration) -> Vec<Reign> {
+        let bounds = |text: &str| {
+            let at = Duration::from_millis(read(text)?.0);
+            Some(Bounds::around(nanoseconds(at), nanoseconds(off_by)))
+        };
+        let reign = |seen: &TermView| {
+            let ended = seen.ended.as_deref().and_then(bounds);
+            let began = bounds(&seen.time)?;
+            Some(Reign { node, term: seen.term, began, ended, lease_until: None })
+        };
+        self.terms.iter().filter(|seen| seen.id == node).filter_map(reign).collect()
+    }
+
+    /// Whose each term was, as far as the node that was asked has seen.
+    pub fn heard(&self) -> Vec<(u64, NodeId)> {
+        self.terms.iter().map(|seen| (seen.term, seen.id)).collect()
+    }
 }
 
 /// `/v1/history` at this moment.

@@ -11,6 +11,7 @@
 //! answered, and how the OpenAPI document describes it. The client shares with the server what
 //! both must agree on: [`paths`], [`views`], [`history`] and the problems.
 
+pub(super) mod agent_check;
 mod answer;
 mod dashboard;
 mod date;

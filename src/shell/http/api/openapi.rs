@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
-use super::media_type::JSON;
+use super::media_type::{JSON, PROBLEM};
 use super::route::{Action, Answer, Guard, Parameter, Route, Schema};
 
 /// The document without its paths.
@@ -174,8 +174,11 @@ fn described(description: &str) -> Value {
 }
 
 fn with_body(answer: &Answer) -> Value {
-    let content = json!({ "schema": schema(answer.schema) });
-    let content = answer.media_types.iter().map(|kind| ((*kind).to_owned(), content.clone()));
+    let content = answer.media_types.iter().map(|kind| {
+        // What went wrong has one shape, whatever else may be answered with the same status.
+        let shape = if *kind == PROBLEM { Schema::Named("Problem") } else { answer.schema };
+        ((*kind).to_owned(), json!({ "schema": schema(shape) }))
+    });
     json!({ "description": answer.description, "content": content.collect::<Value>() })
 }
 

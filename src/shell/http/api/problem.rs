@@ -34,6 +34,7 @@ pub(crate) enum Kind {
     Malformed,
     Forbidden,
     NoGoose,
+    NoAddress,
     NotReady,
     NotAlive,
     NotTheGoose,
@@ -61,6 +62,7 @@ impl Kind {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoGoose
+            | Self::NoAddress
             | Self::NotReady
             | Self::NotAlive
             | Self::Unavailable
@@ -88,6 +90,7 @@ impl Kind {
             Self::Malformed => "malformed",
             Self::Forbidden => "forbidden",
             Self::NoGoose => "no-goose",
+            Self::NoAddress => "no-address",
             Self::NotReady => "not-ready",
             Self::NotAlive => "not-alive",
             Self::NotTheGoose => "not-the-goose",
@@ -114,6 +117,7 @@ impl Kind {
             Self::Malformed => "The request cannot be understood",
             Self::Forbidden => "Only an operator may do this",
             Self::NoGoose => "No Goose is known",
+            Self::NoAddress => "The Goose has no such address",
             Self::NotReady => "The node is not ready",
             Self::NotAlive => "The node cannot go on",
             Self::NotTheGoose => "This node is not the Goose",

@@ -67,6 +67,12 @@ impl Subscription {
     }
 }
 
+/// Where the asker wants to be sent on to: to the Goose itself (empty), or where its tag of this key
+/// leads; none if nowhere.
+pub fn redirect(query: Option<&str>) -> Option<&str> {
+    value(query, "redirect")
+}
+
 /// The first value of `name` in a query.
 fn value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
     let mut pairs = query?.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));

@@ -10,7 +10,9 @@ use hyper::Response;
 use hyper::body::Bytes;
 
 use super::answer::{json, typed};
-use super::media_type::{CSS, EVENT_STREAM, HTML, JAVASCRIPT, JSON, OPENMETRICS, PROMETHEUS, TEXT};
+use super::media_type::{
+    CSS, EVENT_STREAM, HTML, JAVASCRIPT, JSON, OPENMETRICS, PROBLEM, PROMETHEUS, TEXT,
+};
 use super::order::OrderKind;
 use super::problem::Kind;
 use super::route::{Action, Answer, Body, Guard, Parameter, Route, Schema};
@@ -30,11 +32,20 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         paths: &["/goose", "/leader", "/primary"],
         guard: Guard::Open,
         action: Action::Check { handler: handlers::is_goose, success: "It is the Goose." },
-        summary: "Whether this node is the Goose, for load balancers.",
-        parameters: &[],
+        summary: "Whether this node is the Goose, for load balancers; or the way to the Goose.",
+        parameters: &[Parameter::query(
+            "redirect",
+            "If it is not, lead to the HTTP address of the Goose; with the key of a tag, always lead \
+             to the URL that the Goose's tag has.",
+        )],
         answers: &[
             Answer::text(200, "It is the Goose at the moment of the answer.", &[TEXT]),
-            Answer::text(503, "It is not.", &[TEXT]),
+            Answer::text(307, "The URL, in Location and as the body.", &[TEXT]),
+            Answer::text(
+                503,
+                "It is not; or, asked to lead on, it knows no Goose, or no such address of it.",
+                &[TEXT, PROBLEM],
+            ),
         ],
     },
     Route {

@@ -202,6 +202,9 @@ pub struct GooseView {
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
+    /// Its tags. Written only if there are any that the node asked has learnt.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
     /// Its term.
     pub term: u64,
     /// When the evidence runs out, in milliseconds from now.
@@ -484,6 +487,7 @@ impl Moment<'_> {
                 name: self.name_of(snapshot.process.id),
                 addr: snapshot.address,
                 http: snapshot.http,
+                tags: snapshot.tags.clone().into(),
                 term: lease.term,
                 expires_in_ms: milliseconds(lease.deadline.since(self.now)),
                 age_ms: own.map_or(0, |own| milliseconds(self.now.since(own.confirmed))),
@@ -496,6 +500,7 @@ impl Moment<'_> {
             name: self.name_of(known.goose.process.id),
             addr: known.goose.address,
             http: known.goose.http,
+            tags: snapshot.tags_of(known.goose.process).cloned().unwrap_or_default().into(),
             term: known.goose.term,
             expires_in_ms: milliseconds(known.expires.since(self.now)),
             age_ms: milliseconds(self.now.since(known.confirmed)),

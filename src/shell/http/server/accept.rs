@@ -4,16 +4,19 @@
 //! oldest idle connection makes room, so that somebody who opens connections and says nothing
 //! cannot lock out a health check.
 
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
 
 #[cfg(feature = "simulation")]
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::ServeError;
+use super::agent_listener::{self, AgentCheck, taken};
 use super::connection::Connection;
 use super::connection_table::ConnectionTable;
 use super::control_listener::ControlListener;
@@ -34,15 +37,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 /// Where a server listens.
 #[derive(Debug)]
 pub struct Listeners {
-    /// For everybody.
-    pub tcp: TcpListener,
+    /// For everybody, if it serves everybody.
+    pub tcp: Option<TcpListener>,
     /// For operators, if there is such a socket.
     pub control: Option<ControlSocket>,
+    /// For HAProxy's agent-check, if that is answered.
+    pub agent_check: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(tcp: TcpListener) -> Self {
-        Self { tcp, control: None }
+        Self { tcp: Some(tcp), control: None, agent_check: None }
     }
 }
 
@@ -57,20 +62,16 @@ pub async fn serve<V: NodeView>(
     options: Options,
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let Listeners { tcp: listener, control } = listeners;
-    let address = listener.local_addr();
-    let taken = listener.set_nonblocking(true);
-    let listener = taken.and_then(|()| tokio::net::TcpListener::from_std(listener));
-    let listener = listener.map_err(|source| {
-        let address = address.map_or_else(|_| "its address".to_owned(), |a| a.to_string());
-        ServeError::Listener { address, source }
-    })?;
+    let Listeners { tcp, control, agent_check } = listeners;
+    let listener = tcp.map(taken).transpose()?;
     let mut control = ControlListener::new(control)?;
     let (closing, closed) = watch::channel(false);
     let farewell = options.farewell;
     let strangers = Surroundings::new(&view, options, closed);
     // Places of their own: no crowd of strangers keeps an operator out.
     let operators = strangers.with_limits(OPERATORS_MAX, OPERATORS_WAITING_MAX);
+    // Ends with this function.
+    let _agent_check = agent_listener::spawn(agent_check, strangers.agent_check(&view))?;
     let (mut table, mut operator_table) = (ConnectionTable::default(), ConnectionTable::default());
     let ended = view.ended();
     tokio::pin!(stop, ended);
@@ -90,7 +91,7 @@ pub async fn serve<V: NodeView>(
                     pause(&error).await;
                 }
             },
-            accepted = listener.accept() => match accepted {
+            accepted = accept(listener.as_ref()) => match accepted {
                 Ok((stream, peer)) => {
                     // Answers are small and complete: waiting to send them together gains nothing.
                     let _ = stream.set_nodelay(true);
@@ -117,8 +118,16 @@ pub async fn serve<V: NodeView>(
     Ok(())
 }
 
+/// The next connection; of no listener nothing ever comes.
+async fn accept(listener: Option<&tokio::net::TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// After a failed accept, most likely for want of open files.
-async fn pause(error: &std::io::Error) {
+async fn pause(error: &io::Error) {
     tracing::debug!(%error, "an HTTP connection could not be accepted");
     tokio::time::sleep(ACCEPT_PAUSE).await;
 }
@@ -153,6 +162,14 @@ impl Surroundings {
             history: self.history.clone(),
             readers: Arc::default(),
             closing: self.closing.clone(),
+        }
+    }
+
+    fn agent_check<V: NodeView>(&self, view: &V) -> AgentCheck<V> {
+        AgentCheck {
+            view: view.clone(),
+            history: self.history.clone(),
+            options: Arc::clone(&self.options),
         }
     }
 

@@ -4,6 +4,7 @@
 //! thread -> accept (TCP, control listener) -> connection (hyper) -> api
 //!            |  bounded table of them            |            \---> events (a body without end)
 //!            \-- strangers, operators            \-- orders -------> node view
+//!         agent listener: one line to whoever connects, no HTTP
 //! ```
 //!
 //! Assumptions: whoever connects may be hostile, so connections, headers, bodies and time are
@@ -13,6 +14,7 @@
 //! (`Cache-Control: no-store`), and here only what would come out the same ([`status_cache`]).
 
 mod accept;
+mod agent_listener;
 mod bare_refusal;
 mod connection;
 mod connection_table;

@@ -1,6 +1,6 @@
 //! The thread that the server runs on, and its runtime.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 
 use tokio::sync::oneshot;
 
@@ -12,14 +12,14 @@ use super::options::Options;
 /// The server on its own thread. Dropping it stops the server.
 #[derive(Debug)]
 pub struct ServerThread {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl ServerThread {
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
+    /// Where it listens for everybody, if it does.
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -58,7 +58,7 @@ pub fn spawn_thread<V: NodeView>(
     options: Options,
 ) -> Result<ServerThread, ServeError> {
     let listeners = listeners.into();
-    let address = listeners.tcp.local_addr();
+    let address = listeners.tcp.as_ref().map(TcpListener::local_addr).transpose();
     let address = address
         .map_err(|source| ServeError::Listener { address: "its address".to_owned(), source })?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -15,7 +15,7 @@ fn exchanged(server: &ServerThread, bytes: &[u8]) -> String {
 }
 
 fn connected(server: &ServerThread) -> TcpStream {
-    let stream = TcpStream::connect(server.address()).unwrap();
+    let stream = TcpStream::connect(server.address().unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     stream

@@ -48,6 +48,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
         ("goose", goose()),
         ("duck", duck()),
         ("duck of another", duck_of_another()),
+        ("duck of one that serves", duck_of_one_that_serves()),
         ("joining", joining),
         ("lost its store", lost),
         ("its disk hangs", hanging),
@@ -73,6 +74,7 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
         }
         ("/v1/events", "get") => vec![bare, with("?index=x")],
         ("/readyz", "get") => vec![bare, with("?goose")],
+        ("/goose" | "/leader" | "/primary", "get" | "head") => vec![bare, with("?redirect")],
         ("/v1/step-down", "post") => vec![
             bare,
             order(""),
@@ -101,7 +103,6 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
             order("{\"for_ms\":0}"),
             (path.to_owned(), format!("{BEARER}Content-Length: 99999\r\n")),
         ],
-        ("/v1/resume", "post") => vec![bare, order("")],
         ("/v1/voters", "put") => vec![
             bare,
             order("{\"auto\":3}"),
@@ -126,7 +127,7 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
                 (path.replace("{id}", "4"), format!("{BEARER}Content-Length: 99999\r\n")),
             ]
         }
-        ("/v1/leave", "post") => vec![bare, order("")],
+        ("/v1/leave" | "/v1/resume", "post") => vec![bare, order("")],
         _ => vec![bare],
     }
 }

@@ -26,7 +26,7 @@ fn served<V: NodeView>(view: &V, options: Options) -> Served {
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let control = ControlSocket::open(Some(folder.path()), id(3), &Places::default()).unwrap();
     let path = control.path().to_owned();
-    let listeners = Listeners { tcp, control: Some(control) };
+    let listeners = Listeners { tcp: Some(tcp), control: Some(control), agent_check: None };
     let server = spawn_thread(listeners, view.clone(), options).unwrap();
     Served { server, path, _folder: folder }
 }
@@ -62,7 +62,7 @@ fn an_order_needs_no_token_and_questions_are_answered_as_over_tcp() {
         body: String::new(),
         token: None,
     };
-    let node = NodeUrl::from(served.server.address());
+    let node = NodeUrl::from(served.server.address().unwrap());
     let answer = runtime.block_on(ask(&node, question, PATIENCE)).unwrap();
     assert_eq!((answer.status.as_u16(), double.orders().len()), (403, 1));
     let node = NodeUrl::socket(served.path.clone());
@@ -78,7 +78,8 @@ fn a_crowd_at_the_port_or_at_the_socket_keeps_no_operator_out() {
     // Every connection over TCP is busy with events.
     let events: Vec<std::net::TcpStream> = (0..8)
         .map(|_| {
-            let mut stream = std::net::TcpStream::connect(served.server.address()).unwrap();
+            let mut stream =
+                std::net::TcpStream::connect(served.server.address().unwrap()).unwrap();
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream.write_all(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
             stream.read_exact(&mut [0; 64]).unwrap();
@@ -171,7 +172,7 @@ fn the_socket_goes_with_the_node_while_questions_are_still_answered() {
         assert!(before.elapsed() < PATIENCE, "it is still there");
         std::thread::sleep(Duration::from_millis(2));
     }
-    let mut stream = std::net::TcpStream::connect(served.server.address()).unwrap();
+    let mut stream = std::net::TcpStream::connect(served.server.address().unwrap()).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();

@@ -34,6 +34,7 @@ use crate::vocabulary::timing::{Profile, Timing};
 use crate::vocabulary::voter_change::ChangeHold;
 
 mod abuse;
+mod agent_check;
 mod contract;
 mod control;
 mod guard;
@@ -167,6 +168,19 @@ fn duck_of_another() -> Snapshot {
         confirmed: at(4_700),
         expires: at(5_500),
     });
+    snapshot
+}
+
+/// The same; the Goose serves HTTP, and has tags that node 3 has learnt.
+fn duck_of_one_that_serves() -> Snapshot {
+    let mut snapshot = duck_of_another();
+    if let Some(known) = &mut snapshot.goose {
+        known.goose.http = Some(address("127.0.0.1:9001"));
+    }
+    let tags = [("service", "http://10.0.0.2:8080/app"), ("port", "10.0.0.2:8080")];
+    let tags = Tags::new(tags).unwrap();
+    let members = Arc::make_mut(&mut snapshot.members);
+    members[1].metadata = Some(Arc::new(Metadata { tags, ..Metadata::clone(&metadata(2)) }));
     snapshot
 }
 

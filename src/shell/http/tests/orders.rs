@@ -11,7 +11,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn post(server: &ServerThread, path: &str, body: &str) -> Answer {
-    let node = NodeUrl::from(server.address());
+    let node = NodeUrl::from(server.address().unwrap());
     let token = Token::new(SECRET).unwrap();
     let question =
         Question::Order { method: Method::POST, path, body: body.to_owned(), token: Some(&token) };
@@ -140,7 +140,7 @@ fn leaving_is_answered_before_the_server_stops() {
     let answer = post(&server, "/v1/leave", "");
     assert_eq!((answer.status.as_u16(), &answer.body[..]), (200, &b"{\"left\":true}\n"[..]));
     assert_eq!(double.orders(), ["leave"]);
-    let address = server.address();
+    let address = server.address().unwrap();
     server.stop();
     let error = runtime().block_on(ask(&address.into(), Question::Get("/"), LIMIT)).unwrap_err();
     let text = error.to_string();

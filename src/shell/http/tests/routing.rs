@@ -98,6 +98,64 @@ fn the_roles_are_checked_by_status_and_by_word() {
 }
 
 #[test]
+fn whoever_asks_for_it_is_led_to_the_goose_or_to_its_service() {
+    let goes_to = |snapshot: &Snapshot, line: &str| {
+        let response = asked(snapshot, at(5_000), line, &HeaderMap::new());
+        let location = response.headers().get("location");
+        let location = location.map(|location| location.to_str().unwrap().to_owned());
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        (response.status().as_u16(), location)
+    };
+    let serves = duck_of_one_that_serves();
+    for path in ["/goose", "/leader", "/primary"] {
+        let there = (307, Some(format!("http://127.0.0.1:9001{path}")));
+        assert_eq!(goes_to(&serves, &format!("GET {path}?redirect")), there);
+        assert_eq!(goes_to(&serves, &format!("HEAD {path}?redirect=")), there);
+    }
+    let service = (307, Some("http://10.0.0.2:8080/app".to_owned()));
+    assert_eq!(goes_to(&serves, "GET /goose?redirect=service"), service);
+    // OPTIONS asks for nobody, and the check itself is what it was.
+    assert_eq!(goes_to(&serves, "OPTIONS /goose?redirect"), (503, None));
+    assert_eq!(goes_to(&serves, "GET /goose"), (503, None));
+
+    // On the Goose itself the asker is there already; its service is elsewhere all the same.
+    let mut own = goose();
+    own.tags = Tags::new([("service", "https://db.example:8443")]).unwrap();
+    assert_eq!(goes_to(&own, "GET /goose?redirect"), (200, None));
+    let service = (307, Some("https://db.example:8443".to_owned()));
+    assert_eq!(goes_to(&own, "GET /goose?redirect=service"), service);
+    assert_eq!(document(&get(&own, 5_000, "/v1/goose"))["tags"], json!({ "service": service.1 }));
+    // It is nobody's way any more once its lease is over.
+    assert_eq!(status(&own, 5_600, "/goose?redirect"), 503);
+
+    for (snapshot, path, kind, words) in [
+        (duck(), "/goose?redirect", "no-goose", "knows no Goose"),
+        (duck(), "/goose?redirect=service", "no-goose", "knows no Goose"),
+        (duck_of_another(), "/goose?redirect", "no-address", "node 2 (db-2), serves no HTTP"),
+        (duck_of_another(), "/goose?redirect=service", "no-address", "has no such tag"),
+        (serves, "/goose?redirect=port", "no-address", "\"10.0.0.2:8080\" and no URL"),
+    ] {
+        let answer = get(&snapshot, 5_000, path);
+        assert_eq!(answer.status(), 503, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        let problem = document(&answer);
+        assert_eq!(problem["type"], format!("urn:gaggle:problem:{kind}"), "{path}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{problem}");
+    }
+}
+
+#[test]
+fn the_tags_of_the_goose_are_those_of_its_very_process() {
+    let tags = |snapshot: &Snapshot| document(&get(snapshot, 5_000, "/v1/goose"))["tags"].clone();
+    let mut snapshot = duck_of_one_that_serves();
+    assert_eq!(tags(&snapshot)["service"], "http://10.0.0.2:8080/app");
+    // It has been started anew, perhaps with other tags, and leads no more: nothing is known of them.
+    Arc::make_mut(&mut snapshot.members)[1].boot = boot(9);
+    assert_eq!(tags(&snapshot), Value::Null);
+    assert_eq!(tags(&duck_of_another()), Value::Null);
+}
+
+#[test]
 fn the_role_ends_at_the_deadline_and_not_a_nanosecond_later() {
     let snapshot = goose();
     let deadline = snapshot.lease.unwrap().deadline.0;

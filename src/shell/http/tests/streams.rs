@@ -13,7 +13,7 @@ use crate::shell::history::EVENTS_MAX;
 const LONG: Duration = Duration::from_secs(20);
 
 fn connected(server: &ServerThread, path: &str, headers: &str) -> BufReader<TcpStream> {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(server.address().unwrap()).unwrap();
     stream.set_read_timeout(Some(LONG)).unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -189,7 +189,7 @@ fn a_stopping_server_gives_up_who_does_not_go_on() {
     let farewell = Duration::from_millis(1);
     let options = Options { farewell, linger: LONG, body_timeout: LONG, ..options() };
     let server = served(&Double::new(duck(), 5_000), options);
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(server.address().unwrap()).unwrap();
     let head = format!(
         "POST /v1/leave HTTP/1.1\r\nHost: 127.0.0.1\r\n{BEARER}\
          Content-Length: 2\r\nExpect: 100-continue\r\n\r\n"

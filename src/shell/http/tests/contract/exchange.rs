@@ -17,11 +17,11 @@ pub(super) struct Exchange {
 
 /// Sends a request; `headers` may end with an empty line and a body.
 pub(super) fn asked(server: &ServerThread, method: &str, target: &str, headers: &str) -> Exchange {
-    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let mut stream = TcpStream::connect(server.address().unwrap()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let method = method.to_uppercase();
     let end = if headers.contains("\r\n\r\n") { "" } else { "\r\n" };
-    let host = server.address();
+    let host = server.address().unwrap();
     let request = format!(
         "{method} {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}{end}"
     );

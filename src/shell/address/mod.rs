@@ -1,0 +1,281 @@
+//! Addresses that a machine has while, and only while, its node is the Goose.
+//!
+//! ```text
+//! node ── Start, Deadline, End ──▶ keeper ── put, put again, remove ──▶ kernel
+//!                                    └────── "it is here now" ────────▶ neighbours
+//! ```
+//!
+//! The keeper holds them (see `shell::keeper`), for it knows the deadline and outlives the node. It
+//! removes them before the lease ends. Should it be killed or frozen, too, they go by themselves: each is
+//! put with a lifetime ([`lifetime`]) that is renewed with the lease, and the kernel removes it then.
+//!
+//! The kernel counts lifetimes in whole seconds, and looks at them up to a quarter of a second late:
+//! an address goes [`SPAN`] after it was put at the latest. A lease that counts for less than that ends
+//! sooner than a frozen machine's address, so a Goose that was not handed the lease waits for what is
+//! missing ([`takeover_delay`]) before it takes the address.
+//!
+//! Assumptions: the kernel of a machine runs where its processes do not. A virtual machine that is
+//! paused from outside has its kernel paused, too; when it goes on, its kernel answers until the
+//! keeper has run, which takes a moment. Nothing on that machine can do better.
+
+use std::fmt;
+use std::io;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+pub mod announce;
+pub mod kernel;
+
+use self::announce::Link;
+use self::kernel::Kernel;
+use crate::vocabulary::timing::{Timing, counted};
+
+/// The most addresses of one node.
+pub const ADDRESSES_MAX: usize = 16;
+/// The shortest lifetime that the kernel knows.
+const LIFETIME_LEAST: Duration = Duration::from_secs(1);
+/// The kernel looks at lifetimes so late: a quarter of a second by its source, and a little for a
+/// machine that has other things to do.
+const LATE: Duration = Duration::from_millis(300);
+/// An address with the shortest lifetime is gone after this.
+pub const SPAN: Duration = Duration::from_millis(1_300);
+/// Of a short lease, so much may have passed when it is heard that it was renewed.
+const HEARD_WITHIN: Duration = Duration::from_millis(100);
+
+/// An address, and how many of its bits name its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Of one machine.
+    pub ip: IpAddr,
+    /// Of a network that has it: up to 32 or 128.
+    pub prefix: u8,
+}
+
+/// That something is no address to be held.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no address of a machine")]
+pub struct NoAddress;
+
+impl FromStr for Address {
+    type Err = NoAddress;
+
+    /// `10.0.0.100/24`; without a slash it is a network of its own.
+    fn from_str(text: &str) -> Result<Self, NoAddress> {
+        let (ip, prefix) = text.split_once('/').map_or((text, None), |(ip, it)| (ip, Some(it)));
+        let ip: IpAddr = ip.parse().map_err(|_| NoAddress)?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| NoAddress)?;
+        let names_a_machine = !(ip.is_unspecified() || ip.is_multicast() || ip.is_loopback());
+        let is_sound = names_a_machine && (1..=most).contains(&prefix);
+        is_sound.then_some(Self { ip, prefix }).ok_or(NoAddress)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.ip, self.prefix)
+    }
+}
+
+/// What is held: some addresses on one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// The name of the device.
+    pub device: String,
+    /// At least one.
+    pub list: Vec<Address>,
+}
+
+impl fmt::Display for Addresses {
+    /// Like `10.0.0.100/24 on eth0`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let texts: Vec<String> = self.list.iter().map(ToString::to_string).collect();
+        write!(formatter, "{} on {}", texts.join(", "), self.device)
+    }
+}
+
+/// Why addresses cannot be held. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// Not an address of a machine.
+    #[error(
+        "\"{0}\" is no address that a machine can have: write it like 10.0.0.100/24 or fd00::100/64"
+    )]
+    Malformed(String),
+    /// More than anybody needs.
+    #[error("{0} addresses are too many: give {ADDRESSES_MAX} at most")]
+    TooMany(usize),
+    /// There is no such device.
+    #[error("there is no device {0} on this machine: `ip link` lists them")]
+    NoDevice(String),
+    /// The machine has it for good, so it would have it as a Duck, too.
+    #[error(
+        "{address} is on {device} for good, whoever leads: remove it from this machine's settings, so \
+         that it comes and goes with the lease"
+    )]
+    Permanent {
+        /// Which one.
+        address: Address,
+        /// Where it is.
+        device: String,
+    },
+    /// The kernel does not let this process change addresses.
+    #[error(
+        "this user may not change addresses of this machine ({0}): run it as root, or with the \
+         capabilities NET_ADMIN and NET_RAW"
+    )]
+    Forbidden(io::Error),
+    /// Something else.
+    #[error("the kernel does not tell of this machine's addresses: {0}")]
+    System(#[source] io::Error),
+}
+
+impl AddressError {
+    /// Whether what was asked for makes no sense here.
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Self::Forbidden(_) | Self::System(_))
+    }
+}
+
+impl Addresses {
+    /// The addresses of a list with commas, on a device that there may be.
+    ///
+    /// # Errors
+    /// [`AddressError`] names the first that is none, or says that there are too many.
+    pub fn parse(device: &str, list: &str) -> Result<Self, AddressError> {
+        let parse = |text: &str| text.parse().map_err(|_| AddressError::Malformed(text.to_owned()));
+        let list = list.split(',').map(parse).collect::<Result<Vec<_>, _>>()?;
+        if list.len() > ADDRESSES_MAX {
+            return Err(AddressError::TooMany(list.len()));
+        }
+        Ok(Self { device: device.to_owned(), list })
+    }
+
+    /// Whether they can be held here. What an earlier life has left does not matter: it has a
+    /// lifetime, as nothing has that is there for good.
+    ///
+    /// # Errors
+    /// As [`AddressError`] says.
+    pub fn check(&self) -> Result<(), AddressError> {
+        let kernel = Kernel::open().map_err(AddressError::System)?;
+        let link = Link::of(&self.device).map_err(AddressError::System)?;
+        link.ok_or_else(|| AddressError::NoDevice(self.device.clone()))?;
+        for address in &self.list {
+            let found = kernel.find(address.ip).map_err(AddressError::System)?;
+            if let Some(found) = found.iter().find(|found| found.is_permanent) {
+                let address = Address { ip: address.ip, prefix: found.prefix };
+                let device = Link::name_of(found.device).unwrap_or_else(|| "a device".to_owned());
+                return Err(AddressError::Permanent { address, device });
+            }
+        }
+        announce::permitted().map_err(AddressError::Forbidden)?;
+        // No device has this number: what is refused is the attempt.
+        match kernel.remove(0, self.list[0]) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(AddressError::Forbidden(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what an earlier life may have left, and says what there was.
+    ///
+    /// # Errors
+    /// What the kernel says; some may be left then, and go by themselves within [`SPAN`] or so.
+    pub fn clean_up(&self) -> io::Result<Vec<Address>> {
+        let kernel = Kernel::open()?;
+        let mut removed = Vec::new();
+        for address in &self.list {
+            for found in kernel.find(address.ip)?.iter().filter(|found| !found.is_permanent) {
+                let left = Address { ip: address.ip, prefix: found.prefix };
+                if kernel.remove(found.device, left)? {
+                    removed.push(left);
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// For how many seconds an address is put while so much is left of the lease: no longer than that, if
+/// the kernel can count so little.
+#[must_use]
+pub fn lifetime(left: Duration) -> u32 {
+    let seconds = left.saturating_sub(LATE).max(LIFETIME_LEAST).as_secs();
+    u32::try_from(seconds).unwrap_or(u32::MAX)
+}
+
+/// How long a Goose that was not handed the lease waits before it takes an address, so that the kernel
+/// of a frozen machine has dropped it: what a lifetime lasts longer than a lease.
+///
+/// The new lease begins once a majority's grants to the last holder have run out, so no sooner than a
+/// whole lease after the last holder asked for them. And what is asked for so much earlier counts for
+/// less than [`least_left`] when it is heard, so that no address is put for it.
+#[must_use]
+pub fn takeover_delay(timing: &Timing) -> Duration {
+    (SPAN + HEARD_WITHIN).saturating_sub(timing.lease)
+}
+
+/// An address is put only while more than this is left of the lease. So a claim, whose lease is
+/// shorter, puts none.
+#[must_use]
+pub fn least_left(timing: &Timing) -> Duration {
+    let beyond = timing.lease + takeover_delay(timing);
+    (counted(timing.lease) + SPAN).saturating_sub(beyond)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::timing::Profile;
+
+    #[test]
+    fn addresses_are_read_or_refused() {
+        for (text, shown) in [
+            ("10.0.0.100/24", "10.0.0.100/24"),
+            ("10.0.0.100", "10.0.0.100/32"),
+            ("fd00::100/64", "fd00::100/64"),
+            ("fd00::100", "fd00::100/128"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
+        }
+        for text in
+            ["", "eth0", "10.0.0.1/33", "10.0.0.1/0", "10.0.0.1/", "0.0.0.0/8", "224.0.0.1", "::1"]
+        {
+            assert_eq!(text.parse::<Address>(), Err(NoAddress), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lifetime_ends_with_the_lease_where_the_kernel_can_count_so_little() {
+        let of = |milliseconds| lifetime(Duration::from_millis(milliseconds));
+        assert_eq!([of(0), of(574), of(1_300), of(2_299)], [1, 1, 1, 1]);
+        assert_eq!([of(2_300), of(5_000), of(9_900)], [2, 4, 9]);
+        for left in (1_300..10_000).map(Duration::from_millis) {
+            assert!(Duration::from_secs(lifetime(left).into()) + LATE <= left, "{left:?}");
+        }
+        assert_eq!(SPAN, LIFETIME_LEAST + LATE);
+    }
+
+    #[test]
+    fn what_a_frozen_machine_holds_is_gone_before_the_next_goose_takes_it() {
+        for lease in (150..10_000).step_by(50).map(Duration::from_millis) {
+            let timing = Timing::of(Profile::Lan).with_lease(lease);
+            let (least, counts) = (least_left(&timing), counted(timing.lease));
+            assert!(least < counts, "{lease:?}: it is never put");
+            // It was asked for at 0, heard as late as it may be, and put for as long as then.
+            for left in [least, least.max(SPAN).min(counts), counts] {
+                let put = counts - left;
+                let gone = put + Duration::from_secs(lifetime(left).into()) + LATE;
+                let taken = timing.lease + takeover_delay(&timing);
+                assert!(gone <= taken, "{lease:?}, {left:?}: {gone:?} and {taken:?}");
+            }
+        }
+        let delay = |lease| {
+            let timing = Timing::of(Profile::Lan).with_lease(Duration::from_millis(lease));
+            takeover_delay(&timing).as_millis()
+        };
+        assert_eq!([delay(600), delay(1_400), delay(5_000)], [800, 0, 0]);
+    }
+}
