@@ -37,7 +37,7 @@ use crate::vocabulary::timing::Profile;
 ///
 /// let config = gaggle::Config::new("10.0.0.1:8000")
 ///     .voters(["10.0.0.1:8000", "10.0.0.2:8000", "10.0.0.3:8000"])
-///     .state_dir("/var/lib/my-service/gaggle")
+///     .state(gaggle::State::dir("/var/lib/my-service/gaggle"))
 ///     .lease(Duration::from_secs(1));
 /// ```
 #[derive(Debug)]
@@ -105,6 +105,10 @@ impl Config {
     /// like `1=10.0.0.1:8000`. A host name may stand for an address: with an id it is looked up
     /// again for as long as its voter is found nowhere, without one it is looked up at the start,
     /// to make the id. Addresses and names also serve as seeds. A record in the state folder wins.
+    ///
+    /// The one entry `auto:N` names a number instead, 1 to 15, that the Goose keeps by itself as nodes
+    /// come and go; it is `auto:3` if neither voters nor seeds are named. See
+    /// [`Node::keep_voters`](crate::Node::keep_voters) to change it later.
     #[must_use]
     pub fn voters<I>(mut self, voters: I) -> Self
     where

@@ -1,5 +1,5 @@
-//! What people copy: the clients under examples/clients, and the example with a keeper. Each is skipped,
-//! with a message, where what it needs is not there.
+//! What people copy: the clients under examples/clients, and the examples. Each is skipped, with a
+//! message, where what it needs is not there.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -103,18 +103,42 @@ fn clients_in_other_languages_say_what_a_node_is() {
     }
 }
 
+/// What an example says, if it was built, as `cargo test` does: it is beside the binary.
+fn said_by(example: &str, arguments: &[&str]) -> Option<String> {
+    let program = Path::new(GAGGLE).with_file_name("examples").join(example);
+    if !program.exists() {
+        println!("skipped: the example {example} was not built");
+        return None;
+    }
+    let output = Command::new(program).args(arguments).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{example}: {said}{errors}");
+    Some(said)
+}
+
+#[test]
+fn examples_do_what_they_say() {
+    if let Some(said) = said_by("axum_redirect", &[]) {
+        let count = |words: &str| said.lines().filter(|line| line.contains(words)).count();
+        assert!(count("307 Temporary Redirect, to http://127.0.0.1:") >= 2, "{said}");
+        assert!(count("200 OK, counted 1 in term ") >= 1, "{said}");
+    }
+    if let Some(said) = said_by("job_runner", &["2"]) {
+        assert!(said.contains(": job 2 is done"), "{said}");
+    }
+    if let Some(said) = said_by("thread_worker", &["12"]) {
+        assert!(said.contains("worker: "), "{said}");
+    }
+    if let Some(said) = said_by("embed", &[]) {
+        assert!(said.contains(": 1 in term "), "{said}");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_embedded_node_with_a_keeper_that_is_killed_costs_no_lease() {
-    // Beside the binary, if examples were built, as `cargo test` does.
-    let example = Path::new(GAGGLE).with_file_name("examples").join("singleton_job");
-    if !example.exists() {
-        println!("skipped: the example singleton_job was not built");
-        return;
-    }
-    let output = Command::new(example).arg("3").output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let Some(said) = said_by("singleton_job", &["3"]) else { return };
     let gap = |line: &str| line.strip_suffix(" ms")?.rsplit(' ').next()?.parse::<f64>().ok();
     let gaps: Vec<f64> = said.lines().filter_map(gap).collect();
     assert_eq!(gaps.len(), 3, "{said}");

@@ -191,11 +191,11 @@ impl Leadership {
         if handle.pulse().ended {
             return LostReason::NodeEnded;
         }
-        if self.is_valid() {
-            return LostReason::NotRenewed;
-        }
         if self.node.inner.guards.gave_up(self.term) {
             return LostReason::GivenUp;
+        }
+        if self.is_valid() {
+            return LostReason::NotRenewed;
         }
         let ended = |event: &Event| match event {
             Event::BecameDuck { term, reason } if *term == self.term => {
