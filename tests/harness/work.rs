@@ -20,7 +20,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::http::Client;
+use super::http::{Answer, Client};
 use super::process::{GAGGLE, free_port};
 use super::relay::Relay;
 use super::{PATIENCE, poll_until};
@@ -204,6 +204,12 @@ impl Workers {
     /// What a node answers.
     pub(crate) fn get(&self, id: u64, path: &str) -> Option<Vec<u8>> {
         Client::new(self.http[&id]).get(path).map(|answer| answer.body)
+    }
+
+    /// Gives an order to a node and waits until it is carried out.
+    pub(crate) fn order(&self, id: u64, path: &str) -> Option<Answer> {
+        let socket = self.folder.path().join(format!("state-{id}/gaggle.sock"));
+        super::http::order(&socket, path, "", PATIENCE * 3)
     }
 
     /// Waits until a node takes part.

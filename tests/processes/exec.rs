@@ -275,7 +275,8 @@ fn starts(folder: &Path) -> Vec<usize> {
 
 #[test]
 fn work_that_fails_on_two_machines_runs_on_the_third_within_two_seconds() {
-    for _ in 0..ROUNDS {
+    let mut spans = Vec::new();
+    for _ in 0..number("GAGGLE_ROUNDS").unwrap_or(ROUNDS) {
         let folder = tempfile::tempdir().unwrap();
         // The two that are preferred.
         let line = "date +%s%N >> $FOLDER/starts-$WORK_NODE; \
@@ -292,9 +293,72 @@ fn work_that_fails_on_two_machines_runs_on_the_third_within_two_seconds() {
         if let Some(began) = began {
             let took = first(1).unwrap().saturating_sub(began) / 1_000_000;
             assert!(took < 2000, "{took} ms\n{}", workers.logs());
+            spans.push(took);
         }
         workers.finish();
     }
+    spans.sort_unstable();
+    if let (Some(median), Some(worst)) = (spans.get(spans.len() / 2), spans.last()) {
+        println!(
+            "{} rounds: on the third after {median} ms (median), {worst} ms at worst",
+            spans.len()
+        );
+    }
+}
+
+/// A number that was asked for: for longer runs by hand.
+fn number(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// The worker needs longer for its end than several leases last.
+#[test]
+fn a_drained_node_gives_its_worker_the_time_that_it_needs_and_the_next_one_starts_at_once() {
+    let seconds = number("GAGGLE_DRAIN_SECONDS").unwrap_or(2);
+    let folder = tempfile::tempdir().unwrap();
+    let line = format!(
+        "date +%s%N > $FOLDER/began-$WORK_NODE; \
+         trap 'date +%s%N > $FOLDER/asked; sleep {seconds}; date +%s%N > $FOLDER/ended; exit 0' TERM; \
+         while :; do sleep 0.01; done"
+    );
+    let workers = three(folder.path(), &line, &["--drain-timeout", "60s"]);
+    let time = |name: String| -> Option<u128> {
+        fs::read_to_string(folder.path().join(name)).ok()?.trim().parse().ok()
+    };
+    let works = |id: u64| time(format!("began-{id}"));
+    let goose = poll_until(PATIENCE, || (1..=3).find(|id| works(*id).is_some()));
+    let goose = goose.unwrap_or_else(|| panic!("nobody works\n{}", workers.logs()));
+    let term = status(&workers, goose)["term"].as_u64();
+    (1..=3).for_each(|id| workers.wait_until_ready(id));
+    // Refused, and nothing is changed, while nobody could take over.
+    let drained = std::thread::scope(|scope| {
+        let order = scope.spawn(|| {
+            // An order that takes long is answered before it is carried out, and may be given again.
+            poll_until(PATIENCE * 3, || {
+                workers.order(goose, "/v1/drain").filter(|answer| answer.code == 200)
+            })
+        });
+        let asked = poll_until(PATIENCE, || time("asked".to_owned()));
+        assert!(asked.is_some(), "{}", workers.logs());
+        // For as long as it takes it leads, in the same term.
+        while time("ended".to_owned()).is_none() {
+            let status = status(&workers, goose);
+            let leads = status["role"] == "goose" && status["term"].as_u64() == term;
+            let over = time("ended".to_owned()).is_some();
+            assert!(leads || over, "{status}\n{}", workers.logs());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        order.join().unwrap()
+    });
+    assert!(drained.is_some(), "{}", workers.logs());
+    let next = poll_until(PATIENCE, || (1..=3).filter(|id| *id != goose).find_map(works));
+    let next = next.unwrap_or_else(|| panic!("nobody follows\n{}", workers.logs()));
+    let (asked, ended) = (time("asked".to_owned()).unwrap(), time("ended".to_owned()).unwrap());
+    let had = Duration::from_nanos(u64::try_from(ended - asked).unwrap());
+    let gap = Duration::from_nanos(u64::try_from(next.saturating_sub(ended)).unwrap());
+    println!("the worker had {had:.1?}, and the next one began {gap:.1?} after its end");
+    assert!(had >= Duration::from_secs(seconds as u64), "{had:?}");
+    assert!(next > ended && gap < HAND_OVER_MOST, "{gap:?}\n{}", workers.logs());
 }
 
 /// A hand-over takes milliseconds, and this long on no machine; the fifth pause of work that fails is

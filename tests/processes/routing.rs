@@ -80,15 +80,21 @@ enum Fate {
 
 const FATES: [Fate; 3] = [Fate::Killed, Fate::SteppedDown, Fate::Frozen];
 
-/// One Goose goes and the next one comes; returns when the old one is back as a Duck.
-fn fail_over(
-    cluster: &mut Cluster,
-    fate: Fate,
-    term: u64,
-    fronts: &[SocketAddr],
-) -> (u64, Duration) {
+/// A Goose that was followed by another.
+struct Change {
+    old: u64,
+    began: Instant,
+    /// When the next one was seen to lead, and when everything led there.
+    elected: Instant,
+    followed: Instant,
+}
+
+/// One Goose goes and the next one comes; returns when the old one is back as a Duck, with the term
+/// above which the next Goose will lead.
+fn fail_over(cluster: &mut Cluster, fate: Fate, term: u64, fronts: &[SocketAddr]) -> (u64, Change) {
     let first = cluster.wait_for_agreement(&IDS, term);
     let goose = first.goose;
+    let began = Instant::now();
     match fate {
         Fate::Killed => cluster.kill(goose),
         Fate::SteppedDown => {
@@ -106,30 +112,38 @@ fn fail_over(
         poll_until(PATIENCE, || (who_serves(*front) == Some(second.goose)).then_some(()))
             .unwrap_or_else(|| panic!("haproxy does not lead to {}", second.goose));
     }
-    let followed = elected.elapsed();
+    let change = Change { old: goose, began, elected, followed: Instant::now() };
     match fate {
         Fate::Killed => cluster.start(goose),
         Fate::SteppedDown => {}
         Fate::Frozen => cluster.thaw(goose),
     }
     let is_back = cluster.wait_for_agreement(&IDS, first.term);
-    (is_back.term - 1, followed)
+    (is_back.term - 1, change)
 }
 
-/// What clients met with while the Goose changed: how many requests failed, and the longest time
-/// without an answer around each change.
-fn report(name: &str, met: &[Met], changes: usize) {
+/// What a client met with while the Goose changed: how many requests failed, how many the last Goose
+/// served though the next one led, and the longest time without an answer at each change.
+fn report(name: &str, met: &[Met], changes: &[Change]) {
     let failed = met.iter().filter(|(_, who)| who.is_none()).count();
-    let served: Vec<&Met> = met.iter().filter(|(_, who)| who.is_some()).collect();
-    let mut gaps: Vec<Duration> = served.windows(2).map(|two| two[1].0 - two[0].0).collect();
-    gaps.sort();
-    let longest = &gaps[gaps.len().saturating_sub(changes)..];
+    let is_late = |(at, who): &&Met| {
+        let mut during = changes.iter().filter(|it| it.elected < *at && *at < it.followed);
+        during.any(|it| *who == Some(it.old))
+    };
+    let late = met.iter().filter(is_late).count();
+    let served: Vec<Instant> = met.iter().filter_map(|(at, who)| who.map(|_| *at)).collect();
+    let gap = |change: &Change| {
+        let gaps = served.windows(2).filter(|it| it[0] < change.followed && change.began < it[1]);
+        gaps.map(|two| (two[1] - two[0]).as_millis()).max().unwrap_or(0)
+    };
+    let mut gaps: Vec<u128> = changes.iter().map(gap).collect();
+    gaps.sort_unstable();
     println!(
-        "{name}: {} requests, {failed} failed; without an answer for {:.0?} (median of the {changes} \
-         longest), {:.0?} at worst",
+        "{name}: {} requests, {failed} failed, {late} served by the last Goose; without an answer for \
+         {} ms (median), {} ms at worst",
         met.len(),
-        longest[longest.len() / 2],
-        longest[longest.len() - 1],
+        gaps[gaps.len() / 2],
+        gaps[gaps.len() - 1],
     );
 }
 
@@ -170,14 +184,16 @@ fn haproxy_follows_the_goose_by_its_word_and_by_the_check() {
     let changes = std::env::var("GAGGLE_FAILOVERS").ok().and_then(|text| text.parse().ok());
     let changes: usize = changes.unwrap_or(FATES.len());
     let askers = fronts.map(Asker::start);
-    let mut term = 0;
+    let (mut term, mut seen) = (0, Vec::new());
     for fate in FATES.into_iter().cycle().take(changes) {
-        let followed;
-        (term, followed) = fail_over(&mut cluster, fate, term, &fronts);
-        println!("{fate:?}: both lead to the next Goose {followed:.0?} after it was seen");
+        let change;
+        (term, change) = fail_over(&mut cluster, fate, term, &fronts);
+        let took = (change.followed - change.elected).as_millis();
+        println!("{fate:?}: both lead to the next Goose {took} ms after it was seen");
+        seen.push(change);
     }
     let [check, word] = askers.map(Asker::stop);
-    report("by /goose", &check, changes);
-    report("with the agent-check", &word, changes);
+    report("by /goose", &check, &seen);
+    report("with the agent-check", &word, &seen);
     cluster.assert_one_goose_at_a_time();
 }
