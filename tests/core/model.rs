@@ -129,13 +129,15 @@ fn a_change_that_an_earlier_goose_left_half_done_is_found() {
 
 #[test]
 fn a_change_of_several_voters_at_once_is_found() {
-    let broken = mutated("newcomer", Mutant::ChangesAtOnce, |bounds| bounds.goals = &[&[1, 4]]);
+    let broken = mutated("newcomer", Mutant::ChangesAtOnce, |bounds| bounds.waits = 2);
     assert_eq!(broken, [APART]);
 }
 
 #[test]
 fn a_goose_that_removes_whoever_it_relies_on_is_found() {
-    let broken = mutated("shrinking", Mutant::NewMajorityNotHeld, |_| {});
+    let broken = mutated("shrinking", Mutant::NewMajorityNotHeld, |bounds| {
+        (bounds.orders, bounds.waits) = (1, 3);
+    });
     assert_eq!(broken, ["a lease lapses by time alone"]);
 }
 

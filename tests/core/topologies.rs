@@ -61,3 +61,20 @@ fn links_fail_while_a_voter_is_added_in_every_sampled_topology() {
 fn links_fail_while_a_voter_is_removed_in_every_sampled_topology() {
     check(Opening::CutChanging(Change::Removing));
 }
+
+/// A checker that was never seen to fail proves nothing.
+#[test]
+fn broken_rules_of_changes_show_in_some_sampled_topology() {
+    use gaggle::vocabulary::mutant::{self, Mutant};
+    let found = |bug: Mutant, opening: Opening| {
+        mutant::set(Some(bug));
+        let stage = Stage::new(opening);
+        let found = sample().map(|topology| stage.run(topology)).find(|it| !it.is_right());
+        mutant::set(None);
+        found.unwrap_or_else(|| panic!("{bug:?}, {}: not found", opening.name()))
+    };
+    for bug in [Mutant::ChangeWithoutCommit, Mutant::VoterIgnoresConfiguration] {
+        let outcome = found(bug, Opening::DiesChanging(Change::Removing));
+        assert!(outcome.quorums_apart || outcome.two_geese, "{bug:?}: {outcome:?}");
+    }
+}
