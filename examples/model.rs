@@ -8,9 +8,10 @@
 //! cargo run --release --example model -- --play wipe --bound waits=5 --bound crashes=2
 //! cargo run --release --example model -- --play wipe --mutant NoFloorAfterWipe
 //! cargo run --release --example model -- --play founding --walk 60   random walks, seconds
+//! cargo run --release --example model -- --small --mutant ChangesAtOnce --shortest
 //! ```
 //!
-//! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, messages. Without a limit
+//! Bounds: waits, repeats, crashes, wipes, failures, step-downs, holds, orders, messages. Without a limit
 //! of time or states, everything within them is gone through. Progress goes to stderr.
 //!
 //! A play is a beginning and the faults that may happen (`tests/core/checker/plays.rs`). Exits with
@@ -31,7 +32,7 @@ use checker::Electing;
 use checker::plays::{Play, plays};
 
 const USAGE: &str = "model [--small] [--play NAME] [--bound NAME=NUMBER]... [--mutant BUG] \
-                     [--states MOST] [--seconds MOST] [--walk SECONDS [--seed SEED]]";
+                     [--states MOST] [--seconds MOST] [--shortest] [--walk SECONDS [--seed SEED]]";
 
 #[derive(Default)]
 struct Arguments {
@@ -40,6 +41,8 @@ struct Arguments {
     walk: Option<u64>,
     bounds: Vec<(String, u32)>,
     small: bool,
+    /// In the order of their length, so that what is found is found by the fewest steps.
+    shortest: bool,
     seconds: Option<u64>,
     mutant: Option<String>,
     seed: u64,
@@ -49,8 +52,12 @@ fn arguments() -> Option<Arguments> {
     let mut arguments = Arguments::default();
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        if word == "--small" {
-            arguments.small = true;
+        match word.as_str() {
+            "--small" => arguments.small = true,
+            "--shortest" => arguments.shortest = true,
+            _ => {}
+        }
+        if ["--small", "--shortest"].contains(&word.as_str()) {
             continue;
         }
         let value = words.next()?;
@@ -93,19 +100,26 @@ fn check(play: &Play, arguments: &Arguments) -> bool {
                 Some(seconds) => builder.timeout(Duration::from_secs(seconds)),
                 None => builder,
             };
-            let checker = builder.spawn_dfs().join_and_report(&mut Progress);
-            let out_of_time =
-                arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
-            let enough = arguments.states.is_some_and(|most| checker.state_count() >= most);
-            let exhausted = !out_of_time && !enough;
-            println!(
-                "  {}",
-                if exhausted {
-                    "gone through, but for what follows a broken promise"
-                } else {
+            let limited = |states| {
+                let out_of_time =
+                    arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
+                out_of_time || arguments.states.is_some_and(|most| states >= most)
+            };
+            let tell = |states| {
+                let words = if limited(states) {
                     "NOT exhausted"
-                }
-            );
+                } else {
+                    "gone through, but for what follows a broken promise"
+                };
+                println!("  {words}");
+            };
+            if arguments.shortest {
+                let checker = builder.spawn_bfs().join_and_report(&mut Progress);
+                tell(checker.state_count());
+                return report(&checker, started);
+            }
+            let checker = builder.spawn_dfs().join_and_report(&mut Progress);
+            tell(checker.state_count());
             report(&checker, started)
         }
     }

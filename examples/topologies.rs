@@ -2,10 +2,13 @@
 //! cores, by the real election code.
 //!
 //! ```text
-//! cargo run --release --example topologies                       all, both openings
-//! cargo run --release --example topologies -- --opening founding|succession
+//! cargo run --release --example topologies                       all, all openings
+//! cargo run --release --example topologies -- --opening dies-adding
 //! cargo run --release --example topologies -- --one 0x236fb      one, told step by step
 //! ```
+//!
+//! Openings: founding, succession; and while voters change: dies-adding, dies-removing (the Goose
+//! dies), cut-adding, cut-removing (the links fail).
 //!
 //! Exits with 1 if any topology did not end as it must.
 
@@ -15,9 +18,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use gaggle::sim::exhaustive::topology::{Opening, Outcome, TOPOLOGIES, Topology, run, tell};
+use gaggle::sim::exhaustive::topology::{Opening, Outcome, Stage, TOPOLOGIES, Topology};
 
-const USAGE: &str = "topologies [--opening founding|succession] [--one NUMBER]";
+const USAGE: &str = "topologies [--opening NAME] [--one NUMBER]";
 /// This many wrong topologies are listed; all are counted.
 const LISTED: usize = 20;
 
@@ -27,7 +30,10 @@ struct Tally {
     no_goose: u32,
     wrong_winner: u32,
     unrest: u32,
+    quorums_apart: u32,
     electable: u32,
+    /// Of all that is counted, what must not be.
+    wrong: u32,
     slowest: u64,
     listed: Vec<(Topology, Outcome)>,
 }
@@ -39,14 +45,12 @@ impl Tally {
         self.no_goose += u32::from(outcome.no_goose);
         self.wrong_winner += u32::from(outcome.wrong_winner);
         self.unrest += u32::from(outcome.unrest);
+        self.quorums_apart += u32::from(outcome.quorums_apart);
+        self.wrong += u32::from(!outcome.is_right());
         self.slowest = self.slowest.max(outcome.took.unwrap_or(0));
         if !outcome.is_right() && self.listed.len() < LISTED {
             self.listed.push((topology, outcome));
         }
-    }
-
-    fn is_right(&self) -> bool {
-        self.two_geese + self.no_goose + self.wrong_winner + self.unrest == 0
     }
 }
 
@@ -63,6 +67,7 @@ fn progress(done: u32, started: Instant) {
 
 fn all(opening: Opening) -> bool {
     let started = Instant::now();
+    let stage = Stage::new(opening);
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
     let tally = Mutex::new(Tally::default());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -74,7 +79,7 @@ fn all(opening: Opening) -> bool {
                     if topology.0 >= TOPOLOGIES {
                         return;
                     }
-                    let outcome = run(topology, opening);
+                    let outcome = stage.run(topology);
                     if let Ok(mut tally) = tally.lock() {
                         tally.add(topology, outcome);
                     }
@@ -91,28 +96,34 @@ fn all(opening: Opening) -> bool {
     for (topology, outcome) in &tally.listed {
         println!("{:#07x}, rightful {:?}: {outcome:?}", topology.0, topology.rightful());
     }
+    let moments = match stage.moments() {
+        0 => String::new(),
+        moments => format!(" at {moments} moments"),
+    };
     println!(
-        "{opening:?}: {TOPOLOGIES} topologies, {} of them electable, in {:.1?}: two Geese {}, \
-         no Goose though one was possible {}, wrong winner {}, unrest {}; slowest election {} ms",
+        "{}: {TOPOLOGIES} topologies{moments}, founders electable in {}, in {:.1?}: two Geese {}, \
+         majorities apart {}, no Goose though one was possible {}, another winner than the highest \
+         {}, unrest {}; slowest election {} ms",
+        opening.name(),
         tally.electable,
         started.elapsed(),
         tally.two_geese,
+        tally.quorums_apart,
         tally.no_goose,
         tally.wrong_winner,
         tally.unrest,
         tally.slowest,
     );
-    tally.is_right()
+    tally.wrong == 0
 }
 
 fn main() -> ExitCode {
-    let mut openings = vec![Opening::Founding, Opening::Succession];
+    let mut openings = Opening::ALL.to_vec();
     let mut one = None;
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match (word.as_str(), words.next().as_deref()) {
-            ("--opening", Some("founding")) => openings = vec![Opening::Founding],
-            ("--opening", Some("succession")) => openings = vec![Opening::Succession],
+            ("--opening", Some(name)) => openings.retain(|opening| opening.name() == name),
             ("--one", Some(number)) => {
                 let digits = number.strip_prefix("0x");
                 one = match digits {
@@ -126,10 +137,14 @@ fn main() -> ExitCode {
             }
         }
     }
+    if openings.is_empty() {
+        eprintln!("no such opening");
+        return ExitCode::from(2);
+    }
     let mut right = true;
     for opening in openings {
         if let Some(number) = one {
-            let (outcome, story) = tell(Topology(number), opening);
+            let (outcome, story) = Stage::new(opening).tell(Topology(number));
             println!("{opening:?}\n{}\n{outcome:?}", story.join("\n"));
             right &= outcome.is_right();
         } else {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use crate::vocabulary::configuration::{Configuration, VoterSet, kept};
 use crate::vocabulary::identity::{Boot, NodeId};
+use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::{MemberState, MemberView, VoterView};
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::voter_change::{ChangeHold, VoterChange};
@@ -161,6 +162,9 @@ impl Automation {
 
     /// Who could come to vote, the best first: whoever may lead, and then the highest.
     fn candidates(&self, view: &View<'_>, now: HolderTime) -> Vec<NodeId> {
+        if mutant::is(Mutant::CandidatesIgnored) {
+            return Vec::new();
+        }
         let stayed = |member: &&MemberView| {
             self.here_since
                 .get(&member.id)

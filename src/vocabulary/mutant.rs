@@ -64,6 +64,10 @@ pub enum Mutant {
     NewMajorityNotHeld,
     /// A Goose adds all new voters at once.
     ChangesAtOnce,
+    /// A Goose removes a voter before it adds the one that comes in its place.
+    RemovedBeforeAdded,
+    /// A Goose that sees to the number of voters finds no candidate.
+    CandidatesIgnored,
     /// A voter grants whatever configuration the asker names.
     VoterIgnoresConfiguration,
     /// A voter names a configuration that is not durable yet.
@@ -156,7 +160,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All that break the election.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::GrantCountedFromReceipt,
         Self::NoDriftMargin,
         Self::GrantMatchedToNewestRequest,
@@ -188,6 +192,8 @@ impl Mutant {
         Self::NoRewriteInOwnTerm,
         Self::NewMajorityNotHeld,
         Self::ChangesAtOnce,
+        Self::RemovedBeforeAdded,
+        Self::CandidatesIgnored,
         Self::VoterIgnoresConfiguration,
         Self::ConfigurationSaidBeforeDurable,
         Self::LearnerDoesNotWait,

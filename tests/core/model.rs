@@ -117,6 +117,50 @@ fn answers_to_an_earlier_process_are_found() {
     assert_eq!(broken, ["a counted grant is outlasted by the voter's"]);
 }
 
+const APART: &str = "any two sets that may elect somebody have majorities that meet";
+
+#[test]
+fn a_change_that_an_earlier_goose_left_half_done_is_found() {
+    for mutant in [Mutant::NoRewriteInOwnTerm, Mutant::ChangeWithoutCommit] {
+        let broken = mutated("half changed", mutant, |_| {});
+        assert_eq!(broken, [APART], "{mutant:?}");
+    }
+}
+
+#[test]
+fn a_change_of_several_voters_at_once_is_found() {
+    let broken = mutated("newcomer", Mutant::ChangesAtOnce, |bounds| bounds.waits = 2);
+    assert_eq!(broken, [APART]);
+}
+
+#[test]
+fn a_goose_that_removes_whoever_it_relies_on_is_found() {
+    let broken = mutated("shrinking", Mutant::NewMajorityNotHeld, |bounds| {
+        (bounds.orders, bounds.waits) = (1, 3);
+    });
+    assert_eq!(broken, ["a lease lapses by time alone"]);
+}
+
+#[test]
+fn a_configuration_that_is_named_before_it_is_durable_is_found() {
+    let broken = mutated("newcomer on a slow disk", Mutant::ConfigurationSaidBeforeDurable, |_| {});
+    assert_eq!(broken, ["what a voter says of its configuration is durable"]);
+}
+
+/// One voter was away while it was replaced, and another one has lost its record: both together are
+/// a majority of the founders.
+#[test]
+fn voters_that_go_by_a_set_that_is_over_are_found() {
+    let mutants = [
+        Mutant::VoterIgnoresConfiguration,
+        Mutant::BallotWithoutConfiguration,
+        Mutant::OneVoterLessThanAll,
+    ];
+    for mutant in mutants {
+        assert_eq!(mutated("replaced", mutant, |_| {}), [APART], "{mutant:?}");
+    }
+}
+
 /// Too deep to go through everything: a walk at random, always the same one.
 #[test]
 fn a_waiting_voter_that_lets_anybody_renew_is_found() {

@@ -26,9 +26,13 @@ fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Every eighth run is one in which voters change.
+/// Every eighth run is one in which voters change, and every fourth of those by themselves.
 fn options_of(seed: u64) -> Options {
-    let swarm = (seed % 8 == 7).then_some(Swarm::Elastic);
+    let swarm = match seed % 32 {
+        31 => Some(Swarm::Automatic),
+        7 | 15 | 23 => Some(Swarm::Elastic),
+        _ => None,
+    };
     Options { swarm, ..Options::default() }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gaggle::sim::exhaustive::topology::{BOUND, Opening, TOPOLOGIES, Topology, run};
+use gaggle::sim::exhaustive::topology::{BOUND, Change, Opening, Stage, TOPOLOGIES, Topology};
 
 /// Every symmetric topology, and every one of a stride that shares no factor with 2^18.
 fn sample() -> impl Iterator<Item = Topology> {
@@ -12,13 +12,15 @@ fn sample() -> impl Iterator<Item = Topology> {
 }
 
 fn check(opening: Opening) {
+    let stage = Stage::new(opening);
     let mut number = 0;
     for topology in sample() {
-        let outcome = run(topology, opening);
+        let outcome = stage.run(topology);
         assert!(
             outcome.is_right(),
-            "topology {:#07x}, {opening:?}: {outcome:?}, not {:?}",
+            "topology {:#07x}, {}: {outcome:?}, not {:?}",
             topology.0,
+            opening.name(),
             topology.rightful()
         );
         let took = outcome.took.map(Duration::from_millis);
@@ -26,6 +28,8 @@ fn check(opening: Opening) {
         number += 1;
     }
     assert!(number > 2_000, "512 symmetric ones and a stride");
+    let changes = !matches!(opening, Opening::Founding | Opening::Succession);
+    assert_eq!(stage.moments() > 10, changes, "{} moments", stage.moments());
 }
 
 #[test]
@@ -36,4 +40,41 @@ fn the_first_election_in_every_sampled_topology() {
 #[test]
 fn the_succession_in_every_sampled_topology() {
     check(Opening::Succession);
+}
+
+#[test]
+fn the_goose_dies_while_it_adds_a_voter_in_every_sampled_topology() {
+    check(Opening::DiesChanging(Change::Adding));
+}
+
+#[test]
+fn the_goose_dies_while_it_removes_a_voter_in_every_sampled_topology() {
+    check(Opening::DiesChanging(Change::Removing));
+}
+
+#[test]
+fn links_fail_while_a_voter_is_added_in_every_sampled_topology() {
+    check(Opening::CutChanging(Change::Adding));
+}
+
+#[test]
+fn links_fail_while_a_voter_is_removed_in_every_sampled_topology() {
+    check(Opening::CutChanging(Change::Removing));
+}
+
+/// A checker that was never seen to fail proves nothing.
+#[test]
+fn broken_rules_of_changes_show_in_some_sampled_topology() {
+    use gaggle::vocabulary::mutant::{self, Mutant};
+    let found = |bug: Mutant, opening: Opening| {
+        mutant::set(Some(bug));
+        let stage = Stage::new(opening);
+        let found = sample().map(|topology| stage.run(topology)).find(|it| !it.is_right());
+        mutant::set(None);
+        found.unwrap_or_else(|| panic!("{bug:?}, {}: not found", opening.name()))
+    };
+    for bug in [Mutant::ChangeWithoutCommit, Mutant::VoterIgnoresConfiguration] {
+        let outcome = found(bug, Opening::DiesChanging(Change::Removing));
+        assert!(outcome.quorums_apart || outcome.two_geese, "{bug:?}: {outcome:?}");
+    }
 }

@@ -125,6 +125,7 @@ fn next_set(
     if mutant::is(Mutant::ChangesAtOnce) && missing.or(surplus).is_some() {
         return Some(goal.voters.clone());
     }
+    let missing = missing.filter(|_| surplus.is_none() || !mutant::is(Mutant::RemovedBeforeAdded));
     match (missing, surplus) {
         (Some(missing), surplus) if surplus.is_none() || present.len() < VOTERS_MAX => {
             present.with(*missing).ok()

@@ -327,7 +327,7 @@ impl ProgressTracker {
     /// See [`crate::election::Election::forget_requests`].
     #[cfg(feature = "simulation")]
     pub(crate) fn forget_requests(&mut self, awaited: &dyn Fn(u64) -> bool) {
-        for progress in self.progress.values_mut() {
+        for progress in self.progress.values_mut().chain(self.learners.values_mut()) {
             progress.forget_requests(awaited);
         }
     }

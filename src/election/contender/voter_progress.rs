@@ -16,6 +16,9 @@ use crate::wire::message::{Grant, VoterStatus};
 /// answers up to 320 ms late still count.
 const REQUESTS_MAX: usize = 32;
 
+/// So many grants in a row show that a node which is to vote keeps a record and answers.
+const GRANTS_SETTLED: u32 = 2;
+
 /// An answer that took longer waited for a process that was frozen, which says nothing of the way.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,8 @@ pub(crate) struct VoterProgress {
     stamp: Option<ConfigurationStamp>,
     /// The same, as its newest grant in this tenure says.
     granted_under: Option<ConfigurationStamp>,
-    /// How many grants in a row it has given in this tenure, each before the last one had run out.
+    /// How many grants in a row it has given in this tenure, each before the last one had run out:
+    /// as far as anybody asks.
     grants_in_a_row: u32,
     /// It does not vote, and is to.
     is_learner: bool,
@@ -150,7 +154,7 @@ impl VoterProgress {
     pub(crate) fn has_settled(&self, now: HolderTime) -> bool {
         // It has to write once more before it grants as a voter.
         let half = self.granted.unwrap_or_default() / 2;
-        self.grants_in_a_row >= 2 && self.counted_until > now.plus(half)
+        self.grants_in_a_row >= GRANTS_SETTLED && self.counted_until > now.plus(half)
     }
 
     /// The voter's process, once heard.
@@ -340,7 +344,7 @@ impl VoterProgress {
         if self.counted_until <= now {
             self.grants_in_a_row = 0;
         }
-        self.grants_in_a_row = self.grants_in_a_row.saturating_add(1);
+        self.grants_in_a_row = (self.grants_in_a_row + 1).min(GRANTS_SETTLED);
         self.granted_under = Some(stamp);
         let counted = if mutant::is(Mutant::NoDriftMargin) { lease } else { counted(lease) };
         self.counted_until = self.counted_until.max(sent.plus(counted));

@@ -11,6 +11,7 @@ mod leadership;
 mod promises;
 mod prompt;
 mod reach;
+mod steps;
 mod voting;
 mod work;
 
@@ -19,6 +20,7 @@ pub use leadership::Leadership;
 pub use promises::{Promises, Sender};
 pub use prompt::{Chances, Prompt};
 pub use reach::Reach;
+pub use steps::Steps;
 pub use voting::{VoterState, Voting};
 pub use work::Works;
 
@@ -53,6 +55,9 @@ pub enum Invariant {
     BoundedWait,
     /// I13: any two majorities by which nodes lead share a voter.
     QuorumsIntersect,
+    /// Where the Goose sees to the number of voters, there are as many as are wanted, and it never
+    /// makes them fewer.
+    VotersKept,
     /// I14: an incumbent whom nothing disturbs stays.
     Steady,
     /// A Goose yields to a higher node only where that is wanted, and only if it has stayed.
@@ -114,6 +119,7 @@ impl fmt::Display for Invariant {
             Self::WorthWaiting => "I11, only who reaches a majority is waited for",
             Self::BoundedWait => "I12, bounded deference",
             Self::QuorumsIntersect => "I13, intersecting quorums",
+            Self::VotersKept => "as many voters as are wanted",
             Self::Steady => "I14, an undisturbed Goose stays",
             Self::PatientPreemption => "patient preemption",
             Self::Live => "I15, a Goose in time",

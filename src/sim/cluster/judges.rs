@@ -8,7 +8,7 @@ use crate::election::preemption::PATIENCE;
 use crate::node::NodeCore;
 use crate::sim::checkers::electorate;
 use crate::sim::checkers::{
-    DeferenceChecks, Invariant, Leadership, Promises, Reach, Sender, Verdict, Violation,
+    DeferenceChecks, Invariant, Leadership, Promises, Reach, Sender, Steps, Verdict, Violation,
     VoterState, Voting, Works,
 };
 use crate::vocabulary::configuration::Configuration;
@@ -33,6 +33,7 @@ pub struct Judges {
     promises: Promises,
     deference: DeferenceChecks,
     reach: Reach,
+    steps: Steps,
     pub(super) works: Works,
     /// Which founding this is, once any of its nodes has been certain.
     lineage: Option<Lineage>,
@@ -111,6 +112,7 @@ impl Judges {
         self.voting.holder_down(process);
         self.promises.process_ended(process);
         self.deference.ended(process);
+        self.steps.ended(process);
     }
 
     /// The one process of a voter is gone.
@@ -151,7 +153,12 @@ impl Judges {
         let (process, timing) = (sender.process, sender.timing);
         let verdict = self.promises.sent(now, sender, header, message);
         let polite = self.deference.says(now, process, clock.voter, timing, message);
-        self.judge(now, verdict.and(polite));
+        let told = match message {
+            Message::Acquire(acquire) => acquire.configuration.as_deref(),
+            _ => None,
+        };
+        let steps = told.map_or(Ok(()), |told| self.steps.tells(now, process, told));
+        self.judge(now, verdict.and(polite).and(steps));
         if let Some(name) = coverage::message_name(message) {
             self.coverage.count(name);
         }

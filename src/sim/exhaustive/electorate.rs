@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::election::voter::{Memory, VoterPast};
 use crate::election::{Election, ElectionSetup, Known};
-use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, Genesis, VoterSet};
 use crate::vocabulary::identity::{Boot, NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{HolderTime, Now, VoterTime, WallTime};
 use crate::vocabulary::timing::Timing;
 use crate::wire::datagram::Addressee;
-use crate::wire::message::{Message, Nak, NakReason, PROBE_BALLOT};
+use crate::wire::message::{Assurance, Join, Message, NakReason, Welcome};
 
 /// All clocks of a world whose true time is `nanoseconds`, with a wall clock that began at
 /// `wall` milliseconds.
@@ -33,18 +33,22 @@ pub(super) fn process(id: NodeId, start: u64) -> Process {
     Process { id, boot: Boot { start, nonce: id.number() * 1000 + start } }
 }
 
-/// An election of `me`, by the genesis configuration of `voters`.
+/// What a cluster of these voters is founded with.
+pub(super) fn genesis(voters: &VoterSet, timing: &Timing) -> Configuration {
+    Configuration::genesis(Genesis::new(voters.clone(), false, timing, false))
+}
+
+/// An election of `me`, which knows this configuration.
 pub(super) fn election(
     me: Process,
-    voters: &VoterSet,
+    configuration: Configuration,
     timing: &Timing,
     eligible: bool,
     past: VoterPast,
     now: Now,
 ) -> Election {
     let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
-    let genesis = Genesis::new(voters.clone(), false, timing, false);
-    let (configuration, timing) = (Configuration::genesis(genesis), timing.clone());
+    let timing = timing.clone();
     let setup = ElectionSetup {
         me,
         address,
@@ -66,36 +70,72 @@ pub(super) fn election(
     Election::new(setup, now)
 }
 
+/// A message that arrives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) from: Process,
+    pub(super) to: Addressee,
+    /// Under which configuration it was sent.
+    pub(super) stamp: ConfigurationStamp,
+    pub(super) message: &'a Message,
+}
+
 /// Hands a message over to `me`, as the envelope allows: to exactly this process, or, in a
-/// Poll, to whichever process of the node lives. Returns the answer that the envelope itself
-/// gives: a request for a grant that was meant for an earlier process is told so.
+/// Poll, to whichever process of the node lives. Returns what the node itself says to that: a
+/// request for a grant that was meant for an earlier process is told so; and whoever meets a newer
+/// configuration than its own asks for it.
 pub(super) fn hand_over(
     election: &mut Election,
     me: Process,
     now: Now,
-    from: Process,
-    to: Addressee,
-    message: &Message,
+    arrival: Arrival<'_>,
 ) -> Option<Message> {
-    match to.boot {
-        Some(boot) if boot == me.boot => {}
-        None if matches!(message, Message::Poll(_)) => {}
-        Some(_)
-            if mutant::is(Mutant::EarlierBootsAnswersAccepted)
-                && matches!(message, Message::PollAck(_)) => {}
-        Some(_) => {
-            let asked = match message {
-                Message::Acquire(acquire) => Some((acquire.sequence, acquire.ballot)),
-                Message::Probe { sequence } => Some((*sequence, PROBE_BALLOT)),
-                _ => None,
-            };
-            let reason = NakReason::NewBoot { boot: me.boot };
-            return asked.map(|(sequence, ballot)| Message::Nak(Nak { sequence, ballot, reason }));
+    let Arrival { from, to, stamp, message } = arrival;
+    let is_meant = match (to.boot, message) {
+        // What is asked of an address is answered by whoever is there.
+        (_, Message::Join(_)) => return Some(welcome(election)),
+        (Some(boot), Message::PollAck(_)) => {
+            boot == me.boot || mutant::is(Mutant::EarlierBootsAnswersAccepted)
         }
-        None => return None,
+        (Some(boot), _) => boot == me.boot,
+        (None, _) => message.is_for_any_boot(),
+    };
+    if !is_meant {
+        let refusal = message.refusal(NakReason::NewBoot { boot: me.boot });
+        return refusal.filter(|_| to.boot.is_some()).map(Message::Nak);
     }
-    // Nobody changes who votes here, so all act under one configuration.
-    let stamp = election.configuration().stamp();
+    if let Message::Welcome(welcome) = message {
+        election.hear_configuration(now, &welcome.configuration);
+        return None;
+    }
     election.handle_message(now, from, stamp, message);
-    None
+    let asks = election.is_newer(now, &stamp);
+    asks.then(question)
+}
+
+/// Whoever meets a newer configuration than its own asks who votes.
+pub(super) fn question() -> Message {
+    Message::Join(Join { nonce: 0, padding: Vec::new() })
+}
+
+/// What a node answers that is asked who votes. Of the rest that a welcome says, nothing concerns
+/// an election.
+fn welcome(election: &Election) -> Message {
+    let configuration = election.configuration().clone();
+    let genesis = Genesis {
+        voters: configuration.voters.clone(),
+        preempt: configuration.preempt,
+        lease_max: Duration::ZERO,
+        ephemeral: false,
+    };
+    Message::Welcome(Box::new(Welcome {
+        nonce: 0,
+        member: Vec::new(),
+        genesis,
+        assurance: Assurance::Assumed,
+        configuration,
+        voters: Vec::new(),
+        goose: None,
+        ancestors: Vec::new(),
+    }))
 }

@@ -65,11 +65,13 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::ChangeWithoutCommit, Swarm::Elastic, 20),
     search(Mutant::ChangesAtOnce, Swarm::Elastic, 20),
     search(Mutant::VoterIgnoresConfiguration, Swarm::Elastic, 240),
+    search(Mutant::RemovedBeforeAdded, Swarm::Automatic, 20),
+    search(Mutant::CandidatesIgnored, Swarm::Automatic, 20),
 ];
 
 /// Bugs for which no swarm is known that shows them within a thousand seeds. They are found by
 /// the model checker (`tests/core/model.rs`), by stories (`tests/core/scenarios/records.rs` and
-/// `work.rs`), and what takes voters that change by the tests of founding, of the voter, and of
+/// `work.rs`), and by the tests of founding, of the voter, and of
 /// `contender/reconfiguration.rs`. What concerns the lineage
 /// beside is found by the unit tests of `contender/naming.rs` and of the voter.
 pub const NOT_SEARCHED: [Mutant; 17] = [

@@ -14,7 +14,7 @@ use crate::sim::cluster::keys;
 use crate::sim::cluster::network::{Network, Weather};
 use crate::sim::cluster::work::WorkPlan;
 use crate::sim::prng::Prng;
-use crate::vocabulary::configuration::{ClusterName, VoterSet};
+use crate::vocabulary::configuration::{ClusterName, VOTERS_KEPT, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::nanoseconds;
 use crate::vocabulary::timing::{Profile, Timing};
@@ -170,13 +170,13 @@ impl Nodes {
     fn draw(swarm: Swarm, pace: &Pace, prng: &mut Prng) -> Self {
         let voters = draw_voters(swarm, pace.size, prng);
         let mut setups = draw_setups(swarm, pace.size, &voters, &pace.timing, prng);
-        let preempt = prng.chance(80);
+        let preempt = prng.chance(80) && swarm != Swarm::Automatic;
         for setup in setups.iter_mut().filter(|setup| setup.voters.is_some()) {
             setup.preempt = Some(preempt);
         }
-        let stable_walls = voters.len() > 1 && prng.chance(60) && swarm != Swarm::Elastic;
+        let stable_walls = voters.len() > 1 && prng.chance(60) && !swarm.changes_voters();
         let mut ephemeral = draw_ephemeral(stable_walls, pace.size, &voters, prng);
-        if swarm == Swarm::Elastic {
+        if swarm.changes_voters() {
             ephemeral.fill(false);
         }
         let (foreign_nodes, theirs) = if pace.kinds.contains(&FaultKind::ForeignNode) {
@@ -253,7 +253,9 @@ fn draw_size(swarm: Swarm, prng: &mut Prng) -> usize {
         Swarm::Mixed | Swarm::Brittle => prng.pick(&[1, 2, 3, 3, 3, 4, 5, 5, 5, 6, 7, 9]),
         Swarm::Founding => prng.pick(&[3, 3, 4]),
         Swarm::Amnesia | Swarm::Leases => prng.pick(&[3, 4, 5]),
-        Swarm::Duels | Swarm::ForeignNodes | Swarm::Elastic => prng.pick(&[4, 5, 6, 7]),
+        Swarm::Duels | Swarm::ForeignNodes | Swarm::Elastic | Swarm::Automatic => {
+            prng.pick(&[4, 5, 6, 7])
+        }
     }
 }
 
@@ -271,6 +273,7 @@ fn draw_voters(swarm: Swarm, size: usize, prng: &mut Prng) -> Vec<usize> {
     let most = match swarm {
         Swarm::Mixed | Swarm::Brittle | Swarm::ForeignNodes => drawn,
         Swarm::Duels => drawn.max(3),
+        Swarm::Automatic => 1,
         Swarm::Founding | Swarm::Leases | Swarm::Amnesia | Swarm::Elastic => 3,
     };
     let count = if size >= most { most } else { size - (1 - size % 2) };
@@ -296,13 +299,16 @@ fn draw_setups(
     (0..size)
         .map(|index| {
             let votes = voters.contains(&index);
-            let knows = votes || prng.coin();
+            let is_automatic = swarm == Swarm::Automatic;
+            let knows = !is_automatic && (votes || prng.coin());
             let address = Network::address(index, 0);
             // Names, which find a node wherever it has moved to. Nobody is its own seed.
             // Who does not know the cluster asks a voter, which does.
             let first = voters.iter().copied().filter(|_| !knows);
             let others = first.chain(prng.shuffled(size)).filter(|other| *other != index);
-            let seeds = others.take(2).map(|other| format!("node-{}:7000", other + 1)).collect();
+            // Whoever founds a cluster without being told of voters has no seed.
+            let seeds = others.take(if is_automatic && votes { 0 } else { 2 });
+            let seeds = seeds.map(|other| format!("node-{}:7000", other + 1)).collect();
             let addresses = voters.iter().map(|voter| (id(*voter), Network::address(*voter, 0)));
             let mut timing = timing.clone();
             if mixed && prng.coin() {
@@ -315,6 +321,7 @@ fn draw_setups(
             Setup {
                 seeds,
                 voters: knows.then(|| set.clone()),
+                automatic: is_automatic.then_some(VOTERS_KEPT),
                 voter_addresses: if knows { addresses.collect() } else { Vec::new() },
                 // Somebody must be able to lead.
                 eligible: index == voters[0] || !(witnesses && prng.chance(300)),

@@ -16,6 +16,8 @@ use crate::sim::cluster::process;
 use crate::sim::cluster::trace::TraceDepth;
 use crate::sim::cluster::world::World;
 use crate::sim::prng::Prng;
+use crate::vocabulary::configuration::VOTERS_KEPT;
+use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::mutant;
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::nanoseconds;
@@ -24,6 +26,11 @@ const MILLI: u64 = 1_000_000;
 
 /// No order waits for longer for the end of work.
 const ORDERS_WAIT: u64 = 40_000 * MILLI;
+
+/// Where the Goose sees to the number of voters, it is right after this: one that is silent is given
+/// up after a minute, and so long is a candidate passed over that once did not come to vote. The
+/// second time it is twice as long, and whoever is to vote has to stay for ten seconds and to learn.
+const VOTERS_WITHIN: u64 = (60 + 120 + 30) * 1000 * MILLI;
 
 /// So many terms more may begin where higher nodes are preferred.
 const YIELDS: usize = 4;
@@ -79,6 +86,9 @@ fn run_mutated(seed: u64, options: Options) -> Report {
         if plan.preempt {
             await_highest(&mut world, &plan);
         }
+        if plan.swarm == Swarm::Automatic {
+            await_voters(&mut world);
+        }
         keep_calm(&mut world, &plan);
         know_the_same_voters(&mut world);
     }
@@ -130,7 +140,7 @@ fn build(seed: u64, plan: &Plan, depth: TraceDepth) -> World {
         length_max: plan.length_max,
         damages: plan.damages,
         voters: plan.voters.clone(),
-        elastic: plan.swarm == Swarm::Elastic,
+        elastic: plan.swarm.changes_voters(),
         nodes: plan.starts.len(),
         prng: Prng::new(seed, "chaos"),
     }));
@@ -274,12 +284,38 @@ fn await_highest(world: &mut World, plan: &Plan) {
     }
 }
 
+/// Demands that as many vote as are wanted, and that all of them are there, if enough nodes are.
+fn await_voters(world: &mut World) {
+    let end = world.now() + VOTERS_WITHIN;
+    let wanted = usize::from(VOTERS_KEPT);
+    while !world.is_over() {
+        let here: Vec<NodeId> = running(world).map(|(id, _)| id).collect();
+        let known = running(world).filter_map(|(_, core)| core.configuration());
+        let newest = known.max_by_key(|it| (it.ballot, it.version));
+        let voters = newest.map_or(&[][..], |newest| newest.voters.ids());
+        let is_right = voters.len() == wanted && voters.iter().all(|id| here.contains(id));
+        if here.len() < wanted || is_right {
+            world.cluster.judges.coverage.count("voters as wanted");
+            return;
+        }
+        if world.now() >= end {
+            let sentence = format!("nodes {here:?} are there, and {voters:?} vote");
+            return world.broken(Invariant::VotersKept, sentence);
+        }
+        world.run_until(world.now() + 500 * MILLI);
+    }
+}
+
+/// All nodes that run, but for foreign ones.
+fn running(world: &World) -> impl Iterator<Item = (NodeId, &NodeCore)> {
+    let own = world.cluster.hosts.iter().filter(|host| host.foreign_node.is_none());
+    own.filter_map(|host| Some((host.id, &host.running.as_ref()?.core)))
+}
+
 /// Demands that everybody knows who votes as the Goose does, once it has been calm for a while.
 fn know_the_same_voters(world: &mut World) {
-    let cores = world.cluster.hosts.iter().filter(|host| host.foreign_node.is_none());
-    let cores = cores.filter_map(|host| Some(&host.running.as_ref()?.core));
     let known: Vec<_> =
-        cores.filter_map(|core| Some((core.process().id, core.configuration()?))).collect();
+        running(world).filter_map(|(id, core)| Some((id, core.configuration()?))).collect();
     let Some((_, newest)) = known.iter().max_by_key(|(_, it)| (it.ballot, it.version)) else {
         return;
     };

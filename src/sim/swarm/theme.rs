@@ -27,11 +27,14 @@ pub enum Swarm {
     /// Voters that change, and machines that come and go with their records. Drawn by no seed: it is
     /// named.
     Elastic,
+    /// A cluster that one machine founds, whose Goose sees to the number of voters by itself, while
+    /// others come and go. Drawn by no seed: it is named.
+    Automatic,
 }
 
 impl Swarm {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Mixed,
         Self::Brittle,
         Self::Founding,
@@ -40,6 +43,7 @@ impl Swarm {
         Self::Amnesia,
         Self::ForeignNodes,
         Self::Elastic,
+        Self::Automatic,
     ];
 
     /// How often seeds draw it: so many times in a hundred.
@@ -49,8 +53,13 @@ impl Swarm {
             Self::Brittle => 14,
             Self::Founding | Self::Leases | Self::Amnesia => 4,
             Self::Duels | Self::ForeignNodes => 6,
-            Self::Elastic => 0,
+            Self::Elastic | Self::Automatic => 0,
         }
+    }
+
+    /// Whether others come to vote than those that found the cluster.
+    pub(super) fn changes_voters(self) -> bool {
+        matches!(self, Self::Elastic | Self::Automatic)
     }
 
     /// The word for it on a command line, and in a list of what was met.
@@ -64,6 +73,7 @@ impl Swarm {
             Self::Amnesia => "amnesia",
             Self::ForeignNodes => "foreign nodes",
             Self::Elastic => "elastic",
+            Self::Automatic => "automatic",
         }
     }
 
@@ -110,6 +120,25 @@ impl Swarm {
                 ],
                 700,
             ),
+            Self::Automatic => (
+                &[
+                    LeaveForGood,
+                    LeaveForGood,
+                    ChangeVoters,
+                    Crash,
+                    Partition,
+                    OneWay,
+                    DeafOrMute,
+                    Freeze,
+                    StepDown,
+                    Replay,
+                    KeeperDies,
+                    Move,
+                    SlowDisk,
+                    Leave,
+                ],
+                400,
+            ),
         }
     }
 
@@ -124,6 +153,8 @@ impl Swarm {
             Self::Leases => Some((lease / 4, lease)),
             Self::Amnesia => Some((lease / 2, lease * 2)),
             Self::Elastic => Some((lease / 4, lease * 2)),
+            // Whoever is to vote has to stay for ten seconds first.
+            Self::Automatic => Some((lease * 4, lease * 20)),
         }
     }
 
@@ -141,6 +172,7 @@ impl Swarm {
         match self {
             Self::Founding => 2,
             Self::Duels | Self::Leases => 6,
+            Self::Automatic => 40,
             _ => 12,
         }
     }

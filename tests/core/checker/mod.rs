@@ -70,12 +70,25 @@ impl Model for Electing {
             kept::<3>(),
             kept::<4>(),
             kept::<5>(),
+            kept::<6>(),
+            kept::<7>(),
+            kept::<8>(),
             Property::<Self>::sometimes("somebody leads", |_, state| state.inner.geese() == 1),
             Property::<Self>::sometimes("a second tenure begins", |_, state| {
                 state.inner.tenures() > 1
             }),
             Property::<Self>::sometimes("somebody leads after a crash", |_, state| {
                 state.inner.spent().crashes > 0 && state.inner.geese() == 1
+            }),
+            Property::<Self>::sometimes(
+                "somebody leads under a set that it wrote anew",
+                |_, state| state.inner.is_led(|it| it.ballot > 0 && it.version == 1),
+            ),
+            Property::<Self>::sometimes("somebody leads other voters", |_, state| {
+                state.inner.has_changed()
+            }),
+            Property::<Self>::sometimes("somebody else leads other voters", |_, state| {
+                state.inner.tenures() > 1 && state.inner.has_changed()
             }),
             Property::<Self>::sometimes("every voter may grant", |_, state| {
                 state.inner.is_founded()

@@ -26,6 +26,7 @@ impl Play {
             "failures" => &mut bounds.failures,
             "step-downs" => &mut bounds.step_downs,
             "holds" => &mut bounds.holds,
+            "orders" => &mut bounds.orders,
             "messages" => {
                 bounds.envelopes = number as usize;
                 return true;
@@ -39,6 +40,12 @@ impl Play {
 
 /// All of them.
 pub(crate) fn plays() -> Vec<Play> {
+    let mut plays = plays_of_fixed_voters();
+    plays.extend(plays_of_changes());
+    plays
+}
+
+fn plays_of_fixed_voters() -> Vec<Play> {
     let play = |name, bounds: Bounds, waits| {
         let small = Bounds { waits, ..bounds.clone() };
         Play { name, bounds, small }
@@ -131,5 +138,73 @@ pub(crate) fn plays() -> Vec<Play> {
             },
             1,
         ),
+    ]
+}
+
+/// Voters change. All are played in exchanges, over links that work both ways or not at all. Who
+/// votes is told by renewals and polls, and by answers to whoever asks.
+fn plays_of_changes() -> Vec<Play> {
+    let changing = Bounds {
+        bursts: true,
+        envelopes: 2,
+        one_way: false,
+        opening: Opening::Reign,
+        orders: 2,
+        ..Bounds::default()
+    };
+    let changing = || changing.clone();
+    // Two Geese lead four voters to two different sets of three, neither of them to the end.
+    let half = Bounds { voters: 4, goals: &[&[1, 2, 4], &[1, 2, 3]], waits: 4, ..changing() };
+    // Voters go and come back, until one is left.
+    let shrinking =
+        Bounds { goals: &[&[2, 3], &[3], &[1, 2, 3]], crashes: 1, waits: 4, ..changing() };
+    // A newcomer learns and votes, in place of another one or of two; a process crashes.
+    let newcomer = Bounds {
+        newcomers: 1,
+        goals: &[&[1, 2, 3, 4], &[1, 2, 4], &[1, 4]],
+        crashes: 1,
+        waits: 3,
+        ..changing()
+    };
+    // The same over disks that take their time.
+    let slow = Bounds { goals: &[&[1, 2, 4]], slow_disks: true, waits: 2, ..newcomer.clone() };
+    // A newcomer forgets that it has granted, and another Goose asks it to learn.
+    let forgetful = Bounds { goals: &[&[1, 2, 3, 4]], wipes: 1, waits: 4, ..newcomer.clone() };
+    // One voter becomes three, and the founder may be gone.
+    let growth = Bounds {
+        newcomers: 2,
+        voters: 1,
+        contenders: 3,
+        goals: &[&[1, 2, 3], &[2, 3]],
+        crashes: 1,
+        waits: 3,
+        ..changing()
+    };
+    // A voter was replaced while it was away, and may lead; others forget.
+    let replaced = Bounds {
+        newcomers: 1,
+        opening: Opening::Replaced,
+        goals: &[&[1, 2, 4], &[2, 3, 4]],
+        crashes: 2,
+        wipes: 2,
+        orders: 1,
+        waits: 3,
+        ..changing()
+    };
+    let play = |name, bounds: &Bounds, change: fn(&mut Bounds)| {
+        let (bounds, mut small) = (bounds.clone(), bounds.clone());
+        change(&mut small);
+        Play { name, bounds, small }
+    };
+    vec![
+        play("half changed", &half, |small| small.waits = 2),
+        play("shrinking", &shrinking, |small| (small.waits, small.crashes) = (1, 0)),
+        play("newcomer", &newcomer, |small| (small.waits, small.crashes) = (1, 0)),
+        play("newcomer on a slow disk", &slow, |small| (small.orders, small.waits) = (1, 0)),
+        play("forgetful newcomer", &forgetful, |small| (small.orders, small.waits) = (1, 1)),
+        play("growth", &growth, |small| (small.waits, small.crashes) = (1, 0)),
+        play("replaced", &replaced, |small| {
+            (small.orders, small.waits, small.crashes, small.wipes) = (0, 2, 1, 1);
+        }),
     ]
 }

@@ -6,15 +6,23 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Links {
     /// Bit 2·p: the node reaches the node at place p. Bit 2·p + 1: the other way.
-    pub up: u8,
+    pub up: u16,
     /// Whether what meets a link that is down stays under way.
     pub hold: bool,
+    /// Whether all of them are down from the moment on at which the node makes a configuration.
+    pub breaks: bool,
 }
 
 impl Links {
     /// Every link of one of `nodes` nodes.
     pub(super) fn all(nodes: usize) -> Self {
-        Self { up: u8::try_from((1_u32 << (2 * nodes)) - 1).unwrap_or(u8::MAX), hold: false }
+        let up = u16::try_from((1_u32 << (2 * nodes)) - 1).unwrap_or(u16::MAX);
+        Self { up, hold: false, breaks: false }
+    }
+
+    /// None of them.
+    pub(super) fn none(hold: bool) -> Self {
+        Self { up: 0, hold, breaks: false }
     }
 
     pub(super) fn carries(self, active: usize, from: usize, to: usize) -> bool {
@@ -26,11 +34,12 @@ impl Links {
 impl fmt::Display for Links {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let of = |way: usize| {
-            let up = (0..4).filter(move |place| self.up >> (2 * place + way) & 1 == 1);
+            let up = (0..8).filter(move |place| self.up >> (2 * place + way) & 1 == 1);
             up.map(|place| (place + 1).to_string()).collect::<Vec<_>>().join(" ")
         };
         let rest = if self.hold { "stays under way" } else { "is lost" };
-        write!(out, "reaching [{}], hearing [{}], the rest {rest}", of(0), of(1))
+        let until = if self.breaks { " until it makes a configuration" } else { "" };
+        write!(out, "reaching [{}], hearing [{}]{until}, the rest {rest}", of(0), of(1))
     }
 }
 
@@ -78,6 +87,16 @@ pub enum Action {
     Settle(usize, Links),
     /// This node, a Goose, steps down for the highest other node, over these links.
     HandOver(usize, Links),
+    /// This node, a Goose, is told to lead to the voters of that place in
+    /// [`Bounds::goals`](super::Bounds::goals), and what follows happens at once over these links.
+    Order {
+        /// Which node.
+        node: usize,
+        /// Which voters.
+        goal: usize,
+        /// Over which links.
+        links: Links,
+    },
     /// Everybody stalls for as long as the longest lease lasts.
     Pass,
 }

@@ -92,15 +92,23 @@ impl Choices<'_> {
     fn bursts(&mut self) {
         let (state, bounds) = (self.state, self.bounds);
         let may_hold = state.spent.holds < bounds.holds;
-        let none = |hold| Links { up: 0, hold };
+        let none = Links::none;
         let all = Links::all(state.nodes.len());
         for envelope in 0..state.envelopes.len() {
             self.actions.push(Action::Arrive(envelope, all));
             self.actions.push(Action::Arrive(envelope, none(false)));
         }
         for (place, node) in state.nodes.iter().enumerate().filter(|(_, node)| !node.is_gone) {
-            if state.spent.waits < bounds.waits {
+            if state.spent.waits < bounds.waits && self.is_heard(place) {
                 self.each_links(place, may_hold, |links| Action::Burst(place, links));
+            }
+            if state.spent.orders < bounds.orders && node.leads(state.time) {
+                // Whom it reaches, and when, is for the bursts that follow to choose.
+                for goal in 0..bounds.goals.len() {
+                    for links in [none(false), all, Links { breaks: true, ..all }] {
+                        self.actions.push(Action::Order { node: place, goal, links });
+                    }
+                }
             }
             if state.spent.step_downs < bounds.step_downs && node.leads(state.time) {
                 self.each_links(place, may_hold, |links| Action::HandOver(place, links));
@@ -122,23 +130,36 @@ impl Choices<'_> {
         }
     }
 
+    /// Whether anybody hears of what this node does when its timer comes. Where notices are lost
+    /// and everybody is founded, nobody hears of a never-goose node's; its times pass with others'.
+    fn is_heard(&self, place: usize) -> bool {
+        let node = &self.state.nodes[place];
+        self.bounds.notices || node.is_eligible || node.election.is_blank()
+    }
+
     /// An action for every choice of links of one node. To be heard back, one must have been
     /// heard: an answer alone comes only to what was asked in another step.
     fn each_links(&mut self, place: usize, may_hold: bool, action: impl Fn(Links) -> Action) {
         let nodes = &self.state.nodes;
         let others: Vec<usize> =
             (0..nodes.len()).filter(|other| *other != place && !nodes[*other].is_gone).collect();
-        let choices = 3_u32.pow(u32::try_from(others.len()).unwrap_or(0));
-        for choice in 0..choices {
+        let ways: &[u16] = if self.bounds.one_way { &[0, 0b01, 0b11] } else { &[0, 0b11] };
+        // A Goose that leads to other voters may be cut off the moment that it makes a new set.
+        let changes = self.state.nodes[place].election.voter_change().is_some();
+        for choice in 0..ways.len().pow(u32::try_from(others.len()).unwrap_or(0)) {
             let mut up = 0;
             let mut rest = choice;
             for other in &others {
-                up |= [0, 0b01, 0b11][(rest % 3) as usize] << (2 * other);
-                rest /= 3;
+                up |= ways[rest % ways.len()] << (2 * other);
+                rest /= ways.len();
             }
-            self.actions.push(action(Links { up, hold: false }));
+            let links = Links { up, hold: false, breaks: false };
+            self.actions.push(action(links));
             if may_hold && up != Links::all(nodes.len()).up {
-                self.actions.push(action(Links { up, hold: true }));
+                self.actions.push(action(Links { hold: true, ..links }));
+            }
+            if changes && up != 0 {
+                self.actions.push(action(Links { breaks: true, ..links }));
             }
         }
     }
@@ -172,6 +193,9 @@ pub fn tell(state: &State, bounds: &Bounds, action: Action) -> String {
         Action::Arrive(place, links) => format!("arrives, then {links}: {}", envelope(place)),
         Action::Settle(place, links) => format!("node {}'s write ends, {links}", node(place)),
         Action::HandOver(place, links) => format!("node {} hands over, {links}", node(place)),
+        Action::Order { node: place, goal, links } => {
+            format!("node {} is told to lead to {:?}, {links}", node(place), bounds.goals[goal])
+        }
         Action::Pass => "everybody stalls for a lease".to_owned(),
     };
     let milliseconds = state.time / 1_000_000;

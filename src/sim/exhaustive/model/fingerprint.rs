@@ -87,10 +87,10 @@ pub fn fingerprint(state: &State, broken: Break) -> u64 {
             continue;
         }
         election.fingerprint(now).hash(&mut hasher);
-        let pending = node.pending.as_ref().map(|(revision, vote)| {
+        let pending = node.pending.as_ref().map(|(revision, kept)| {
             let mut revision = *revision;
             ranks.rank(Counter::Revisions(node.me), &mut revision);
-            (revision, vote)
+            (revision, kept)
         });
         (node.me, &node.disk, pending, node.watermark).hash(&mut hasher);
     }

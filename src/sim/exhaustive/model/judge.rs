@@ -2,7 +2,9 @@
 
 use super::Bounds;
 use super::broken::Broken;
-use super::node::Node;
+use super::node::{Kept, Node};
+use crate::sim::checkers::electorate::{self, Stances};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp};
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::time::{HolderTime, VoterTime};
 use crate::wire::message::Message;
@@ -46,20 +48,37 @@ impl Judge {
                 self.blame(Broken::BallotFell);
             }
         }
+        if !do_quorums_meet(nodes) {
+            self.blame(Broken::QuorumsApart);
+        }
         if nodes.iter().any(|node| is_outlived(node, nodes, time, bounds)) {
             self.blame(Broken::GrantOutlived);
         }
     }
 
-    /// A grant relies on its ballot, its holder and its length being on the disk.
-    pub(super) fn sent(&mut self, sender: &Node, message: &Message) {
-        let Message::Grant(grant) = message else { return };
-        let durable = sender.disk.as_ref().is_some_and(|vote| {
-            vote.max_ballot >= grant.ballot && vote.max_lease_in_force >= grant.granted
-        });
-        if !durable {
-            self.blame(Broken::GrantNotDurable);
+    /// A grant relies on its ballot, its holder and its length being on the disk; and what a voter
+    /// with a record names as its configuration, others count on.
+    pub(super) fn sent(&mut self, sender: &Node, stamp: ConfigurationStamp, message: &Message) {
+        let disk = sender.disk.as_deref();
+        let vote = disk.and_then(|kept| kept.vote.as_ref());
+        if let Message::Grant(grant) = message {
+            let durable = vote.is_some_and(|vote| {
+                vote.max_ballot >= grant.ballot && vote.max_lease_in_force >= grant.granted
+            });
+            if !durable {
+                self.blame(Broken::GrantNotDurable);
+            }
         }
+        let has_record = vote.is_some_and(|vote| vote.founding.is_sound());
+        let is_ahead = |kept: &Kept| kept.configuration.precedes(&stamp);
+        if has_record && message.kind().is_of_voter() && disk.is_some_and(is_ahead) {
+            self.blame(Broken::StanceNotDurable);
+        }
+    }
+
+    /// A lease has ended before its deadline, and nobody asked for it.
+    pub(super) fn lapsed_early(&mut self) {
+        self.blame(Broken::LapsedEarly);
     }
 
     /// A tenure begins.
@@ -70,6 +89,27 @@ impl Judge {
         }
         self.terms = (term.max(highest), (tenures + 1).min(2));
     }
+}
+
+/// I13, by what all nodes know and what the voters' disks say.
+fn do_quorums_meet(nodes: &[Node]) -> bool {
+    let kept = || nodes.iter().filter_map(|node| Some((node.me.id, node.disk.as_deref()?)));
+    let running = nodes.iter().filter(|node| !node.is_gone).map(|node| &node.election);
+    let installed = running.clone().filter_map(|election| election.installed());
+    let running = running.map(|election| election.configuration());
+    let on_disk = kept().map(|(_, kept)| &kept.configuration);
+    let mut known: Vec<&Configuration> = running.chain(installed).chain(on_disk).collect();
+    known.sort_by_key(|it| (it.ballot, it.version));
+    known.dedup();
+    if known.len() < 2 {
+        return true;
+    }
+    let stands = |kept: &Kept| kept.vote.as_ref().is_some_and(|vote| vote.founding.is_sound());
+    let stances: Stances = kept()
+        .filter(|(_, kept)| stands(kept))
+        .map(|(id, kept)| (id, kept.configuration.stamp()))
+        .collect();
+    electorate::judge(0, &known, &stances).is_ok()
 }
 
 /// I3, in true time: whoever counts a grant, its voter keeps it from others for longer. Whether

@@ -1,10 +1,10 @@
 //! The real election code as a finite state machine, for a model checker to go through.
 //!
-//! A [`State`] is two or three voters, each a real [`Election`](crate::election::Election) on
+//! A [`State`] is up to five nodes, each a real [`Election`](crate::election::Election) on
 //! a disk of its own, and the messages between them. An [`Action`] is one thing that may happen
 //! next: a message arrives, or is lost, or arrives and stays under way; one node's next timer
 //! comes; a write ends, well or badly; a process crashes and starts again on what its disk
-//! remembers, or on an empty one; a Goose steps down. The checker tries all of them in every
+//! remembers, or on an empty one; a Goose steps down, or is told who is to vote. The checker tries all of them in every
 //! order. This module knows no checker: it says what may happen, does it, and judges.
 //!
 //! # What is modelled
@@ -20,6 +20,11 @@
 //! * Handing over, with the certificate that the nominee attaches to its claim, and claims that
 //!   come late with it. `tests/core/model.rs` puts mutants into the certificates and sees them
 //!   found: one that ends a newer grant, one that ends another's, one whose issuer goes on acting.
+//! * Voters that change ([`Bounds::goals`]): nodes that are to vote and learn, voters that go and
+//!   come back, a Goose that is cut off the moment it makes a configuration, claimants under an older
+//!   one. Whoever meets a newer configuration than its own asks its sender, and that takes messages
+//!   like all others. A record keeps the configuration beside the vote, and both reach the disk at
+//!   once or not at all.
 //!
 //! # What is not
 //!
@@ -31,8 +36,8 @@
 //!   are polls of founded never-goose nodes.
 //! * In stories of exchanges ([`state`]): orders within one exchange, messages of the others to
 //!   each other meanwhile, and late messages beyond [`Bounds::holds`].
-//! * Membership (everybody sees everybody), several configurations, suspend, wall clocks that
-//!   jump, twins, and nodes that do not vote.
+//! * Membership (everybody sees everybody; gossip tells nobody who votes), the checks that an order
+//!   goes through before the election hears of it, suspend, wall clocks that jump, and twins.
 //! * Luck: the backoff after a failed claim is drawn from a stream that the boot names.
 //!
 //! States are told apart by [`fingerprint()`]: clock readings count relative to now, so
@@ -41,7 +46,7 @@
 //!
 //! # What must hold
 //!
-//! [`Broken`] lists it, in every state: I1, I2, I3, I5 and I6 are judged from outside, in true
+//! [`Broken`] lists it, in every state: I1, I2, I3, I5, I6 and I13 are judged from outside, in true
 //! time and by what is on the disk; I4, I5 and I8 are assertions of the code itself, and one
 //! that fails is a finding like any other.
 //!
@@ -76,9 +81,11 @@ use crate::vocabulary::timing::Timing;
 /// What the checker goes through: where it begins and how often each fault may happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// How many voters there are, 2 or 3, with ids from 1.
+    /// How many nodes do not vote at the founding: the lowest, with ids from 1.
+    pub newcomers: u64,
+    /// How many found the cluster, with the ids above.
     pub voters: u64,
-    /// How many of them, the highest, may become Goose; the others are never-goose.
+    /// How many of all nodes, the highest, may become Goose; the others are never-goose.
     pub contenders: u64,
     /// Where it begins.
     pub opening: Opening,
@@ -108,6 +115,12 @@ pub struct Bounds {
     pub bursts: bool,
     /// How often messages stay under way in a burst instead of being lost.
     pub holds: u32,
+    /// Whether a link may carry messages one way only, in a burst.
+    pub one_way: bool,
+    /// Whom a Goose may be told to lead to, by their ids.
+    pub goals: &'static [&'static [u64]],
+    /// How often a Goose is told to.
+    pub orders: u32,
     /// Whether all but the highest node run on a shorter lease, and so record less by themselves.
     pub mixed: bool,
     /// A rule that the world breaks, to see whether the judges find it.
@@ -117,6 +130,7 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
+            newcomers: 0,
             voters: 3,
             contenders: 2,
             opening: Opening::Founded,
@@ -132,6 +146,9 @@ impl Default for Bounds {
             brisk: true,
             bursts: false,
             holds: 0,
+            one_way: true,
+            goals: &[],
+            orders: 0,
             mixed: false,
             broken: Break::None,
         }
@@ -147,8 +164,15 @@ impl Bounds {
             Opening::Founded => "founded, nobody leads",
             Opening::Reign => "somebody leads",
             Opening::Orphaned => "the Goose is gone",
+            Opening::Replaced => "somebody leads other voters, one was away",
         };
-        let Self { wipes, failures, step_downs, slow_disks, notices, holds, .. } = self;
+        let Self { wipes, failures, step_downs, slow_disks, notices, holds, orders, .. } = self;
+        let changes = match (self.newcomers, orders) {
+            (0, 0) => String::new(),
+            (newcomers, orders) => {
+                format!("{newcomers} newcomers, {orders} orders of {:?}, ", self.goals)
+            }
+        };
         let disks = if *slow_disks { "slow" } else { "instant" };
         let heard = if *notices { "heard" } else { "lost" };
         let steps = match (self.bursts, self.brisk) {
@@ -157,7 +181,7 @@ impl Bounds {
             (false, false) => "messages".to_owned(),
         };
         format!(
-            "{voters} voters, {contenders} contenders, {opening}, at most {envelopes} messages, \
+            "{voters} voters, {contenders} contenders, {changes}{opening}, at most {envelopes} messages, \
              {waits} waits, {repeats} repeats, {crashes} crashes, {wipes} wipes, \
              {failures} failed writes, {step_downs} step-downs, {disks} disks, notices {heard}; \
              steps are {steps}"

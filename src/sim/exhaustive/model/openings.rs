@@ -19,6 +19,9 @@ pub enum Opening {
     Reign,
     /// The same, but then the Goose stopped for good, and its grants have just run out.
     Orphaned,
+    /// The highest contender leads, and has led to the voters of the first goal, while the lowest
+    /// founder that does not vote any more was away: it knows of nothing.
+    Replaced,
 }
 
 /// No calm beginning takes more steps than this.
@@ -42,6 +45,10 @@ pub fn open(bounds: &Bounds) -> State {
             play(&mut state, &calm, settled);
             orphan(&mut state, &calm);
         }
+        Opening::Replaced => {
+            play(&mut state, &calm, settled);
+            replace(&mut state, &calm);
+        }
     }
     // Polls are repeated, so a story of exchanges need not begin with those of the start.
     if bounds.opening != Opening::Founding || bounds.bursts {
@@ -64,7 +71,7 @@ fn is_reigning(state: &State) -> bool {
     let counts = |node: &Node| {
         let counted = node.election.inspect().counted;
         let full = counted.iter().filter(|(_, until)| until.since(now.holder) > lease * 3 / 4);
-        full.count() == state.nodes.len()
+        full.count() == node.election.configuration().voters.len()
     };
     state.nodes.iter().any(counts)
 }
@@ -72,12 +79,26 @@ fn is_reigning(state: &State) -> bool {
 /// Delivers messages in order, and lets time pass when there are none, until `done`.
 fn play(state: &mut State, bounds: &Bounds, done: impl Fn(&State) -> bool) {
     write_all(state, bounds);
+    play_without(state, bounds, None, done);
+}
+
+/// The same, while the node at this place neither hears nor says nor does anything.
+fn play_without(
+    state: &mut State,
+    bounds: &Bounds,
+    away: Option<usize>,
+    done: impl Fn(&State) -> bool,
+) {
     for _ in 0..STEPS_MAX {
+        let absent = away.map(|place| state.nodes[place].me.id);
+        state.envelopes.retain(|envelope| {
+            ![Some(envelope.from.id), envelope.to.id].contains(&absent) || absent.is_none()
+        });
         if done(state) {
             return;
         }
         if state.envelopes.is_empty() {
-            let soonest = soonest(state, bounds);
+            let soonest = soonest(state, bounds, away);
             state.wait(bounds, soonest);
         } else {
             *state = state.after(bounds, Action::Deliver(0));
@@ -86,9 +107,23 @@ fn play(state: &mut State, bounds: &Bounds, done: impl Fn(&State) -> bool) {
     unreachable!("a state without faults settles");
 }
 
-fn soonest(state: &State, bounds: &Bounds) -> usize {
+/// The Goose leads to the voters of the first goal, while whoever is to vote no more is away.
+fn replace(state: &mut State, bounds: &Bounds) {
+    let goal = bounds.goals[0];
+    let is_leaving =
+        |node: &Node| state.founders.contains(node.me.id) && !goal.contains(&node.me.id.number());
+    let away = state.nodes.iter().position(is_leaving);
+    let Some(goose) = state.nodes.iter().position(|node| node.leads(state.time)) else { return };
+    state.order(bounds, goose, 0);
+    let is_done =
+        |state: &State| state.nodes[goose].election.voter_change().is_none() && is_reigning(state);
+    play_without(state, bounds, away, is_done);
+}
+
+fn soonest(state: &State, bounds: &Bounds, away: Option<usize>) -> usize {
     let now = state.now(bounds);
-    let places = (0..state.nodes.len()).filter(|place| !state.nodes[*place].is_gone);
+    let is_there = |place: &usize| !state.nodes[*place].is_gone && Some(*place) != away;
+    let places = (0..state.nodes.len()).filter(is_there);
     let due =
         |place: &usize| state.nodes[*place].election.poll_timeout(now).unwrap_or(Duration::MAX);
     places.min_by_key(due).unwrap_or(0)
@@ -106,7 +141,7 @@ fn orphan(state: &mut State, bounds: &Bounds) {
         if !state.nodes.iter().any(|node| !node.is_gone && grants(node)) {
             return;
         }
-        let soonest = soonest(state, bounds);
+        let soonest = soonest(state, bounds, None);
         state.wait(bounds, soonest);
         // Nobody answers meanwhile: all polls are lost.
         state.envelopes.clear();

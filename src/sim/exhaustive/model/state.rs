@@ -17,12 +17,13 @@ use super::broken::Broken;
 use super::judge::Judge;
 use super::node::{Node, sight};
 use crate::election::outbox::Outgoing;
-use crate::sim::exhaustive::electorate;
-use crate::vocabulary::configuration::VoterSet;
+use crate::sim::exhaustive::electorate::{self, Arrival};
+use crate::vocabulary::configuration::{Configuration, ConfigurationStamp, VoterSet};
 use crate::vocabulary::event::{DemotionReason, Event};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::time::{Now, nanoseconds};
+use crate::vocabulary::voter_change::VoterGoal;
 use crate::wire::datagram::Addressee;
 use crate::wire::message::Message;
 
@@ -34,6 +35,8 @@ const MESSAGES_MAX: usize = 64;
 pub struct Envelope {
     pub(super) from: Process,
     pub(super) to: Addressee,
+    /// Under which configuration it was sent.
+    pub(super) stamp: ConfigurationStamp,
     pub(super) message: Message,
 }
 
@@ -54,13 +57,16 @@ pub struct Spent {
     pub step_downs: u32,
     /// Bursts whose messages stayed under way.
     pub holds: u32,
+    /// Orders to change who votes.
+    pub orders: u32,
 }
 
 /// All nodes, all messages, and what the judges remember.
 #[derive(Clone, Debug)]
 pub struct State {
     pub(super) time: u64,
-    pub(super) voters: Arc<VoterSet>,
+    /// Who founded the cluster.
+    pub(super) founders: Arc<VoterSet>,
     pub(super) nodes: Vec<Node>,
     pub(super) envelopes: Vec<Arc<Envelope>>,
     pub(super) spent: Spent,
@@ -68,23 +74,24 @@ pub struct State {
 }
 
 impl State {
-    /// Nodes with ids from 1 that all vote, just started on empty disks.
+    /// Nodes with ids from 1, of which the higher ones vote, just started on empty disks.
     pub(super) fn new(bounds: &Bounds) -> Self {
-        let id = |number| NodeId::new(number).unwrap_or_else(|_| unreachable!("ids from 1"));
-        let ids: Vec<NodeId> = (1..=bounds.voters).map(id).collect();
-        let voters = VoterSet::new(ids.clone()).unwrap_or_else(|_| unreachable!("all different"));
+        let nodes = bounds.newcomers + bounds.voters;
+        let ids: Vec<u64> = (1..=nodes).collect();
+        let (_, founders) = ids.split_at(usize::try_from(bounds.newcomers).unwrap_or(0));
+        let founders = voter_set(founders);
         let time = 60_000_000_000;
         let now = bounds.broken.clocks(time);
         mutant::set(bounds.broken.mutant());
-        let node = |id: &NodeId| {
-            let is_eligible = id.number() > bounds.voters - bounds.contenders;
-            let is_short = bounds.mixed && id.number() < bounds.voters;
-            Node::new(*id, &voters, is_eligible, is_short, now)
+        let node = |number: &u64| {
+            let is_eligible = *number > nodes - bounds.contenders;
+            let is_short = bounds.mixed && *number < nodes;
+            Node::new(id(*number), &founders, is_eligible, is_short, now)
         };
         let nodes = ids.iter().map(node).collect();
         let mut state = Self {
             time,
-            voters: Arc::new(voters.clone()),
+            founders: Arc::new(founders),
             nodes,
             envelopes: Vec::new(),
             spent: Spent::default(),
@@ -114,11 +121,21 @@ impl State {
         self.nodes.iter().filter(|node| node.leads(self.time)).count()
     }
 
-    /// Whether every voter may grant.
+    /// Whether every founder may grant.
     pub fn is_founded(&self) -> bool {
         let grants =
             |node: &Node| node.election.inspect().voter.is_some_and(|voter| voter.may_grant);
-        self.nodes.iter().all(grants)
+        self.nodes.iter().filter(|node| self.founders.contains(node.me.id)).all(grants)
+    }
+
+    /// Whether somebody leads under a configuration of which this is so.
+    pub fn is_led(&self, by: impl Fn(&Configuration) -> bool) -> bool {
+        self.nodes.iter().any(|node| node.leads(self.time) && by(node.election.configuration()))
+    }
+
+    /// Whether other voters than the founders have somebody lead them.
+    pub fn has_changed(&self) -> bool {
+        self.is_led(|it| it.voters != *self.founders)
     }
 
     pub(super) fn now(&self, bounds: &Bounds) -> Now {
@@ -146,29 +163,40 @@ impl State {
         mutant::set(bounds.broken.mutant());
         let now = self.now(bounds);
         let node = &mut self.nodes[place];
+        let led = node.leads(self.time);
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             input(node.election(), now);
         }));
         if outcome.is_err() {
             self.judge.blame_assertion();
         }
-        self.collect(bounds, place);
+        self.collect(bounds, place, led);
         self.judge.look(&self.nodes, self.time, bounds);
     }
 
-    fn collect(&mut self, bounds: &Bounds, place: usize) {
+    /// Takes what a node wants done. `led`: whether it led before the input that this comes of.
+    fn collect(&mut self, bounds: &Bounds, place: usize, led: bool) {
         while let Some(outgoing) = self.nodes[place].election().poll_outgoing() {
             match outgoing {
                 Outgoing::Send { to, message } => {
-                    self.judge.sent(&self.nodes[place], &message);
-                    self.post(bounds, Envelope { from: self.nodes[place].me, to, message });
+                    let node = &self.nodes[place];
+                    let stamp = node.election.stamp_for(&message);
+                    self.judge.sent(node, stamp, &message);
+                    self.post(bounds, Envelope { from: node.me, to, stamp, message });
                 }
+                Outgoing::Event(Event::BecameDuck {
+                    reason: DemotionReason::LeaseLapsed { .. },
+                    ..
+                }) if led => self.judge.lapsed_early(),
                 Outgoing::Persist | Outgoing::NewVote | Outgoing::PersistSoon => {
                     self.nodes[place].note_change();
                 }
                 Outgoing::Event(Event::BecameGoose { term, .. }) => self.judge.term_begins(term),
                 Outgoing::Event(_) | Outgoing::Renewed(_) | Outgoing::MakeWay(_) => {}
             }
+        }
+        if self.nodes[place].knows_more() {
+            self.nodes[place].note_change();
         }
         if !bounds.slow_disks && self.nodes[place].pending.is_some() {
             self.write(bounds, place);
@@ -202,7 +230,7 @@ impl State {
     pub(super) fn deliver(&mut self, bounds: &Bounds, envelope: &Envelope) -> Option<usize> {
         let place = self.addressee(envelope)?;
         let me = self.nodes[place].me;
-        let (mut from, mut message) = (envelope.from, envelope.message.clone());
+        let Envelope { mut from, to, stamp, mut message } = envelope.clone();
         if bounds.broken == Break::RedirectedReleases
             && let Message::Release { release, .. } = &mut message
             && let Some((holder, ballot)) = self.held_by(place)
@@ -213,11 +241,13 @@ impl State {
         }
         let mut answer = None;
         self.act(bounds, place, |election, now| {
-            answer = electorate::hand_over(election, me, now, from, envelope.to, &message);
+            let arrival = Arrival { from, to, stamp, message: &message };
+            answer = electorate::hand_over(election, me, now, arrival);
         });
         if let Some(message) = answer {
             let to = Addressee::process(envelope.from);
-            self.post(bounds, Envelope { from: me, to, message });
+            let stamp = self.nodes[place].election.stamp_for(&message);
+            self.post(bounds, Envelope { from: me, to, stamp, message });
         }
         Some(place)
     }
@@ -288,8 +318,8 @@ impl State {
     fn restart(&mut self, bounds: &Bounds, place: usize) {
         mutant::set(bounds.broken.mutant());
         let now = self.now(bounds);
-        let voters = Arc::clone(&self.voters);
-        self.nodes[place].restart(&voters, bounds.broken, now);
+        let founders = Arc::clone(&self.founders);
+        self.nodes[place].restart(&founders, bounds.broken, now);
         let id = self.nodes[place].me.id;
         let me = self.nodes[place].me;
         // What was meant for the process before does nothing, but for what the envelope answers.
@@ -301,7 +331,19 @@ impl State {
             !stale || matches!(envelope.message, Message::Acquire(_)) || gullible && answer
         });
         self.look_around(bounds);
-        self.collect(bounds, place);
+        self.collect(bounds, place, false);
+    }
+
+    /// A Goose is told who is to vote.
+    pub(super) fn order(&mut self, bounds: &Bounds, place: usize, goal: usize) {
+        let voters = voter_set(bounds.goals[goal]);
+        let present = &self.nodes[place].election.configuration().voters;
+        let is_new = |id: NodeId| voters.contains(id) && !present.contains(id);
+        let newcomers = self.nodes.iter().map(|node| node.me).filter(|process| is_new(process.id));
+        let newcomers: Vec<Process> = newcomers.collect();
+        self.act(bounds, place, |election, now| {
+            election.change_voters(now, VoterGoal { voters, automatic: None }, &newcomers);
+        });
     }
 
     pub(super) fn step_down(
@@ -377,6 +419,7 @@ impl State {
             | Action::Arrive(..)
             | Action::Settle(..)
             | Action::HandOver(..)
+            | Action::Order { .. }
             | Action::Pass => self.burst(bounds, action),
         }
     }
@@ -412,6 +455,12 @@ impl State {
                 self.step_down(&roomy, node, self.successor(node), false);
                 self.cascade(&roomy, bounds.envelopes, node, links, older);
             }
+            Action::Order { node, goal, links } => {
+                self.spent.orders += 1;
+                let older = std::mem::take(&mut self.envelopes);
+                self.order(&roomy, node, goal);
+                self.cascade(&roomy, bounds.envelopes, node, links, older);
+            }
             Action::Pass => {
                 self.spent.waits += 1;
                 self.time += nanoseconds(super::timing().lease_max) * 1_000 / 1_005 + 2_000;
@@ -431,6 +480,8 @@ impl State {
         mut under_way: Vec<Arc<Envelope>>,
     ) {
         let mut held = false;
+        let stamp = |state: &Self| state.nodes[active].election.configuration().stamp();
+        let begun = stamp(self);
         for _ in 0..MESSAGES_MAX {
             if self.envelopes.is_empty() {
                 break;
@@ -442,7 +493,8 @@ impl State {
             if from != active && to != active {
                 continue;
             }
-            if links.carries(active, from, to) {
+            let is_up = links.carries(active, from, to) && !(links.breaks && stamp(self) != begun);
+            if is_up {
                 self.deliver(roomy, &envelope);
             } else if links.hold && under_way.len() < room {
                 under_way.push(envelope);
@@ -452,4 +504,14 @@ impl State {
         self.spent.holds += u32::from(held);
         self.envelopes = under_way;
     }
+}
+
+fn id(number: u64) -> NodeId {
+    NodeId::new(number).unwrap_or_else(|_| unreachable!("ids from 1"))
+}
+
+/// These voters. Bounds name at least one, and nobody twice.
+fn voter_set(ids: &[u64]) -> VoterSet {
+    let ids = ids.iter().map(|number| id(*number)).collect();
+    VoterSet::new(ids).unwrap_or_else(|_| unreachable!("some voters, all different"))
 }

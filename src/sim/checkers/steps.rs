@@ -1,0 +1,83 @@
+//! What a Goose makes of the voters, one configuration after the other, as it tells them.
+//!
+//! Each differs from the one before by one voter at most; and where the Goose sees to their number by
+//! itself, they never become fewer than are wanted.
+
+use std::collections::BTreeMap;
+
+use super::{Invariant, Verdict, Violation};
+use crate::vocabulary::configuration::{Configuration, kept};
+use crate::vocabulary::identity::Process;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Steps {
+    /// What each process told last, in its present term.
+    told: BTreeMap<Process, Configuration>,
+}
+
+impl Steps {
+    /// A process is gone.
+    pub fn ended(&mut self, process: Process) {
+        self.told.remove(&process);
+    }
+
+    /// A Goose tells a voter who votes.
+    ///
+    /// # Errors
+    /// If that is no step from what it told before.
+    pub fn tells(&mut self, at: u64, goose: Process, configuration: &Configuration) -> Verdict {
+        let last = self.told.insert(goose, configuration.clone());
+        let Some(last) = last.filter(|last| last.ballot == configuration.ballot) else {
+            return Ok(());
+        };
+        let (before, after) = (&last.voters, &configuration.voters);
+        let ids = before.ids().iter().chain(after.ids());
+        let changed = ids.filter(|id| before.contains(**id) != after.contains(**id)).count();
+        let versions = configuration.version.abs_diff(last.version);
+        let wanted = configuration.automatic.map_or(0, |number| usize::from(kept(number)));
+        let is_loss = after.len() < before.len() && after.len() < wanted;
+        if u64::try_from(changed).unwrap_or(u64::MAX) > versions {
+            let sentence = format!("{goose} makes {after} of voters {before} in one step");
+            return Err(Violation::new(at, Invariant::QuorumsIntersect, sentence));
+        }
+        if is_loss {
+            let sentence = format!("{goose} makes {after} of voters {before}, and keeps {wanted}");
+            return Err(Violation::new(at, Invariant::VotersKept, sentence));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::checkers::process;
+    use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::identity::NodeId;
+
+    fn configuration(version: u64, ids: &[u64]) -> Configuration {
+        let ids = ids.iter().map(|id| NodeId::new(*id).unwrap()).collect();
+        let voters = VoterSet::new(ids).unwrap();
+        Configuration { ballot: 7, version, voters, preempt: false, automatic: Some(3) }
+    }
+
+    #[test]
+    fn a_step_is_one_voter_and_none_below_what_is_wanted() {
+        let tell = |one: &[u64], version, other: &[u64]| {
+            let mut steps = Steps::default();
+            steps.tells(1, process(1, 1), &configuration(1, one)).unwrap();
+            let verdict = steps.tells(2, process(1, 1), &configuration(version, other));
+            verdict.map_err(|violation| violation.invariant)
+        };
+        assert_eq!(tell(&[1], 2, &[1, 2]), Ok(()));
+        assert_eq!(tell(&[1, 2, 3, 4], 2, &[2, 3, 4]), Ok(()));
+        assert_eq!(tell(&[1, 2, 3], 2, &[2, 3]), Err(Invariant::VotersKept));
+        assert_eq!(tell(&[1, 2, 3], 2, &[1, 2, 4]), Err(Invariant::QuorumsIntersect));
+        assert_eq!(tell(&[1, 2, 3], 3, &[1, 2, 4]), Ok(()), "it told nobody of the one between");
+        let mut steps = Steps::default();
+        steps.tells(1, process(1, 1), &configuration(1, &[1, 2, 3])).unwrap();
+        let another = Configuration { ballot: 8, ..configuration(1, &[1, 2]) };
+        assert!(steps.tells(2, process(1, 1), &another).is_ok(), "another term");
+    }
+}
