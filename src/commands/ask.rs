@@ -388,6 +388,7 @@ fn voters_table(view: VotersView) -> String {
     let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
     let mut text =
         table::render(&["VOTER", "NAME", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
+    text.push_str(&format!("{}\n", view.endurance()));
     if let Some(change) = &view.change {
         let ids: Vec<String> = change.voters.iter().map(NodeId::to_string).collect();
         let waits = &change.waits_for;

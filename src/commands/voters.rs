@@ -16,6 +16,7 @@ use super::{CommandError, Exit};
 use crate::config::error::Fault;
 use crate::config::token::Token;
 use crate::shell::http::api::paths;
+use crate::shell::http::api::views::{VoterView, VotersView};
 use crate::shell::http::client::Question;
 use crate::vocabulary::identity::NodeId;
 
@@ -25,7 +26,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// What an order to change voters is answered with.
 #[derive(Deserialize)]
 struct VotersOrdered {
-    voters: Vec<NodeId>,
     auto: Option<u8>,
     in_force: bool,
     #[serde(default)]
@@ -84,7 +84,8 @@ pub(super) fn change(action: &VotersAction) -> Result<Exit, CommandError> {
         })?;
         let done: VotersOrdered = node.understood(&answer)?;
         if done.in_force {
-            return node.show(&answer, in_force);
+            let view: VotersView = node.understood(&node.ask(paths::VOTERS)?)?;
+            return node.show(&answer, |done| in_force(&done, &view));
         }
         let hold = done.waits_for.unwrap_or_default();
         if begun.elapsed() >= arguments.wait {
@@ -99,12 +100,11 @@ pub(super) fn change(action: &VotersAction) -> Result<Exit, CommandError> {
     }
 }
 
-fn in_force(done: VotersOrdered) -> String {
-    let count = done.voters.len();
-    let may_go = (count - 1) / 2;
-    let ids: Vec<String> = done.voters.iter().map(NodeId::to_string).collect();
+/// What is in force now, by names.
+fn in_force(done: &VotersOrdered, view: &VotersView) -> String {
+    let voters: Vec<String> = view.voters.iter().map(VoterView::called).collect();
     let kept = done.auto.map_or(String::new(), |number| {
         format!("; the Goose keeps {number} by itself, as far as there are nodes")
     });
-    format!("in force: {} of voters {} may be lost{kept}\n", may_go, ids.join(", "))
+    format!("in force: {}: {}{kept}\n", view.endurance(), voters.join(", "))
 }

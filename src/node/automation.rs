@@ -36,8 +36,6 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const CANDIDATES_MAX: usize = 64;
 /// A voter that answered within this time still votes.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
-/// The tag by which voters are spread.
-const ZONE: &str = "zone";
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -239,9 +237,7 @@ fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
 
 /// Where a node is, as its tag says.
 fn zone<'a>(view: &View<'a>, id: NodeId) -> Option<&'a str> {
-    let member = view.members.iter().find(|member| member.id == id)?;
-    let mut tags = member.metadata.as_ref()?.tags.iter();
-    tags.find(|(key, _)| *key == ZONE).map(|(_, value)| value)
+    view.members.iter().find(|member| member.id == id)?.zone()
 }
 
 #[cfg(test)]

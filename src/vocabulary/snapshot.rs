@@ -137,6 +137,15 @@ impl Snapshot {
         name_of(&self.members, id)
     }
 
+    /// Where a node is, as its tag says, as far as this one knows.
+    pub fn zone_of(&self, id: NodeId) -> Option<&str> {
+        if id == self.process.id {
+            return zone(&self.tags);
+        }
+        let at = self.members.binary_search_by_key(&id, |member| member.id).ok()?;
+        self.members[at].zone()
+    }
+
     /// What somebody said of a process, as far as this one has learnt it.
     pub fn tags_of(&self, process: Process) -> Option<&Tags> {
         if process == self.process {
@@ -204,6 +213,20 @@ impl Lack {
             Self::OtherFounding => "of another founding",
             Self::TooFewToVouch => "one of too few to vouch for another",
         }
+    }
+}
+
+/// The tag by which voters are spread.
+const ZONE: &str = "zone";
+
+fn zone(tags: &Tags) -> Option<&str> {
+    tags.iter().find(|(key, _)| *key == ZONE).map(|(_, value)| value)
+}
+
+impl MemberView {
+    /// Where it is, as its tag says, if this node has learnt that.
+    pub fn zone(&self) -> Option<&str> {
+        zone(&self.metadata.as_ref()?.tags)
     }
 }
 

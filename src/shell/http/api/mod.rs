@@ -29,6 +29,7 @@ pub mod route;
 pub mod router;
 pub(super) mod table;
 pub mod views;
+pub mod voters;
 mod words;
 
 pub(super) use answer::{json_body, stream_head};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::date::written;
+pub use super::voters::{AwaitedView, ChangeView, VoterView, VotersView};
 pub use super::words::{Role, State};
 use crate::shell::history::{Complaint, History};
 use crate::shell::pulse::{self, Pulse};
@@ -262,83 +263,7 @@ pub struct MemberView {
     pub tags: Option<BTreeMap<String, String>>,
 }
 
-/// `/v1/voters`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VotersView {
-    /// Counts the changes of the voter set; 1 at its founding.
-    pub version: u64,
-    /// The ballot of the Goose that last changed it; 0 at its founding.
-    pub ballot: u64,
-    /// How many make a majority.
-    pub majority: usize,
-    /// Whether the Goose yields to a higher node that has come to stay.
-    pub preempt: bool,
-    /// How many voters the Goose keeps by itself; null: they change by order only.
-    #[serde(default)]
-    pub auto: Option<u8>,
-    /// As Goose, the node asked leads to other voters. Left out otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub change: Option<ChangeView>,
-    /// Lowest id first.
-    pub voters: Vec<VoterView>,
-    /// The node asked is a voter without its record: before it votes, these must have told it what
-    /// it may have forgotten. Left out by all other nodes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub awaited: Vec<AwaitedView>,
-}
-
-/// A change of voters that is under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ChangeView {
-    /// Who is to vote.
-    pub voters: Vec<NodeId>,
-    /// What it waits for, in words.
-    pub waits_for: String,
-}
-
-/// A voter whose word another one waits for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct AwaitedView {
-    /// Its id.
-    pub id: NodeId,
-    /// What is wrong with it, in words: silent, itself without a record, under another
-    /// configuration.
-    pub lack: String,
-}
-
-/// One voter.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct VoterView {
-    /// Its id.
-    pub id: NodeId,
-    /// Its name, if the node asked has learnt one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Where it was last reached or is said to be.
-    pub addr: Option<SocketAddr>,
-    /// Whether it answered lately.
-    pub reachable: bool,
-    /// How long ago it answered, in milliseconds; null for never, or not asked.
-    pub answered_ms: Option<u64>,
-    /// How long its answers take as of late, in milliseconds. Written only if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub round_trip_ms: Option<f64>,
-    /// Whether its grant counts for the node asked at this moment.
-    pub granting: bool,
-    /// How long a write to its disk has been under way, in milliseconds; meanwhile it grants
-    /// nothing new. Written only if that is more than a second, and only by the voter itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub disk_hangs_ms: Option<u64>,
-}
-
 impl MemberView {
-    /// Its id and its name, for a sentence.
-    pub fn called(&self) -> String {
-        called(self.id, self.name.as_deref())
-    }
-}
-
-impl VoterView {
     /// Its id and its name, for a sentence.
     pub fn called(&self) -> String {
         called(self.id, self.name.as_deref())
@@ -556,6 +481,7 @@ impl Moment<'_> {
         let view = |voter: &crate::vocabulary::snapshot::VoterView| VoterView {
             id: voter.id,
             name: self.name_of(voter.id),
+            zone: self.snapshot.zone_of(voter.id).map(str::to_owned),
             addr: voter.address,
             reachable: self.reaches(voter.id, voter.answered),
             answered_ms: voter.answered.map(|at| milliseconds(self.now.since(at))),
