@@ -1,25 +1,36 @@
 //! What a Goose makes of the voters, one configuration after the other, as it tells them.
 //!
 //! Each differs from the one before by one voter at most; and where the Goose sees to their number by
-//! itself, they never become fewer than are wanted.
+//! itself, they never become fewer than are wanted, unless one of them has said that it is about to
+//! leave.
 
 use std::collections::BTreeMap;
 
 use super::{Invariant, Verdict, Violation};
 use crate::vocabulary::configuration::{Configuration, kept};
-use crate::vocabulary::identity::Process;
+use crate::vocabulary::identity::{NodeId, Process};
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Steps {
     /// What each process told last, in its present term.
     told: BTreeMap<Process, Configuration>,
+    /// When each voter said last that it is about to leave.
+    parts: BTreeMap<NodeId, u64>,
 }
+
+/// So long after it has said so, a voter is still missed, in nanoseconds.
+const MISSED: u64 = 10_000_000_000;
 
 impl Steps {
     /// A process is gone.
     pub fn ended(&mut self, process: Process) {
         self.told.remove(&process);
+    }
+
+    /// A voter says that it is about to leave.
+    pub fn parts(&mut self, at: u64, voter: NodeId) {
+        self.parts.insert(voter, at);
     }
 
     /// A Goose tells a voter who votes.
@@ -36,7 +47,9 @@ impl Steps {
         let changed = ids.filter(|id| before.contains(**id) != after.contains(**id)).count();
         let versions = configuration.version.abs_diff(last.version);
         let wanted = configuration.automatic.map_or(0, |number| usize::from(kept(number)));
-        let is_loss = after.len() < before.len() && after.len() < wanted;
+        let parts = |id: &NodeId| self.parts.get(id).is_some_and(|said| at < said + MISSED);
+        let are_few = after.len() < before.len() && after.len() < wanted;
+        let is_loss = are_few && !before.ids().iter().any(parts);
         if u64::try_from(changed).unwrap_or(u64::MAX) > versions {
             let sentence = format!("{goose} makes {after} of voters {before} in one step");
             return Err(Violation::new(at, Invariant::QuorumsIntersect, sentence));
@@ -54,7 +67,6 @@ mod tests {
     use super::*;
     use crate::sim::checkers::process;
     use crate::vocabulary::configuration::VoterSet;
-    use crate::vocabulary::identity::NodeId;
 
     fn configuration(version: u64, ids: &[u64]) -> Configuration {
         let ids = ids.iter().map(|id| NodeId::new(*id).unwrap()).collect();
@@ -79,5 +91,8 @@ mod tests {
         steps.tells(1, process(1, 1), &configuration(1, &[1, 2, 3])).unwrap();
         let another = Configuration { ballot: 8, ..configuration(1, &[1, 2]) };
         assert!(steps.tells(2, process(1, 1), &another).is_ok(), "another term");
+        steps.parts(3, NodeId::new(2).unwrap());
+        let fewer = Configuration { ballot: 8, ..configuration(2, &[1]) };
+        assert!(steps.tells(4, process(1, 1), &fewer).is_ok(), "one is about to leave");
     }
 }

@@ -157,6 +157,9 @@ impl Judges {
             Message::Acquire(acquire) => acquire.configuration.as_deref(),
             _ => None,
         };
+        if matches!(message, Message::Grant(grant) if grant.leaves) {
+            self.steps.parts(now, host.id);
+        }
         let steps = told.map_or(Ok(()), |told| self.steps.tells(now, process, told));
         self.judge(now, verdict.and(polite).and(steps));
         if let Some(name) = coverage::message_name(message) {
