@@ -28,6 +28,7 @@ use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{NoStore, StateFolder, Store};
 use gaggle::vocabulary::configuration::ClusterName;
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::time::WallTime;
 use gaggle::wire::message::Message;
 use gaggle::wire::record::{Disk, Record};
 use gaggle::wire::seal::{self, KeyRing, NONCE_SIZE};
@@ -95,6 +96,7 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
         let history = Arc::clone(&handle.history().borrow());
         let moment = Moment {
             snapshot: &snapshot,
+            wall: WallTime(0),
             now: handle.holder_now(),
             reachable_within: Duration::from_secs(1),
             history: &history,

@@ -54,6 +54,8 @@ pub(super) enum Command {
     Goose(AskArguments),
     /// Show which terms a node has seen, and why they began and ended
     History(AskArguments),
+    /// Ask all nodes which terms they led, and whether that can be true (exit 1: it cannot)
+    Audit(AuditArguments),
     /// Show the voters as a node sees them
     Voters(VotersArguments),
     /// Follow a node live: a full screen on a terminal, a line per event elsewhere
@@ -197,6 +199,18 @@ pub(super) struct AskArguments {
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AuditArguments {
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
+    /// Ask these, and not the members that a node knows; repeatable
+    #[arg(long, value_name = "URL", value_delimiter = ',', conflicts_with = "node")]
+    pub(super) nodes: Vec<NodeUrl>,
+    /// By how much the wall clocks may have been off otherwise than they are now, since the first term
+    #[arg(long, value_name = "DURATION", default_value = "50ms", value_parser = duration)]
+    pub(super) clock_error: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -208,6 +208,11 @@ impl Conversation {
         Ok((Self { runtime, node, guessed: false, output, timeout }, token))
     }
 
+    /// Where that node is asked.
+    pub(super) fn url(&self) -> &NodeUrl {
+        &self.node
+    }
+
     /// The answer to a question, if it is a success.
     pub(super) fn ask(&self, path: &str) -> Result<Answer, CommandError> {
         self.exchange(Question::Get(path))

@@ -21,6 +21,7 @@ use sources::{SourceError, variables};
 mod address;
 mod arguments;
 mod ask;
+mod audit;
 mod check;
 mod dev;
 mod doctor;
@@ -85,6 +86,9 @@ enum CommandError {
         /// The socket of somebody else's node.
         foreign: Option<std::path::PathBuf>,
     },
+    /// Of all that were to be asked, none did.
+    #[error("nobody has answered: name the nodes with --nodes URL,URL")]
+    NobodyAnswered,
     /// More than one; they have been listed.
     #[error(
         "{0} nodes run on this machine: say with --node which one is meant, by its SOCKET or by \
@@ -348,6 +352,7 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Members(arguments) => ask::members(arguments),
         Command::Goose(arguments) => ask::goose(arguments),
         Command::History(arguments) => ask::history(arguments),
+        Command::Audit(arguments) => audit::audit(arguments),
         Command::Voters(VotersArguments { ask, action: None | Some(VotersAction::List) }) => {
             ask::voters(ask)
         }

@@ -227,7 +227,7 @@ fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
         staying.truncate(1);
     }
     preferred(&mut staying);
-    if staying.len() % 2 == 0 {
+    if staying.len().is_multiple_of(2) {
         staying.pop();
     }
     let target = VoterSet::new(staying).ok()?;

@@ -85,6 +85,18 @@ fn a_lost_voter_is_replaced_by_order_and_the_term_stays() {
     let rest: Vec<u64> = ids.into_iter().filter(|id| *id != duck).collect();
     assert_eq!(cluster.wait_for_agreement(&rest, led.term - 1), led);
     cluster.assert_one_goose_at_a_time();
+
+    // What all of them remember can be true.
+    cluster.terminate(goose);
+    let next = cluster.wait_for_agreement(&cluster.others(&[]), led.term);
+    let mut audit = Command::new(GAGGLE);
+    let asked = cluster.node(next.goose).socket();
+    let audited = audit.arg("audit").arg("--node").arg(asked).output().unwrap();
+    assert_eq!(audited.status.code(), Some(0), "{}", text(&audited));
+    let ends = format!("terms 1 to {}: each is of one node, and no two", next.term);
+    assert!(text(&audited).contains(&ends), "{}", text(&audited));
+    let nobody = Command::new(GAGGLE).args(["audit", "--nodes", "127.0.0.1:1"]).output().unwrap();
+    assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
 }
 
 /// Three terminals, and nobody says a word of voters.

@@ -18,6 +18,10 @@ use crate::vocabulary::time::{milliseconds, nanoseconds};
 pub struct HistoryView {
     /// The node's newest index.
     pub index: u64,
+    /// What the node's wall clock showed at the moment of the answer. Empty: an earlier version did
+    /// not say.
+    #[serde(default)]
+    pub time: String,
     /// The terms this process has seen, oldest first; only the last ones are kept.
     pub terms: Vec<TermView>,
 }
@@ -61,6 +65,12 @@ impl HistoryView {
         self.terms.iter().filter(|seen| seen.id == node).filter_map(reign).collect()
     }
 
+    /// What the node's wall clock showed at the moment of the answer, in milliseconds; none if it did
+    /// not say.
+    pub fn asked_at(&self) -> Option<u64> {
+        read(&self.time).map(|time| time.0)
+    }
+
     /// Whose each term was, as far as the node that was asked has seen.
     pub fn heard(&self) -> Vec<(u64, NodeId)> {
         self.terms.iter().map(|seen| (seen.term, seen.id)).collect()
@@ -86,7 +96,7 @@ pub fn history(moment: &Moment<'_>) -> HistoryView {
         }
     };
     let terms = history.terms.seen.iter().map(|seen| view(seen)).collect();
-    HistoryView { index: history.index, terms }
+    HistoryView { index: history.index, time: written(moment.wall), terms }
 }
 
 /// What an event carries. Which fields there are beside the first three follows from its name.

@@ -15,7 +15,7 @@ use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::node_name::called;
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
-use crate::vocabulary::time::{HolderTime, milliseconds};
+use crate::vocabulary::time::{HolderTime, WallTime, milliseconds};
 
 /// A node without an answer says something this often, for it seeks its cluster.
 const HEARD_LATELY: Duration = Duration::from_secs(5);
@@ -277,6 +277,8 @@ pub struct Moment<'a> {
     pub snapshot: &'a Snapshot,
     /// The holder clock, read after the snapshot was taken.
     pub now: HolderTime,
+    /// The wall clock, for people and for other machines.
+    pub wall: WallTime,
     /// A voter counts as reachable if its last answer is no older than this.
     pub reachable_within: Duration,
     /// What happened before.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::options::Options;
 use crate::node::{Drained, Paused, SteppedDown, VoterOrder, VotersOrdered};
+use crate::shell::clock::Clock;
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
 use crate::shell::http::api::views::Moment;
@@ -109,6 +110,7 @@ pub(in crate::shell::http) fn at_this_moment<V: NodeView, T>(
         snapshot: &snapshot,
         // Read after the snapshot: a pause between the two can only shorten the lease.
         now: view.holder_now(),
+        wall: Clock::Machine.now().wall,
         reachable_within: options.reachable_within,
         history: &history,
         pulse: view.pulse(),
