@@ -264,8 +264,11 @@ pub(super) fn greeting(checked: &Checked) -> String {
     let http = checked.http.map(|http| reached_at(http, setup.address));
     let ask = http.map(|http| format!("; ask it: curl http://{http}/")).unwrap_or_default();
     let greeting = format!(
-        "node {} of cluster \"{}\" on {} (UDP), {state}{ask}",
-        setup.id, setup.cluster, setup.address
+        "node {} of cluster \"{}\" on {} (UDP), pid {}, {state}{ask}",
+        setup.id,
+        setup.cluster,
+        setup.address,
+        std::process::id()
     );
     one_line(&greeting)
 }

@@ -22,7 +22,10 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 17] = [
+const FOREIGN_FLAGS: [&str; 20] = [
+    "fast",
+    "real",
+    "unix-socket",
     "swarm",
     "bench",
     "example",

@@ -414,12 +414,45 @@ fn every_transition_is_one_line_with_its_term_and_reason() {
     assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
 }
 
+/// What the README and the guide say to type is understood, and makes sense.
+#[test]
+fn every_node_that_is_started_in_the_documents_may_be_started() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = std::fs::read_dir(root.join("src/guide")).unwrap().flatten().map(|it| it.path());
+    let mut lines = 0;
+    for page in pages
+        .chain([root.join("README.md")])
+        .filter(|it| it.extension().is_some_and(|it| it == "md"))
+    {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for line in text.lines().filter_map(|line| line.strip_prefix("gaggle run ")) {
+            let line = line.split(" #").next().unwrap();
+            // Files, programs and names are another machine's.
+            if [" /", "\"/", "pg_isready", ".example:"].iter().any(|it| line.contains(it)) {
+                continue;
+            }
+            let words = shell_words::split(line).unwrap();
+            let mut check = Command::new(env!("CARGO_BIN_EXE_gaggle"));
+            let shown = check.arg("check").args(words).env_clear().env("HOME", "/home/duck");
+            let shown = shown.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+            let shown = shown.output().unwrap();
+            assert_eq!(code(&shown), 0, "{}: {line}\n{}", page.display(), text_of(&shown));
+            lines += 1;
+        }
+    }
+    assert!(lines >= 5, "{lines} lines");
+}
+
+fn text_of(shown: &std::process::Output) -> String {
+    text(&shown.stderr) + &text(&shown.stdout)
+}
+
 #[test]
 fn the_documented_file_is_accepted_and_the_documented_transcript_is_true() {
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guide/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
     let block = |start: &str| {
-        let (_, rest) = readme.split_once(start).expect(start);
+        let (_, rest) = page.split_once(start).expect(start);
         rest.split_once("\n```").unwrap().0.to_owned() + "\n"
     };
     let folder = tempfile::tempdir().unwrap();
