@@ -127,9 +127,11 @@ impl Automation {
                 kept.push(candidates.remove(next));
             }
         };
-        // Whoever is gone is replaced first, so that nothing is lost by growing.
-        take(&mut kept, voters.len());
-        let missing = voters.len().saturating_sub(kept.len());
+        // Whoever is gone is replaced first, so that nothing is lost by growing; of more than are
+        // wanted, it is just removed. (So many are left where a Goose died in the midst of a change.)
+        let held = voters.len().min(wanted);
+        take(&mut kept, held);
+        let missing = held.saturating_sub(kept.len());
         kept.extend(gone.iter().take(missing));
         if missing == 0 && kept.len() < wanted {
             let before = kept.len();
@@ -138,7 +140,7 @@ impl Automation {
                 kept.pop();
             }
         }
-        while kept.len() > wanted && gone.is_empty() {
+        while kept.len() > wanted {
             // Those that came last to vote are as good as the first: the lowest go.
             let lowest = kept.iter().copied().min()?;
             kept.retain(|id| *id != lowest);
@@ -333,6 +335,9 @@ mod tests {
         let mut members = here(&[2, 3, 4]);
         members.push(member(1, MemberState::Left));
         assert_eq!(wants(&three, &members, &[]), Some(vec![2, 3, 4]));
+        // An earlier Goose died before it had removed the one that was replaced.
+        let four = configuration(&[1, 2, 3, 4], 3);
+        assert_eq!(wants(&four, &here(&[1, 3, 4]), &[2]), Some(vec![1, 3, 4]));
         // It returned in time.
         assert_eq!(wants(&three, &here(&[1, 2, 3, 4]), &[]), None);
     }

@@ -1,8 +1,9 @@
 //! What a Goose makes of the voters, one configuration after the other, as it tells them.
 //!
 //! Each differs from the one before by one voter at most; and where the Goose sees to their number by
-//! itself, they never become fewer than are wanted, unless one of them has said that it is about to
-//! leave.
+//! itself, they never become fewer than are wanted, unless they were as few before in its term (a
+//! person may replace the only voter, which makes two of one, and then one again), or one of them has
+//! said that it is about to leave.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +14,8 @@ use crate::vocabulary::identity::{NodeId, Process};
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// What each process told last, in its present term.
-    told: BTreeMap<Process, Configuration>,
+    /// What each process told last, and how few voters it has told of at least, in its present term.
+    told: BTreeMap<Process, (Configuration, usize)>,
     /// When each voter said last that it is about to leave.
     parts: BTreeMap<NodeId, u64>,
 }
@@ -38,17 +39,19 @@ impl Steps {
     /// # Errors
     /// If that is no step from what it told before.
     pub fn tells(&mut self, at: u64, goose: Process, configuration: &Configuration) -> Verdict {
-        let last = self.told.insert(goose, configuration.clone());
-        let Some(last) = last.filter(|last| last.ballot == configuration.ballot) else {
-            return Ok(());
-        };
+        let known = self.told.remove(&goose);
+        let known = known.filter(|(last, _)| last.ballot == configuration.ballot);
+        let number = configuration.voters.len();
+        let least = known.as_ref().map_or(number, |(_, least)| *least);
+        self.told.insert(goose, (configuration.clone(), least.min(number)));
+        let Some((last, _)) = known else { return Ok(()) };
         let (before, after) = (&last.voters, &configuration.voters);
         let ids = before.ids().iter().chain(after.ids());
         let changed = ids.filter(|id| before.contains(**id) != after.contains(**id)).count();
         let versions = configuration.version.abs_diff(last.version);
         let wanted = configuration.automatic.map_or(0, |number| usize::from(kept(number)));
         let parts = |id: &NodeId| self.parts.get(id).is_some_and(|said| at < said + MISSED);
-        let are_few = after.len() < before.len() && after.len() < wanted;
+        let are_few = number < least && number < wanted;
         let is_loss = are_few && !before.ids().iter().any(parts);
         if u64::try_from(changed).unwrap_or(u64::MAX) > versions {
             let sentence = format!("{goose} makes {after} of voters {before} in one step");
@@ -87,6 +90,11 @@ mod tests {
         assert_eq!(tell(&[1, 2, 3], 2, &[2, 3]), Err(Invariant::VotersKept));
         assert_eq!(tell(&[1, 2, 3], 2, &[1, 2, 4]), Err(Invariant::QuorumsIntersect));
         assert_eq!(tell(&[1, 2, 3], 3, &[1, 2, 4]), Ok(()), "it told nobody of the one between");
+        let mut steps = Steps::default();
+        for (version, ids) in [(1, &[1][..]), (2, &[1, 2]), (3, &[2])] {
+            let verdict = steps.tells(1, process(1, 1), &configuration(version, ids));
+            assert!(verdict.is_ok(), "the only voter is replaced");
+        }
         let mut steps = Steps::default();
         steps.tells(1, process(1, 1), &configuration(1, &[1, 2, 3])).unwrap();
         let another = Configuration { ballot: 8, ..configuration(1, &[1, 2]) };

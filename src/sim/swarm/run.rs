@@ -211,8 +211,10 @@ fn needs_a_person(world: &World) -> bool {
     let stuck = blank.iter().all(|(host, view)| {
         is_excused(host) && view.awaited.iter().all(|(_, lack)| is_stuck(lack))
     });
-    let majority = sound.first().map(|(_, view)| view.configuration.voters.majority());
-    stuck && majority.is_some_and(|majority| sound.len() < majority)
+    // Those who are left may not vote at all, where all that do have left for good.
+    let known = running(world).filter_map(|(_, core)| core.configuration());
+    let newest = known.max_by_key(|it| (it.ballot, it.version));
+    stuck && newest.is_some_and(|newest| sound.len() < newest.voters.majority())
 }
 
 /// Whether somebody leads, and whether nothing keeps them from electing somebody.

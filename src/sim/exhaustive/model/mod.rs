@@ -4,8 +4,9 @@
 //! a disk of its own, and the messages between them. An [`Action`] is one thing that may happen
 //! next: a message arrives, or is lost, or arrives and stays under way; one node's next timer
 //! comes; a write ends, well or badly; a process crashes and starts again on what its disk
-//! remembers, or on an empty one; a Goose steps down, or is told who is to vote. The checker tries all of them in every
-//! order. This module knows no checker: it says what may happen, does it, and judges.
+//! remembers, or on an empty one; a Goose steps down, or is told who is to vote. The checker tries
+//! all of them in every order. This module knows no checker: it says what may happen, does it, and
+//! judges.
 //!
 //! # What is modelled
 //!
@@ -119,7 +120,7 @@ pub struct Bounds {
     pub one_way: bool,
     /// Whom a Goose may be told to lead to, by their ids.
     pub goals: &'static [&'static [u64]],
-    /// How often a Goose is told to.
+    /// How often a Goose is told to, in bursts.
     pub orders: u32,
     /// Whether all but the highest node run on a shorter lease, and so record less by themselves.
     pub mixed: bool,
