@@ -14,14 +14,16 @@ use crate::vocabulary::identity::{NodeId, Process};
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// What each process told last, and how few voters it has told of at least, in its present term.
-    told: BTreeMap<Process, (Configuration, usize)>,
+    /// What each process told last, and when, and how few voters it has told of at least, in its present
+    /// term. What only its own voter was told of, nobody sees.
+    told: BTreeMap<Process, (Configuration, u64, usize)>,
     /// When each voter said last that it is about to leave.
     parts: BTreeMap<NodeId, u64>,
 }
 
-/// So long after it has said so, a voter is still missed, in nanoseconds.
-const MISSED: u64 = 10_000_000_000;
+/// So long before somebody was told of a voter, it may have said that it is about to leave, and the
+/// Goose has not heard it yet, in nanoseconds.
+const UNHEARD: u64 = 1_000_000_000;
 
 impl Steps {
     /// A process is gone.
@@ -40,17 +42,17 @@ impl Steps {
     /// If that is no step from what it told before.
     pub fn tells(&mut self, at: u64, goose: Process, configuration: &Configuration) -> Verdict {
         let known = self.told.remove(&goose);
-        let known = known.filter(|(last, _)| last.ballot == configuration.ballot);
+        let known = known.filter(|(last, ..)| last.ballot == configuration.ballot);
         let number = configuration.voters.len();
-        let least = known.as_ref().map_or(number, |(_, least)| *least);
-        self.told.insert(goose, (configuration.clone(), least.min(number)));
-        let Some((last, _)) = known else { return Ok(()) };
+        let least = known.as_ref().map_or(number, |(.., least)| *least);
+        self.told.insert(goose, (configuration.clone(), at, least.min(number)));
+        let Some((last, told_at, _)) = known else { return Ok(()) };
         let (before, after) = (&last.voters, &configuration.voters);
         let ids = before.ids().iter().chain(after.ids());
         let changed = ids.filter(|id| before.contains(**id) != after.contains(**id)).count();
         let versions = configuration.version.abs_diff(last.version);
         let wanted = configuration.automatic.map_or(0, |number| usize::from(kept(number)));
-        let parts = |id: &NodeId| self.parts.get(id).is_some_and(|said| at < said + MISSED);
+        let parts = |id: &NodeId| self.parts.get(id).is_some_and(|said| told_at < said + UNHEARD);
         let are_few = number < least && number < wanted;
         let is_loss = are_few && !before.ids().iter().any(parts);
         if u64::try_from(changed).unwrap_or(u64::MAX) > versions {
