@@ -103,6 +103,44 @@ fn clients_in_other_languages_say_what_a_node_is() {
     }
 }
 
+/// What stands in for `kubectl` writes down what it is told.
+const STAND_IN: &str = "#!/bin/sh\necho \"$@\" >> \"$WRITTEN\"\n";
+
+#[test]
+fn the_sidecar_labels_the_pod_of_the_goose() {
+    use std::os::unix::fs::PermissionsExt;
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: label-goose.sh needs curl, which is not installed");
+        return;
+    }
+    let mut cluster = Cluster::new(&[1], &[1], Watch::new(Duration::from_millis(20), false));
+    let folder = tempfile::tempdir().unwrap();
+    let (stand_in, written) = (folder.path().join("kubectl"), folder.path().join("written"));
+    std::fs::write(&stand_in, STAND_IN).unwrap();
+    std::fs::set_permissions(&stand_in, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let script = format!("{}/examples/kubernetes/label-goose.sh", env!("CARGO_MANIFEST_DIR"));
+    let node = format!("http://{}", cluster.node(1).settings.http);
+    let mut sidecar = Command::new("sh");
+    let sidecar = sidecar.arg(script).env("PATH", path).env("POD_NAME", "gaggle-0");
+    let mut sidecar = sidecar.env("GAGGLE_NODE", node).env("WRITTEN", &written).spawn().unwrap();
+    let told = |cluster: &Cluster, wanted: &[&str]| {
+        cluster.wait_until("the pod is labelled", |_| {
+            let text = std::fs::read_to_string(&written).unwrap_or_default();
+            let roles: Vec<&str> =
+                text.lines().filter_map(|line| line.split('=').nth(1)?.split(' ').next()).collect();
+            (roles == wanted && text.starts_with("label pod gaggle-0 ")).then_some(())
+        });
+    };
+    told(&cluster, &["duck"]);
+    cluster.start(1);
+    told(&cluster, &["duck", "goose"]);
+    cluster.kill(1);
+    told(&cluster, &["duck", "goose", "duck"]);
+    sidecar.kill().unwrap();
+    sidecar.wait().unwrap();
+}
+
 /// What an example says, if it was built, as `cargo test` does: it is beside the binary.
 fn said_by(example: &str, arguments: &[&str]) -> Option<String> {
     let program = Path::new(GAGGLE).with_file_name("examples").join(example);
