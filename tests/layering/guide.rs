@@ -22,7 +22,7 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 17] = [
+const FOREIGN_FLAGS: [&str; 20] = [
     "swarm",
     "bench",
     "example",
@@ -34,9 +34,12 @@ const FOREIGN_FLAGS: [&str; 17] = [
     "open",
     "output",
     "path",
+    "mutant",
     "mutants",
+    "play",
     "release",
     "seeds",
+    "shortest",
     "small",
     "state",
     "version",
