@@ -82,6 +82,9 @@ fn check(play: &Play, arguments: &Arguments) -> bool {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("{}: {}", play.name, play.bounds.describe());
     let started = Instant::now();
+    if arguments.shortest {
+        return shortest(play, started);
+    }
     let builder = Electing(play.bounds.clone())
         .checker()
         .threads(cores)
@@ -100,28 +103,41 @@ fn check(play: &Play, arguments: &Arguments) -> bool {
                 Some(seconds) => builder.timeout(Duration::from_secs(seconds)),
                 None => builder,
             };
-            let limited = |states| {
-                let out_of_time =
-                    arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
-                out_of_time || arguments.states.is_some_and(|most| states >= most)
-            };
-            let tell = |states| {
-                let words = if limited(states) {
-                    "NOT exhausted"
-                } else {
-                    "gone through, but for what follows a broken promise"
-                };
-                println!("  {words}");
-            };
-            if arguments.shortest {
-                let checker = builder.spawn_bfs().join_and_report(&mut Progress);
-                tell(checker.state_count());
-                return report(&checker, started);
-            }
             let checker = builder.spawn_dfs().join_and_report(&mut Progress);
-            tell(checker.state_count());
+            let out_of_time =
+                arguments.seconds.is_some_and(|most| started.elapsed().as_secs() >= most);
+            let enough = arguments.states.is_some_and(|most| checker.state_count() >= most);
+            let exhausted = !out_of_time && !enough;
+            println!(
+                "  {}",
+                if exhausted {
+                    "gone through, but for what follows a broken promise"
+                } else {
+                    "NOT exhausted"
+                }
+            );
             report(&checker, started)
         }
+    }
+}
+
+/// One step deeper each time, until a promise is broken or nothing is left: so it is broken by the
+/// fewest steps.
+fn shortest(play: &Play, started: Instant) -> bool {
+    let (mut depth, mut states) = (1, 0);
+    loop {
+        let checker = Electing(play.bounds.clone()).checker().target_max_depth(depth);
+        let checker = checker.finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+        let found = checker.discoveries();
+        let promises = checker.model().properties();
+        let is_broken = promises.iter().any(|promise| {
+            promise.expectation == stateright::Expectation::Always
+                && found.contains_key(promise.name)
+        });
+        if is_broken || checker.unique_state_count() == states {
+            return report(&checker, started);
+        }
+        (depth, states) = (depth + 1, checker.unique_state_count());
     }
 }
 

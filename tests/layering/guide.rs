@@ -22,7 +22,7 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 20] = [
+const FOREIGN_FLAGS: [&str; 23] = [
     "fast",
     "real",
     "unix-socket",
@@ -37,9 +37,12 @@ const FOREIGN_FLAGS: [&str; 20] = [
     "open",
     "output",
     "path",
+    "mutant",
     "mutants",
+    "play",
     "release",
     "seeds",
+    "shortest",
     "small",
     "state",
     "version",

@@ -65,7 +65,7 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::ChangeWithoutCommit, Swarm::Elastic, 20),
     search(Mutant::ChangesAtOnce, Swarm::Elastic, 20),
     search(Mutant::VoterIgnoresConfiguration, Swarm::Elastic, 240),
-    search(Mutant::RemovedBeforeAdded, Swarm::Automatic, 20),
+    search(Mutant::RemovedBeforeAdded, Swarm::Automatic, 30),
     search(Mutant::CandidatesIgnored, Swarm::Automatic, 20),
 ];
 
