@@ -6,7 +6,7 @@
 /// The commit that this was built from, or "unknown".
 pub const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
-#[cfg(all(feature = "cli", target_os = "linux"))]
+#[cfg(all(feature = "keeper", target_os = "linux"))]
 pub mod address;
 pub mod clock;
 #[cfg(feature = "http")]
