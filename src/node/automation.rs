@@ -208,11 +208,12 @@ impl Automation {
 /// place, the Goose before others. None if all is well, or nothing can be done, or it is on its way.
 fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
     let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
+    let grants = |voter: &&VoterView| voter.granted_until.is_some_and(|until| now < until);
     let answers = |voter: &&VoterView| {
         let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
-        lately && state(voter.id) != Some(MemberState::Left)
+        // With a long lease renewals are further apart than that.
+        (lately || grants(voter)) && state(voter.id) != Some(MemberState::Left)
     };
-    let grants = |voter: &&VoterView| voter.granted_until.is_some_and(|until| now < until);
     let mut leaving = view.voters.iter().filter(|voter| voter.leaves && grants(voter));
     let staying = view.voters.iter().filter(answers).filter(|voter| !voter.leaves);
     let mut staying: Vec<NodeId> = staying.map(|voter| voter.id).collect();

@@ -49,6 +49,7 @@ impl Lineage {
     pub fn without(self, lost: &[NodeId]) -> Self {
         let mut sorted: Vec<u64> = lost.iter().map(|id| id.number()).collect();
         sorted.sort_unstable();
+        sorted.dedup();
         let numbers = [self.number()].into_iter().chain(sorted);
         Self::of_bytes(&numbers.flat_map(u64::to_be_bytes).collect::<Vec<_>>())
     }

@@ -91,7 +91,7 @@ impl VotersView {
     /// How many voters may be lost, and which zone must not be lost, in a sentence.
     pub fn endurance(&self) -> String {
         let all = self.voters.len();
-        let may_go = all - self.majority;
+        let may_go = all.saturating_sub(self.majority);
         let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
         for zone in self.voters.iter().filter_map(|voter| voter.zone.as_deref()) {
             *zones.entry(zone).or_default() += 1;
