@@ -90,10 +90,17 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError
         let (folder, recorded) = (path.clone(), record.id);
         return Err(RecoverError::NotOurs { folder, recorded, own }.into());
     }
-    let done = rescue(&record, &arguments.lost, wall_clock()).map_err(RecoverError::from)?;
+    let now = SystemTime::now();
+    let mut lost = arguments.lost.clone();
+    lost.sort_unstable();
+    lost.dedup();
+    let done = rescue(&record, &lost, wall_clock(now)).map_err(RecoverError::from)?;
     let text = match arguments.output {
-        OutputFormat::Table => table(&done, &arguments.lost, arguments.yes),
-        OutputFormat::Json => format!("{:#}\n", json(&done, &arguments.lost, arguments.yes)),
+        OutputFormat::Table => {
+            let may_lead = checked.setup.eligible && !record.is_drained;
+            table(&done, &lost, now, may_lead) + if arguments.yes { "\nDone.\n" } else { "" }
+        }
+        OutputFormat::Json => format!("{:#}\n", json(&done, &lost, arguments.yes)),
     };
     if !arguments.yes {
         print(&text)?;
@@ -108,8 +115,8 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError
     Ok(Exit::Done)
 }
 
-fn wall_clock() -> WallTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn wall_clock(now: SystemTime) -> WallTime {
+    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -118,37 +125,51 @@ fn list(ids: &[NodeId]) -> String {
     ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn table(done: &Rescue, lost: &[NodeId], is_written: bool) -> String {
-    let Rescue { record, ancestor, lineage, before, after } = done;
-    let (own, left) = (record.id, after.voters.ids());
-    let next = if left == [own] {
-        "Start this node. It leads after a few seconds; nodes without a vote follow by themselves."
-            .to_owned()
+/// What is to be done next.
+fn next_step(done: &Rescue, may_lead: bool) -> String {
+    let (own, left) = (done.record.id, done.after.voters.ids());
+    let others: Vec<NodeId> = left.iter().copied().filter(|id| *id != own).collect();
+    let mut text = if !done.before.voters.contains(own) {
+        "Do this on this node alone: on two, it makes two clusters. Then start it. ".to_owned()
+    } else if others.is_empty() {
+        "Then start this node. ".to_owned()
     } else {
-        let others: Vec<NodeId> = left.iter().copied().filter(|id| *id != own).collect();
         format!(
-            "Do the same on {}, with the same --lost, and start them all: nobody leads before a \
-             majority of them is there.",
+            "Do the same on {}, with the same --lost, and start them all: nobody leads before a majority \
+             of them is there. ",
             list(&others)
         )
     };
-    let written = if is_written { "Done. " } else { "" };
+    text += if may_lead {
+        "It can lead after a few seconds; nodes without a vote follow by themselves."
+    } else {
+        "It votes, but it is drained, or started with --never-goose, so it does not lead: `gaggle drain \
+         --off`, or another node leads, once one follows."
+    };
+    text
+}
+
+fn table(done: &Rescue, lost: &[NodeId], now: SystemTime, may_lead: bool) -> String {
+    let Rescue { record, ancestor, lineage, before, after } = done;
     format!(
         "cluster      {cluster}, lineage {ancestor}\n\
          voters       {voters}; version {version}, made in term {term}\n\
          lost         {lost}\n\
-         from now on  {left} under lineage {lineage}, in terms above {floor}\n\n\
+         from now on  {left} under lineage {lineage}, in terms above {floor}\n\
+         clock        {clock}, from which the terms come: it must be right\n\n\
          With --yes you swear that {lost} will never lead again. If one of them still runs somewhere, two \
          nodes may lead at the same time. A survivor that shows a higher version knows better who votes: \
          rescue the cluster there. The lost ones may come back with empty state folders only.\n\n\
-         {written}{next}\n",
+         {next}\n",
         cluster = record.cluster,
         voters = list(before.voters.ids()),
         version = before.version,
         term = before.ballot,
         lost = list(lost),
-        left = list(left),
+        left = list(after.voters.ids()),
         floor = after.ballot,
+        clock = humantime::format_rfc3339_seconds(now),
+        next = next_step(done, may_lead),
     )
 }
 

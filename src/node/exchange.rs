@@ -322,11 +322,20 @@ impl Exchange<'_> {
                 self.go_over(now, welcome);
                 return Ok(());
             }
-            // What this node's own was rescued from has nothing to say; it is for it to follow.
-            if !self.cluster.ancestors().contains(&theirs.lineage) {
+            // A node without a vote asks again, until somebody tells it who can. And what this node's
+            // own was rescued from has nothing to say; it is for it to follow.
+            let waits = is_rescued && !self.is_bound_by_rescue(welcome);
+            if !waits && !self.cluster.ancestors().contains(&theirs.lineage) {
                 self.joining.hear_foreign(foreign, welcome);
             }
             return Err(Reject::ForeignLineage);
+        }
+        // Whoever came to vote before it was welcomed knows the lineage of its Goose alone.
+        if theirs.settled() == Some(own.lineage)
+            && welcome.ancestors.len() > self.cluster.ancestors().len()
+        {
+            self.cluster.descend_from(&welcome.ancestors);
+            self.persistence.note_ancestors(self.cluster.ancestors());
         }
         if theirs.settled() == Some(own.lineage)
             && self.joining.hear_own()
@@ -342,8 +351,15 @@ impl Exchange<'_> {
     fn may_follow_rescued(&self, header: &Header, welcome: &Welcome) -> bool {
         let voters = &welcome.configuration.voters;
         let is_alive = voters.contains(header.sender.id) || welcome.goose.is_some();
-        let Some(election) = self.election.as_ref() else { return false };
-        is_alive && election.is_idle() && !election.votes() && !voters.contains(self.me.id)
+        let is_idle = self.election.as_ref().is_some_and(Election::is_idle);
+        is_alive && is_idle && !self.is_bound_by_rescue(welcome)
+    }
+
+    /// Whether this node votes in the old cluster, or is to vote in the rescued one: then a person
+    /// decides where it belongs.
+    fn is_bound_by_rescue(&self, welcome: &Welcome) -> bool {
+        self.election.as_ref().is_some_and(Election::votes)
+            || welcome.configuration.voters.contains(self.me.id)
     }
 
     /// This node belongs to what was rescued of its cluster from here on; which founding that is, it

@@ -7,9 +7,10 @@
 //! may have led in terms that nobody left has heard of; and after the longest lease that any of them
 //! may have granted.
 //!
-//! Every survivor who is told of the same losses comes to the same lineage and the same voters. So it
-//! is done on each of them, and no order of doing it matters: where several are left, none leads
-//! before a majority of *them* was rescued.
+//! Every survivor who is told of the same losses, and knows of the same voters, comes to the same
+//! lineage. So it is done on each of them, and no order of doing it matters: where several are left,
+//! none leads before a majority of *them* was rescued. Those who know of other voters come to another
+//! lineage and refuse each other, instead of leading one cluster side by side.
 
 use crate::election::BALLOT_MAX;
 use crate::vocabulary::configuration::{Configuration, VoterSet};
@@ -100,10 +101,12 @@ pub fn rescue(record: &Record, lost: &[NodeId], wall: WallTime) -> Result<Rescue
     let known = record.lineage.or(stood_by.map(|proposal| proposal.lineage));
     let ancestor = known.ok_or(RescueError::NeverLed)?;
     let voters = remaining(record, before, lost)?;
-    let lineage = ancestor.without(lost);
+    let lineage = ancestor.without(lost, voters.ids());
     let promised = record.vote.as_ref().map_or(0, |vote| vote.max_ballot);
     let clock = wall.0.min(BALLOT_MAX / 2);
-    let floor = promised.max(before.ballot).max(clock).saturating_add(1);
+    // An earlier start counted by the clock, too: if that was put back since, it was right then.
+    let floor = promised.max(before.ballot).max(clock).max(record.last_start.min(BALLOT_MAX / 2));
+    let floor = floor.saturating_add(1);
     if floor >= BALLOT_MAX - 1 {
         return Err(RescueError::TermsExhausted);
     }

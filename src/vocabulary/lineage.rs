@@ -11,6 +11,7 @@
 //! stands by it. Voters that heard each other founding stand by the same one from the start, at
 //! ballot 0: it is made from the nonces of all of them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
@@ -44,13 +45,14 @@ impl Lineage {
     }
 
     /// Of what is left of this lineage's cluster after these voters are lost for ever, as a person
-    /// says. All survivors who are told the same come to the same.
+    /// says, and `left` vote from then on. All survivors who are told the same, and know of the same
+    /// voters, come to the same; any others refuse each other.
     #[must_use]
-    pub fn without(self, lost: &[NodeId]) -> Self {
-        let mut sorted: Vec<u64> = lost.iter().map(|id| id.number()).collect();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let numbers = [self.number()].into_iter().chain(sorted);
+    pub fn without(self, lost: &[NodeId], left: &[NodeId]) -> Self {
+        let sorted = |ids: &[NodeId]| ids.iter().map(|id| id.number()).collect::<BTreeSet<u64>>();
+        // No id is 0, which stands between the two.
+        let numbers = [self.number()].into_iter().chain(sorted(lost)).chain([0]);
+        let numbers = numbers.chain(sorted(left));
         Self::of_bytes(&numbers.flat_map(u64::to_be_bytes).collect::<Vec<_>>())
     }
 
@@ -178,9 +180,13 @@ mod tests {
     #[test]
     fn survivors_who_are_told_the_same_come_to_the_same_lineage() {
         let one = Lineage::of_nonces(&[(id(1), 11), (id(2), 22), (id(3), 33)]);
-        assert_eq!(one.without(&[id(2), id(3)]), one.without(&[id(3), id(2)]));
-        assert_ne!(one.without(&[id(2), id(3)]), one.without(&[id(1), id(3)]));
-        assert_ne!(one.without(&[id(2), id(3)]), one);
+        let (lost, left) = ([id(2), id(3)], [id(1)]);
+        let rescued = one.without(&lost, &left);
+        assert_eq!(rescued, one.without(&[id(3), id(2), id(3)], &left));
+        assert_ne!(rescued, one.without(&[id(1), id(3)], &left));
+        assert_ne!(rescued, one.without(&lost, &[id(4)]), "who votes then is another");
+        assert_ne!(rescued, one.without(&[id(2)], &[id(3), id(1)]));
+        assert_ne!(rescued, one);
     }
 
     #[test]
