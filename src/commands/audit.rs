@@ -4,7 +4,7 @@
 //! history says what time it was when it was written, and so when it was asked for and when it came
 //! bound the difference. What clocks did before cannot be measured; `--clock-error` allows for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -163,7 +163,7 @@ impl Audit {
     /// For how long a node led, as far as it says; what goes on counts until now.
     fn led_for(&self, id: NodeId) -> Duration {
         let own = self.witnesses.iter().filter(|witness| witness.id == id);
-        let terms = own.flat_map(|witness| &witness.history.terms).filter(|term| term.id == id);
+        let terms = own.flat_map(|witness| &witness.history.terms).filter(|term| term.own);
         Duration::from_millis(terms.map(|term| term.duration_ms).sum())
     }
 
@@ -175,6 +175,13 @@ impl Audit {
             (least, most) = (least.min(term), most.max(term));
         }
         (most > 0).then_some((least, most))
+    }
+
+    /// How many terms somebody has seen and nobody who led them tells of: that process is gone.
+    fn untold(&self) -> usize {
+        let seen = self.witnesses.iter().flat_map(|witness| witness.history.heard());
+        let seen: BTreeSet<u64> = seen.map(|(term, _)| term).collect();
+        seen.iter().filter(|term| self.reigns.iter().all(|reign| reign.term != **term)).count()
     }
 
     fn table(&self) -> String {
@@ -196,13 +203,19 @@ impl Audit {
         for place in &self.silent {
             text += &format!("no answer from {place}: what it led is known from others only\n");
         }
+        if self.untold() > 0 {
+            text += &format!(
+                "of these terms {} were led by processes that are gone: only whose they were is known\n",
+                self.untold()
+            );
+        }
         for fault in &self.faults {
             text += &format!("FAULT  {fault}\n");
         }
         text += &match (self.span(), self.faults.is_empty()) {
             (None, _) => "nobody has seen a term yet\n".to_owned(),
             (Some((first, last)), true) => format!(
-                "terms {first} to {last}: each is of one node, and no two leaderships overlap\n"
+                "terms {first} to {last}: each is of one node, and no two leaderships overlap that are told\n"
             ),
             (Some((first, last)), false) => {
                 format!("terms {first} to {last}: what is said above cannot all be true\n")
@@ -225,6 +238,7 @@ impl Audit {
             "nodes": self.witnesses.iter().map(node).collect::<Vec<_>>(),
             "silent": self.silent,
             "first_term": self.span().map(|(first, _)| first),
+            "untold_terms": self.untold(),
             "last_term": self.span().map(|(_, last)| last),
             "faults": self.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
@@ -245,6 +259,7 @@ mod tests {
         TermView {
             term,
             id: id(node),
+            own: true,
             name: None,
             addr: "127.0.0.1:8000".parse().unwrap(),
             time: written(second),
@@ -275,7 +290,7 @@ mod tests {
         // Its clock is three seconds behind, so it began after the first one was over.
         let behind = audited(-3000, 50);
         assert!(behind.faults.is_empty(), "{:?}", behind.faults);
-        assert!(behind.table().ends_with("each is of one node, and no two leaderships overlap\n"));
+        assert!(behind.table().ends_with("no two leaderships overlap that are told\n"));
         assert_eq!(audited(0, 1500).faults.len(), 0, "it may have been off by that before");
     }
 
@@ -295,5 +310,10 @@ mod tests {
         assert!(text.contains("10s"), "{text}");
         assert!(text.contains("no answer from http://10.0.0.9:9000"), "{text}");
         assert_eq!(audit.json()["last_term"], 4);
+        assert_eq!((audit.untold(), audit.json()["untold_terms"].as_u64()), (0, Some(0)));
+        // Its process of then is gone.
+        audit.witnesses[0].history.terms[0].own = false;
+        let again = Audit::of(audit.witnesses, Vec::new(), Duration::ZERO);
+        assert!(again.table().contains("of these terms 1 were led by processes that are gone"));
     }
 }

@@ -1,7 +1,7 @@
 //! `gaggle voters recover`: a person says that a majority of the voters is gone for ever, and what is
 //! left goes on as a cluster of its own. See [`crate::node::rescue`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
@@ -30,10 +30,16 @@ pub(super) enum RecoverError {
     NeverStarted(PathBuf),
     /// What is there cannot be read whole.
     #[error(
-        "the record in {0} is damaged, so what this node promised is lost: rescue another survivor, \
-         and start this node with an empty state folder"
+        "the record in {folder} is damaged, so what this node promised is lost: rescue another survivor, \
+         and start this node with an empty state folder{}",
+        restorable(copy.as_deref())
     )]
-    Damaged(PathBuf),
+    Damaged {
+        /// Where.
+        folder: PathBuf,
+        /// What an earlier rescue has left there.
+        copy: Option<PathBuf>,
+    },
     /// Another node's.
     #[error(
         "the record in {folder} is that of node {recorded}, and these settings are node {own}'s"
@@ -52,9 +58,21 @@ pub(super) enum RecoverError {
     /// It is refused.
     #[error(transparent)]
     Refused(#[from] RescueError),
-    /// The disk takes no record. What it holds is the one from before, or the rescued one.
+    /// The disk takes no record. What it holds is the one from before, the rescued one, or a torn one.
     #[error("{0}: do it again once that is mended, before this node is started")]
     Unwritten(String),
+}
+
+/// How a rescue that was cut short is begun again.
+fn restorable(copy: Option<&Path>) -> String {
+    let said = |copy: &Path| {
+        format!(
+            ". If that came of a rescue that was cut short, and this node has not run since: put {} in its \
+             place, and rescue it again",
+            copy.display()
+        )
+    };
+    copy.map(said).unwrap_or_default()
 }
 
 impl RecoverError {
@@ -83,7 +101,10 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError
         Disk::Empty | Disk::Ephemeral => {
             return Err(RecoverError::NeverStarted(path.clone()).into());
         }
-        Disk::Damaged(_) => return Err(RecoverError::Damaged(path.clone()).into()),
+        Disk::Damaged(_) => {
+            let copy = StateFolder::copied_before_rescue(path);
+            return Err(RecoverError::Damaged { folder: path.clone(), copy }.into());
+        }
     };
     let own = checked.setup.id;
     if record.id != own || record.cluster != checked.setup.cluster {
@@ -107,6 +128,9 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError
         log::say("gaggle: nothing was changed: say --yes, too, if that is so");
         return Ok(Exit::Usage);
     }
+    let unwritten =
+        |error: std::io::Error| RecoverError::Unwritten(format!("cannot copy: {error}"));
+    folder.copy_before_rescue().map_err(unwritten)?;
     // Twice, for the record has two slots, and what is left if one rots must not be the old one.
     for _ in 0..2 {
         folder.store(&done.record).map_err(RecoverError::Unwritten)?;

@@ -49,6 +49,8 @@ pub(super) struct Automation {
     passed_over: BTreeMap<NodeId, (HolderTime, Duration)>,
     /// The change that it has ordered, and when.
     ordered: Option<HolderTime>,
+    /// Those who were to vote alone, as voters were about to leave.
+    staying: Option<VoterSet>,
 }
 
 /// What the Goose sees.
@@ -92,7 +94,11 @@ impl Automation {
         let wanted = usize::from(kept(view.configuration.automatic?));
         if let Some(left) = left_behind(view, now) {
             self.ordered = Some(now);
+            self.staying = Some(left.clone());
             return Some(left);
+        }
+        if self.turns_back(view, now) {
+            return Some(view.configuration.voters.clone());
         }
         if let Some(change) = view.change {
             let ordered = *self.ordered.get_or_insert(now);
@@ -110,6 +116,18 @@ impl Automation {
         let target = self.draw(view, wanted, now)?;
         self.ordered = Some(now);
         Some(target)
+    }
+
+    /// Whether the change under way was for voters that were about to leave, and a majority stays after
+    /// all: then it is given up.
+    fn turns_back(&mut self, view: &View<'_>, now: HolderTime) -> bool {
+        let Some(staying) = self.staying.take() else { return false };
+        let goes_on = view.change.is_some_and(|change| change.goal.voters == staying);
+        let is_due = goes_on && !is_short(view, now);
+        if goes_on && !is_due {
+            self.staying = Some(staying);
+        }
+        is_due
     }
 
     fn draw(&self, view: &View<'_>, wanted: usize, now: HolderTime) -> Option<VoterSet> {
@@ -203,37 +221,42 @@ impl Automation {
     }
 }
 
+/// The voters that answer this Goose and are not about to leave.
+fn staying(view: &View<'_>, now: HolderTime) -> Vec<NodeId> {
+    let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
+    let stays = |voter: &&VoterView| {
+        let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
+        // With a long lease renewals are further apart than that.
+        let answers = lately || voter.grants(now);
+        answers && !voter.leaves && state(voter.id) != Some(MemberState::Left)
+    };
+    view.voters.iter().filter(stays).map(|voter| voter.id).collect()
+}
+
+/// Whether those who stay are no majority.
+fn is_short(view: &View<'_>, now: HolderTime) -> bool {
+    staying(view, now).len() < view.configuration.voters.majority()
+}
+
 /// Who is to vote alone, if a voter is about to leave and the others that answer are no majority: an
 /// odd number of them, the Goose and the highest first; if none is left, another node takes their
 /// place, the Goose before others. None if all is well, or nothing can be done, or it is on its way.
 fn left_behind(view: &View<'_>, now: HolderTime) -> Option<VoterSet> {
-    let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
-    let grants = |voter: &&VoterView| voter.granted_until.is_some_and(|until| now < until);
-    let answers = |voter: &&VoterView| {
-        let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
-        // With a long lease renewals are further apart than that.
-        (lately || grants(voter)) && state(voter.id) != Some(MemberState::Left)
-    };
-    let mut leaving = view.voters.iter().filter(|voter| voter.leaves && grants(voter));
-    let staying = view.voters.iter().filter(answers).filter(|voter| !voter.leaves);
-    let mut staying: Vec<NodeId> = staying.map(|voter| voter.id).collect();
+    let leaves = view.voters.iter().any(|voter| voter.leaves && voter.grants(now));
+    if !leaves || !is_short(view, now) {
+        return None;
+    }
     let voters = &view.configuration.voters;
-    leaving.next().filter(|_| staying.len() < voters.majority())?;
-    let preferred = |ids: &mut Vec<NodeId>| {
-        ids.sort_by_key(|id| std::cmp::Reverse((*id == view.me, *id)));
-    };
-    if staying.is_empty() {
-        let members = view.members.iter().filter(|member| member.state == MemberState::Alive);
-        let others = members.map(|member| member.id).filter(|id| !voters.contains(*id));
-        staying.extend(others);
-        preferred(&mut staying);
-        staying.truncate(1);
+    let mut ids = staying(view, now);
+    let is_empty = ids.is_empty();
+    if is_empty {
+        let here = view.members.iter().filter(|member| member.state == MemberState::Alive);
+        ids.extend(here.map(|member| member.id).filter(|id| !voters.contains(*id)));
     }
-    preferred(&mut staying);
-    if staying.len().is_multiple_of(2) {
-        staying.pop();
-    }
-    let target = VoterSet::new(staying).ok()?;
+    ids.sort_by_key(|id| std::cmp::Reverse((*id == view.me, *id)));
+    let number = if is_empty { 1 } else { ids.len() - (ids.len() + 1) % 2 };
+    ids.truncate(number);
+    let target = VoterSet::new(ids).ok()?;
     let under_way = view.change.is_some_and(|change| change.goal.voters == target);
     (!under_way && target != *voters).then_some(target)
 }

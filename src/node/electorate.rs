@@ -9,7 +9,7 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::configuration::{VoterSet, VoterSetError, kept};
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::snapshot::{MemberState, MemberView, VoterView};
+use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::Now;
 use crate::vocabulary::voter_change::{ChangeHold, VoterGoal};
 
@@ -196,8 +196,7 @@ impl Electorate<'_> {
             return self.automation.rest();
         }
         let voters = election.voter_views();
-        let grants = |it: &VoterView| it.granted_until.is_some_and(|until| now.holder < until);
-        let hurries = voters.iter().any(|voter| voter.leaves && grants(voter));
+        let hurries = voters.iter().any(|voter| voter.leaves && voter.grants(now.holder));
         if !self.automation.is_due(lease.term, hurries, now.holder) {
             return;
         }

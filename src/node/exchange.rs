@@ -47,6 +47,7 @@ const _: () = assert!(STANDBYS < SIGHT_WIDTH);
 pub(super) struct Exchange<'a> {
     pub(super) setup: &'a Setup,
     pub(super) is_leaving: bool,
+    pub(super) is_parting: bool,
     pub(super) me: &'a mut Process,
     pub(super) cluster: &'a mut Cluster,
     pub(super) starts: &'a mut Starts,
@@ -448,7 +449,7 @@ impl Exchange<'_> {
     fn hear_later_start(&mut self, now: Now, from: SocketAddr, header: &Header, told: u64) {
         // Whoever sent this must have received something of this process.
         let is_proven = header.echo == self.proofs.token(from);
-        if !is_proven || self.is_leaving {
+        if !is_proven || self.is_leaving || self.is_parting {
             return;
         }
         let is_idle = self.election.as_ref().is_none_or(Election::is_idle);

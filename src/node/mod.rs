@@ -547,6 +547,7 @@ impl NodeCore {
         Exchange {
             setup: &self.setup,
             is_leaving: self.leaving.is_some(),
+            is_parting: self.parting.is_under_way(),
             me: &mut self.me,
             cluster: &mut self.cluster,
             starts: &mut self.starts,

@@ -221,7 +221,8 @@ impl Orders<'_> {
     /// Has gossip say whether this node is one that may lead. One that leads though it is not healthy
     /// is none: so others tell it from a healthy one.
     fn tell_gossip(&mut self, now: Now) {
-        let is_fit = !self.persistence.is_drained() && self.health.is_healthy();
+        let stays = !self.parting.is_under_way();
+        let is_fit = stays && !self.persistence.is_drained() && self.health.is_healthy();
         self.membership.set_eligible(now.holder, self.setup.eligible && is_fit);
     }
 
@@ -267,6 +268,7 @@ impl Orders<'_> {
     /// This node stays for a moment, so that the others need its vote no more.
     fn part(&mut self, now: Now) {
         self.parting.begin(now.holder, &self.setup.timing);
+        self.membership.set_eligible(now.holder, false);
         self.outputs.note_change();
         if let Some(election) = &mut self.election {
             election.part();
@@ -276,8 +278,7 @@ impl Orders<'_> {
 
     /// A node that stayed for the others goes, if it is needed no more or has stayed long enough.
     pub(super) fn part_at_last(&mut self, now: Now) -> Option<Rest> {
-        let is_over = self.parting.is_over(now.holder, || self.company().misses_me(now));
-        if !is_over || self.leaving.is_some() {
+        if self.leaving.is_some() || !self.parting.is_over(now, &self.company()) {
             return None;
         }
         self.parting.end();

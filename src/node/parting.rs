@@ -15,8 +15,11 @@ use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::vocabulary::timing::Timing;
 
-/// It stays for so many intervals of renewals at least.
+/// It stays for so many intervals of renewals at least, so that the Goose hears of it even where
+/// others go at the same time;
 const RENEWALS_LEAST: u32 = 2;
+/// but for no longer than this: with a long lease a mere restart would take seconds.
+const STAYS_LEAST: Duration = Duration::from_secs(1);
 /// How long a voter stays for the others at most. The node that takes its place has to wait for the
 /// longest lease since it started, and there are some rounds and writes besides.
 const STAYS_MAX: Duration = Duration::from_secs(5);
@@ -31,7 +34,7 @@ pub(super) struct Parting {
 impl Parting {
     /// It stays for a moment.
     pub(super) fn begin(&mut self, now: HolderTime, timing: &Timing) {
-        let least = now.plus(timing.renew_interval * RENEWALS_LEAST);
+        let least = now.plus((timing.renew_interval * RENEWALS_LEAST).min(STAYS_LEAST));
         self.stays.get_or_insert((least, now.plus(STAYS_MAX)));
     }
 
@@ -44,9 +47,11 @@ impl Parting {
         self.stays.is_some()
     }
 
-    /// Whether it goes now. `is_missed`: it is still needed.
-    pub(super) fn is_over(&self, now: HolderTime, is_missed: impl FnOnce() -> bool) -> bool {
-        self.stays.is_some_and(|(least, most)| now >= most || now >= least && !is_missed())
+    /// Whether it goes now.
+    pub(super) fn is_over(&self, now: Now, company: &Company<'_>) -> bool {
+        let Some((least, most)) = self.stays else { return false };
+        let is_free = !company.counts_on_me() || !company.misses_me(now);
+        now.holder >= most || now.holder >= least && is_free
     }
 
     /// When time alone brings something next.
@@ -77,7 +82,7 @@ impl Company<'_> {
 
     /// Whether the other voters that answer, and have not left, are no majority without this one.
     pub(super) fn misses_me(&self, now: Now) -> bool {
-        let Some(election) = self.election.filter(|_| self.counts_on_me()) else { return false };
+        let Some(election) = self.election else { return false };
         let fresh = now.holder.minus(self.timing.contender_freshness() * 2);
         let members = self.membership.members();
         let has_left = |id: NodeId| {

@@ -18,6 +18,8 @@ use crate::wire::record::{self, Disk, Record, SLOT_SIZE};
 
 /// The record's file in the state folder.
 const RECORD_FILE: &str = "record";
+/// What a rescue leaves of the record that it replaces, in case it is cut short.
+const RECORD_BEFORE_RESCUE: &str = "record.before-rescue";
 /// The lock's file in the state folder.
 const LOCK_FILE: &str = "lock";
 
@@ -87,6 +89,22 @@ impl StateFolder {
     /// Whether a node has been started in this folder. It opens and locks nothing.
     pub fn was_used(path: &Path) -> bool {
         fs::metadata(path.join(RECORD_FILE)).is_ok_and(|record| record.len() > 0)
+    }
+
+    /// Where [`StateFolder::copy_before_rescue`] puts its copy, if there is one.
+    pub fn copied_before_rescue(path: &Path) -> Option<PathBuf> {
+        Some(path.join(RECORD_BEFORE_RESCUE)).filter(|copy| copy.exists())
+    }
+
+    /// Copies the record as it is, durably: a rescue that is cut short may leave it torn.
+    ///
+    /// # Errors
+    /// As the operating system says. The record is as it was.
+    pub fn copy_before_rescue(&self) -> io::Result<()> {
+        let copy = self.path.with_file_name(RECORD_BEFORE_RESCUE);
+        fs::copy(&self.path, &copy)?;
+        File::open(&copy)?.sync_all()?;
+        copy.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
     }
 
     /// Opens a state folder, creating it if need be, and reads what it remembers.

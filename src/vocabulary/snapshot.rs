@@ -253,6 +253,13 @@ pub struct VoterView {
     pub leaves: bool,
 }
 
+impl VoterView {
+    /// Whether its grant counts for this node now.
+    pub fn grants(&self, now: HolderTime) -> bool {
+        self.granted_until.is_some_and(|until| now < until)
+    }
+}
+
 /// One member as this node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberView {

@@ -167,6 +167,17 @@ fn two_of_three_voters_are_lost_for_ever_and_a_person_rescues_the_third() {
     let done = recover(&cluster, 3, &["--lost", "1,2", "--yes", "-o", "json"]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done));
     assert!(text(&done).contains("\"written\": true"), "{}", text(&done));
+    let state = cluster.folder().join("3").join("state");
+    let torn = std::fs::read(state.join("record")).unwrap();
+    // It was cut short in the midst of a write, and is begun again.
+    std::fs::write(state.join("record"), [&torn[..60], &[0xff; 40], &torn[100..]].concat())
+        .unwrap();
+    let damaged = recover(&cluster, 3, &["--lost", "1,2", "--yes"]);
+    assert_eq!(damaged.status.code(), Some(1), "{}", text(&damaged));
+    assert!(text(&damaged).contains("put "), "{}", text(&damaged));
+    std::fs::copy(state.join("record.before-rescue"), state.join("record")).unwrap();
+    let again = recover(&cluster, 3, &["--lost", "1,2", "--yes"]);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again));
 
     cluster.start(3);
     // The node without a vote looks for the voters, and goes over.

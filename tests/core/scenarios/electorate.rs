@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use gaggle::node::{NodeCore, VoterOrder};
 use gaggle::sim::cluster::action::{Action, Restart};
+use gaggle::sim::cluster::delay::Delay;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::identity::NodeId;
 
@@ -349,5 +350,36 @@ fn the_only_voter_hands_its_vote_over_before_it_goes() {
         assert_eq!(story.until_agreed(PATIENCE), 2, "{}", story.transcript());
         stays(&mut story, 3000);
         all_know(&story, &[2], &[2]);
+    }
+}
+
+/// The Goose hears both at once, and needs some writes on a slow disk before it votes alone. (On one that
+/// takes as long as the lease nobody can change voters.)
+#[test]
+fn two_that_are_stopped_at_once_wait_for_slow_disks() {
+    for slow in (50..450).step_by(25).map(|it| it * 1_000_000) {
+        let mut story = grown(3);
+        for node in 0..3 {
+            story.act(Action::SlowDisk(node, Some(Delay::Constant(slow))));
+        }
+        story.leave(2).leave(3).run(8000);
+        assert_eq!(story.until_agreed(PATIENCE), 1, "{slow}\n{}", story.transcript());
+        stays(&mut story, 3000);
+        all_know(&story, &[1], &[1]);
+    }
+}
+
+/// Nobody waits for somebody who is about to go, too.
+#[test]
+fn all_that_are_stopped_together_end_soon() {
+    for pause in (0..400).step_by(50) {
+        let mut story = grown(3);
+        for node in [1, 2, 3] {
+            story.leave(node).run(pause);
+        }
+        let ended = story.until(PATIENCE, "all end", &|story: &Scenario| {
+            [1, 2, 3].iter().all(|node| story.process(*node).is_none())
+        });
+        assert!(ended < Duration::from_secs(3), "{pause}: {ended:?}\n{}", story.transcript());
     }
 }

@@ -123,3 +123,21 @@ fn a_rescued_voter_grows_into_three_again() {
     story.start(&[3]).run(3000);
     story.until_agreed(LOOKED_FOR);
 }
+
+/// Somebody who has gone over, and knows no Goose yet, is all that node 4 hears of the rescue: it
+/// waits, and asks again.
+#[test]
+fn a_node_that_hears_of_a_rescue_too_early_follows_later() {
+    for pause in (0..8000).step_by(500) {
+        let mut story = reigning(5, 3);
+        story.crash(1).crash(2).run(1000);
+        nobody(&mut story, 3000);
+        story.cut(&[(3, 4), (4, 3)]).run(pause);
+        story.crash(3).rescue(3, &[1, 2]).start(&[3]);
+        for _ in 0..200 {
+            story.run(100);
+            assert!(runs(&story, 4), "after {pause} ms\n{}", story.transcript());
+        }
+        assert_eq!(known(&story, 4), [3], "after {pause} ms\n{}", story.transcript());
+    }
+}

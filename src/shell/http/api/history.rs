@@ -33,6 +33,9 @@ pub struct TermView {
     pub term: u64,
     /// Whose.
     pub id: NodeId,
+    /// Whether the very process that was asked led it.
+    #[serde(default)]
+    pub own: bool,
     /// That node's name, if the node asked knows it at the moment of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -51,7 +54,7 @@ pub struct TermView {
 }
 
 impl HistoryView {
-    /// The leaderships of the node that was asked, `node`, whose wall clock is off by `off_by` at most.
+    /// The leaderships of the process that was asked, of `node`, whose wall clock is off by `off_by` at most.
     pub fn reigns(&self, node: NodeId, off_by: Duration) -> Vec<Reign> {
         let bounds = |text: &str| {
             let at = Duration::from_millis(read(text)?.0);
@@ -62,7 +65,7 @@ impl HistoryView {
             let began = bounds(&seen.time)?;
             Some(Reign { node, term: seen.term, began, ended, lease_until: None })
         };
-        self.terms.iter().filter(|seen| seen.id == node).filter_map(reign).collect()
+        self.terms.iter().filter(|seen| seen.own).filter_map(reign).collect()
     }
 
     /// What the node's wall clock showed at the moment of the answer, in milliseconds; none if it did
@@ -86,6 +89,7 @@ pub fn history(moment: &Moment<'_>) -> HistoryView {
         TermView {
             term: seen.term,
             id: seen.goose.id,
+            own: seen.goose == moment.snapshot.process,
             name: moment.name_of(seen.goose.id),
             addr: seen.address,
             time: written(began_wall),

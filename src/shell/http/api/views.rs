@@ -489,7 +489,7 @@ impl Moment<'_> {
             answered_ms: voter.answered.map(|at| milliseconds(self.now.since(at))),
             // To a hundredth.
             round_trip_ms: voter.round_trip.map(|it| (it.as_secs_f64() * 1e5).round() / 100.0),
-            granting: voter.granted_until.is_some_and(|until| self.now < until),
+            granting: voter.grants(self.now),
             disk_hangs_ms: (voter.id == self.snapshot.process.id)
                 .then(|| self.disk_hangs_ms())
                 .flatten(),

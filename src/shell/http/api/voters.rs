@@ -99,7 +99,8 @@ impl VotersView {
         let heavy = zones.iter().filter(|(_, count)| **count > may_go);
         let heavy: Vec<String> =
             heavy.map(|(zone, count)| format!("zone {zone} holds {count}")).collect();
-        let but = if heavy.is_empty() || zones.len() < 2 {
+        // Where all are in one zone, that goes without saying.
+        let but = if heavy.is_empty() || zones.values().any(|count| *count == all) {
             String::new()
         } else {
             format!("; {}, and must not be lost", heavy.join(", "))
