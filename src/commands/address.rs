@@ -148,15 +148,7 @@ async fn lived(
         tokio::select! {
             outcome = &mut goodbye => break outcome,
             LineBroken = &mut work, if !broken => broken = true,
-            (cause, number) = signals.next() => {
-                if signalled {
-                    tracing::warn!("{cause} again: ending without goodbye");
-                    log::finish();
-                    // The keeper drops the address.
-                    std::process::exit(128 + number);
-                }
-                signalled = true;
-            }
+            never = signals.insist(&mut signalled) => match never {},
         }
     };
     if let Some(http) = http {

@@ -192,15 +192,7 @@ async fn lived(
                 break outcome;
             }
             code = &mut work, if verdict.is_none() => verdict = Some(code),
-            (cause, number) = signals.next() => {
-                if signalled {
-                    tracing::warn!("{cause} again: ending without goodbye");
-                    log::finish();
-                    // The keeper ends the command.
-                    std::process::exit(128 + number);
-                }
-                signalled = true;
-            }
+            never = signals.insist(&mut signalled) => match never {},
         }
     };
     if let Some(http) = http {

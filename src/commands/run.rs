@@ -122,25 +122,13 @@ async fn lived(
         }
     };
     systemd.stopping();
-    let mut goodbye = std::pin::pin!(handle.leave());
-    loop {
-        tokio::select! {
-            outcome = &mut goodbye => {
-                if let Err(error) = outcome {
-                    tracing::warn!("could not say goodbye: {error}");
-                }
-                break;
-            }
-            (cause, number) = signals.next() => {
-                if signalled {
-                    tracing::warn!("{cause} again: ending without goodbye");
-                    log::finish();
-                    std::process::exit(128 + number);
-                }
-                // The first one: the node is leaving already.
-                signalled = true;
+    tokio::select! {
+        outcome = handle.leave() => {
+            if let Err(error) = outcome {
+                tracing::warn!("could not say goodbye: {error}");
             }
         }
+        never = signals.insist(&mut signalled) => match never {},
     }
     if let Some(http) = http {
         http.stop();
@@ -199,6 +187,20 @@ impl Signals {
             if let Some(end) = self.hear().await {
                 return end;
             }
+        }
+    }
+
+    /// While a node is leaving: the second one ends this process at once, and the keeper what it kept.
+    /// `signalled`: there was one.
+    pub(super) async fn insist(&mut self, signalled: &mut bool) -> std::convert::Infallible {
+        loop {
+            let (cause, number) = self.next().await;
+            if *signalled {
+                tracing::warn!("{cause} again: ending without goodbye");
+                log::finish();
+                std::process::exit(128 + number);
+            }
+            *signalled = true;
         }
     }
 

@@ -50,6 +50,7 @@ pub use state::State;
 pub use status::{Member, MemberState, Status, Voters};
 
 use crate::shell::handle::Handle;
+use crate::vocabulary::snapshot::Snapshot;
 
 /// A node that runs in this program. Clones are the same node; when the last one and the last
 /// [`Leadership`] are dropped, the node steps down, says goodbye and ends in the background.
@@ -145,6 +146,19 @@ impl Node {
     /// # Errors
     /// [`NodeEnded`], as soon as the node has been told to shut down.
     pub async fn until_goose(&self) -> Result<Campaign, NodeEnded> {
+        let look = |snapshot: &Snapshot| {
+            let margin =
+                snapshot.lease.map_or(Duration::ZERO, |it| leadership::margin(it.duration));
+            let now = self.inner.handle.holder_now();
+            let lease = snapshot.open_lease_at(now.plus(margin))?;
+            let enters = self.inner.guards.enter(lease.term);
+            enters.then(|| Campaign::new(Leadership::new(&lease, self.clone())))
+        };
+        self.found(look).await
+    }
+
+    /// Waits until `look` finds in a snapshot what is wanted.
+    async fn found<T>(&self, look: impl Fn(&Snapshot) -> Option<T>) -> Result<T, NodeEnded> {
         let handle = &self.inner.handle;
         let (mut snapshots, mut dismissed) = (handle.snapshots(), handle.dismissed());
         loop {
@@ -152,12 +166,8 @@ impl Node {
                 return Err(NodeEnded);
             }
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
-            let margin =
-                snapshot.lease.map_or(Duration::ZERO, |it| leadership::margin(it.duration));
-            if let Some(lease) = snapshot.open_lease_at(handle.holder_now().plus(margin))
-                && self.inner.guards.enter(lease.term)
-            {
-                return Ok(Campaign::new(Leadership::new(&lease, self.clone())));
+            if let Some(found) = look(&snapshot) {
+                return Ok(found);
             }
             tokio::select! {
                 changed = snapshots.changed() => changed.map_err(|_| NodeEnded)?,
@@ -173,24 +183,8 @@ impl Node {
     /// # Errors
     /// [`NodeEnded`], as soon as the node has been told to shut down.
     pub async fn wait_for_goose(&self) -> Result<Goose, NodeEnded> {
-        let handle = &self.inner.handle;
-        let (mut snapshots, mut dismissed) = (handle.snapshots(), handle.dismissed());
-        loop {
-            if *dismissed.borrow() || handle.pulse().ended {
-                return Err(NodeEnded);
-            }
-            let snapshot = Arc::clone(&snapshots.borrow_and_update());
-            if let (Standing { goose: Some(goose), .. }, _) =
-                Standing::of(&snapshot, handle.holder_now())
-            {
-                return Ok(goose);
-            }
-            tokio::select! {
-                changed = snapshots.changed() => changed.map_err(|_| NodeEnded)?,
-                changed = dismissed.changed() => changed.map_err(|_| NodeEnded)?,
-                _ = handle.ended() => return Err(NodeEnded),
-            }
-        }
+        let now = || self.inner.handle.holder_now();
+        self.found(|snapshot| Standing::of(snapshot, now()).0.goose).await
     }
 
     /// How this node stands, from here on: its role, its term, and the Goose it knows. It is told when

@@ -41,6 +41,16 @@ impl Cluster {
         self.genesis.as_ref()
     }
 
+    /// Whether its voters keep no records.
+    pub(super) fn is_ephemeral(&self) -> bool {
+        self.genesis.as_ref().is_some_and(|genesis| genesis.ephemeral)
+    }
+
+    /// Whether two voters founded it, and it was not rescued since.
+    pub(super) fn is_founded_by_two(&self) -> bool {
+        self.ancestors.is_empty() && self.genesis.as_ref().is_some_and(|it| it.voters.len() == 2)
+    }
+
     /// From here on this node takes it to have been founded so.
     pub(super) fn settle(&mut self, genesis: Genesis) {
         self.genesis = Some(genesis);

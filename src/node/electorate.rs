@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use super::automation::{Automation, View};
+use super::cluster::Cluster;
 use super::pause::{Pause, whom};
 use crate::election::Election;
 use crate::membership::Membership;
@@ -110,9 +111,7 @@ pub(super) struct Electorate<'a> {
     pub(super) membership: &'a Membership,
     pub(super) election: &'a mut Option<Election>,
     pub(super) me: NodeId,
-    pub(super) is_ephemeral: bool,
-    /// Whether two voters founded the cluster, and it was not rescued since.
-    pub(super) is_founded_by_two: bool,
+    pub(super) cluster: &'a Cluster,
 }
 
 impl Electorate<'_> {
@@ -136,10 +135,10 @@ impl Electorate<'_> {
         if goal == base && !is_under_way {
             return Ok(VotersOrdered { goal: goal.voters, automatic: goal.automatic, hold: None });
         }
-        if self.is_ephemeral {
+        if self.cluster.is_ephemeral() {
             return Err(VoterOrderError::Ephemeral);
         }
-        if self.is_founded_by_two {
+        if self.cluster.is_founded_by_two() {
             return Err(VoterOrderError::FoundedByTwo);
         }
         let undone = match order {

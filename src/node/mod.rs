@@ -26,6 +26,7 @@ mod admission;
 mod automation;
 mod awaited;
 mod cluster;
+mod descent;
 mod drain;
 mod drained;
 mod electorate;
@@ -565,15 +566,12 @@ impl NodeCore {
     }
 
     fn electorate(&mut self) -> Electorate<'_> {
-        let genesis = self.cluster.genesis();
         Electorate {
             membership: &self.membership,
             automation: &mut self.automation,
             pause: &self.pause,
             me: self.me.id,
-            is_ephemeral: genesis.is_some_and(|genesis| genesis.ephemeral),
-            is_founded_by_two: genesis.is_some_and(|genesis| genesis.voters.len() == 2)
-                && self.cluster.ancestors().is_empty(),
+            cluster: &self.cluster,
             election: &mut self.election,
         }
     }

@@ -243,10 +243,10 @@ mod older {
                     whole::<OlderRecord<SecondGenesis>>(payload).map(OlderRecord::of_second)
                 }
                 Self::Third => whole::<OlderRecord<Genesis>>(payload).map(OlderRecord::now),
-                Self::Fourth => {
-                    whole::<LaterRecord<FixedConfiguration>>(payload).map(LaterRecord::of_fourth)
-                }
-                Self::Fifth => whole::<LaterRecord<Configuration>>(payload).map(LaterRecord::now),
+                Self::Fourth => whole::<LaterRecord<FixedConfiguration>>(payload)
+                    .map(|record| record.now(FixedConfiguration::now)),
+                Self::Fifth => whole::<LaterRecord<Configuration>>(payload)
+                    .map(|record| record.now(|configuration| configuration)),
             }
         }
     }
@@ -284,39 +284,21 @@ mod older {
         vote: Option<Vote>,
     }
 
-    impl LaterRecord<FixedConfiguration> {
-        fn of_fourth(self) -> Record {
-            let Self { cluster, id, last_start, genesis, lineage, is_drained, .. } = self;
-            let configuration = self.configuration.map(FixedConfiguration::now);
-            let (addresses, vote) = (self.addresses, self.vote);
-            LaterRecord {
-                cluster,
-                id,
-                last_start,
-                genesis,
-                configuration,
-                lineage,
-                is_drained,
-                addresses,
-                vote,
-            }
-            .now()
-        }
-    }
-
-    impl LaterRecord<Configuration> {
-        fn now(self) -> Record {
-            let Self { cluster, id, last_start, genesis, configuration, lineage, .. } = self;
+    impl<C> LaterRecord<C> {
+        /// `configuration`: what was in force, in today's words.
+        fn now(self, configuration: impl FnOnce(C) -> Configuration) -> Record {
+            let Self { cluster, id, last_start, genesis, lineage, is_drained, addresses, .. } =
+                self;
             Record {
                 cluster,
                 id,
                 last_start,
                 genesis,
-                configuration,
+                configuration: self.configuration.map(configuration),
                 lineage,
                 ancestors: Vec::new(),
-                is_drained: self.is_drained,
-                addresses: self.addresses,
+                is_drained,
+                addresses,
                 vote: self.vote,
             }
         }
