@@ -62,9 +62,8 @@ use crate::node::setup::Setup;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::time::{HolderTime, Now};
-use crate::vocabulary::work::{EndOfWork, WorkRefused};
+use crate::vocabulary::work::WorkRefused;
 use crate::wire::record::Disk;
 use crate::wire::seal::KeyRing;
 use addresses::Addresses;
@@ -355,22 +354,6 @@ impl NodeCore {
     pub fn has_left(&self, now: Now) -> bool {
         let (unsaid, alone) = (self.is_saying_farewell(), !self.membership.may_be_known());
         self.leaving.as_ref().is_some_and(|leaving| leaving.is_over(now.holder, unsaid, alone))
-    }
-
-    /// The end of the term that somebody has asked for, while its work is alive.
-    pub fn ending(&self) -> Option<EndOfWork> {
-        self.drain.asked()
-    }
-
-    /// Whether it leaves, or has left, without having released its lease: the work under it had
-    /// not ended in time.
-    pub fn leaves_without_release(&self) -> bool {
-        self.leaving.as_ref().is_some_and(|leaving| !leaving.releases())
-    }
-
-    /// Where its seeds led, if it leaves because that is another founding than that of its record.
-    pub fn misled(&self) -> Option<ForeignFounding> {
-        self.joining.misled()
     }
 
     /// From here on these seeds are asked, host names or addresses with ports.

@@ -268,7 +268,7 @@ impl Orders<'_> {
     /// This node stays for a moment, so that the others need its vote no more.
     fn part(&mut self, now: Now) {
         self.parting.begin(now.holder, &self.setup.timing);
-        self.membership.set_eligible(now.holder, false);
+        self.tell_gossip(now);
         self.outputs.note_change();
         if let Some(election) = &mut self.election {
             election.part();

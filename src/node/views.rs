@@ -10,10 +10,12 @@ use crate::election::Election;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::inspection::{Inspection, TableSize};
+use crate::vocabulary::lineage::ForeignFounding;
 use crate::vocabulary::snapshot::{
     Counters, Lease, MemberState, MemberView, Phase, Snapshot, VotersView,
 };
 use crate::vocabulary::time::HolderTime;
+use crate::vocabulary::work::EndOfWork;
 
 /// What others may ask it at any time.
 impl NodeCore {
@@ -76,6 +78,22 @@ impl NodeCore {
     /// The insides, for checkers.
     pub fn inspect(&self) -> Inspection {
         self.election.as_ref().map(Election::inspect).unwrap_or_default()
+    }
+
+    /// The end of the term that somebody has asked for, while its work is alive.
+    pub fn ending(&self) -> Option<EndOfWork> {
+        self.drain.asked()
+    }
+
+    /// Whether it leaves, or has left, without having released its lease: the work under it had
+    /// not ended in time.
+    pub fn leaves_without_release(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| !leaving.releases())
+    }
+
+    /// Where its seeds led, if it leaves because that is another founding than that of its record.
+    pub fn misled(&self) -> Option<ForeignFounding> {
+        self.joining.misled()
     }
 }
 

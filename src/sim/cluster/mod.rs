@@ -35,4 +35,5 @@ pub mod process;
 pub mod tally;
 pub mod trace;
 pub mod work;
+mod working;
 pub mod world;
