@@ -34,8 +34,10 @@ const PASSED_OVER_MAX: Duration = Duration::from_secs(60 * 60);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The most nodes that it keeps count of.
 const CANDIDATES_MAX: usize = 64;
-/// A voter that answered within this time still votes.
+/// A voter that answered within this time still votes;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// and one that a new Goose has not heard yet has so long to answer it.
+const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -56,6 +58,8 @@ pub(super) struct Automation {
 /// What the Goose sees.
 pub(super) struct View<'a> {
     pub(super) me: NodeId,
+    /// Since when it leads.
+    pub(super) since: HolderTime,
     pub(super) configuration: &'a Configuration,
     pub(super) voters: &'a [VoterView],
     pub(super) members: &'a [MemberView],
@@ -73,6 +77,11 @@ impl Automation {
         if self.term.is_some() {
             *self = Self::default();
         }
+    }
+
+    /// Since when this node leads.
+    pub(super) fn since(&self, now: HolderTime) -> HolderTime {
+        self.term.map_or(now, |(_, since)| since)
     }
 
     /// Whether it is time to look, as Goose of `term`; asking sets the next time. `hurries`: somebody
@@ -174,7 +183,7 @@ impl Automation {
             return true;
         }
         let answered = view.voters.iter().find(|voter| voter.id == id).and_then(|it| it.answered);
-        let since = self.term.map_or(now, |(_, since)| since);
+        let since = self.since(now);
         now.since(answered.unwrap_or(since).max(since)) >= SILENT_AFTER
     }
 
@@ -226,8 +235,10 @@ fn staying(view: &View<'_>, now: HolderTime) -> Vec<NodeId> {
     let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
     let stays = |voter: &&VoterView| {
         let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
+        let is_new = now.since(view.since) < HEARD_WITHIN;
+        let is_unheard = is_new && voter.answered.is_none_or(|at| at < view.since);
         // With a long lease renewals are further apart than that.
-        let answers = lately || voter.grants(now);
+        let answers = lately || is_unheard || voter.grants(now);
         answers && !voter.leaves && state(voter.id) != Some(MemberState::Left)
     };
     view.voters.iter().filter(stays).map(|voter| voter.id).collect()
@@ -331,7 +342,8 @@ mod tests {
                 voter(id.number(), answered)
             })
             .collect();
-        let view = View { me: id(1), configuration, voters: &voters, members, change: None };
+        let (me, since) = (id(1), at(100));
+        let view = View { me, since, configuration, voters: &voters, members, change: None };
         let target = automation.target(&view, at(200))?;
         Some(target.ids().iter().map(|id| id.number()).collect())
     }
@@ -377,12 +389,13 @@ mod tests {
             }
         };
         let voters: Vec<VoterView> = configuration.voters.ids().iter().map(view).collect();
-        let members = here(&[1, 2, 6, 7]);
-        let (me, members) = (id(2), &members);
-        let target = left_behind(
-            &View { me, configuration, voters: &voters, members, change: None },
-            at(200),
-        )?;
+        let (me, members, now) = (id(2), &here(&[1, 2, 6, 7]), at(200));
+        let view =
+            |since| View { me, since, configuration, voters: &voters, members, change: None };
+        // A Goose that has just begun to lead gives those a moment whom it has not heard yet.
+        let all_answer = answer.len() == configuration.voters.len();
+        assert!(all_answer || left_behind(&view(at(199)), now).is_none());
+        let target = left_behind(&view(at(150)), now)?;
         Some(target.ids().iter().map(|id| id.number()).collect())
     }
 
@@ -414,8 +427,9 @@ mod tests {
         automation.note_members(&members, at(100));
         let voters = [voter(1, 500)];
         let mut look = |change: Option<&VoterChange>, seconds| {
-            let me = id(1);
-            let view = View { me, configuration: &one, voters: &voters, members: &members, change };
+            let (me, since) = (id(1), at(100));
+            let members = &members;
+            let view = View { me, since, configuration: &one, voters: &voters, members, change };
             automation.target(&view, at(seconds))
         };
         assert_eq!(look(None, 105), None, "not here for long enough");

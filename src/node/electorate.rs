@@ -201,7 +201,8 @@ impl Electorate<'_> {
         }
         let members = self.membership.members();
         let (me, change) = (self.me, election.voter_change());
-        let view = View { me, configuration, voters: &voters, members: &members, change };
+        let since = self.automation.since(now.holder);
+        let view = View { me, since, configuration, voters: &voters, members: &members, change };
         let automatic = configuration.automatic;
         if let Some(voters) = self.automation.target(&view, now.holder) {
             // Whoever has gone meanwhile is seen the next time.

@@ -9,21 +9,21 @@ use std::collections::BTreeMap;
 
 use super::{Invariant, Verdict, Violation};
 use crate::vocabulary::configuration::{Configuration, kept};
-use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::identity::Process;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// What each process told last, and when, and how few voters it has told of at least, in its present
+    /// What each process told last, and since when, and how few voters it has told of at least, in its present
     /// term. What only its own voter was told of, nobody sees.
     told: BTreeMap<Process, (Configuration, u64, usize)>,
-    /// When each voter said last that it is about to leave.
-    parts: BTreeMap<NodeId, u64>,
+    /// When a voter said last that it is about to leave.
+    parts: Option<u64>,
 }
 
-/// So long before somebody was told of a voter, it may have said that it is about to leave, and the
-/// Goose has not heard it yet, in nanoseconds.
-const UNHEARD: u64 = 1_000_000_000;
+/// So long before a configuration is told, one of its voters may have said that it is about to leave:
+/// it stays for five seconds, and the Goose may see later that it is missed. In nanoseconds.
+const MISSED: u64 = 10_000_000_000;
 
 impl Steps {
     /// A process is gone.
@@ -32,8 +32,8 @@ impl Steps {
     }
 
     /// A voter says that it is about to leave.
-    pub fn parts(&mut self, at: u64, voter: NodeId) {
-        self.parts.insert(voter, at);
+    pub fn parts(&mut self, at: u64) {
+        self.parts = Some(at);
     }
 
     /// A Goose tells a voter who votes.
@@ -45,16 +45,18 @@ impl Steps {
         let known = known.filter(|(last, ..)| last.ballot == configuration.ballot);
         let number = configuration.voters.len();
         let least = known.as_ref().map_or(number, |(.., least)| *least);
-        self.told.insert(goose, (configuration.clone(), at, least.min(number)));
+        let same = known.as_ref().filter(|(last, ..)| last == configuration);
+        let since = same.map_or(at, |(_, since, _)| *since);
+        self.told.insert(goose, (configuration.clone(), since, least.min(number)));
         let Some((last, told_at, _)) = known else { return Ok(()) };
         let (before, after) = (&last.voters, &configuration.voters);
         let ids = before.ids().iter().chain(after.ids());
         let changed = ids.filter(|id| before.contains(**id) != after.contains(**id)).count();
         let versions = configuration.version.abs_diff(last.version);
         let wanted = configuration.automatic.map_or(0, |number| usize::from(kept(number)));
-        let parts = |id: &NodeId| self.parts.get(id).is_some_and(|said| told_at < said + UNHEARD);
+        let is_missed = self.parts.is_some_and(|said| told_at < said + MISSED);
         let are_few = number < least && number < wanted;
-        let is_loss = are_few && !before.ids().iter().any(parts);
+        let is_loss = are_few && !is_missed;
         if u64::try_from(changed).unwrap_or(u64::MAX) > versions {
             let sentence = format!("{goose} makes {after} of voters {before} in one step");
             return Err(Violation::new(at, Invariant::QuorumsIntersect, sentence));
@@ -72,6 +74,7 @@ mod tests {
     use super::*;
     use crate::sim::checkers::process;
     use crate::vocabulary::configuration::VoterSet;
+    use crate::vocabulary::identity::NodeId;
 
     fn configuration(version: u64, ids: &[u64]) -> Configuration {
         let ids = ids.iter().map(|id| NodeId::new(*id).unwrap()).collect();
@@ -101,7 +104,7 @@ mod tests {
         steps.tells(1, process(1, 1), &configuration(1, &[1, 2, 3])).unwrap();
         let another = Configuration { ballot: 8, ..configuration(1, &[1, 2]) };
         assert!(steps.tells(2, process(1, 1), &another).is_ok(), "another term");
-        steps.parts(3, NodeId::new(2).unwrap());
+        steps.parts(3);
         let fewer = Configuration { ballot: 8, ..configuration(2, &[1]) };
         assert!(steps.tells(4, process(1, 1), &fewer).is_ok(), "one is about to leave");
     }

@@ -352,20 +352,22 @@ impl Cluster {
             self.judges.ended(before);
         }
         let process = running.process;
+        // First, for the same input may have changed who votes and what that makes of the lease.
+        let before = running.inspection_before();
         if let Some(term) = running.new_term() {
             self.judges.observe_term(now, process, term);
         }
-        if let Some(before) = running.lease_before() {
+        if let Some(lease_before) = running.lease_before() {
             let lease = running.lease;
-            if before.zip(lease).is_some_and(|(a, b)| a.since == b.since && a.term != b.term) {
+            if lease_before.zip(lease).is_some_and(|(a, b)| a.since == b.since && a.term != b.term)
+            {
                 let sentence = format!("{process} goes on under another term: {lease:?}");
                 self.judges.broken(now, Invariant::RisingTerms, sentence);
             }
             self.notes.trace.mix(lease.map_or(0, |lease| lease.deadline.0));
             self.judges.observe_lease(now, &self.hosts, index);
         }
-        let Some(running) = &mut self.hosts[index].running else { return };
-        let Some(before) = running.inspection_before() else { return };
+        let Some(before) = before else { return };
         if let Some(packet) = repeated {
             self.judges.repeated(now, &self.hosts[index], packet, &before);
         }

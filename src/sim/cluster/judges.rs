@@ -158,7 +158,7 @@ impl Judges {
             _ => None,
         };
         if matches!(message, Message::Grant(grant) if grant.leaves) {
-            self.steps.parts(now, host.id);
+            self.steps.parts(now);
         }
         let steps = told.map_or(Ok(()), |told| self.steps.tells(now, process, told));
         self.judge(now, verdict.and(polite).and(steps));

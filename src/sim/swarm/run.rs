@@ -90,7 +90,7 @@ fn run_mutated(seed: u64, options: Options) -> Report {
             await_voters(&mut world);
         }
         keep_calm(&mut world, &plan);
-        know_the_same_voters(&mut world);
+        know_the_same_voters(&mut world, &plan);
     }
     Report {
         seed,
@@ -314,18 +314,26 @@ fn running(world: &World) -> impl Iterator<Item = (NodeId, &NodeCore)> {
     own.filter_map(|host| Some((host.id, &host.running.as_ref()?.core)))
 }
 
-/// Demands that everybody knows who votes as the Goose does, once it has been calm for a while.
-fn know_the_same_voters(world: &mut World) {
+/// Demands that everybody comes to know who votes as the Goose does: gossip tells those whom nobody asks,
+/// and a change may have come a moment ago.
+fn know_the_same_voters(world: &mut World, plan: &Plan) {
+    let end = world.now() + plan.patience;
+    while !world.is_over() {
+        let Some(sentence) = knows_other_voters(world) else { return };
+        if world.now() >= end {
+            return world.broken(Invariant::Live, sentence);
+        }
+        world.run_until(world.now() + 50 * MILLI);
+    }
+}
+
+/// Who knows older voters than somebody else, in a sentence.
+fn knows_other_voters(world: &World) -> Option<String> {
     let known: Vec<_> =
         running(world).filter_map(|(id, core)| Some((id, core.configuration()?))).collect();
-    let Some((_, newest)) = known.iter().max_by_key(|(_, it)| (it.ballot, it.version)) else {
-        return;
-    };
-    let behind = known.iter().find(|(_, it)| it.is_older_than(newest));
-    if let Some((id, own)) = behind.filter(|_| !world.is_over()) {
-        let sentence = format!("all is calm, and node {id} knows {own:?}, not {newest:?}");
-        world.broken(Invariant::Live, sentence);
-    }
+    let (_, newest) = known.iter().max_by_key(|(_, it)| (it.ballot, it.version))?;
+    let (id, own) = known.iter().find(|(_, it)| it.is_older_than(newest))?;
+    Some(format!("all is calm, and node {id} knows {own:?}, not {newest:?}"))
 }
 
 /// Demands that nothing changes while nothing happens.
