@@ -34,8 +34,8 @@ const PASSED_OVER_MAX: Duration = Duration::from_secs(60 * 60);
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The most nodes that it keeps count of.
 const CANDIDATES_MAX: usize = 64;
-/// A voter that answered within this time still votes;
-const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// A voter that answered within this time, and within the last renewals, still votes;
+pub(super) const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// and one that a new Goose has not heard yet has so long to answer it.
 const HEARD_WITHIN: Duration = Duration::from_secs(2);
 
@@ -60,6 +60,8 @@ pub(super) struct View<'a> {
     pub(super) me: NodeId,
     /// Since when it leads.
     pub(super) since: HolderTime,
+    /// A voter that has answered since then still votes, unless it is about to leave.
+    pub(super) fresh: HolderTime,
     pub(super) configuration: &'a Configuration,
     pub(super) voters: &'a [VoterView],
     pub(super) members: &'a [MemberView],
@@ -234,12 +236,10 @@ impl Automation {
 fn staying(view: &View<'_>, now: HolderTime) -> Vec<NodeId> {
     let state = |id: NodeId| view.members.iter().find(|member| member.id == id).map(|it| it.state);
     let stays = |voter: &&VoterView| {
-        let lately = voter.answered.is_some_and(|at| now.since(at) < ANSWERS_WITHIN);
+        let lately = voter.answered.is_some_and(|at| at >= view.fresh);
         let is_new = now.since(view.since) < HEARD_WITHIN;
         let is_unheard = is_new && voter.answered.is_none_or(|at| at < view.since);
-        // With a long lease renewals are further apart than that.
-        let answers = lately || is_unheard || voter.grants(now);
-        answers && !voter.leaves && state(voter.id) != Some(MemberState::Left)
+        (lately || is_unheard) && !voter.leaves && state(voter.id) != Some(MemberState::Left)
     };
     view.voters.iter().filter(stays).map(|voter| voter.id).collect()
 }
@@ -342,8 +342,8 @@ mod tests {
                 voter(id.number(), answered)
             })
             .collect();
-        let (me, since) = (id(1), at(100));
-        let view = View { me, since, configuration, voters: &voters, members, change: None };
+        let (me, since, fresh) = (id(1), at(100), at(199));
+        let view = View { me, since, fresh, configuration, voters: &voters, members, change: None };
         let target = automation.target(&view, at(200))?;
         Some(target.ids().iter().map(|id| id.number()).collect())
     }
@@ -389,9 +389,9 @@ mod tests {
             }
         };
         let voters: Vec<VoterView> = configuration.voters.ids().iter().map(view).collect();
-        let (me, members, now) = (id(2), &here(&[1, 2, 6, 7]), at(200));
-        let view =
-            |since| View { me, since, configuration, voters: &voters, members, change: None };
+        let (me, members, now, fresh) = (id(2), &here(&[1, 2, 6, 7]), at(200), at(199));
+        let (voters, change) = (&voters, None);
+        let view = |since| View { me, since, fresh, configuration, voters, members, change };
         // A Goose that has just begun to lead gives those a moment whom it has not heard yet.
         let all_answer = answer.len() == configuration.voters.len();
         assert!(all_answer || left_behind(&view(at(199)), now).is_none());
@@ -427,9 +427,10 @@ mod tests {
         automation.note_members(&members, at(100));
         let voters = [voter(1, 500)];
         let mut look = |change: Option<&VoterChange>, seconds| {
-            let (me, since) = (id(1), at(100));
+            let (me, since, fresh) = (id(1), at(100), at(seconds - 1));
             let members = &members;
-            let view = View { me, since, configuration: &one, voters: &voters, members, change };
+            let view =
+                View { me, since, fresh, configuration: &one, voters: &voters, members, change };
             automation.target(&view, at(seconds))
         };
         assert_eq!(look(None, 105), None, "not here for long enough");

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use super::automation::{Automation, View};
+use super::automation::{self, Automation, View};
 use super::cluster::Cluster;
 use super::pause::{Pause, whom};
 use crate::election::Election;
@@ -12,6 +12,7 @@ use crate::vocabulary::configuration::{VoterSet, VoterSetError, kept};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::snapshot::{MemberState, MemberView};
 use crate::vocabulary::time::Now;
+use crate::vocabulary::timing::Timing;
 use crate::vocabulary::voter_change::{ChangeHold, VoterGoal};
 
 /// Who is to vote.
@@ -111,6 +112,7 @@ pub(super) struct Electorate<'a> {
     pub(super) membership: &'a Membership,
     pub(super) election: &'a mut Option<Election>,
     pub(super) me: NodeId,
+    pub(super) timing: &'a Timing,
     pub(super) cluster: &'a Cluster,
 }
 
@@ -202,7 +204,11 @@ impl Electorate<'_> {
         let members = self.membership.members();
         let (me, change) = (self.me, election.voter_change());
         let since = self.automation.since(now.holder);
-        let view = View { me, since, configuration, voters: &voters, members: &members, change };
+        // With a long lease renewals are far apart.
+        let spell = automation::ANSWERS_WITHIN.max(self.timing.renew_interval * 3 / 2);
+        let fresh = now.holder.minus(spell);
+        let view =
+            View { me, since, fresh, configuration, voters: &voters, members: &members, change };
         let automatic = configuration.automatic;
         if let Some(voters) = self.automation.target(&view, now.holder) {
             // Whoever has gone meanwhile is seen the next time.

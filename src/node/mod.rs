@@ -386,7 +386,7 @@ impl NodeCore {
             membership.filter(|at| *at != HolderTime::NEVER),
             self.joining.next(is_seeking),
             self.leaving.as_ref().map(Leaving::next),
-            self.parting.next(now.holder),
+            self.parting.next(now.holder, &self.setup.timing),
             self.drain.deadline(),
             self.automation.next(),
             self.health.next(),
@@ -554,6 +554,7 @@ impl NodeCore {
             automation: &mut self.automation,
             pause: &self.pause,
             me: self.me.id,
+            timing: &self.setup.timing,
             cluster: &self.cluster,
             election: &mut self.election,
         }

@@ -267,7 +267,7 @@ impl Orders<'_> {
 
     /// This node stays for a moment, so that the others need its vote no more.
     fn part(&mut self, now: Now) {
-        self.parting.begin(now.holder, &self.setup.timing);
+        self.parting.begin(now.holder);
         self.tell_gossip(now);
         self.outputs.note_change();
         if let Some(election) = &mut self.election {
@@ -278,7 +278,7 @@ impl Orders<'_> {
 
     /// A node that stayed for the others goes, if it is needed no more or has stayed long enough.
     pub(super) fn part_at_last(&mut self, now: Now) -> Option<Rest> {
-        if self.leaving.is_some() || !self.parting.is_over(now, &self.company()) {
+        if self.leaving.is_some() || !self.parting.is_over(now.holder, &self.company()) {
             return None;
         }
         self.parting.end();

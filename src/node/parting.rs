@@ -12,7 +12,7 @@ use crate::election::Election;
 use crate::membership::Membership;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::{MemberState, MemberView};
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timing::Timing;
 
 /// It stays for so many intervals of renewals at least, so that the Goose hears of it even where
@@ -27,37 +27,45 @@ const STAYS_MAX: Duration = Duration::from_secs(5);
 /// A voter that is about to leave.
 #[derive(Debug, Default)]
 pub(super) struct Parting {
-    /// When it may go at the earliest, and goes at the latest.
-    stays: Option<(HolderTime, HolderTime)>,
+    /// Since when it is about to leave.
+    since: Option<HolderTime>,
 }
 
 impl Parting {
     /// It stays for a moment.
-    pub(super) fn begin(&mut self, now: HolderTime, timing: &Timing) {
-        let least = now.plus((timing.renew_interval * RENEWALS_LEAST).min(STAYS_LEAST));
-        self.stays.get_or_insert((least, now.plus(STAYS_MAX)));
+    pub(super) fn begin(&mut self, now: HolderTime) {
+        self.since.get_or_insert(now);
     }
 
     /// It goes.
     pub(super) fn end(&mut self) {
-        self.stays = None;
+        self.since = None;
     }
 
     pub(super) fn is_under_way(&self) -> bool {
-        self.stays.is_some()
+        self.since.is_some()
     }
 
     /// Whether it goes now.
-    pub(super) fn is_over(&self, now: Now, company: &Company<'_>) -> bool {
-        let Some((least, most)) = self.stays else { return false };
-        let is_free = !company.counts_on_me() || !company.misses_me(now);
-        now.holder >= most || now.holder >= least && is_free
+    pub(super) fn is_over(&self, now: HolderTime, company: &Company<'_>) -> bool {
+        let Some(since) = self.since else { return false };
+        let stayed = now.since(since);
+        let is_free = !company.counts_on_me() || !company.misses_me(since);
+        stayed >= STAYS_MAX || stayed >= company.stays_least() && is_free
     }
 
     /// When time alone brings something next.
-    pub(super) fn next(&self, now: HolderTime) -> Option<HolderTime> {
-        self.stays.map(|(least, most)| if now < least { least } else { most })
+    pub(super) fn next(&self, now: HolderTime, timing: &Timing) -> Option<HolderTime> {
+        let ends = |since: HolderTime| {
+            let least = since.plus(stays_least(timing));
+            if now < least { least } else { since.plus(STAYS_MAX) }
+        };
+        self.since.map(ends)
     }
+}
+
+fn stays_least(timing: &Timing) -> Duration {
+    (timing.renew_interval * RENEWALS_LEAST).min(STAYS_LEAST)
 }
 
 /// Who else could lead, and who else votes, as this node sees it.
@@ -80,17 +88,21 @@ impl Company<'_> {
         self.election.is_some_and(votes) && self.membership.members().iter().any(leads)
     }
 
-    /// Whether the other voters that answer, and have not left, are no majority without this one.
-    pub(super) fn misses_me(&self, now: Now) -> bool {
+    fn stays_least(&self) -> Duration {
+        stays_least(self.timing)
+    }
+
+    /// Whether the other voters that have answered `since` then, and have not left, are no majority
+    /// without this one.
+    fn misses_me(&self, since: HolderTime) -> bool {
         let Some(election) = self.election else { return false };
-        let fresh = now.holder.minus(self.timing.contender_freshness() * 2);
         let members = self.membership.members();
         let has_left = |id: NodeId| {
             members.iter().any(|member| member.id == id && member.state == MemberState::Left)
         };
         let voters = election.voter_views();
         let others = voters.iter().filter(|voter| voter.id != self.me && !has_left(voter.id));
-        let reached = others.filter(|voter| voter.answered.is_some_and(|at| at >= fresh)).count();
+        let reached = others.filter(|voter| voter.answered.is_some_and(|at| at > since)).count();
         reached < election.configuration().voters.majority()
     }
 }

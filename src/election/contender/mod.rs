@@ -418,9 +418,11 @@ impl Contender {
         let granted = if long { asked } else { grant.granted };
         let progress = self.tracker.voter_mut(from.id).filter(|_| ours);
         let Some(progress) = progress else { return };
+        let left_before = progress.leaves();
         if !progress.granted(grant, granted, stamp, now) {
             return;
         }
+        let turns_to_leave = grant.leaves && !left_before;
         let asked_at = progress.answered_request();
         let Self { role, tracker, timing, naming, .. } = self;
         match role {
@@ -431,6 +433,10 @@ impl Contender {
                 }
                 naming.count(tracker);
                 tenure.confirm(&Context { now, timing, tracker, outbox });
+                if turns_to_leave {
+                    // Whether it is missed depends on who answers now.
+                    tenure.renew_soon(now);
+                }
                 self.advance_change(now, outbox);
             }
             Role::Standby => {}

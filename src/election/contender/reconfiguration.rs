@@ -89,8 +89,7 @@ impl Reconfiguration {
         }
         let Some(VoterChange { goal, .. }) = &self.change else { return Step::Done };
         let learning = absent(goal, present).filter(|id| !tracker.is_ready(*id, now)).collect();
-        let holds = |id: NodeId| tracker.holds_grant(id, now);
-        let voters = match next_set(goal, present, holds) {
+        let voters = match next_set(goal, present, |id| tracker.answered(id)) {
             _ if !Vec::is_empty(&learning) => return Step::Wait(ChangeHold::Learning(learning)),
             Some(voters) => voters,
             None if present.automatic != goal.automatic => present.voters.clone(),
@@ -112,16 +111,17 @@ pub(super) fn absent(goal: &VoterGoal, present: &Configuration) -> impl Iterator
 
 /// The set that differs by one voter from the present one and is nearer to the goal; none if that
 /// is reached. Additions come first, so that no more can be lost meanwhile than before; and of those
-/// who go, those that do not grant, so that those who do are a majority for as long as possible.
+/// who go, whoever `answered` longest ago, for it is gone first: the others are a majority for as long
+/// as possible.
 fn next_set(
     goal: &VoterGoal,
     present: &Configuration,
-    holds: impl Fn(NodeId) -> bool,
+    answered: impl Fn(NodeId) -> Option<HolderTime>,
 ) -> Option<VoterSet> {
     let present = &present.voters;
     let missing = goal.voters.ids().iter().find(|id| !present.contains(**id));
     let surplus = present.ids().iter().filter(|id| !goal.voters.contains(**id));
-    let surplus = surplus.min_by_key(|id| holds(**id));
+    let surplus = surplus.min_by_key(|id| answered(**id));
     if mutant::is(Mutant::ChangesAtOnce) && missing.or(surplus).is_some() {
         return Some(goal.voters.clone());
     }

@@ -127,9 +127,9 @@ impl ProgressTracker {
         granting.count() >= voters.majority()
     }
 
-    /// Whether this voter's grant counts now.
-    pub(super) fn holds_grant(&self, id: NodeId, now: HolderTime) -> bool {
-        self.progress.get(&id).is_some_and(|progress| progress.counted_until() > now)
+    /// When this voter answered last.
+    pub(super) fn answered(&self, id: NodeId) -> Option<HolderTime> {
+        self.progress.get(&id)?.answered()
     }
 
     /// How many voters there are.

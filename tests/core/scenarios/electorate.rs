@@ -7,8 +7,9 @@ use gaggle::sim::cluster::action::{Action, Restart};
 use gaggle::sim::cluster::delay::Delay;
 use gaggle::sim::scenario::Scenario;
 use gaggle::vocabulary::identity::NodeId;
+use gaggle::vocabulary::timing::{Profile, Timing};
 
-use super::stage::{PATIENCE, begun, reigning, setups, stays};
+use super::stage::{PATIENCE, begun, ms, reigning, setups, stays};
 
 fn id(number: u64) -> NodeId {
     NodeId::new(number).unwrap()
@@ -261,16 +262,21 @@ fn the_only_voter_that_lost_its_record_goes_on_above_the_clock_if_a_seed_knows_i
 
 /// So many nodes of which the first founded alone; as many of them vote as can.
 fn grown(nodes: u64) -> Scenario {
+    grown_with(nodes, &Timing::of(Profile::Lan))
+}
+
+fn grown_with(nodes: u64, timing: &Timing) -> Scenario {
     let mut setups = setups(nodes, 1);
     setups[0].seeds.clear();
     for setup in &mut setups {
         (setup.voters, setup.voter_addresses) = (None, Vec::new());
+        setup.timing = timing.clone();
     }
     setups[0].automatic = Some(5);
     let mut story = Scenario::with_setups(1, setups);
     let all: Vec<u64> = (1..=nodes).collect();
     story.start(&[1]).run(1000).start(&all[1..]);
-    story.until(Duration::from_secs(30), "all vote", &|story: &Scenario| {
+    story.until(Duration::from_secs(60), "all vote", &|story: &Scenario| {
         voters(story, 1).is_some_and(|it| it == all)
     });
     story.run(3000);
@@ -381,5 +387,33 @@ fn all_that_are_stopped_together_end_soon() {
             [1, 2, 3].iter().all(|node| story.process(*node).is_none())
         });
         assert!(ended < Duration::from_secs(3), "{pause}: {ended:?}\n{}", story.transcript());
+    }
+}
+
+/// With a long lease what is gone still counts for long: it goes first all the same.
+#[test]
+fn nodes_with_a_long_lease_may_be_stopped_one_after_another() {
+    for (order, pause) in [([3, 2], 0), ([3, 2], 1000), ([2, 3], 1000), ([3, 2], 6000)] {
+        let mut story = grown_with(3, &Timing::of(Profile::Lan).with_lease(ms(10_000)));
+        for node in order {
+            story.leave(node).run(pause);
+        }
+        let gone = |story: &Scenario| order.iter().all(|node| story.process(*node).is_none());
+        story.until(PATIENCE, "both end", &gone);
+        story.run(30_000);
+        assert_eq!(story.until_agreed(PATIENCE), 1, "{order:?} {pause}\n{}", story.transcript());
+        all_know(&story, &[1], &[1]);
+    }
+}
+
+#[test]
+fn one_that_is_killed_is_not_counted_on_by_one_that_is_stopped() {
+    for pause in (0..1000).step_by(100) {
+        let mut story = grown(3);
+        story.crash(3).run(pause).leave(2);
+        story.until(PATIENCE, "it ends", &|story: &Scenario| story.process(2).is_none());
+        story.run(3000);
+        assert_eq!(story.until_agreed(PATIENCE), 1, "{pause}\n{}", story.transcript());
+        all_know(&story, &[1], &[1]);
     }
 }
