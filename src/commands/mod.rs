@@ -13,7 +13,7 @@ use crate::shell::host_name::host_name;
 use crate::shell::http::client::ClientError;
 #[cfg(target_os = "linux")]
 use crate::shell::keeper;
-use crate::vocabulary::lineage::ForeignFounding;
+use crate::vocabulary::lineage::{ForeignFounding, Kinship};
 use arguments::{Arguments, Command, VotersAction, VotersArguments};
 use sources::{SourceError, variables};
 
@@ -247,8 +247,8 @@ fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
 
 /// Where this node's seeds, or the voters of its record, have led.
 fn misled(foreign: &ForeignFounding) -> String {
-    let ForeignFounding { address, lineage, own, is_rescued } = foreign;
-    if *is_rescued {
+    let ForeignFounding { address, lineage, own, kinship } = foreign;
+    if *kinship == Kinship::Rescued {
         return format!(
             "this cluster was rescued without this node's vote: the node at {address} belongs to what is \
              left of it (lineage {lineage}; the record in the state folder is of {own}). Start with an \

@@ -12,7 +12,7 @@ use super::sealing::Sealing;
 use crate::election::Election;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
+use crate::vocabulary::lineage::{ForeignFounding, Kinship, LineageClaim};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::{HolderTime, Now};
@@ -82,6 +82,11 @@ impl Admission {
         let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
         if !(mendable || sealing) || !self.may_warn(reason.name(), now) {
+            return None;
+        }
+        // It goes over, or ends and says why.
+        let kinship = self.foreign.map(|foreign| foreign.kinship);
+        if reason == Reject::ForeignLineage && kinship == Some(Kinship::Rescued) {
             return None;
         }
         Some(if sealing {

@@ -3,7 +3,7 @@
 use crate::election::Election;
 use crate::vocabulary::configuration::{ClusterName, Genesis};
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::lineage::{ANCESTORS_MAX, Lineage, LineageClaim};
+use crate::vocabulary::lineage::{ANCESTORS_MAX, Kinship, Lineage, LineageClaim};
 use crate::vocabulary::reject::Reject;
 use crate::wire::datagram::Header;
 use crate::wire::message::Assurance;
@@ -59,6 +59,22 @@ impl Cluster {
     /// The lineages that a person has rescued this one from, the newest last.
     pub(super) fn ancestors(&self) -> &[Lineage] {
         &self.ancestors
+    }
+
+    /// Whether this node's was rescued from the lineage that somebody says.
+    pub(super) fn is_descended_from(&self, claim: Option<LineageClaim>) -> bool {
+        claim.is_some_and(|claim| self.ancestors.contains(&claim.lineage))
+    }
+
+    /// What the lineage `theirs`, with these ancestors as its node says, is to this node's `own`.
+    pub(super) fn kinship(&self, own: Lineage, theirs: Lineage, ancestors: &[Lineage]) -> Kinship {
+        if self.ancestors.contains(&theirs) {
+            Kinship::Ancestor
+        } else if ancestors.contains(&own) {
+            Kinship::Rescued
+        } else {
+            Kinship::Stranger
+        }
     }
 
     /// This node takes over a lineage that was rescued from these.

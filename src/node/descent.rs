@@ -16,7 +16,7 @@ use super::join::Joining;
 use super::persistence::Persistence;
 use crate::election::Election;
 use crate::vocabulary::identity::Process;
-use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
+use crate::vocabulary::lineage::{ForeignFounding, Kinship, LineageClaim};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::Now;
 use crate::wire::datagram::Header;
@@ -44,9 +44,10 @@ impl Descent<'_> {
         let own = self.election.as_deref().and_then(Election::lineage_claim);
         let (Some(own), Some(theirs)) = (own, header.lineage) else { return Ok(()) };
         // What this node stands by was settled, whether it knows that or not: else nobody names it.
-        let is_rescued = welcome.ancestors.contains(&own.lineage);
+        let kinship = self.cluster.kinship(own.lineage, theirs.lineage, &welcome.ancestors);
+        let is_rescued = kinship == Kinship::Rescued;
         if is_rescued || own.contradicts(theirs, false) {
-            let foreign = ForeignFounding { is_rescued, ..ForeignFounding::met(from, theirs, own) };
+            let foreign = ForeignFounding::met(from, theirs, own, kinship);
             self.admission.meet_foreign(foreign);
             if is_rescued && self.may_follow_rescued(header, welcome) {
                 self.go_over(now, welcome);
@@ -55,7 +56,7 @@ impl Descent<'_> {
             // A node without a vote asks again, until somebody tells it who can. And what this node's
             // own was rescued from has nothing to say; it is for it to follow.
             let waits = is_rescued && !self.is_bound_by_rescue(welcome);
-            if !waits && !self.cluster.ancestors().contains(&theirs.lineage) {
+            if !waits && kinship != Kinship::Ancestor {
                 self.joining.hear_foreign(foreign, welcome);
             }
             return Err(Reject::ForeignLineage);

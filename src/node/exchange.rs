@@ -78,7 +78,7 @@ impl Exchange<'_> {
 
     fn ask(&mut self, question: Question) {
         let whoever = Addressee { id: None, boot: None };
-        let message = Message::Join(question.join());
+        let message = Message::Join(question.join(self.cluster.ancestors()));
         self.sending(None).transmit(whoever, question.address, &message);
     }
 
@@ -108,7 +108,14 @@ impl Exchange<'_> {
             admission::check_addressee(*self.me, &header, &message)?;
             return self.welcomed(now, from, &header, welcome);
         }
-        self.check(&header, from, false)?;
+        if let Err(reason) = self.check(&header, from, None) {
+            // Whoever belongs to what this cluster was rescued from learns so from the answer to its
+            // own question, which this one has it ask.
+            if self.cluster.is_descended_from(header.lineage) {
+                self.ask_back(now, from);
+            }
+            return Err(reason);
+        }
         if sender.id == self.me.id {
             self.meet_namesake(now, from, &header, &message);
             return Err(Reject::Unexpected);
@@ -186,14 +193,21 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// Whether a datagram is of the same founding of the same cluster.
-    fn check(&mut self, header: &Header, from: SocketAddr, joins: bool) -> Result<(), Reject> {
+    /// Whether a datagram is of the same founding of the same cluster. `join`: the question that it is.
+    fn check(
+        &mut self,
+        header: &Header,
+        from: SocketAddr,
+        join: Option<&Join>,
+    ) -> Result<(), Reject> {
         let own = self.election.as_ref().and_then(Election::lineage_claim);
-        let verdict = self.cluster.check(header, self.me.id, own, joins);
+        let verdict = self.cluster.check(header, self.me.id, own, join.is_some());
         if let (Err(Reject::ForeignLineage), Some(theirs), Some(own)) =
             (verdict, header.lineage, own)
         {
-            self.admission.meet_foreign(ForeignFounding::met(from, theirs, own));
+            let ancestors = join.map(|join| join.ancestors.as_slice()).unwrap_or_default();
+            let kinship = self.cluster.kinship(own.lineage, theirs.lineage, ancestors);
+            self.admission.meet_foreign(ForeignFounding::met(from, theirs, own, kinship));
         }
         verdict
     }
@@ -219,12 +233,15 @@ impl Exchange<'_> {
         join: &Join,
     ) -> Result<(), Reject> {
         // Whoever was told otherwise of this cluster learns from the answer in what.
-        let verdict = self.check(header, from, true);
+        let verdict = self.check(header, from, Some(join));
         let knows = header.genesis != 0;
         // A node that has forgotten its cluster, and whose seeds are gone, may still be a seed of
         // others, or a voter that they miss.
         let is_lost = verdict == Err(Reject::NotReady) && self.joining.is_forsaken();
-        if (verdict == Err(Reject::ForeignVoters) || is_lost) && knows && join::is_padded(join) {
+        let own = self.election.as_ref().and_then(Election::lineage_claim);
+        let is_left_behind = own.is_some_and(|own| join.ancestors.contains(&own.lineage));
+        let knows_better = verdict == Err(Reject::ForeignVoters) || is_lost || is_left_behind;
+        if knows_better && knows && join::is_padded(join) {
             // This node learns as well: whoever asks may know more than it does.
             self.ask_back(now, from);
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 
 use super::addresses::{Addresses, Directory, Sought};
@@ -18,7 +19,7 @@ use crate::vocabulary::configuration::Genesis;
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::inspection::TableSize;
-use crate::vocabulary::lineage::ForeignFounding;
+use crate::vocabulary::lineage::{ForeignFounding, Kinship, Lineage};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::time::HolderTime;
@@ -41,7 +42,8 @@ const SEEDS_LOOKED_AFTER: u32 = 2;
 pub(super) const SEEDS_PATIENCE: Duration = Duration::from_secs(1);
 /// If none of them is of its own cluster, it leaves before it may claim.
 const CLAIM_AFTER_SEEDS: Duration = Duration::from_millis(100);
-/// How many random members are asked besides the seeds.
+/// How many random members are asked besides the seeds: so many that are here, and so many that are
+/// not.
 const MEMBERS_ASKED: usize = 3;
 
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +69,9 @@ pub(super) struct Question {
 
 impl Question {
     /// In the words of a message.
-    pub(super) fn join(self) -> Join {
-        Join { nonce: self.nonce, padding: vec![0; JOIN_PADDING] }
+    pub(super) fn join(self, ancestors: &[Lineage]) -> Join {
+        let ancestors = ancestors.to_vec();
+        Join { nonce: self.nonce, padding: vec![0; JOIN_PADDING], ancestors }
     }
 }
 
@@ -244,7 +247,7 @@ impl Joining {
     /// A seed belongs to another founding. Whoever was asked only because it had asked is no seed.
     /// If it is what was rescued of this node's cluster, this node's vote counts no more.
     pub(super) fn hear_foreign(&mut self, foreign: ForeignFounding, welcome: &Welcome) {
-        if foreign.is_rescued {
+        if foreign.kinship == Kinship::Rescued {
             self.homecoming.misled = Some(foreign);
         } else if self.asked_back.is_none_or(|(_, asked)| asked != welcome.nonce) {
             self.homecoming.foreign.get_or_insert(foreign);
@@ -357,6 +360,15 @@ impl Seeking<'_> {
         }
         let sample = self.membership.sample(MEMBERS_ASKED);
         known.extend(sample.into_iter().map(|(_, address)| address));
+        // Somebody who was given up may be back, in what was rescued perhaps.
+        let members = self.membership.members();
+        let mut absent: Vec<SocketAddr> = members
+            .iter()
+            .filter(|member| !member.state.is_present())
+            .map(|member| member.address)
+            .collect();
+        absent.shuffle(&mut self.joining.random);
+        known.extend(absent.into_iter().take(MEMBERS_ASKED));
         known.sort_unstable();
         known.dedup();
         known

@@ -140,14 +140,30 @@ pub struct ForeignFounding {
     pub lineage: Lineage,
     /// This node's.
     pub own: Lineage,
-    /// Whether theirs is what a person has rescued of this node's.
-    pub is_rescued: bool,
+    /// What the one is to the other.
+    pub kinship: Kinship,
+}
+
+/// What another lineage is to this node's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Kinship {
+    /// Nothing, as far as this node knows.
+    Stranger,
+    /// A person has rescued it from this node's.
+    Rescued,
+    /// A person has rescued this node's from it.
+    Ancestor,
 }
 
 impl ForeignFounding {
     /// Somebody at this address says the one of its lineage, and this node says the other.
-    pub fn met(address: SocketAddr, theirs: LineageClaim, own: LineageClaim) -> Self {
-        Self { address, lineage: theirs.lineage, own: own.lineage, is_rescued: false }
+    pub fn met(
+        address: SocketAddr,
+        theirs: LineageClaim,
+        own: LineageClaim,
+        kinship: Kinship,
+    ) -> Self {
+        Self { address, lineage: theirs.lineage, own: own.lineage, kinship }
     }
 }
 

@@ -245,6 +245,8 @@ pub struct Join {
     /// Zeros, so that the answer is no larger than a small multiple of the question and the
     /// exchange cannot be used to amplify an attack on somebody else.
     pub padding: Vec<u8>,
+    /// The lineages that a person has rescued the asker's from: whoever belongs to one asks in turn.
+    pub ancestors: Vec<Lineage>,
 }
 
 /// See [`Message::Welcome`].

@@ -392,8 +392,8 @@ fn every_kind(source: Process, victim: SocketAddr, to: (Process, SocketAddr)) ->
     let poll = |founding| Poll { sequence: 1, quorum_connected: true, eligible: true, founding };
     let goose = Goose { term: 1, process: source, address: victim, http: None };
     let mut messages = vec![
-        Message::Join(Join { nonce: 1, padding: Vec::new() }),
-        Message::Join(Join { nonce: 1, padding: vec![0; 400] }),
+        Message::Join(Join { nonce: 1, padding: Vec::new(), ancestors: Vec::new() }),
+        Message::Join(Join { nonce: 1, padding: vec![0; 400], ancestors: Vec::new() }),
         Message::Welcome(Box::new(Welcome {
             nonce: 1,
             member: Vec::new(),

@@ -94,7 +94,8 @@ pub(crate) fn forge(kind: Kind, victim: &Victim, random: &mut ChaCha8Rng) -> Vec
         Kind::Foreign => envelope("another", nobody(random), victim, poll(random)),
         Kind::Contenders => envelope("gaggle", nobody(random), victim, poll(random)),
         Kind::Joiners => {
-            let join = Join { nonce: random.next_u64(), padding: vec![0; 400] };
+            let join =
+                Join { nonce: random.next_u64(), padding: vec![0; 400], ancestors: Vec::new() };
             envelope("gaggle", nobody(random), victim, Message::Join(join))
         }
         Kind::Gossip => {

@@ -7,7 +7,7 @@ use super::events::{Names, voters as all_of};
 
 use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
-use crate::vocabulary::lineage::ForeignFounding;
+use crate::vocabulary::lineage::{ForeignFounding, Kinship};
 use crate::vocabulary::reject::Reject;
 use crate::vocabulary::timing::{FOUNDING_PATIENCE, Profile};
 
@@ -284,11 +284,11 @@ fn unsealable(reason: Reject, address: SocketAddr) -> String {
 
 /// Two clusters that are called alike, or one that was rescued from the other.
 fn foreign_lineage(foreign: &ForeignFounding) -> String {
-    let ForeignFounding { address, lineage, own, is_rescued } = foreign;
-    if *is_rescued {
+    let ForeignFounding { address, lineage, own, kinship } = foreign;
+    if *kinship == Kinship::Ancestor {
         return format!(
-            "refused what came from {address}: it belongs to what was rescued of this node's cluster \
-             (lineage {lineage}; this node's is {own}), where this node does not vote"
+            "refused what came from {address}: it belongs to what this cluster was rescued from (lineage \
+             {lineage}; this node's is {own}). It is told so: without a vote it follows, with one it ends"
         );
     }
     format!(

@@ -115,7 +115,7 @@ pub(super) fn hand_over(
 
 /// Whoever meets a newer configuration than its own asks who votes.
 pub(super) fn question() -> Message {
-    Message::Join(Join { nonce: 0, padding: Vec::new() })
+    Message::Join(Join { nonce: 0, padding: Vec::new(), ancestors: Vec::new() })
 }
 
 /// What a node answers that is asked who votes. Of the rest that a welcome says, nothing concerns

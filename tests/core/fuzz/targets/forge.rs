@@ -53,7 +53,11 @@ impl Forger<'_> {
             0 => Message::Gossip(reader.take(24).to_vec()),
             1 => {
                 let length = usize::from(reader.pick(&[0_u16, 399, 400, 900]));
-                Message::Join(Join { nonce: sequence, padding: vec![reader.byte(); length] })
+                Message::Join(Join {
+                    nonce: sequence,
+                    padding: vec![reader.byte(); length],
+                    ancestors: Vec::new(),
+                })
             }
             2 => Message::Welcome(Box::new(self.welcome(reader, sequence))),
             3 | 4 => {
