@@ -248,6 +248,15 @@ impl Tenure {
     }
 }
 
+/// A Goose that has heard no majority of its voters since then is deaf.
+pub(super) fn heard_since(
+    tracker: &ProgressTracker,
+    timing: &Timing,
+    now: HolderTime,
+) -> HolderTime {
+    now.minus(2 * renew_interval(tracker, timing))
+}
+
 /// How often the lease is renewed: in proportion to what a majority really grants, or a
 /// Goose that asks for more than it gets would lapse between two renewals.
 fn renew_interval(tracker: &ProgressTracker, timing: &Timing) -> Duration {

@@ -13,7 +13,7 @@
 //! this); and its live grants must be a majority of the new set, too, or its own lease would lapse
 //! with the change.
 
-use super::lease::Tenure;
+use super::lease::{self, Tenure};
 use super::tracker::ProgressTracker;
 use super::{Contender, Role};
 use crate::election::outbox::Outbox;
@@ -78,8 +78,15 @@ impl Reconfiguration {
         self.change.is_some() || self.is_overtaken
     }
 
-    /// What comes next for the Goose of `term`.
-    pub(super) fn next(&self, term: u64, tracker: &ProgressTracker, now: HolderTime) -> Step {
+    /// What comes next for the Goose of `term`. For another set of voters it counts only on those
+    /// that have answered since `heard_since`, or it would be deaf the moment it leads there.
+    pub(super) fn next(
+        &self,
+        term: u64,
+        tracker: &ProgressTracker,
+        heard_since: HolderTime,
+        now: HolderTime,
+    ) -> Step {
         let present = tracker.configuration();
         if present.ballot != term && !mutant::is(Mutant::NoRewriteInOwnTerm) {
             return Step::To(present.rewritten(term));
@@ -95,7 +102,8 @@ impl Reconfiguration {
             None if present.automatic != goal.automatic => present.voters.clone(),
             None => return Step::Done,
         };
-        if !tracker.holds_majority_of(&voters, now) && !mutant::is(Mutant::NewMajorityNotHeld) {
+        let is_held = tracker.holds_majority_of(&voters, heard_since, now);
+        if !is_held && !mutant::is(Mutant::NewMajorityNotHeld) {
             return Step::Wait(ChangeHold::Majority);
         }
         let automatic = goal.automatic;
@@ -194,7 +202,8 @@ impl Contender {
         if !self.reconfiguration.is_wanted() {
             return;
         }
-        match self.reconfiguration.next(term, &self.tracker, now) {
+        let heard_since = lease::heard_since(&self.tracker, &self.timing, now);
+        match self.reconfiguration.next(term, &self.tracker, heard_since, now) {
             Step::Wait(hold) => self.reconfiguration.wait_for(hold),
             Step::Done => {
                 self.reconfiguration.give_up();
@@ -266,11 +275,17 @@ mod tests {
     /// The same, after all of those stand by it as it was rewritten.
     fn rewritten(goal: &[u64], granting: &[u64]) -> (Reconfiguration, ProgressTracker) {
         let (reconfiguration, mut tracker) = begun(goal, granting);
-        let Step::To(own) = reconfiguration.next(TERM, &tracker, at(1002)) else { panic!() };
+        let Step::To(own) = reconfiguration.next(TERM, &tracker, at(900), at(1002)) else {
+            panic!()
+        };
         assert_eq!((own.ballot, own.version, own.voters.len()), (TERM, 2, 3));
         tracker.take_over(own.clone());
         let waits = Step::Wait(ChangeHold::Commit);
-        assert_eq!(reconfiguration.next(TERM, &tracker, at(1002)), waits, "nobody stands by it");
+        assert_eq!(
+            reconfiguration.next(TERM, &tracker, at(900), at(1002)),
+            waits,
+            "nobody stands by it"
+        );
         granting.iter().for_each(|id| grant(&mut tracker, *id, 2, own.stamp()));
         (reconfiguration, tracker)
     }
@@ -285,7 +300,7 @@ mod tests {
     #[test]
     fn nothing_is_changed_that_an_earlier_goose_made() {
         let (reconfiguration, tracker) = begun(&[1, 2], &[1, 2]);
-        let next = || reconfiguration.next(TERM, &tracker, at(1002));
+        let next = || reconfiguration.next(TERM, &tracker, at(900), at(1002));
         assert!(matches!(next(), Step::To(own) if own.voters.len() == 3));
         let changed = mutated(Mutant::NoRewriteInOwnTerm, next);
         assert!(matches!(changed, Step::To(own) if own.voters.len() == 2), "the mutant is seen");
@@ -294,10 +309,18 @@ mod tests {
     #[test]
     fn a_set_whose_majority_does_not_grant_is_waited_for() {
         let (reconfiguration, tracker) = rewritten(&[1, 2], &[1, 3]);
-        let next = || reconfiguration.next(TERM, &tracker, at(1002));
+        let next = || reconfiguration.next(TERM, &tracker, at(900), at(1002));
         assert_eq!(next(), Step::Wait(ChangeHold::Majority));
         let changed = mutated(Mutant::NewMajorityNotHeld, next);
         assert!(matches!(changed, Step::To(own) if own.voters.len() == 2), "the mutant is seen");
+    }
+
+    #[test]
+    fn a_set_whose_majority_was_not_heard_lately_is_waited_for() {
+        let (reconfiguration, tracker) = rewritten(&[1, 2], &[1, 2]);
+        let next = |heard_since| reconfiguration.next(TERM, &tracker, heard_since, at(1500));
+        assert_eq!(next(at(1400)), Step::Wait(ChangeHold::Majority), "its grants still count");
+        assert!(matches!(next(at(900)), Step::To(own) if own.voters.len() == 2));
     }
 
     #[test]
@@ -305,7 +328,8 @@ mod tests {
         let (reconfiguration, mut tracker) = rewritten(&[1, 2, 4], &[1, 2]);
         tracker.teach(&[process(4)], at(1000));
         let stamp = tracker.configuration().stamp();
-        let next = |tracker: &ProgressTracker| reconfiguration.next(TERM, tracker, at(1002));
+        let next =
+            |tracker: &ProgressTracker| reconfiguration.next(TERM, tracker, at(900), at(1002));
         let learning = Step::Wait(ChangeHold::Learning(vec![process(4).id]));
         assert_eq!(next(&tracker), learning);
         grant(&mut tracker, 4, 1, stamp);

@@ -119,11 +119,19 @@ impl ProgressTracker {
         self.progress.values().filter(stands).count() >= self.majority()
     }
 
-    /// Whether the live grants of this process, learners' included, are a majority of `voters`.
-    pub(super) fn holds_majority_of(&self, voters: &VoterSet, now: HolderTime) -> bool {
+    /// Whether those whose live grants this process holds, learners included, and who have answered
+    /// since `heard_since`, are a majority of `voters`.
+    pub(super) fn holds_majority_of(
+        &self,
+        voters: &VoterSet,
+        heard_since: HolderTime,
+        now: HolderTime,
+    ) -> bool {
         let all = self.progress.iter().chain(&self.learners);
-        let granting =
-            all.filter(|(id, progress)| voters.contains(**id) && progress.counted_until() > now);
+        let granting = all.filter(|(id, progress)| {
+            let is_heard = progress.answered().is_some_and(|at| at >= heard_since);
+            voters.contains(**id) && progress.counted_until() > now && is_heard
+        });
         granting.count() >= voters.majority()
     }
 

@@ -1,5 +1,7 @@
 //! One seed, one run: turmoil, then peace, then judgement.
 
+use std::time::Duration;
+
 use super::faults::RandomFaults;
 pub use super::options::Options;
 use super::plan::Plan;
@@ -292,11 +294,12 @@ fn await_voters(world: &mut World) {
     let wanted = usize::from(VOTERS_KEPT);
     while !world.is_over() {
         let here: Vec<NodeId> = running(world).map(|(id, _)| id).collect();
+        let able = able_voters(world);
         let known = running(world).filter_map(|(_, core)| core.configuration());
         let newest = known.max_by_key(|it| (it.ballot, it.version));
         let voters = newest.map_or(&[][..], |newest| newest.voters.ids());
         let is_right = voters.len() == wanted && voters.iter().all(|id| here.contains(id));
-        if here.len() < wanted || is_right {
+        if able < wanted || is_right {
             world.cluster.judges.coverage.count("voters as wanted");
             return;
         }
@@ -306,6 +309,15 @@ fn await_voters(world: &mut World) {
         }
         world.run_until(world.now() + 500 * MILLI);
     }
+}
+
+/// How many nodes could come to vote: whoever grants for a shorter time than the Goose asks for may
+/// not hold its grant until the next renewal.
+fn able_voters(world: &World) -> usize {
+    let lease = |index: usize| world.cluster.hosts[index].setup.timing.lease;
+    let needed = world.geese().first().map_or(Duration::ZERO, |(index, _)| lease(*index));
+    let own = world.cluster.hosts.iter().filter(|host| host.foreign_node.is_none());
+    own.filter(|host| host.running.is_some() && host.setup.timing.lease >= needed).count()
 }
 
 /// All nodes that run, but for foreign ones.
