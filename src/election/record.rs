@@ -8,6 +8,7 @@ use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::{HolderTime, Now};
 use crate::wire::message::PollAck;
+use crate::wire::record::Vote;
 
 impl Election {
     /// Whether this node votes.
@@ -40,9 +41,9 @@ impl Election {
         is_free && self.contender.is_idle()
     }
 
-    /// The highest ballot that this node knows as a voter; 0 if it is none.
-    pub fn known_ballot(&self) -> u64 {
-        self.voter.as_ref().map_or(0, |voter| voter.stable_vote().vote().max_ballot)
+    /// What this node knows as a voter, if it is one, whether it vouches for that or not.
+    pub fn known_vote(&self) -> Option<&Vote> {
+        self.voter.as_ref().map(|voter| voter.stable_vote().vote())
     }
 
     /// What the next process of this node would find of its past as a voter; none if it vouches for

@@ -86,20 +86,24 @@ impl Persistence {
         self.past = Some((past, damaged, first_sequence));
     }
 
-    /// A ballot that others were told of, by the clock or by hearsay, is never told lower later,
-    /// even after this voter begins anew.
-    pub(super) fn raise_past(&mut self, ballot: u64) {
+    /// The voter begins anew, and does not vouch for `known`. A ballot that others were told of, by the
+    /// clock or by hearsay, is never told lower later all the same, and no grant is waited out for a
+    /// shorter time than it may last.
+    pub(super) fn raise_past(&mut self, known: &Vote) {
         let Some((past, ..)) = &mut self.past else { return };
+        let ballot = known.max_ballot;
         let (nonce, left) = match past {
             VoterPast::Blank { nonce } => (*nonce, 0),
             VoterPast::Lost { nonce, max_ballot } => (*nonce, *max_ballot),
-            // Its record says that it has lost what it promised.
             VoterPast::Remembered(vote) => {
-                if let Some(nonce) =
-                    vote.founding.blank_nonce().filter(|_| ballot > vote.max_ballot)
-                {
-                    vote.founding = Founding::Lost { nonce };
+                vote.max_lease_in_force = vote.max_lease_in_force.max(known.max_lease_in_force);
+                if ballot > vote.max_ballot {
                     vote.max_ballot = ballot;
+                    vote.max_holder = None;
+                    // Its record says that it has lost what it promised.
+                    if let Some(nonce) = vote.founding.blank_nonce() {
+                        vote.founding = Founding::Lost { nonce };
+                    }
                 }
                 return;
             }

@@ -322,8 +322,8 @@ impl Opening<'_> {
         if let Some(past) = election.past() {
             let (_, _, first_sequence) = self.persistence.past();
             self.persistence.remember_past(past, false, first_sequence);
-        } else {
-            self.persistence.raise_past(election.known_ballot());
+        } else if let Some(vote) = election.known_vote() {
+            self.persistence.raise_past(vote);
         }
         self.persistence.disown_write();
         if genesis.is_some() {

@@ -173,9 +173,12 @@ impl Voter {
             self.apply_release(&certificate, now, outbox);
         }
         // A grant from before the restart may still be counted; it can only be the last
-        // holder's own, so that one may go on.
+        // holder's own, so that one may go on: also if somebody else's ballot has been heard of
+        // since it was granted anew.
+        let is_last_holder = self.stable_vote.vote().max_holder == Some(from)
+            || self.grant.is_some_and(|grant| grant.holder == from);
         if let Phase::Waiting { until, .. } = self.phase
-            && self.stable_vote.vote().max_holder != Some(from)
+            && !is_last_holder
             && !mutant::is(Mutant::QuarantinedVoterRenewsAnybody)
         {
             return Err(NakReason::Quarantine { remaining: until.since(now.voter) });

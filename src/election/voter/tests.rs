@@ -160,6 +160,44 @@ fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
     assert_eq!(asks(&mut voter, 4, 7), Some(NakReason::DuplicateId));
 }
 
+/// Somebody's claim that came to nothing is given up in the midst of a restart: that costs the Goose
+/// nothing.
+#[test]
+fn a_voter_that_has_restarted_goes_on_renewing_whom_it_has_granted_since() {
+    let map = (1..=3).map(|id| (process(id).id, id)).collect();
+    let vote = Vote {
+        max_ballot: 5,
+        max_holder: Some(process(2)),
+        max_lease_in_force: Duration::from_secs(3),
+        founding: Founding::Founded(map),
+        lineage: None,
+    };
+    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+    let mut asks = |voter: &mut Voter, from, ballot, sequence| {
+        let (kind, lease) = (AcquireKind::Renew, Duration::from_millis(150));
+        let (certificate, lineage, configuration) = (None, None, None);
+        let acquire =
+            Acquire { kind, ballot, sequence, lease, certificate, lineage, configuration };
+        let stamp = voter.stamp();
+        voter.acquire(from, &acquire, stamp, None, at(2), &mut outbox);
+        voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
+        let said = std::iter::from_fn(|| outbox.pop()).filter_map(|outgoing| match outgoing {
+            Outgoing::Send { message: Message::Nak(nak), .. } => Some(Err(nak.reason)),
+            Outgoing::Send { message: Message::Grant(grant), .. } => Some(Ok(grant.ballot)),
+            _ => None,
+        });
+        said.last()
+    };
+    assert_eq!(asks(&mut voter, process(2), 5, 1), Some(Ok(5)));
+    let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
+    voter.release(process(3), 1, &release, at(2), &mut Outbox::new(process(1)));
+    let stale = NakReason::Stale { max_ballot: 7 };
+    assert_eq!(asks(&mut voter, process(2), 5, 2), Some(Err(stale)), "it raises its ballot");
+    assert_eq!(asks(&mut voter, process(2), 8, 3), Some(Ok(8)));
+    let another = asks(&mut voter, process(3), 9, 2);
+    assert!(matches!(another, Some(Err(NakReason::Quarantine { .. }))), "{another:?}");
+}
+
 #[test]
 fn a_grant_that_its_record_no_longer_names_is_refused() {
     let map = (1..=3).map(|id| (process(id).id, id)).collect();
