@@ -82,17 +82,17 @@ pub(super) fn audit(arguments: &AuditArguments) -> Result<Exit, CommandError> {
     }
     let witnesses: Vec<Witness> = witnesses.into_values().collect();
     let audit = Audit::of(witnesses, silent, arguments.clock_error);
+    if audit.witnesses.is_empty() {
+        return Err(CommandError::NobodyAnswered);
+    }
     print(&match arguments.ask.output {
         OutputFormat::Table => audit.table(),
         OutputFormat::Json => format!("{:#}\n", audit.json()),
     })?;
-    if audit.witnesses.is_empty() {
-        return Err(CommandError::NobodyAnswered);
-    }
     Ok(if audit.faults.is_empty() { Exit::Done } else { Exit::Failure })
 }
 
-/// Where the nodes are that are to be asked, and who is a member and serves no HTTP.
+/// Where the nodes are that are to be asked, and which members cannot be.
 fn places(arguments: &AuditArguments) -> Result<(Vec<NodeUrl>, Vec<String>), CommandError> {
     if !arguments.nodes.is_empty() {
         return Ok((arguments.nodes.clone(), Vec::new()));
@@ -101,10 +101,11 @@ fn places(arguments: &AuditArguments) -> Result<(Vec<NodeUrl>, Vec<String>), Com
     let status: StatusView = node.understood(&node.ask(paths::STATUS)?)?;
     let members: MembersView = node.understood(&node.ask(paths::MEMBERS)?)?;
     let others = members.members.iter().filter(|member| member.id != status.node.id);
-    let here = others.filter(|member| matches!(member.state, State::Alive | State::Suspect));
     let (mut places, mut missing) = (vec![node.url().clone()], Vec::new());
-    for member in here {
-        match member.http.filter(|_| places.len() < ASKED_MAX) {
+    for member in others {
+        // Whoever is down or has left may have led, too, and cannot be asked.
+        let is_here = matches!(member.state, State::Alive | State::Suspect);
+        match member.http.filter(|_| is_here && places.len() < ASKED_MAX) {
             Some(address) => places.push(NodeUrl::from(address)),
             None => missing.push(format!("node {}", member.called())),
         }

@@ -160,6 +160,15 @@ enum CommandError {
     /// Nothing can be rescued.
     #[error("nothing is rescued, and nothing was changed: {0}")]
     Recover(#[from] recover::RecoverError),
+    /// It would fail somewhere in the midst of starting.
+    #[error(
+        "this process may have {limit} files open at once, and needs {OPEN_FILES_MIN}: raise the limit \
+         (`ulimit -n`, or LimitNOFILE= in a unit)"
+    )]
+    FewOpenFiles {
+        /// What it may.
+        limit: u64,
+    },
     /// No runtime or signal handler could be made.
     #[error("cannot set up the process: {0}")]
     Process(#[source] std::io::Error),
@@ -223,6 +232,9 @@ pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == keeper::SUBCOMMAND) {
         return keep();
     }
+    if let Err(error) = enough_open_files() {
+        return concluded(Err(error));
+    }
     let words: Vec<_> = std::env::args_os().collect();
     let outcome = match sources::read(&words) {
         #[cfg(target_os = "linux")]
@@ -235,6 +247,18 @@ pub fn main() -> ExitCode {
         Err(error) => Err(error.into()),
     };
     concluded(outcome)
+}
+
+/// A node opens some twenty files before anybody has asked it anything.
+const OPEN_FILES_MIN: u64 = 32;
+
+/// With fewer, one part or another would fail in the midst of its start.
+fn enough_open_files() -> Result<(), CommandError> {
+    use rustix::process::{Resource, getrlimit};
+    match getrlimit(Resource::Nofile).current {
+        Some(limit) if limit < OPEN_FILES_MIN => Err(CommandError::FewOpenFiles { limit }),
+        _ => Ok(()),
+    }
 }
 
 /// The exit code, after saying what went wrong, if anything did.

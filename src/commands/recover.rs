@@ -2,7 +2,7 @@
 //! left goes on as a cluster of its own. See [`crate::node::rescue`].
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
@@ -128,8 +128,9 @@ pub(super) fn recover(arguments: &RecoverArguments) -> Result<Exit, CommandError
         log::say("gaggle: nothing was changed: say --yes, too, if that is so");
         return Ok(Exit::Usage);
     }
-    let unwritten =
-        |error: std::io::Error| RecoverError::Unwritten(format!("cannot copy: {error}"));
+    let unwritten = |error: std::io::Error| {
+        RecoverError::Unwritten(format!("cannot copy the record in {}: {error}", path.display()))
+    };
     folder.copy_before_rescue().map_err(unwritten)?;
     // Twice, for the record has two slots, and what is left if one rots must not be the old one.
     for _ in 0..2 {
@@ -143,6 +144,19 @@ fn wall_clock(now: SystemTime) -> WallTime {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     WallTime(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// The clock of a start, which is its number unless others knew of a later one.
+fn moment(start: u64) -> String {
+    let at = UNIX_EPOCH.checked_add(Duration::from_millis(start));
+    let at = at.filter(|at| *at < SystemTime::now() + FAR);
+    at.map_or_else(
+        || "beyond every calendar".to_owned(),
+        |at| humantime::format_rfc3339_seconds(at).to_string(),
+    )
+}
+
+/// What no clock of a machine is ahead by.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// Ids as people read them in a sentence.
 fn list(ids: &[NodeId]) -> String {
@@ -180,7 +194,8 @@ fn table(done: &Rescue, lost: &[NodeId], now: SystemTime, may_lead: bool) -> Str
          voters       {voters}; version {version}, made in term {term}\n\
          lost         {lost}\n\
          from now on  {left} under lineage {lineage}, in terms above {floor}\n\
-         clock        {clock}, from which the terms come: it must be right\n\n\
+         clock        {clock}, from which the terms come: it must be right\n\
+         last start   {last_start}, by this machine's clock of then\n\n\
          With --yes you swear that {lost} will never lead again. If one of them still runs somewhere, two \
          nodes may lead at the same time. A survivor that shows a higher version knows better who votes: \
          rescue the cluster there. The lost ones may come back with empty state folders only.\n\n\
@@ -193,6 +208,7 @@ fn table(done: &Rescue, lost: &[NodeId], now: SystemTime, may_lead: bool) -> Str
         left = list(after.voters.ids()),
         floor = after.ballot,
         clock = humantime::format_rfc3339_seconds(now),
+        last_start = moment(record.last_start),
         next = next_step(done, may_lead),
     )
 }

@@ -469,3 +469,18 @@ fn the_documented_file_is_accepted_and_the_documented_transcript_is_true() {
     assert_eq!(text(&shown.stderr) + &text(&shown.stdout), transcript);
     assert_eq!(code(&shown), 0);
 }
+
+/// It would fail somewhere in the midst of its start otherwise, or panic.
+#[test]
+fn whoever_may_open_too_few_files_is_told_so_at_once() {
+    for words in ["run 127.0.0.1:0 --ephemeral", "exec 127.0.0.1:0 --alone -- true", "status"] {
+        let line = format!("ulimit -n 16; exec {} {words}", env!("CARGO_BIN_EXE_gaggle"));
+        let shown = Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert_eq!(
+            text(&shown.stderr),
+            "gaggle: this process may have 16 files open at once, and needs 32: raise the limit (`ulimit -n`, \
+             or LimitNOFILE= in a unit)\n"
+        );
+        assert_eq!(code(&shown), 1, "{words}");
+    }
+}
