@@ -33,5 +33,6 @@ mod keys;
 mod names;
 mod operators;
 mod pulse;
+mod replacements;
 mod routing;
 mod tools;
