@@ -38,6 +38,7 @@ mod clocks;
 mod crowds;
 mod drained;
 mod electorate;
+mod fleet;
 mod golden;
 mod health;
 mod messages;
