@@ -1,4 +1,5 @@
-//! The partition demo: five nodes, every way to cut them apart, and never two Geese.
+//! The partition demo: five nodes, every way to cut them apart, voters that come and go, and never
+//! two Geese.
 //!
 //! ```text
 //! cargo run --release --example chaos                        the script, in real time
@@ -75,7 +76,10 @@ fn status(words: impl IntoIterator<Item = String>) -> u8 {
         return 0;
     }
     if arguments.list {
-        let line = |act: &acts::Act| format!("{:<9} {}", act.name, act.sentence);
+        let line = |act: &acts::Act| {
+            let when = if act.is_long { " (With --simulated, or by its name.)" } else { "" };
+            format!("{:<9} {}{when}", act.name, act.sentence)
+        };
         print(&SCRIPT.iter().map(line).collect::<Vec<_>>());
         return 0;
     }
@@ -129,7 +133,9 @@ fn introduction(arguments: &Arguments, seed: u64) -> String {
 
 fn chosen(arguments: &Arguments) -> impl Iterator<Item = &'static acts::Act> {
     let asked = |name: &str| arguments.acts.iter().any(|asked| asked == name);
-    SCRIPT.iter().filter(move |act| arguments.acts.is_empty() || asked(act.name))
+    let by_itself =
+        |act: &acts::Act| arguments.acts.is_empty() && (arguments.simulated || !act.is_long);
+    SCRIPT.iter().filter(move |act| by_itself(act) || asked(act.name))
 }
 
 /// Plays all acts. When the last has ended.
@@ -197,7 +203,9 @@ mod tests {
     #[test]
     fn a_broken_promise_is_exit_status_1_and_a_kept_one_0() {
         assert_eq!(status_of("--simulated --seed 7"), 0);
-        for mutant in ["QuorumOfOne", "StaleVoterClock", "DeadContenderDeferredTo"] {
+        for mutant in
+            ["QuorumOfOne", "StaleVoterClock", "DeadContenderDeferredTo", "CandidatesIgnored"]
+        {
             assert_eq!(
                 status_of(&format!("--simulated --seed 7 --mutant {mutant}")),
                 1,

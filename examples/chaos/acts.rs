@@ -1,8 +1,13 @@
 //! The script: named acts, each with a sentence that says what must be seen.
 
-use super::links::{Link, NODES, Prng, VOTERS, others};
+use std::time::Duration;
+
+use gaggle::node::VoterOrder;
+
+use super::links::{Link, Prng, VOTERS};
+use super::recording::listed;
 use super::stage::Stage;
-use super::world::Failure;
+use super::world::{Failure, id};
 
 type Play = fn(&mut Stage<'_>, usize) -> Result<(), Failure>;
 
@@ -12,20 +17,23 @@ pub(crate) struct Act {
     pub(crate) sentence: &'static str,
     /// Whoever it killed stays dead for the act that follows.
     pub(crate) leaves_dead: bool,
+    /// It takes minutes: in real time it is played only if somebody asks for it.
+    pub(crate) is_long: bool,
     pub(crate) play: Play,
 }
 
 const fn act(name: &'static str, sentence: &'static str, play: Play) -> Act {
-    Act { name, sentence, leaves_dead: false, play }
+    Act { name, sentence, leaves_dead: false, is_long: false, play }
 }
 
 /// The script, in order.
-pub(crate) const SCRIPT: [Act; 12] = [
+pub(crate) const SCRIPT: [Act; 16] = [
     act("calm", "Nothing happens: one Goose, and it stays.", calm),
     Act {
         name: "kill",
         sentence: "The Goose is killed: its lease runs out, the highest id left takes over.",
         leaves_dead: true,
+        is_long: false,
         play: kill,
     },
     act("rejoin", "The dead node returns, as a Duck: whoever leads goes on.", rejoin),
@@ -38,6 +46,20 @@ pub(crate) const SCRIPT: [Act; 12] = [
     act("flap", "The links of the Goose come and go faster than leases run out.", flap),
     act("storm", "All links lose 20 %, double 10 % and hold datagrams up to 80 ms.", storm),
     act("minority", "Two of three voters die: nobody may lead until one returns.", minority),
+    act("replace", "A voter is lost: another node takes its vote, then two of three do.", replace),
+    act("scale", "One voter, then five of which two die, then three: the Goose stays.", scale),
+    Act {
+        name: "auto",
+        sentence: "A voter is lost: after a minute the Goose replaces it by itself.",
+        leaves_dead: false,
+        is_long: true,
+        play: auto,
+    },
+    act(
+        "machines",
+        "All five are replaced by new nodes on empty disks; terms only rise.",
+        machines,
+    ),
 ];
 
 /// The act of a random run; it is played again and again.
@@ -54,12 +76,12 @@ fn kill(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
 }
 
 fn rejoin(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
-    let dead = others(&[]).into_iter().find(|node| stage.is_dead(*node));
+    let dead = stage.others(&[]).into_iter().find(|node| stage.is_dead(*node));
     let dead = if let Some(dead) = dead {
         dead
     } else {
         // Played by itself: somebody has to go first.
-        let duck = if goose == NODES { NODES - 1 } else { NODES };
+        let Some(duck) = stage.others(&[goose]).pop() else { return Ok(()) };
         stage.kill(duck)?;
         stage.wait(1000)?;
         duck
@@ -70,53 +92,58 @@ fn rejoin(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
 
 fn isolate(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
     let (label, text) = (format!("cut off {goose}"), format!("every link of node {goose} is cut"));
-    stage.disturb(&label, &text, |links| links.separate(&[goose], &others(&[goose])));
+    let others = stage.others(&[goose]);
+    stage.disturb(&label, &text, |links| links.separate(&[goose], &others));
     stage.succession(goose, 1000)
 }
 
 fn deaf(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
     let (label, text) = (format!("{goose} deaf"), format!("node {goose} sends but hears nobody"));
-    stage.disturb(&label, &text, |links| links.silence(&others(&[goose]), &[goose]));
+    let others = stage.others(&[goose]);
+    stage.disturb(&label, &text, |links| links.silence(&others, &[goose]));
     stage.succession(goose, 1000)
 }
 
 fn mute(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
     let (label, text) =
         (format!("{goose} mute"), format!("node {goose} hears, but nobody hears it"));
-    stage.disturb(&label, &text, |links| links.silence(&[goose], &others(&[goose])));
+    let others = stage.others(&[goose]);
+    stage.disturb(&label, &text, |links| links.silence(&[goose], &others));
     stage.succession(goose, 1000)
 }
 
-/// Two nodes, the Goose among them, with one vote between them; and the others.
-fn halves(goose: usize) -> (Vec<usize>, Vec<usize>) {
-    let votes = |node: &usize| *node <= VOTERS;
-    let companion = others(&[goose]).into_iter().find(|node| votes(node) != votes(&goose));
+/// Two nodes, the Goose among them, with one vote between them; and the `others`.
+fn halves(goose: usize, others: &[usize], voters: &[usize]) -> (Vec<usize>, Vec<usize>) {
+    let votes = |node: &usize| voters.contains(node);
+    let companion = others.iter().copied().find(|node| votes(node) != votes(&goose));
     let minority: Vec<usize> = std::iter::once(goose).chain(companion).collect();
-    let majority = others(&minority);
+    let majority = others.iter().copied().filter(|node| !minority.contains(node)).collect();
     (minority, majority)
 }
 
-fn listed(nodes: &[usize]) -> String {
-    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join("+")
+/// Nodes of one side, for a label.
+fn side(nodes: &[usize]) -> String {
+    listed(nodes, "+")
 }
 
 fn split(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
-    let (minority, majority) = halves(goose);
-    let label = format!("{} | {}", listed(&minority), listed(&majority));
-    let text = format!("nodes {} are cut off from {}", listed(&minority), listed(&majority));
+    let (minority, majority) = halves(goose, &stage.others(&[goose]), &stage.voters());
+    let label = format!("{} | {}", side(&minority), side(&majority));
+    let text = format!("nodes {} are cut off from {}", side(&minority), side(&majority));
     stage.disturb(&label, &text, |links| links.separate(&minority, &majority));
     stage.succession(goose, 1300)
 }
 
 fn bridge(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
-    let (left, rest) = halves(goose);
-    let Some(&bridge) = rest.iter().find(|node| **node <= VOTERS) else { return Ok(()) };
+    let voters = stage.voters();
+    let (left, rest) = halves(goose, &stage.others(&[goose]), &voters);
+    let Some(&bridge) = rest.iter().find(|node| voters.contains(node)) else { return Ok(()) };
     let right: Vec<usize> = rest.into_iter().filter(|node| *node != bridge).collect();
-    let label = format!("{} -{bridge}- {}", listed(&left), listed(&right));
+    let label = format!("{} -{bridge}- {}", side(&left), side(&right));
     let text = format!(
         "nodes {} and {} see node {bridge} but not each other: both see a majority",
-        listed(&left),
-        listed(&right)
+        side(&left),
+        side(&right)
     );
     stage.disturb(&label, &text, |links| links.separate(&left, &right));
     stage.wait(2500)
@@ -132,9 +159,10 @@ fn freeze(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
 fn flap(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
     let label = format!("{goose} flaps");
     stage.remark(&format!("the links of node {goose} go down and up at random for 3 s"));
-    let end = stage.now() + std::time::Duration::from_secs(3);
+    let end = stage.now() + Duration::from_secs(3);
+    let others = stage.others(&[goose]);
     while stage.now() < end {
-        stage.disturb(&label, "", |links| links.separate(&[goose], &others(&[goose])));
+        stage.disturb(&label, "", |links| links.separate(&[goose], &others));
         let down = stage.prng.milliseconds(60, 500);
         stage.pass(down)?;
         stage.mend_network();
@@ -153,16 +181,103 @@ fn storm(stage: &mut Stage<'_>, _goose: usize) -> Result<(), Failure> {
 }
 
 fn minority(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
-    let mut voters: Vec<usize> = (1..=VOTERS).collect();
+    let mut voters = stage.voters();
     // The Goose first if it votes: it is the one who would be missed.
     voters.sort_by_key(|voter| (*voter != goose, *voter));
-    for voter in &voters[..2] {
+    for voter in voters.iter().take(2) {
         stage.kill(*voter)?;
     }
     stage.wait(2500)?;
-    stage.restart(voters[0])?;
+    stage.restart(voters.first().copied().unwrap_or(goose))?;
     // It has to wait out what it may have granted before its death.
     stage.wait(1300)
+}
+
+/// Who of the nodes that live does not vote, and who votes, the Goose aside; the highest last.
+fn by_vote(stage: &Stage<'_>, goose: usize) -> (Vec<usize>, Vec<usize>) {
+    let voters = stage.voters();
+    let alive = stage.others(&[goose]).into_iter().filter(|node| !stage.is_dead(*node));
+    alive.partition(|node| !voters.contains(node))
+}
+
+fn replace_by_order(stage: &mut Stage<'_>, old: usize, new: usize) -> Result<(), Failure> {
+    let order = VoterOrder::Replace { old: id(old)?, new: id(new)? };
+    stage.order(&format!("replace {old} {new}"), &order)
+}
+
+fn remove(stage: &mut Stage<'_>, node: usize) -> Result<(), Failure> {
+    stage.order(&format!("remove {node}"), &VoterOrder::Remove(id(node)?))
+}
+
+fn replace(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
+    let (ducks, mut voters) = by_vote(stage, goose);
+    let (Some(lost), Some(&successor)) = (voters.pop(), ducks.last()) else { return Ok(()) };
+    stage.lose(lost)?;
+    stage.wait(700)?;
+    replace_by_order(stage, lost, successor)?;
+    stage.wait(500)?;
+    // Without the newcomer's vote, nobody could lead from here on.
+    if let Some(next) = voters.pop() {
+        stage.kill(next)?;
+    }
+    stage.wait(1500)
+}
+
+fn scale(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
+    let (_, mut voters) = by_vote(stage, goose);
+    if !stage.voters().contains(&goose) {
+        let Some(first) = voters.pop() else { return Ok(()) };
+        replace_by_order(stage, first, goose)?;
+    }
+    for voter in voters {
+        remove(stage, voter)?;
+    }
+    stage.wait(500)?;
+    for node in stage.others(&[goose]) {
+        stage.order(&format!("add {node}"), &VoterOrder::Add(id(node)?))?;
+    }
+    stage.wait(500)?;
+    let ducks = stage.others(&[goose]);
+    let (first, rest) = ducks.split_at(ducks.len().min(2));
+    for node in first {
+        stage.kill(*node)?;
+    }
+    stage.wait(1500)?;
+    for node in first {
+        stage.restart(*node)?;
+    }
+    stage.wait(1300)?;
+    for node in rest {
+        remove(stage, *node)?;
+    }
+    stage.wait(500)
+}
+
+fn auto(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
+    let number = u8::try_from(VOTERS).unwrap_or(u8::MAX);
+    stage.order(&format!("auto {number}"), &VoterOrder::Keep(Some(number)))?;
+    let (_, mut voters) = by_vote(stage, goose);
+    let Some(lost) = voters.pop() else { return Ok(()) };
+    stage.lose(lost)?;
+    // A minute of silence, and whatever the change takes. Who votes then is seen as the act ends.
+    stage.until_replaced(lost, Duration::from_secs(75))?;
+    stage.wait(500)?;
+    stage.order("fixed", &VoterOrder::Keep(None))
+}
+
+fn machines(stage: &mut Stage<'_>, goose: usize) -> Result<(), Failure> {
+    // The Goose first: it is the one who would be missed.
+    let nodes = std::iter::once(goose).chain(stage.others(&[goose]));
+    for old in nodes.collect::<Vec<_>>() {
+        let voted = stage.voters().contains(&old);
+        let new = stage.replace(old)?;
+        stage.wait(500)?;
+        if voted {
+            replace_by_order(stage, old, new)?;
+        }
+        stage.wait(700)?;
+    }
+    Ok(())
 }
 
 /// Six seconds of whatever the dice say; every choice comes from them.
@@ -181,15 +296,15 @@ fn random(stage: &mut Stage<'_>, _goose: usize) -> Result<(), Failure> {
                 stage.disturb(label, &text, |links| links.everywhere(link));
             }
             5 | 6 if stage.running() > 3 => {
-                let node = stage.prng.node();
+                let node = stage.any();
                 stage.kill(node)?;
             }
             7 if stage.running() > 3 => {
-                let node = stage.prng.node();
+                let node = stage.any();
                 stage.freeze(node);
             }
             _ => {
-                let node = stage.prng.node();
+                let node = stage.any();
                 stage.thaw(node);
                 stage.restart(node)?;
             }
@@ -203,19 +318,20 @@ fn random(stage: &mut Stage<'_>, _goose: usize) -> Result<(), Failure> {
 }
 
 fn cut_something(stage: &mut Stage<'_>) {
-    let (one, other) = (stage.prng.node(), stage.prng.node());
+    let (one, other) = (stage.any(), stage.any());
     if one == other {
         let label = format!("cut off {one}");
         let text = format!("every link of node {one} is cut");
-        stage.disturb(&label, &text, |links| links.separate(&[one], &others(&[one])));
+        let others = stage.others(&[one]);
+        stage.disturb(&label, &text, |links| links.separate(&[one], &others));
     } else if stage.prng.percent(50) {
         let label = format!("{one}→{other}");
         let text = format!("nothing gets from node {one} to node {other}");
         stage.disturb(&label, &text, |links| links.silence(&[one], &[other]));
     } else {
-        let (left, right) = (vec![one, other], others(&[one, other]));
-        let label = format!("{} | {}", listed(&left), listed(&right));
-        let text = format!("nodes {} are cut off from {}", listed(&left), listed(&right));
+        let (left, right) = (vec![one, other], stage.others(&[one, other]));
+        let label = format!("{} | {}", side(&left), side(&right));
+        let text = format!("nodes {} are cut off from {}", side(&left), side(&right));
         stage.disturb(&label, &text, |links| links.separate(&left, &right));
     }
 }
@@ -231,9 +347,11 @@ mod tests {
 
     #[test]
     fn the_half_of_the_goose_never_has_a_majority_of_votes() {
-        for goose in 1..=NODES {
-            let (minority, majority) = halves(goose);
-            let votes = |nodes: &[usize]| nodes.iter().filter(|node| **node <= VOTERS).count();
+        let (nodes, voters) = ([1, 12, 23, 4, 5], [4, 12, 23]);
+        for goose in nodes {
+            let others: Vec<usize> = nodes.into_iter().filter(|node| *node != goose).collect();
+            let (minority, majority) = halves(goose, &others, &voters);
+            let votes = |nodes: &[usize]| nodes.iter().filter(|it| voters.contains(it)).count();
             assert!(minority.contains(&goose));
             assert_eq!((minority.len(), majority.len()), (2, 3));
             assert_eq!((votes(&minority), votes(&majority)), (1, 2));

@@ -25,15 +25,19 @@ Usage: cargo run --release --example chaos -- [options]
 In a terminal a timeline runs along; into a pipe go plain lines. NO_COLOR is
 respected.
 
-Nodes 1, 2 and 3 vote. Every datagram passes a relay that delays, drops, doubles
+Nodes 1, 2 and 3 vote at first; the last acts change that, by the orders that
+`gaggle voters` gives. A node that is lost for good is followed at its place by
+one with another id (12 after 2), another address and an empty disk: as a Duck,
+until an order gives it a vote. Every datagram passes a relay that delays, drops, doubles
 and cuts each direction of each link by itself. A killed node is gone without a
 goodbye and comes back on its state folder; a frozen one is a thread that stands
 still. (A killed node here has no keeper: the binary's nodes have one, and fail
 over from a crash in milliseconds.)
 
 Exit status: 0 if the promise was kept; 1 if there ever were two Geese, a term
-did not rise, or no Goose came back within five seconds of healing; 2 if the
-demo could not be run.";
+did not rise, no Goose came back within five seconds of healing, an order to
+change voters did not take effect within eight, or an act ended with other than
+three voters; 2 if the demo could not be run.";
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -3,10 +3,25 @@
 
 use std::time::Duration;
 
-/// How many nodes play; their ids are 1 to this.
+/// How many nodes play at a time, each at a place of its own: 1 to this.
 pub(crate) const NODES: usize = 5;
-/// How many of them vote: those with the lowest ids.
+/// How many of them vote at the founding, those with the lowest ids, and at the end of every act.
 pub(crate) const VOTERS: usize = 3;
+/// The first node at a place has its number as id; whoever takes its place has this much more.
+pub(crate) const GENERATION: usize = 10;
+/// So many nodes may stand at a place, one after another.
+const GENERATIONS: usize = 4;
+
+/// The place of a node.
+pub(crate) fn place(node: usize) -> usize {
+    node % GENERATION
+}
+
+/// The ids of all nodes that there can ever be.
+pub(crate) fn machines() -> impl Iterator<Item = usize> {
+    let at = |generation| move |place| place + generation * GENERATION;
+    (0..GENERATIONS).flat_map(move |generation| (1..=NODES).map(at(generation)))
+}
 
 /// A small seeded generator (splitmix64): the same seed plays the same game.
 #[derive(Clone, Debug)]
@@ -36,8 +51,8 @@ impl Prng {
         self.below(100) < chance
     }
 
-    /// A node's id.
-    pub(crate) fn node(&mut self) -> usize {
+    /// A place.
+    pub(crate) fn place(&mut self) -> usize {
         1 + self.below(NODES)
     }
 
@@ -102,11 +117,11 @@ pub(crate) struct Links([[Link; NODES]; NODES]);
 
 impl Links {
     pub(crate) fn of(&self, from: usize, to: usize) -> Link {
-        self.0[from - 1][to - 1]
+        self.0[place(from) - 1][place(to) - 1]
     }
 
     pub(crate) fn of_mut(&mut self, from: usize, to: usize) -> &mut Link {
-        &mut self.0[from - 1][to - 1]
+        &mut self.0[place(from) - 1][place(to) - 1]
     }
 
     /// Cuts one direction between every node of `from` and every node of `to`.
@@ -129,11 +144,6 @@ impl Links {
     }
 }
 
-/// All nodes but these.
-pub(crate) fn others(than: &[usize]) -> Vec<usize> {
-    (1..=NODES).filter(|node| !than.contains(node)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -142,6 +152,7 @@ mod tests {
     fn a_cut_is_one_direction_only() {
         let mut links = Links::default();
         links.of_mut(1, 2).cut = true;
+        assert!(links.of(11, 22).cut, "whoever takes a place takes its links");
         let (mut prng, mut traffic) = (Prng::new(1), Traffic::default());
         assert!(links.of(1, 2).fate(&mut prng, &mut traffic).is_empty());
         assert_eq!(links.of(2, 1).fate(&mut prng, &mut traffic), [Duration::ZERO]);

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::links::{NODES, VOTERS};
+use super::links::{NODES, place};
 use super::recording::{Act, Condition, Recording};
 use super::verdict::{Verdict, gaps};
 
@@ -17,6 +17,8 @@ const ACT_HEIGHT: f64 = 24.0;
 const LABEL_HEIGHT: f64 = 17.0;
 const LANE_HEIGHT: f64 = 24.0;
 const LANE_STEP: f64 = 31.0;
+/// A vote is a line of this height.
+const VOTE_HEIGHT: f64 = 3.0;
 const GAP_HEIGHT: f64 = 16.0;
 const AXIS_HEIGHT: f64 = 24.0;
 const PANEL_GAP: f64 = 26.0;
@@ -42,6 +44,7 @@ text { font-family: 'DejaVu Sans', Verdana, Helvetica, Arial, sans-serif; fill: 
 .gap { font-size: 11px; fill: #ffffff; }
 .goose { fill: #f5b82e; stroke: #a87400; stroke-width: 1; }
 .duck { fill: #cbd5df; }
+.votes { fill: #3568a8; }
 .two { fill: #e02424; }
 ";
 
@@ -58,6 +61,8 @@ struct Panel {
     to: Duration,
     top: f64,
     label_rows: usize,
+    /// Before it nothing happened since then, which is not shown.
+    omitted_since: Option<Duration>,
 }
 
 impl Panel {
@@ -162,17 +167,37 @@ fn panels(recording: &Recording, length: Duration) -> Vec<Panel> {
     let count = count.max(1);
     let span = length / count;
     let mut top = HEADER_HEIGHT;
-    let mut panels = Vec::new();
+    let mut panels: Vec<Panel> = Vec::new();
+    let mut omitted_since = None;
     for number in 0..count {
         let from = span * number;
         let to = if number + 1 == count { length } else { from + span };
-        let mut panel = Panel { from, to, top, label_rows: 0 };
+        // The last one shows how it ended.
+        if number > 0 && number + 1 < count && !is_eventful(recording, from, to) {
+            omitted_since.get_or_insert(from);
+            continue;
+        }
+        let omitted_since = omitted_since.take();
+        let mut panel = Panel { from, to, top, label_rows: 0, omitted_since };
         let placed = fault_labels(recording, &panel, length);
         panel.label_rows = placed.iter().map(|label| label.row + 1).max().unwrap_or(0);
         top = panel.bottom() + PANEL_GAP;
         panels.push(panel);
     }
     panels
+}
+
+/// Whether anything begins or ends in a stretch.
+fn is_eventful(recording: &Recording, from: Duration, to: Duration) -> bool {
+    let acts = recording.acts.iter().map(|act| (act.from, act.to));
+    let faults = recording.faults.iter().map(|fault| (fault.from, fault.to));
+    let spells = recording.spells.iter().map(|spell| (spell.from, spell.to));
+    let tenures = recording.tenures.iter().map(|tenure| (tenure.from, Some(tenure.to)));
+    let arrivals = recording.arrivals.iter().map(|arrival| (arrival.at, None));
+    let electorates = recording.electorates.iter().map(|known| (known.from, None));
+    let all = acts.chain(faults).chain(spells).chain(tenures).chain(arrivals).chain(electorates);
+    let mut moments = all.flat_map(|(began, ended)| std::iter::once(began).chain(ended));
+    moments.any(|at| from <= at && at < to)
 }
 
 fn header(canvas: &mut Canvas, verdict: &Verdict, kind: &str) {
@@ -195,6 +220,7 @@ fn header(canvas: &mut Canvas, verdict: &Verdict, kind: &str) {
     let entries = [
         ("Goose, with its term", "class='goose' rx='3'", 16.0),
         ("Duck", "class='duck' rx='2'", 4.0),
+        ("Duck that votes", "class='votes'", 4.0),
         ("dead", "fill='url(#dead)'", 16.0),
         ("frozen", "fill='url(#frozen)'", 16.0),
         ("network fault", "fill='#97266d' fill-opacity='0.12'", 16.0),
@@ -209,11 +235,17 @@ fn header(canvas: &mut Canvas, verdict: &Verdict, kind: &str) {
 }
 
 fn draw_panel(canvas: &mut Canvas, recording: &Recording, panel: &Panel, end: Duration) {
+    if let Some(since) = panel.omitted_since {
+        let span = panel.from.saturating_sub(since).as_secs();
+        let text = format!("… {span} s in which nothing changes …");
+        canvas.text(LEFT + PLOT / 2.0, panel.top - 9.0, "faint", "middle", &text);
+    }
     draw_acts(canvas, recording, panel, end);
     draw_faults(canvas, recording, panel, end);
-    for node in 1..=NODES {
-        draw_lane(canvas, recording, panel, node, end);
+    for place in 1..=NODES {
+        draw_lane(canvas, recording, panel, place, end);
     }
+    draw_arrivals(canvas, recording, panel);
     draw_gaps(canvas, recording, panel, end);
     draw_overlaps(canvas, recording, panel);
     draw_axis(canvas, panel);
@@ -292,21 +324,22 @@ fn draw_faults(canvas: &mut Canvas, recording: &Recording, panel: &Panel, end: D
     }
 }
 
-fn draw_lane(
-    canvas: &mut Canvas,
-    recording: &Recording,
-    panel: &Panel,
-    node: usize,
-    end: Duration,
-) {
-    let top = panel.lane_top(node);
+fn draw_lane(canvas: &mut Canvas, recording: &Recording, panel: &Panel, own: usize, end: Duration) {
+    let top = panel.lane_top(own);
     let middle = top + LANE_HEIGHT / 2.0;
-    let role = if node <= VOTERS { "votes" } else { "" };
-    canvas.text(LEFT - 56.0, middle + 5.0, "name", "end", &node.to_string());
-    canvas.text(LEFT - 10.0, middle + 5.0, "faint", "end", role);
+    let first = recording.node_at(own, panel.from);
+    canvas.text(LEFT - 10.0, middle + 5.0, "name", "end", &first.to_string());
     canvas.rectangle(LEFT, middle - 2.0, PLOT, 4.0, "class='duck'");
-    let tenures = || recording.tenures.iter().filter(|tenure| tenure.node == node);
-    for spell in recording.spells.iter().filter(|spell| spell.node == node) {
+    let tenures = || recording.tenures.iter().filter(|tenure| place(tenure.node) == own);
+    let nodes = std::iter::once(own).chain(recording.arrivals.iter().map(|it| it.node));
+    let nodes = nodes.filter(|node| place(*node) == own);
+    let votes: Vec<_> = nodes.flat_map(|node| recording.votes_of(node, end)).collect();
+    for (from, to) in &votes {
+        if let Some((x, width)) = panel.place(*from, *to) {
+            canvas.rectangle(x, middle - 2.0, width, 4.0, "class='votes'");
+        }
+    }
+    for spell in recording.spells.iter().filter(|spell| place(spell.node) == own) {
         let to = spell.to.unwrap_or(end);
         let Some((x, width)) = panel.place(spell.from, to) else { continue };
         let (pattern, word) = match spell.condition {
@@ -327,6 +360,12 @@ fn draw_lane(
             canvas.text(centre, middle + 4.5, "small", "middle", word);
         }
     }
+    for (from, to) in &votes {
+        for spell in recording.spells.iter().filter(|spell| place(spell.node) == own) {
+            let until = spell.to.unwrap_or(end);
+            draw_vote(canvas, panel, own, spell.from.max(*from), until.min(*to));
+        }
+    }
     for tenure in tenures() {
         let Some((x, width)) = panel.place(tenure.from, tenure.to) else { continue };
         canvas.rectangle(x, top, width, LANE_HEIGHT, "class='goose' rx='3'");
@@ -334,6 +373,33 @@ fn draw_lane(
         if let Some(text) = [full, short].iter().find(|text| width_of(text, 12.0) + 6.0 <= width) {
             canvas.text(x + width / 2.0, middle + 4.5, "term", "middle", text);
         }
+        for (from, to) in &votes {
+            draw_vote(canvas, panel, own, tenure.from.max(*from), tenure.to.min(*to));
+        }
+    }
+}
+
+/// A vote, as a line at the bottom of what hides the lane: of a Goose, or of one that is dead or frozen.
+fn draw_vote(canvas: &mut Canvas, panel: &Panel, node: usize, from: Duration, to: Duration) {
+    if let Some((x, width)) = panel.place(from, to).filter(|_| from < to) {
+        let top = panel.lane_top(place(node)) + LANE_HEIGHT - VOTE_HEIGHT;
+        canvas.rectangle(x, top, width, VOTE_HEIGHT, "class='votes'");
+    }
+}
+
+/// Who comes new, where it comes.
+fn draw_arrivals(canvas: &mut Canvas, recording: &Recording, panel: &Panel) {
+    for arrival in &recording.arrivals {
+        if panel.from >= arrival.at || arrival.at >= panel.to {
+            continue;
+        }
+        let (x, top) = (panel.x(arrival.at), panel.lane_top(place(arrival.node)));
+        let name = arrival.node.to_string();
+        let width = width_of(&name, 13.0) + 6.0;
+        let x = x.min(WIDTH - RIGHT - width);
+        let looks = "fill='#ffffff' stroke='#1f2933' stroke-width='0.8' rx='3'";
+        canvas.rectangle(x, top + 3.0, width, LANE_HEIGHT - 6.0, looks);
+        canvas.text(x + width / 2.0, top + LANE_HEIGHT - 7.5, "name", "middle", &name);
     }
 }
 
@@ -394,7 +460,7 @@ fn draw_table(canvas: &mut Canvas, recording: &Recording, verdict: &Verdict, top
         y += ROW_HEIGHT;
         canvas.text(LEFT - 34.0, y, "name", "end", &number.to_string());
         canvas.text(LEFT - 24.0, y, "name", "start", &act.name);
-        canvas.text(LEFT + 56.0, y, "small", "start", &act.sentence);
+        canvas.text(LEFT + 64.0, y, "small", "start", &act.sentence);
         canvas.text(WIDTH - RIGHT, y, "small", "end", &passage.words());
     }
     for violation in &verdict.violations {
@@ -416,7 +482,8 @@ mod tests {
             recording.begin_fault(at, &format!("label number {number}"), "");
         }
         let end = Duration::from_secs(15);
-        let panel = Panel { from: Duration::ZERO, to: end, top: 0.0, label_rows: 0 };
+        let panel =
+            Panel { from: Duration::ZERO, to: end, top: 0.0, label_rows: 0, omitted_since: None };
         let labels = fault_labels(&recording, &panel, end);
         assert!(labels.len() > 8);
         for row in 0..LABEL_ROWS_MAX {
@@ -425,6 +492,18 @@ mod tests {
                 assert!(pair[0].x + width_of(&pair[0].text, 12.0) <= pair[1].x);
             }
         }
+    }
+
+    #[test]
+    fn a_stretch_in_which_nothing_changes_is_left_out() {
+        let mut recording = Recording::default();
+        recording.begin_act(Duration::ZERO, "auto", "");
+        recording.begin_fault(Duration::from_secs(90), "cut off 1", "");
+        let shown: Vec<(u64, u64, bool)> = panels(&recording, Duration::from_secs(120))
+            .iter()
+            .map(|it| (it.from.as_secs(), it.to.as_secs(), it.omitted_since.is_some()))
+            .collect();
+        assert_eq!(shown, [(0, 20, false), (80, 100, true), (100, 120, false)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc as standard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use gaggle::node::VoterOrder;
 use gaggle::node::setup::Setup;
 use gaggle::shell::handle::Handle;
 use gaggle::shell::history::History;
@@ -15,15 +16,18 @@ use gaggle::shell::socket;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{StateFolder, StoreError};
 use gaggle::vocabulary::event::Event;
+use tokio::runtime::Runtime;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::links::{Links, NODES, Prng, Traffic};
+use super::links::{Links, NODES, Prng, Traffic, place};
 use super::recording::{Shared, lock};
 use super::relay::Relay;
 use super::world::{Failure, World, setup};
 
 /// The nodes are looked at this often.
 const LOOK_INTERVAL: Duration = Duration::from_micros(500);
+/// A Goose that has not answered an order within this is frozen or gone.
+const ORDER_PATIENCE: Duration = Duration::from_secs(1);
 /// A killed node's lock on its folder is gone within this.
 const UNLOCK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -48,6 +52,7 @@ struct NodeThread {
 
 /// What the sampler looks at.
 struct Watched {
+    node: usize,
     handle: Handle,
     events: broadcast::Receiver<Event>,
     history: watch::Receiver<Arc<History>>,
@@ -62,7 +67,10 @@ fn watched(watch: &Watch) -> MutexGuard<'_, [Option<Watched>; NODES]> {
 /// Five nodes, their network and the sampler.
 pub(crate) struct RealWorld {
     origin: Instant,
+    /// By place, as are those that are watched.
     nodes: [Option<NodeThread>; NODES],
+    /// Where orders are given and waited for.
+    orders: Runtime,
     relay: Relay,
     watch: Watch,
     sampler: Option<JoinHandle<()>>,
@@ -79,6 +87,7 @@ impl RealWorld {
         let mut world = Self {
             origin,
             nodes: Default::default(),
+            orders: tokio::runtime::Builder::new_current_thread().enable_time().build()?,
             relay: Relay::start(seed)?,
             watch: Watch::default(),
             sampler: None,
@@ -86,8 +95,9 @@ impl RealWorld {
             prng: Prng::new(entropy),
             folder: tempfile::Builder::new().prefix("gaggle-chaos-").tempdir()?,
         };
-        for node in 1..=NODES {
-            world.restart(node)?;
+        let founders: Vec<usize> = (1..=NODES).collect();
+        for node in &founders {
+            world.start(*node, &founders)?;
         }
         let (watch, end) = (Arc::clone(&world.watch), Arc::clone(&world.end));
         let sampler = thread::Builder::new().name("sampler".to_owned());
@@ -109,7 +119,7 @@ impl World for RealWorld {
     }
 
     fn kill(&mut self, node: usize) -> Result<(), Failure> {
-        if let Some(NodeThread { commands, ice, thread }) = self.nodes[node - 1].take() {
+        if let Some(NodeThread { commands, ice, thread }) = self.nodes[place(node) - 1].take() {
             // A thread that is gone already needs no telling.
             let _ = commands.send(Command::Kill);
             if let Some(ice) = ice {
@@ -117,13 +127,14 @@ impl World for RealWorld {
             }
             thread.join().map_err(|_| format!("node {node} panicked"))?;
         }
-        watched(&self.watch)[node - 1] = None;
+        watched(&self.watch)[place(node) - 1] = None;
         self.relay.connect(node, None);
         Ok(())
     }
 
-    fn restart(&mut self, node: usize) -> Result<(), Failure> {
-        let setup = setup(node, self.relay.addresses(), self.prng.bytes())?;
+    fn start(&mut self, node: usize, here: &[usize]) -> Result<(), Failure> {
+        let relay = &self.relay;
+        let setup = setup(node, here, |node| relay.address(node), self.prng.bytes())?;
         let folder = self.folder.path().join(format!("node-{node}"));
         let (commands, orders) = mpsc::unbounded_channel();
         let (ready, started) = standard::channel();
@@ -133,13 +144,26 @@ impl World for RealWorld {
         self.relay.connect(node, Some(bound));
         let (events, mut history) = (handle.events(), handle.history());
         history.mark_changed();
-        watched(&self.watch)[node - 1] = Some(Watched { handle, events, history });
-        self.nodes[node - 1] = Some(NodeThread { commands, ice: None, thread });
+        watched(&self.watch)[place(node) - 1] = Some(Watched { node, handle, events, history });
+        self.nodes[place(node) - 1] = Some(NodeThread { commands, ice: None, thread });
         Ok(())
     }
 
+    fn order(&mut self, node: usize, order: &VoterOrder) -> Result<Option<String>, Failure> {
+        let known = watched(&self.watch)[place(node) - 1].as_ref().map(|it| it.handle.clone());
+        let Some(handle) = known else { return Ok(Some("the Goose is gone".to_owned())) };
+        let answer = self.orders.block_on(async {
+            tokio::time::timeout(ORDER_PATIENCE, handle.change_voters(order.clone())).await
+        });
+        Ok(match answer {
+            Ok(Ok(ordered)) => ordered.hold.map(|hold| format!("waits for {}", hold.words())),
+            Ok(Err(refused)) => Some(refused.to_string()),
+            Err(_) => Some("the Goose does not answer".to_owned()),
+        })
+    }
+
     fn freeze(&mut self, node: usize) {
-        if let Some(running) = &mut self.nodes[node - 1] {
+        if let Some(running) = &mut self.nodes[place(node) - 1] {
             let (ice, melted) = standard::channel();
             running.ice = Some(ice);
             // A thread that is gone is as still as can be.
@@ -148,7 +172,7 @@ impl World for RealWorld {
     }
 
     fn thaw(&mut self, node: usize) {
-        let ice = self.nodes[node - 1].as_mut().and_then(|running| running.ice.take());
+        let ice = self.nodes[place(node) - 1].as_mut().and_then(|running| running.ice.take());
         if let Some(ice) = ice {
             let _ = ice.send(Wake::Thaw);
         }
@@ -235,15 +259,20 @@ fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) 
     let mut last = origin.elapsed();
     while !end.load(Ordering::Relaxed) {
         let mut seen = Vec::with_capacity(NODES);
-        let (mut heard, mut told) = (Vec::new(), Vec::new());
+        let (mut heard, mut told, mut configurations) = (Vec::new(), Vec::new(), Vec::new());
         // Held until all is recorded: nothing of a node is recorded once it was killed.
         let mut nodes = watched(watch);
-        for (node, watched) in (1..).zip(nodes.iter_mut()) {
-            let Some(Watched { handle, events, history }) = watched else { continue };
+        for Watched { node, handle, events, history } in nodes.iter_mut().flatten() {
+            let node = *node;
             let before = origin.elapsed();
             let leads = handle.is_goose();
             let after = origin.elapsed();
-            let lease = if leads { handle.snapshot().lease } else { None };
+            let snapshot = leads.then(|| handle.snapshot());
+            let lease = snapshot.as_ref().and_then(|snapshot| snapshot.lease);
+            if let Some(voters) = snapshot.as_ref().and_then(|it| it.voters.as_ref()) {
+                // Compared in the recording: most of the time nothing has changed.
+                configurations.push(voters.configuration.clone());
+            }
             // The term is published a moment after the lease: then the next look tells.
             if leads == lease.is_some() {
                 seen.push((node, lease.map(|lease| lease.term), before, after));
@@ -260,6 +289,9 @@ fn sample(watch: &Watch, recording: &Shared, origin: Instant, end: &AtomicBool) 
             let mut recording = lock(recording);
             for (node, term, before, after) in seen {
                 recording.observe(node, term, before, after);
+            }
+            for configuration in &configurations {
+                recording.observe_voters(now, configuration);
             }
             for (own, history) in told {
                 recording.testify(own, &history);

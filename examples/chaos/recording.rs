@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use gaggle::shell::history::History;
 use gaggle::shell::history::judge::{self, Reign};
+use gaggle::vocabulary::configuration::Configuration;
 use gaggle::vocabulary::event::{DemotionReason, Event, Warning};
 use gaggle::vocabulary::identity::Process;
 
-use super::links::{NODES, Traffic};
+use super::links::{self, NODES, Traffic, place};
 
 /// One stretch of leadership.
 #[derive(Clone, Debug)]
@@ -42,6 +43,22 @@ pub(crate) struct Spell {
     pub(crate) to: Option<Duration>,
 }
 
+/// A node that takes the place of another, with an id of its own and an empty disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) node: usize,
+    pub(crate) at: Duration,
+}
+
+/// Who votes from some moment on, as the Goose of that moment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Electorate {
+    pub(crate) voters: Vec<usize>,
+    pub(crate) from: Duration,
+    /// The ballot of the Goose that made it, and how many it had made.
+    version: (u64, u64),
+}
+
 /// A fault of the network, from when to when.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
@@ -62,6 +79,8 @@ pub(crate) struct Act {
     pub(crate) healed_at: Option<Duration>,
     /// When there was one Goose after that.
     pub(crate) recovered_at: Option<Duration>,
+    /// Who voted at its end.
+    pub(crate) voters: Vec<usize>,
     pub(crate) to: Option<Duration>,
 }
 
@@ -72,6 +91,7 @@ pub(crate) enum Subject {
     Fault,
     Goose,
     Duck,
+    Voters,
     Alarm,
 }
 
@@ -88,6 +108,9 @@ pub(crate) struct Note {
 pub(crate) struct Recording {
     pub(crate) tenures: Vec<Tenure>,
     pub(crate) spells: Vec<Spell>,
+    pub(crate) arrivals: Vec<Arrival>,
+    /// In the order of their versions.
+    pub(crate) electorates: Vec<Electorate>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) acts: Vec<Act>,
     pub(crate) notes: Vec<Note>,
@@ -98,7 +121,7 @@ pub(crate) struct Recording {
     /// The longest span between two looks at the nodes.
     pub(crate) longest_blink: Duration,
     pub(crate) traffic: Traffic,
-    /// The tenure each node is in.
+    /// The tenure that the node at each place is in.
     current: [Option<usize>; NODES],
     ending: Option<(Duration, String)>,
     alarmed: bool,
@@ -115,6 +138,11 @@ pub(crate) fn lock(recording: &Shared) -> MutexGuard<'_, Recording> {
 /// Seconds with three decimals.
 pub(crate) fn seconds(span: Duration) -> String {
     format!("{:.3}", span.as_secs_f64())
+}
+
+/// These nodes, with something between them.
+pub(crate) fn listed(nodes: &[usize], between: &str) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(between)
 }
 
 impl Recording {
@@ -137,7 +165,7 @@ impl Recording {
         before: Duration,
         after: Duration,
     ) {
-        let known = self.current[node - 1];
+        let known = self.current[place(node) - 1];
         if let Some(index) = known {
             let tenure = &mut self.tenures[index];
             if Some(tenure.term) == term {
@@ -159,13 +187,13 @@ impl Recording {
             }
             None => String::new(),
         };
-        self.current[node - 1] = Some(self.tenures.len());
+        self.current[place(node) - 1] = Some(self.tenures.len());
         self.tenures.push(Tenure { node, term, from: at, to: at });
         self.note(at, Subject::Goose, format!("node {node} is Goose of term {term}{why}"));
     }
 
     fn end_tenure(&mut self, node: usize, at: Duration, why: String) {
-        let Some(index) = self.current[node - 1].take() else { return };
+        let Some(index) = self.current[place(node) - 1].take() else { return };
         let tenure = &self.tenures[index];
         let (term, ended, length) = (tenure.term, tenure.to, tenure.to.saturating_sub(tenure.from));
         let text =
@@ -188,6 +216,45 @@ impl Recording {
             self.alarmed = true;
             self.note(at, Subject::Alarm, text);
         }
+    }
+
+    /// A Goose says who votes.
+    pub(crate) fn observe_voters(&mut self, at: Duration, configuration: &Configuration) {
+        let version = (configuration.ballot, configuration.version);
+        if self.electorates.last().is_some_and(|known| known.version >= version) {
+            return;
+        }
+        let ids = configuration.voters.ids().iter();
+        let voters: Vec<usize> = ids.map(|id| usize::try_from(id.number()).unwrap_or(0)).collect();
+        // Each new Goose writes the same under its own ballot.
+        if self.voters() != voters {
+            if !self.electorates.is_empty() {
+                let text = format!("the voters from here on: {}", listed(&voters, ", "));
+                self.note(at, Subject::Voters, text);
+            }
+            self.electorates.push(Electorate { voters, from: at, version });
+        } else if let Some(known) = self.electorates.last_mut() {
+            known.version = version;
+        }
+    }
+
+    /// Who votes, as far as a Goose has said.
+    pub(crate) fn voters(&self) -> Vec<usize> {
+        self.electorates.last().map_or_else(Vec::new, |known| known.voters.clone())
+    }
+
+    /// Who stood at a place at a moment.
+    pub(crate) fn node_at(&self, place: usize, at: Duration) -> usize {
+        let here = |arrival: &&Arrival| links::place(arrival.node) == place && arrival.at <= at;
+        self.arrivals.iter().rfind(here).map_or(place, |arrival| arrival.node)
+    }
+
+    /// When a node voted.
+    pub(crate) fn votes_of(&self, node: usize, end: Duration) -> Vec<(Duration, Duration)> {
+        let ends = self.electorates.iter().skip(1).map(|next| next.from).chain([end]);
+        let votes = self.electorates.iter().zip(ends);
+        let own = votes.filter(|(known, _)| known.voters.contains(&node));
+        own.map(|(known, to)| (known.from, to)).collect()
     }
 
     /// What the history of a node's process says now. Told again whenever it changes: the last word
@@ -260,6 +327,15 @@ impl Recording {
         self.note(at, Subject::Fault, text);
     }
 
+    /// A node takes the place of one that is dead and does not come back.
+    pub(crate) fn succeed(&mut self, at: Duration, old: usize, new: usize) {
+        let spells = self.spells.iter_mut().filter(|spell| spell.node == old);
+        spells.filter(|spell| spell.to.is_none()).for_each(|spell| spell.to = Some(at));
+        let text = format!("node {new} takes the place of node {old}, with an empty disk");
+        self.note(at, Subject::Fault, text);
+        self.arrivals.push(Arrival { node: new, at });
+    }
+
     /// A fault of the network begins. Without a text it goes without a line in the log.
     pub(crate) fn begin_fault(&mut self, at: Duration, label: &str, text: &str) {
         self.mark_fault(at);
@@ -294,6 +370,7 @@ impl Recording {
             fault_at: None,
             healed_at: None,
             recovered_at: None,
+            voters: Vec::new(),
             to: None,
         });
     }
@@ -325,6 +402,29 @@ mod tests {
         assert!(recording.notes.iter().all(|note| note.subject != Subject::Alarm));
         assert_eq!(recording.geese(), [(2, 2)]);
         assert_eq!(recording.tenures[0].to, at(10));
+    }
+
+    #[test]
+    fn who_votes_is_told_once_and_counts_until_others_do() {
+        use gaggle::NodeId;
+        use gaggle::vocabulary::configuration::VoterSet;
+        let configuration = |ballot, version, voters: &[u64]| {
+            let ids = voters.iter().map(|voter| NodeId::new(*voter).unwrap()).collect();
+            let voters = VoterSet::new(ids).unwrap();
+            Configuration { ballot, version, voters, preempt: false, automatic: None }
+        };
+        let mut recording = Recording::default();
+        recording.observe_voters(at(1), &configuration(0, 1, &[1, 2, 3]));
+        // A new Goose writes the same; then it changes it; then an older one speaks late.
+        recording.observe_voters(at(5), &configuration(7, 1, &[1, 2, 3]));
+        recording.observe_voters(at(8), &configuration(7, 2, &[1, 2, 14]));
+        recording.observe_voters(at(9), &configuration(0, 1, &[1, 2, 3]));
+        assert_eq!(recording.voters(), [1, 2, 14]);
+        assert_eq!(recording.notes.len(), 1, "{:?}", recording.notes);
+        assert_eq!(recording.votes_of(3, at(20)), [(at(1), at(8))]);
+        assert_eq!(recording.votes_of(14, at(20)), [(at(8), at(20))]);
+        recording.succeed(at(10), 4, 14);
+        assert_eq!([recording.node_at(4, at(9)), recording.node_at(4, at(10))], [4, 14]);
     }
 
     #[test]

@@ -4,11 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gaggle::node::Output;
+use gaggle::node::{Output, VoterOrder};
 use gaggle::sim::postbox::{self, Carrier, Datagram, ORIGIN, Postbox, TRAVEL};
 use gaggle::vocabulary::time::nanoseconds;
 
-use super::links::{Links, NODES, Prng, Traffic};
+use super::links::{Links, NODES, Prng, Traffic, machines};
 use super::recording::{Shared, lock};
 use super::world::{Failure, World, setup};
 
@@ -20,9 +20,9 @@ struct Streets {
     prng: Prng,
 }
 
-fn place(address: SocketAddr) -> Option<usize> {
+fn node_at(address: SocketAddr) -> Option<usize> {
     let number = usize::try_from(postbox::number(address)?).ok()?;
-    (1..=NODES).contains(&number).then_some(number)
+    machines().any(|node| node == number).then_some(number)
 }
 
 impl Carrier for Streets {
@@ -34,7 +34,7 @@ impl Carrier for Streets {
     }
 
     fn carry(&mut self, datagram: &Datagram, arrive: &mut dyn FnMut(u64)) {
-        let (Some(from), Some(to)) = (place(datagram.from), place(datagram.to)) else { return };
+        let (Some(from), Some(to)) = (node_at(datagram.from), node_at(datagram.to)) else { return };
         for hold in self.links.of(from, to).fate(&mut self.prng, &mut self.traffic) {
             let jitter = self.prng.draw() % TRAVEL;
             arrive(TRAVEL + jitter + nanoseconds(hold));
@@ -48,10 +48,6 @@ pub(crate) struct SimulatedWorld {
     postbox: Postbox<Streets>,
 }
 
-fn addresses() -> Vec<SocketAddr> {
-    (1_u64..).take(NODES).map(postbox::address).collect()
-}
-
 impl SimulatedWorld {
     pub(crate) fn new(recording: Shared, seed: u64) -> Result<Self, Failure> {
         let streets = Streets {
@@ -61,8 +57,9 @@ impl SimulatedWorld {
             prng: Prng::new(seed),
         };
         let mut world = Self { recording, postbox: Postbox::new(streets) };
-        for node in 1..=NODES {
-            world.restart(node)?;
+        let founders: Vec<usize> = (1..=NODES).collect();
+        for node in &founders {
+            world.start(*node, &founders)?;
         }
         Ok(world)
     }
@@ -97,6 +94,9 @@ impl SimulatedWorld {
             let lease = core.lease().filter(|lease| holder < lease.deadline);
             let node = usize::try_from(*number).unwrap_or(0);
             recording.observe(node, lease.map(|lease| lease.term), now, now);
+            if let Some(configuration) = core.configuration().filter(|_| lease.is_some()) {
+                recording.observe_voters(now, configuration);
+            }
         }
     }
 }
@@ -127,10 +127,23 @@ impl World for SimulatedWorld {
         Ok(())
     }
 
-    fn restart(&mut self, node: usize) -> Result<(), Failure> {
-        let setup = setup(node, &addresses(), self.postbox.carrier.prng.bytes())?;
+    fn start(&mut self, node: usize, here: &[usize]) -> Result<(), Failure> {
+        let address_of = |node: usize| postbox::address(node as u64);
+        let setup = setup(node, here, address_of, self.postbox.carrier.prng.bytes())?;
         self.postbox.start(setup)?;
         Ok(())
+    }
+
+    fn order(&mut self, node: usize, order: &VoterOrder) -> Result<Option<String>, Failure> {
+        let (now, number) = (self.postbox.now(), node as u64);
+        let goose = self.postbox.nodes.get_mut(&number);
+        let Some(goose) = goose else { return Ok(Some("the Goose is gone".to_owned())) };
+        let outcome = goose.change_voters(now, order);
+        self.postbox.drain(number);
+        Ok(match outcome {
+            Ok(ordered) => ordered.hold.map(|hold| format!("waits for {}", hold.words())),
+            Err(refused) => Some(refused.to_string()),
+        })
     }
 
     fn freeze(&mut self, node: usize) {

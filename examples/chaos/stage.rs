@@ -3,12 +3,18 @@
 
 use std::time::Duration;
 
-use super::links::{Link, Links, NODES, Prng, others};
-use super::recording::{Condition, Shared, Subject, lock, seconds};
+use gaggle::node::VoterOrder;
+
+use super::links::{GENERATION, Link, Links, NODES, Prng, VOTERS, machines, place};
+use super::recording::{Condition, Shared, Subject, listed, lock, seconds};
 use super::world::{Failure, World};
 
 /// After everything is mended there must be one Goose within this.
 pub(crate) const RECOVERY_BOUND: Duration = Duration::from_secs(5);
+/// An order to change voters is in force within this, once those who are to vote are there.
+const ORDER_BOUND: Duration = Duration::from_secs(8);
+/// An order that is not in force is given again after this.
+const ORDER_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the stage looks whether there is a Goose.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -17,8 +23,12 @@ pub(crate) struct Stage<'run> {
     world: &'run mut dyn World,
     recording: Shared,
     links: Links,
+    /// Who stands at each place; the rest is by place, too.
+    here: [usize; NODES],
     dead: [bool; NODES],
     frozen: [bool; NODES],
+    /// The dead that never come back: their places are for others.
+    lost: [bool; NODES],
     quick: bool,
     pub(crate) prng: Prng,
 }
@@ -30,8 +40,24 @@ impl<'run> Stage<'run> {
         prng: Prng,
         quick: bool,
     ) -> Self {
-        let (links, dead, frozen) = (Links::default(), [false; NODES], [false; NODES]);
-        Self { world, recording, links, dead, frozen, quick, prng }
+        let (links, no) = (Links::default(), [false; NODES]);
+        let here = std::array::from_fn(|index| index + 1);
+        Self { world, recording, links, here, dead: no, frozen: no, lost: no, quick, prng }
+    }
+
+    /// All nodes but these, by their places.
+    pub(crate) fn others(&self, than: &[usize]) -> Vec<usize> {
+        self.here.into_iter().filter(|node| !than.contains(node)).collect()
+    }
+
+    /// Who votes, by the last Goose that said so.
+    pub(crate) fn voters(&self) -> Vec<usize> {
+        lock(&self.recording).voters()
+    }
+
+    /// Any node, as the dice fall.
+    pub(crate) fn any(&mut self) -> usize {
+        self.here[self.prng.place() - 1]
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -75,25 +101,25 @@ impl<'run> Stage<'run> {
     }
 
     pub(crate) fn is_dead(&self, node: usize) -> bool {
-        self.dead[node - 1]
+        self.dead[place(node) - 1]
     }
 
     pub(crate) fn is_frozen(&self, node: usize) -> bool {
-        self.frozen[node - 1]
+        self.frozen[place(node) - 1]
     }
 
     /// How many nodes neither die nor freeze at the moment.
     pub(crate) fn running(&self) -> usize {
-        (1..=NODES).filter(|node| !self.is_dead(*node) && !self.is_frozen(*node)).count()
+        self.others(&[]).into_iter().filter(|it| !self.is_dead(*it) && !self.is_frozen(*it)).count()
     }
 
     pub(crate) fn kill(&mut self, node: usize) -> Result<(), Failure> {
         if !self.is_dead(node) {
             self.world.kill(node)?;
-            self.dead[node - 1] = true;
+            self.dead[place(node) - 1] = true;
             let now = self.now();
             let mut recording = lock(&self.recording);
-            if std::mem::take(&mut self.frozen[node - 1]) {
+            if std::mem::take(&mut self.frozen[place(node) - 1]) {
                 recording.relieve(now, node, Condition::Frozen);
             }
             recording.afflict(now, node, Condition::Dead);
@@ -101,19 +127,88 @@ impl<'run> Stage<'run> {
         Ok(())
     }
 
+    /// Kills a node that never comes back: somebody else will stand at its place.
+    pub(crate) fn lose(&mut self, node: usize) -> Result<(), Failure> {
+        self.kill(node)?;
+        self.lost[place(node) - 1] = true;
+        self.remark(&format!("node {node} is gone for good, and its disk with it"));
+        Ok(())
+    }
+
+    /// Starts a dead node again, or whoever takes its place if it is lost.
     pub(crate) fn restart(&mut self, node: usize) -> Result<(), Failure> {
-        if self.is_dead(node) {
-            self.world.restart(node)?;
-            self.dead[node - 1] = false;
+        if self.lost[place(node) - 1] {
+            self.replace(node)?;
+        } else if self.is_dead(node) {
+            self.world.start(node, &self.here)?;
+            self.dead[place(node) - 1] = false;
             lock(&self.recording).relieve(self.world.now(), node, Condition::Dead);
         }
         Ok(())
     }
 
+    /// Kills a node and starts another one at its place, with an id and an address of its own and
+    /// an empty disk. Its id.
+    pub(crate) fn replace(&mut self, node: usize) -> Result<usize, Failure> {
+        self.kill(node)?;
+        let (index, new) = (place(node) - 1, node + GENERATION);
+        if !machines().any(|machine| machine == new) {
+            return Err(format!("no more nodes are prepared for the place of node {node}").into());
+        }
+        self.here[index] = new;
+        self.world.start(new, &self.here)?;
+        (self.dead[index], self.lost[index]) = (false, false);
+        lock(&self.recording).succeed(self.world.now(), node, new);
+        Ok(new)
+    }
+
+    /// Has the Goose change who votes, as a person would: the order is given again until it is in
+    /// force. It is a breach if that does not come about.
+    pub(crate) fn order(&mut self, words: &str, order: &VoterOrder) -> Result<(), Failure> {
+        self.remark(&format!("gaggle voters {words}"));
+        let begun = self.now();
+        let mut told = None;
+        loop {
+            let goose = lock(&self.recording).geese().last().map(|(node, _)| *node);
+            let hold = match goose {
+                Some(goose) => self.world.order(goose, order)?,
+                None => Some("nobody leads".to_owned()),
+            };
+            let Some(hold) = hold else {
+                // The recording sees it, too.
+                return self.pass(LOOK_INTERVAL);
+            };
+            if self.now().saturating_sub(begun) > ORDER_BOUND {
+                let limit = seconds(ORDER_BOUND);
+                let text = format!("voters {words} is not in force after {limit} s: {hold}");
+                lock(&self.recording).breach(self.now(), text);
+                return Ok(());
+            }
+            // What is over within moments is not worth a line.
+            if self.now().saturating_sub(begun) > ORDER_BOUND / 16 && told.as_ref() != Some(&hold) {
+                self.remark(&format!("not yet: {hold}"));
+                told = Some(hold);
+            }
+            self.pass(ORDER_INTERVAL)?;
+        }
+    }
+
+    /// Waits until a node votes no more; whether that came about within `bound`.
+    pub(crate) fn until_replaced(&mut self, node: usize, bound: Duration) -> Result<bool, Failure> {
+        let begun = self.now();
+        while self.voters().contains(&node) {
+            if self.now().saturating_sub(begun) > bound {
+                return Ok(false);
+            }
+            self.pass(LOOK_INTERVAL)?;
+        }
+        Ok(true)
+    }
+
     pub(crate) fn freeze(&mut self, node: usize) {
         if !self.is_dead(node) && !self.is_frozen(node) {
             self.world.freeze(node);
-            self.frozen[node - 1] = true;
+            self.frozen[place(node) - 1] = true;
             lock(&self.recording).afflict(self.world.now(), node, Condition::Frozen);
         }
     }
@@ -122,7 +217,7 @@ impl<'run> Stage<'run> {
         if self.is_frozen(node) {
             lock(&self.recording).relieve(self.world.now(), node, Condition::Frozen);
             self.world.thaw(node);
-            self.frozen[node - 1] = false;
+            self.frozen[place(node) - 1] = false;
         }
     }
 
@@ -149,7 +244,7 @@ impl<'run> Stage<'run> {
     /// Mends everything (the dead stay dead if `but_the_dead`) and demands one Goose.
     pub(crate) fn heal(&mut self, but_the_dead: bool) -> Result<(), Failure> {
         self.mend_network();
-        for node in others(&[]) {
+        for node in self.others(&[]) {
             self.thaw(node);
             if !but_the_dead {
                 self.restart(node)?;
@@ -197,11 +292,28 @@ impl<'run> Stage<'run> {
             }
         }
         self.heal(leaves_dead)?;
-        let now = self.now();
-        if let Some(act) = lock(&self.recording).acts.last_mut() {
+        self.end_act();
+        Ok(())
+    }
+
+    /// Says who votes at the end of an act: nodes that are here, and as many as at the founding.
+    fn end_act(&self) {
+        let (now, voters) = (self.now(), self.voters());
+        let gone: Vec<usize> =
+            voters.iter().copied().filter(|voter| !self.here.contains(voter)).collect();
+        let mut recording = lock(&self.recording);
+        if !gone.is_empty() {
+            let text = format!("node {} votes, and is gone for good", listed(&gone, ", "));
+            recording.breach(now, text);
+        }
+        if voters.len() != VOTERS {
+            let text = format!("{} vote, where {VOTERS} should", listed(&voters, ", "));
+            recording.note(now, Subject::Alarm, text);
+        }
+        if let Some(act) = recording.acts.last_mut() {
+            act.voters = voters;
             act.to = Some(now);
         }
-        Ok(())
     }
 
     /// A line in the log about what the act does, beyond single faults.

@@ -52,6 +52,8 @@ impl Style {
             let code = match run[0] {
                 Cell::Blank => "",
                 Cell::Duck => "2",
+                Cell::Voter => "34",
+                Cell::Name(_) => "1",
                 Cell::Goose => "33",
                 Cell::Dead => "31",
                 Cell::Frozen => "36",
@@ -68,6 +70,7 @@ impl Style {
             Subject::Act => "1",
             Subject::Fault => "35",
             Subject::Goose => "33",
+            Subject::Voters => "34",
             Subject::Duck => "",
             Subject::Alarm => "1;31",
         };
@@ -179,9 +182,10 @@ fn frame(recording: &Recording, now: Duration, style: Style, acts: Option<usize>
     lines.push(String::new());
     lines.push(act_row(recording, window, now));
     lines.push(style.paint("35", &fault_row(recording, window, now)));
-    for node in (1..=NODES).rev() {
-        let cells = lane(recording, node, window, now);
-        lines.push(format!("{}{}", lane_label(node), style.cells(&cells)));
+    for place in (1..=NODES).rev() {
+        let cells = lane(recording, place, window, now);
+        let label = lane_label(recording.node_at(place, now));
+        lines.push(format!("{label}{}", style.cells(&cells)));
     }
     lines.push(style.paint("2", &axis(window)));
     lines.push(LEGEND.to_owned());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::links::{NODES, VOTERS};
+use super::links::{NODES, place};
 use super::recording::{Act, Condition, Recording};
 
 /// What one character of a lane says.
@@ -11,9 +11,13 @@ pub(crate) enum Cell {
     /// Not yet.
     Blank,
     Duck,
+    /// A Duck that votes.
+    Voter,
     Goose,
     Dead,
     Frozen,
+    /// A part of the id of a node that comes new.
+    Name(char),
 }
 
 impl Cell {
@@ -21,9 +25,11 @@ impl Cell {
         match self {
             Self::Blank => ' ',
             Self::Duck => '·',
+            Self::Voter => '─',
             Self::Goose => '█',
             Self::Dead => 'x',
             Self::Frozen => '~',
+            Self::Name(character) => character,
         }
     }
 }
@@ -36,6 +42,8 @@ pub(crate) struct Window {
     pub(crate) columns: usize,
 }
 
+/// What happens at one moment lasts for so long.
+const SHORTEST: Duration = Duration::from_micros(1);
 /// The width of what stands to the left of a lane.
 pub(crate) const LABEL_WIDTH: usize = 9;
 
@@ -60,8 +68,8 @@ impl Window {
     }
 }
 
-/// One node's lane; `now` is where the recording ends.
-pub(crate) fn lane(recording: &Recording, node: usize, window: Window, now: Duration) -> Vec<Cell> {
+/// The lane of one place; `now` is where the recording ends.
+pub(crate) fn lane(recording: &Recording, own: usize, window: Window, now: Duration) -> Vec<Cell> {
     let mut cells: Vec<Cell> = (0..window.columns)
         .map(|column| if window.start_of(column) < now { Cell::Duck } else { Cell::Blank })
         .collect();
@@ -69,29 +77,42 @@ pub(crate) fn lane(recording: &Recording, node: usize, window: Window, now: Dura
         if window.shows(from, to) {
             let first = window.column(from);
             // A column that is begun is filled: short stretches are seen.
-            let last = window.column(to.saturating_sub(Duration::from_micros(1)));
+            let last = window.column(to.saturating_sub(SHORTEST));
             for painted in cells.iter_mut().take(last + 1).skip(first) {
                 *painted = cell;
             }
         }
     };
-    for spell in recording.spells.iter().filter(|spell| spell.node == node) {
+    let arrivals = recording.arrivals.iter().filter(|arrival| place(arrival.node) == own);
+    let arrivals: Vec<_> = arrivals.collect();
+    let nodes = std::iter::once(own).chain(arrivals.iter().map(|arrival| arrival.node));
+    for node in nodes {
+        for (from, to) in recording.votes_of(node, now) {
+            paint(from, to, Cell::Voter);
+        }
+    }
+    for spell in recording.spells.iter().filter(|spell| place(spell.node) == own) {
         let cell = match spell.condition {
             Condition::Dead => Cell::Dead,
             Condition::Frozen => Cell::Frozen,
         };
         paint(spell.from, spell.to.unwrap_or(now), cell);
     }
-    for tenure in recording.tenures.iter().filter(|tenure| tenure.node == node) {
+    for tenure in recording.tenures.iter().filter(|tenure| place(tenure.node) == own) {
         paint(tenure.from, tenure.to, Cell::Goose);
+    }
+    for arrival in arrivals.into_iter().filter(|it| window.shows(it.at, it.at + SHORTEST)) {
+        let first = window.column(arrival.at);
+        for (cell, digit) in cells[first..].iter_mut().zip(arrival.node.to_string().chars()) {
+            *cell = Cell::Name(digit);
+        }
     }
     cells
 }
 
 /// What stands to the left of a lane.
 pub(crate) fn lane_label(node: usize) -> String {
-    let role = if node <= VOTERS { "votes" } else { "" };
-    format!(" {node} {role:<5} ")
+    format!(" node {node:<2} ")
 }
 
 /// Labelled stretches in one row, such as acts and faults, in the order of their beginnings. A
@@ -180,7 +201,8 @@ pub(crate) fn axis(window: Window) -> String {
 }
 
 /// The legend.
-pub(crate) const LEGEND: &str = " █ Goose   · Duck   x dead   ~ frozen";
+pub(crate) const LEGEND: &str =
+    " █ Goose   ─ Duck that votes   · Duck   x dead   ~ frozen   14 comes new";
 
 /// One panel of the overview shows about so much, if there are not too many of them.
 const PANEL_SPAN: Duration = Duration::from_secs(20);
@@ -196,10 +218,10 @@ pub(crate) fn overview(recording: &Recording, end: Duration) -> Vec<String> {
         let window = Window { from, to, columns: 79 - LABEL_WIDTH };
         lines.push(act_row(recording, window, end));
         lines.push(fault_row(recording, window, end));
-        for node in (1..=NODES).rev() {
-            let cells = lane(recording, node, window, end);
+        for place in (1..=NODES).rev() {
+            let cells = lane(recording, place, window, end);
             let cells: String = cells.into_iter().map(Cell::character).collect();
-            lines.push(format!("{}{cells}", lane_label(node)));
+            lines.push(format!("{}{cells}", lane_label(recording.node_at(place, from))));
         }
         lines.push(axis(window));
     }
@@ -223,11 +245,13 @@ mod tests {
         let (condition, to) = (Condition::Frozen, Some(at(6)));
         recording.spells.push(Spell { node: 3, condition, from: at(3), to });
         let window = Window { from: at(0), to: at(10), columns: 10 };
-        let text = |node| -> String {
-            lane(&recording, node, window, at(8)).into_iter().map(Cell::character).collect()
+        let text = |recording: &Recording, node| -> String {
+            lane(recording, node, window, at(8)).into_iter().map(Cell::character).collect()
         };
-        assert_eq!(text(3), "·███~~··  ");
-        assert_eq!(text(2), "········  ");
+        assert_eq!(text(&recording, 3), "·███~~··  ");
+        assert_eq!(text(&recording, 2), "········  ");
+        recording.succeed(at(6), 2, 12);
+        assert_eq!(text(&recording, 2), "······12  ");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use gaggle::shell::history::judge::judge;
 
-use super::recording::{Act, Recording, Tenure, seconds};
+use super::links::VOTERS;
+use super::recording::{Act, Recording, Tenure, listed, seconds};
 
 /// A node is looked at this often, or a little less on a busy machine.
 const BLINK: Duration = Duration::from_millis(50);
@@ -51,6 +52,7 @@ impl Verdict {
         violations
             .extend(judge(&recording.reigns, &[]).iter().map(|it| format!("histories: {it}")));
         violations.extend(recording.breaches.iter().cloned());
+        violations.extend(recording.acts.iter().filter_map(few_voters));
         if recording.tenures.is_empty() {
             violations.push("nobody ever was Goose".to_owned());
         }
@@ -96,6 +98,13 @@ impl Verdict {
             )),
             None => {}
         }
+        let changes = recording.electorates.len().saturating_sub(1);
+        let words = match recording.acts.iter().map(|act| act.voters.len()).max() {
+            Some(_) if changes == 0 => "the same all the time".to_owned(),
+            Some(voters) => format!("{voters} at the end of each act; {changes} changes"),
+            None => "no act has ended".to_owned(),
+        };
+        lines.push(format!("Voters           {words}"));
         let traffic = recording.traffic;
         lines.push(format!(
             "Datagrams        {} delivered, {} cut, {} lost, {} doubled",
@@ -114,7 +123,8 @@ impl Verdict {
         lines.push(String::new());
         if self.is_kept() {
             lines.push(
-                "KEPT: never two Geese, terms only rose, one Goose after each act.".to_owned(),
+                "KEPT: never two Geese, terms only rose; one Goose and three voters after each act."
+                    .to_owned(),
             );
         } else {
             lines.extend(self.violations.iter().map(|violation| format!("BROKEN: {violation}")));
@@ -203,6 +213,15 @@ fn disorder(tenures: &[Tenure]) -> Vec<String> {
     pairs.map(|pair| format!("term {} came after term {}", pair[1].term, pair[0].term)).collect()
 }
 
+/// At the end of each act there are as many voters as there are to be.
+fn few_voters(act: &Act) -> Option<String> {
+    let ended = act.to.is_some() && act.voters.len() != VOTERS;
+    ended.then(|| {
+        let voters = listed(&act.voters, ", ");
+        format!("at the end of {} there were not {VOTERS} voters, but {voters}", act.name)
+    })
+}
+
 fn passage(recording: &Recording, act: &Act, end: Duration) -> Passage {
     let until = act.to.unwrap_or(end);
     let Some(fault) = act.fault_at else {
@@ -273,6 +292,20 @@ mod tests {
         recording.reigns[1].began = Bounds::exactly(39);
         let verdict = Verdict::of(&recording, Duration::from_millis(100));
         assert_eq!(verdict.violations.len(), 1, "{:?}", verdict.violations);
+    }
+
+    #[test]
+    fn an_act_that_leaves_fewer_voters_is_a_violation() {
+        let mut recording = Recording::default();
+        recording.tenures.push(tenure(1, 1, 0, 90));
+        recording.begin_act(Duration::ZERO, "scale", "");
+        recording.acts[0].to = Some(Duration::from_millis(80));
+        for (voters, violations) in [(vec![1, 2, 3], 0), (vec![1, 2], 1), (vec![1, 2, 3, 4, 5], 1)]
+        {
+            recording.acts[0].voters = voters;
+            let verdict = Verdict::of(&recording, Duration::from_millis(100));
+            assert_eq!(verdict.violations.len(), violations, "{:?}", verdict.violations);
+        }
     }
 
     #[test]
