@@ -21,7 +21,7 @@ use crate::config::Fault;
 use crate::config::token::Token;
 use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
-use crate::shell::http::api::history::{HistoryView, TermView};
+use crate::shell::http::api::history::{HistoryView, TermView, VotersChangeView};
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{
     GooseView, MembersView, Role, StatusView, VoterView, VotersView, WarningView,
@@ -367,7 +367,15 @@ fn history_table(view: HistoryView) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = view.terms.iter().map(row).collect();
-    table::render(&["TERM", "NODE", "NAME", "BEGAN", "LASTED", "HOW", "WHY IT ENDED"], &rows)
+    let terms =
+        table::render(&["TERM", "NODE", "NAME", "BEGAN", "LASTED", "HOW", "WHY IT ENDED"], &rows);
+    if view.voters.is_empty() {
+        return terms;
+    }
+    let row =
+        |change: &VotersChangeView| vec![change.time.clone(), list(&change.voters), change.kept()];
+    let rows: Vec<Vec<String>> = view.voters.iter().map(row).collect();
+    format!("{terms}\n{}", table::render(&["SINCE", "VOTERS", "THEY CHANGE"], &rows))
 }
 
 fn voters_table(view: VotersView) -> String {
@@ -395,9 +403,7 @@ fn voters_table(view: VotersView) -> String {
         table::render(&["VOTER", "NAME", "ADDRESS", "REACHABLE", "ANSWERED", "GRANTING"], &rows);
     text.push_str(&format!("{}\n", view.endurance()));
     if let Some(change) = &view.change {
-        let ids: Vec<String> = change.voters.iter().map(NodeId::to_string).collect();
-        let waits = &change.waits_for;
-        text.push_str(&format!("to vote are {}: waiting for {waits}\n", ids.join(", ")));
+        text.push_str(&format!("{}\n", change.words()));
     }
     if let Some(number) = view.auto {
         text.push_str(&format!(

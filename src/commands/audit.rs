@@ -272,7 +272,7 @@ mod tests {
     }
 
     fn witness(node: u64, ahead_ms: i64, terms: Vec<TermView>) -> Witness {
-        let history = HistoryView { index: 1, time: String::new(), terms };
+        let history = HistoryView { index: 1, time: String::new(), terms, voters: Vec::new() };
         let clock = Some(ClockOffset { ahead_ms, within_ms: 5 });
         Witness { id: id(node), name: None, history, clock }
     }

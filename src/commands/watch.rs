@@ -214,11 +214,7 @@ impl View {
                 ),
                 (None, _) => "there is no Goose\n".to_owned(),
             });
-            for voter in voters.iter().flat_map(|voters| &voters.voters) {
-                let reach = if voter.reachable { "reachable" } else { "silent" };
-                let grant = if voter.granting { ", grants" } else { "" };
-                text.push_str(&format!("voter {}: {reach}{grant}\n", voter.called()));
-            }
+            text.push_str(&voters.as_ref().map_or(String::new(), voter_lines));
         }
         if let Some(trouble) = &self.trouble {
             text.push_str(&format!("\n{trouble}\n"));
@@ -236,6 +232,22 @@ impl View {
     }
 }
 
+/// The voters, one a line, and the change of them that is under way, as the Goose knows of it.
+fn voter_lines(view: &VotersView) -> String {
+    let mut text = String::new();
+    for voter in &view.voters {
+        let reach = if voter.reachable { "reachable" } else { "silent" };
+        let grant = if voter.granting { ", grants" } else { "" };
+        let goes = view.change.as_ref().is_some_and(|change| !change.voters.contains(&voter.id));
+        let goes = if goes { "; to vote no more" } else { "" };
+        text.push_str(&format!("voter {}: {reach}{grant}{goes}\n", voter.called()));
+    }
+    if let Some(change) = &view.change {
+        text.push_str(&format!("the voters change: {}\n", change.words()));
+    }
+    text
+}
+
 /// What is left of a lease, drawn.
 fn bar(remaining: u64, duration: u64) -> String {
     let filled = usize::try_from(remaining * 20 / duration.max(1)).unwrap_or(20).min(20);
@@ -247,5 +259,34 @@ fn size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_row > 0 => (size.ws_row.into(), size.ws_col.into()),
         _ => (24, 80),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_screen_says_which_voters_change_and_what_that_waits_for() {
+        let voter = |id: u64, granting: bool| {
+            format!(
+                r#"{{"id": {id}, "name": "db-{id}", "addr": null, "reachable": {granting},
+                    "answered_ms": null, "granting": {granting}}}"#
+            )
+        };
+        let view = |change: &str| -> VotersView {
+            let voters = [voter(1, false), voter(2, true)].join(",");
+            let head = r#""version": 4, "ballot": 7, "majority": 2, "preempt": false"#;
+            serde_json::from_str(&format!("{{{head}, {change} \"voters\": [{voters}]}}")).unwrap()
+        };
+        let calm = "voter 1 (db-1): silent\nvoter 2 (db-2): reachable, grants\n";
+        assert_eq!(voter_lines(&view("")), calm);
+        let change =
+            r#""change": {"voters": [2, 4], "learning": [4], "waits_for": "node 4 (db-4)"},"#;
+        assert_eq!(
+            voter_lines(&view(change)),
+            "voter 1 (db-1): silent; to vote no more\nvoter 2 (db-2): reachable, grants\n\
+             the voters change: to vote are 2, 4: waiting for node 4 (db-4)\n"
+        );
     }
 }

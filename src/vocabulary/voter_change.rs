@@ -26,14 +26,26 @@ pub enum ChangeHold {
 impl ChangeHold {
     /// In words, after "waits for".
     pub fn words(&self) -> String {
-        let list =
-            |ids: &[NodeId]| ids.iter().map(NodeId::to_string).collect::<Vec<_>>().join(", ");
+        self.words_with(|id| id.to_string())
+    }
+
+    /// The same, where somebody knows what nodes are called.
+    pub fn words_with(&self, called: impl Fn(NodeId) -> String) -> String {
         match self {
             Self::Commit => "a majority of the voters to take the present set over".to_owned(),
             Self::Learning(ids) => {
-                format!("node {} to answer and keep a record, as a voter must", list(ids))
+                let ids: Vec<String> = ids.iter().map(|id| called(*id)).collect();
+                format!("node {} to answer and keep a record, as a voter must", ids.join(", "))
             }
             Self::Majority => "a majority of those who would vote then to answer".to_owned(),
+        }
+    }
+
+    /// Who is to vote and does not grant yet, if that is what it waits for.
+    pub fn learning(&self) -> &[NodeId] {
+        match self {
+            Self::Learning(ids) => ids,
+            Self::Commit | Self::Majority => &[],
         }
     }
 }

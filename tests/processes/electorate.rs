@@ -27,6 +27,13 @@ fn text(output: &Output) -> String {
     )
 }
 
+/// What another command says of a node, asked by its socket.
+fn asked(cluster: &Cluster, node: u64, command: &str) -> String {
+    let mut asks = Command::new(GAGGLE);
+    asks.arg(command).arg("--node").arg(cluster.node(node).socket());
+    String::from_utf8_lossy(&asks.output().unwrap().stdout).into_owned()
+}
+
 /// All of these nodes say that these vote.
 fn all_say(cluster: &Cluster, nodes: &[u64], expected: &[u64]) {
     cluster.wait_until("every node knows who votes", |cluster| {
@@ -71,6 +78,12 @@ fn a_lost_voter_is_replaced_by_order_and_the_term_stays() {
     let now: Vec<u64> = ids.into_iter().filter(|id| *id != lost).collect();
     let running = now.clone();
     all_say(&cluster, &running, &now);
+    let list = now.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    for node in &now {
+        let past = asked(&cluster, *node, "history");
+        let last = past.trim_end().lines().last().unwrap_or_default();
+        assert!(last.contains(&list) && last.ends_with("by order"), "{past}");
+    }
     assert_eq!(cluster.wait_for_agreement(&running, led.term - 1), led, "{}", cluster.logs());
 
     // The old one comes back with its record: it is told, and does not vote.
@@ -97,6 +110,41 @@ fn a_lost_voter_is_replaced_by_order_and_the_term_stays() {
     assert!(text(&audited).contains(&ends), "{}", text(&audited));
     let nobody = Command::new(GAGGLE).args(["audit", "--nodes", "127.0.0.1:1"]).output().unwrap();
     assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
+}
+
+/// A node is to vote and does not answer: whoever looks at the Goose sees that, and what it is about.
+#[test]
+fn a_change_that_is_held_up_is_seen_wherever_people_look() {
+    let ids = [1, 2, 3, 4];
+    let mut cluster = Cluster::new(&ids, &[1, 2, 3], watch());
+    cluster.give(4, &["--name", "late", "--never-goose"]);
+    cluster.start_highest_first();
+    let goose = cluster.wait_for_agreement(&ids, 0).goose;
+    cluster.wait_until("the Goose knows the name of node 4", |cluster| {
+        asked(cluster, goose, "members").contains("late").then_some(())
+    });
+    cluster.freeze(4);
+    let held = voters(&cluster, goose, &["add", "4", "--wait", "300ms"]);
+    assert!(!held.status.success(), "{}", text(&held));
+    let words = "to vote are 1, 2, 3, 4: waiting for node 4 (late) to answer and keep a record";
+    let listed = text(&voters(&cluster, goose, &[]));
+    assert!(listed.contains(words), "{listed}");
+    let examined = asked(&cluster, goose, "doctor");
+    assert!(examined.contains(words), "{examined}");
+    let metrics = |name: &str| {
+        let page = cluster.get(goose, "/metrics")?.body;
+        let page = String::from_utf8(page).unwrap();
+        let line = format!("gaggle_voters_{name} ");
+        page.lines().find_map(|it| it.strip_prefix(&line)).map(str::to_owned)
+    };
+    let shown = ["changing", "learning"].map(metrics);
+    assert_eq!(shown, [Some("1".to_owned()), Some("1".to_owned())], "{}", cluster.logs());
+    cluster.thaw(4);
+    all_say(&cluster, &ids, &ids);
+    cluster.wait_until("nothing is under way any more", |_| {
+        (metrics("changing")? == "0" && metrics("learning")? == "0").then_some(())
+    });
+    cluster.assert_one_goose_at_a_time();
 }
 
 /// Three terminals, and nobody says a word of voters.

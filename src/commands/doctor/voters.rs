@@ -56,6 +56,10 @@ pub(super) fn examine(
             ],
         );
     }
+    if let Some(change) = &voters.change {
+        let words = format!("the voters change, and that is not over: {}", change.words());
+        findings.add(Verdict::Odd, "voters", words);
+    }
     if voters.voters.len() == 1 {
         let words = "there is one voter: nobody leads if it dies. Found the cluster with three";
         findings.add(Verdict::Odd, "voters", words);

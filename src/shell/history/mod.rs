@@ -1,11 +1,11 @@
 //! What happened lately, in order and in words, for whoever asks later.
 //!
 //! ```text
-//! driver -- note --> History (events, terms) -- a shared copy per change --> HTTP shows it
+//! driver -- note --> History (events, terms, voters) -- a shared copy per change --> HTTP shows it
 //! ```
 //!
-//! Everything is bounded: the last [`EVENTS_MAX`] events and the last [`TERMS_MAX`] terms, all
-//! of this process only. It is copied when something happens, which is seldom, so that nobody
+//! Everything is bounded: the last [`EVENTS_MAX`] events, the last [`TERMS_MAX`] terms and the last
+//! [`VOTERS_MAX`] changes of the voters, all of this process only. It is copied when something happens, which is seldom, so that nobody
 //! who reads can hold the driver up. Assumption: what may come often (warnings) was thinned out
 //! by the log before.
 
@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::Process;
 use crate::vocabulary::snapshot::MemberView;
@@ -29,6 +30,8 @@ pub use terms::{Beginning, Ending, TERMS_MAX, TermSeen, Terms};
 
 /// Events that are kept. A reader that is further behind has lost some.
 pub const EVENTS_MAX: usize = 1024;
+/// Changes of the voters that are kept.
+pub const VOTERS_MAX: usize = 64;
 
 /// One event, with its place and its time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +46,15 @@ pub struct Happening {
     pub event: Event,
     /// The same in words.
     pub words: String,
+}
+
+/// Others vote from here on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VotersSeen {
+    /// By the wall clock of this machine.
+    pub wall: WallTime,
+    /// Who votes.
+    pub configuration: Configuration,
 }
 
 /// When a lease with this deadline was over, for a node that notices it `now`: a node that was
@@ -69,6 +81,8 @@ pub struct History {
     pub noted: u64,
     /// Who led.
     pub terms: Terms,
+    /// How the voters changed, oldest first.
+    pub voters: VecDeque<Arc<VotersSeen>>,
     /// What was warned of lately.
     pub complaints: Complaints,
 }
@@ -80,6 +94,7 @@ impl History {
             index: 0,
             events: VecDeque::new(),
             noted: 0,
+            voters: VecDeque::new(),
             terms: Terms::new(own, address, now),
             complaints: Complaints::default(),
         }
@@ -88,6 +103,9 @@ impl History {
     /// Keeps `event`, which happened `now` and reads as `words`.
     pub fn note(&mut self, event: Event, words: String, index: u64, now: Now) {
         self.terms.note(&event, now);
+        if let Event::VotersChanged(configuration) = &event {
+            self.note_voters(configuration, now);
+        }
         self.complaints.note(&event, &words, now);
         if self.events.len() >= EVENTS_MAX {
             self.events.pop_front();
@@ -96,6 +114,22 @@ impl History {
         self.events.push_back(Arc::new(Happening { sequence, index, wall, event, words }));
         self.noted += 1;
         self.index = index;
+    }
+
+    /// Each Goose writes the same voters anew, under its own ballot: that is no change.
+    fn note_voters(&mut self, configuration: &Configuration, now: Now) {
+        let is_same = |seen: &Arc<VotersSeen>| {
+            let known = &seen.configuration;
+            (&known.voters, known.automatic) == (&configuration.voters, configuration.automatic)
+        };
+        if self.voters.back().is_some_and(is_same) {
+            return;
+        }
+        if self.voters.len() >= VOTERS_MAX {
+            self.voters.pop_front();
+        }
+        let seen = VotersSeen { wall: now.wall, configuration: configuration.clone() };
+        self.voters.push_back(Arc::new(seen));
     }
 
     /// The events from `sequence` on, oldest first; none if some of them are no longer kept.

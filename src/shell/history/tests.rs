@@ -151,3 +151,28 @@ fn who_is_too_far_behind_is_told() {
     assert_eq!(history.after_index(history.index - 1), Some(history.noted - 1));
     assert_eq!(history.after_index(history.index + 1), None);
 }
+
+#[test]
+fn voters_are_kept_as_they_change_and_not_as_they_are_written_anew() {
+    use crate::vocabulary::configuration::VoterSet;
+    let mut history = history();
+    let mut note = |version: u64, voters: &[u64], automatic, now| {
+        let voters = VoterSet::new(voters.iter().copied().map(id).collect()).unwrap();
+        let configuration = Configuration { ballot: 7, version, voters, preempt: false, automatic };
+        let event = Event::VotersChanged(configuration);
+        history.note(event, String::new(), version, at(now));
+    };
+    note(1, &[1, 2, 3], None, 10);
+    note(2, &[1, 2, 3], None, 20);
+    note(3, &[1, 2, 3], Some(3), 30);
+    note(4, &[1, 2, 4], Some(3), 40);
+    let kept: Vec<u64> = history.voters.iter().map(|seen| seen.configuration.version).collect();
+    assert_eq!(kept, [1, 3, 4]);
+    assert_eq!(history.voters[2].wall, at(40).wall);
+    for round in 0..VOTERS_MAX as u64 {
+        let event = &history.voters[(round % 2) as usize];
+        let configuration = event.configuration.clone();
+        history.note(Event::VotersChanged(configuration), String::new(), 9, at(100 + round));
+    }
+    assert_eq!(history.voters.len(), VOTERS_MAX);
+}

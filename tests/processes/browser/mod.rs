@@ -1,14 +1,16 @@
 //! The dashboard in a real browser, in front of real nodes: it must say who the Goose is, follow
-//! a kill of it without being touched, and say why when there is none. Skipped, with a message,
-//! where chromium and its driver are not installed.
+//! a kill of it without being touched, and say why when there is none; and which voters change.
+//! Skipped, with a message, where chromium and its driver are not installed.
 //!
 //! With GAGGLE_SCREENSHOTS=FOLDER it leaves pictures there.
 
 mod driver;
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
+use crate::harness::process::GAGGLE;
 use crate::harness::watch::Watch;
 use crate::harness::{Cluster, PATIENCE, poll_until};
 use driver::Browser;
@@ -98,6 +100,44 @@ fn the_dashboard_follows_a_kill_and_says_why_there_is_no_goose() {
     let lost = |text: &String| text.contains("/v1/") && text.contains("net::ERR_");
     let complaints: Vec<&String> = complaints.iter().filter(|text| !lost(text)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
+}
+
+#[test]
+fn the_dashboard_of_the_goose_says_which_voters_change_and_what_that_waits_for() {
+    let Some(browser) = Browser::start() else {
+        println!("skipped: chromedriver and chromium are not installed");
+        return;
+    };
+    let ids = [1, 2, 3, 4];
+    let watch = Watch::new(Duration::from_millis(50), false);
+    let mut cluster = Cluster::new(&ids, &[1, 2, 3], watch);
+    cluster.give(4, &["--name", "late", "--never-goose"]);
+    cluster.start_highest_first();
+    let goose = cluster.wait_for_agreement(&ids, 0).goose;
+    browser.open(&format!("http://{}/", cluster.node(goose).settings.http));
+    wait_for(&browser, "rows", "4 (late)");
+    assert_eq!(browser.text("change"), "");
+    // It is to replace another voter, and does not answer.
+    let old = if goose == 1 { 2 } else { 1 };
+    cluster.freeze(4);
+    let mut order = Command::new(GAGGLE);
+    order.args(["voters", "replace", &old.to_string(), "4", "--wait", "300ms"]);
+    assert!(!order.arg("--node").arg(cluster.node(goose).socket()).status().unwrap().success());
+    wait_for(&browser, "change", "The voters change: ");
+    wait_for(&browser, "change", "4 (late) are to vote. Waiting for node 4 (late) to answer");
+    wait_for(&browser, "voters", "is to vote no more");
+    picture(&browser, "voters-change");
+    browser.resize(390, 844);
+    wide(&browser);
+    picture(&browser, "voters-change-phone");
+    browser.resize(1100, 1000);
+    cluster.thaw(4);
+    wait_for(&browser, "voters", "Voter 4 (late)");
+    wait_for(&browser, "history", " and 4, since ");
+    wait_for(&browser, "events", "the voters from here on: ");
+    let gone = poll_until(PATIENCE, || browser.text("change").is_empty().then_some(()));
+    assert!(gone.is_some(), "{}", browser.text("change"));
+    picture(&browser, "voters-changed");
 }
 
 /// Only what matches is shown, and what does not is said.

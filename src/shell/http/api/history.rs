@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::date::{read, written};
 use super::views::{GooseBrief, Moment, Role, State};
 use crate::shell::history::judge::{Bounds, Reign};
-use crate::shell::history::{Happening, TermSeen};
+use crate::shell::history::{Happening, TermSeen, VotersSeen};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::{milliseconds, nanoseconds};
@@ -24,6 +24,33 @@ pub struct HistoryView {
     pub time: String,
     /// The terms this process has seen, oldest first; only the last ones are kept.
     pub terms: Vec<TermView>,
+    /// How the voters have changed since it was started, oldest first; only the last changes are
+    /// kept.
+    #[serde(default)]
+    pub voters: Vec<VotersChangeView>,
+}
+
+/// Other voters than before.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct VotersChangeView {
+    /// When the node asked learned of it.
+    pub time: String,
+    /// Who votes from then on.
+    pub voters: Vec<NodeId>,
+    /// Counts the changes.
+    pub version: u64,
+    /// The ballot of the Goose that made it.
+    pub ballot: u64,
+    /// How many voters the Goose keeps by itself from then on; null: they change by order only.
+    pub auto: Option<u8>,
+}
+
+impl VotersChangeView {
+    /// Who changes them, for people.
+    pub fn kept(&self) -> String {
+        let kept = |number| format!("the Goose keeps {number} by itself");
+        self.auto.map_or_else(|| "by order".to_owned(), kept)
+    }
 }
 
 /// One term.
@@ -100,7 +127,15 @@ pub fn history(moment: &Moment<'_>) -> HistoryView {
         }
     };
     let terms = history.terms.seen.iter().map(|seen| view(seen)).collect();
-    HistoryView { index: history.index, time: written(moment.wall), terms }
+    let change = |seen: &VotersSeen| VotersChangeView {
+        time: written(seen.wall),
+        voters: seen.configuration.voters.ids().to_vec(),
+        version: seen.configuration.version,
+        ballot: seen.configuration.ballot,
+        auto: seen.configuration.automatic,
+    };
+    let voters = history.voters.iter().map(|seen| change(seen)).collect();
+    HistoryView { index: history.index, time: written(moment.wall), terms, voters }
 }
 
 /// What an event carries. Which fields there are beside the first three follows from its name.

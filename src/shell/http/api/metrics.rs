@@ -46,6 +46,7 @@ pub(super) fn render(moment: &Moment<'_>, format: Format) -> String {
     let mut page = Page { text: String::with_capacity(8 * 1024), format };
     roles(&mut page, moment);
     lease(&mut page, moment);
+    voters(&mut page, moment);
     cluster(&mut page, moment);
     datagrams(&mut page, moment);
     if format == Format::OpenMetrics {
@@ -154,27 +155,6 @@ fn cluster(page: &mut Page, moment: &Moment<'_>) {
     ] {
         page.sample("gaggle_members", &[("state", state)], count);
     }
-    let voters = status.voters.as_ref();
-    page.gauge(
-        "gaggle_voters",
-        "Voters of the cluster; 0 while unknown.",
-        voters.map_or(0, |voters| voters.ids.len()),
-    );
-    page.gauge(
-        "gaggle_voters_majority",
-        "How many voters make a majority; 0 while unknown.",
-        voters.map_or(0, |voters| voters.majority),
-    );
-    page.gauge(
-        "gaggle_voters_reachable",
-        "Voters that answered this node lately. Only voters and standbys ask.",
-        voters.map_or(0, |voters| voters.reachable.len()),
-    );
-    page.gauge(
-        "gaggle_is_voter",
-        "Whether this node votes: 1 or 0.",
-        u8::from(voters.is_some_and(|voters| voters.is_voter)),
-    );
     let counters = &moment.snapshot.counters;
     let foreign = Reject::ALL.iter().position(|reason| *reason == Reject::ForeignVoters);
     page.counter(
@@ -196,6 +176,58 @@ fn cluster(page: &mut Page, moment: &Moment<'_>) {
         "gaggle_store_stalled_seconds",
         "How long such a write has been under way; 0 if none is.",
         moment.snapshot.store_slow.map_or(0.0, |since| moment.now.since(since).as_secs_f64()),
+    );
+}
+
+fn voters(page: &mut Page, moment: &Moment<'_>) {
+    let status = moment.status();
+    let voters = status.voters.as_ref();
+    page.gauge(
+        "gaggle_voters",
+        "Voters of the cluster; 0 while unknown.",
+        voters.map_or(0, |voters| voters.ids.len()),
+    );
+    page.gauge(
+        "gaggle_voters_majority",
+        "How many voters make a majority; 0 while unknown.",
+        voters.map_or(0, |voters| voters.majority),
+    );
+    let known = moment.snapshot.voters.as_ref().map(|voters| &voters.configuration);
+    page.gauge(
+        "gaggle_voters_version",
+        "Counts the changes of the voters; 1 at the founding, 0 while unknown.",
+        known.map_or(0, |known| known.version),
+    );
+    page.gauge(
+        "gaggle_voters_ballot",
+        "The ballot of the Goose that last wrote down who votes; 0 at the founding.",
+        known.map_or(0, |known| known.ballot),
+    );
+    page.gauge(
+        "gaggle_voters_automatic",
+        "How many voters the Goose keeps by itself; 0: they change by order only.",
+        known.and_then(|known| known.automatic).unwrap_or(0),
+    );
+    let change = moment.snapshot.voter_change.as_ref().filter(|_| status.lease.is_some());
+    page.gauge(
+        "gaggle_voters_changing",
+        "Whether this node, as Goose, leads to other voters: 1 or 0.",
+        u8::from(change.is_some()),
+    );
+    page.gauge(
+        "gaggle_voters_learning",
+        "Nodes that are to vote and do not grant yet, as the Goose knows; 0 on a Duck.",
+        change.map_or(0, |change| change.hold.learning().len()),
+    );
+    page.gauge(
+        "gaggle_voters_reachable",
+        "Voters that answered this node lately. Only voters and standbys ask.",
+        voters.map_or(0, |voters| voters.reachable.len()),
+    );
+    page.gauge(
+        "gaggle_is_voter",
+        "Whether this node votes: 1 or 0.",
+        u8::from(voters.is_some_and(|voters| voters.is_voter)),
     );
 }
 

@@ -502,7 +502,8 @@ impl Moment<'_> {
             auto: known.configuration.automatic,
             change: self.snapshot.voter_change.as_ref().map(|change| ChangeView {
                 voters: change.goal.voters.ids().to_vec(),
-                waits_for: change.hold.words(),
+                learning: change.hold.learning().to_vec(),
+                waits_for: change.hold.words_with(|id| called(id, self.name_of(id).as_deref())),
             }),
             voters: known.voters.iter().map(view).collect(),
             awaited: known

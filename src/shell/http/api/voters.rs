@@ -38,8 +38,19 @@ pub struct VotersView {
 pub struct ChangeView {
     /// Who is to vote.
     pub voters: Vec<NodeId>,
+    /// Those of them that do not grant yet, if it waits for them. Left out otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learning: Vec<NodeId>,
     /// What it waits for, in words.
     pub waits_for: String,
+}
+
+impl ChangeView {
+    /// All of it in one line.
+    pub fn words(&self) -> String {
+        let ids: Vec<String> = self.voters.iter().map(NodeId::to_string).collect();
+        format!("to vote are {}: waiting for {}", ids.join(", "), self.waits_for)
+    }
 }
 
 /// A voter whose word another one waits for.

@@ -46,6 +46,7 @@ fn nodes() -> Vec<(&'static str, Snapshot)> {
         ("paused", paused),
         ("without a standby", stranded),
         ("goose", goose()),
+        ("leading to other voters", changing(&[4])),
         ("duck", duck()),
         ("duck of another", duck_of_another()),
         ("duck of one that serves", duck_of_one_that_serves()),
@@ -141,6 +142,9 @@ fn the_server_answers_as_the_document_says() {
         let twin = Warning::TwinVoter { address: address("10.0.0.9:8000") };
         double.happened(Event::Warning(twin));
         double.happened(Event::BecameGoose { term: 12, reason: ElectionReason::Elected });
+        if let Some(voters) = &double.snapshot.voters {
+            double.happened(Event::VotersChanged(voters.configuration.clone()));
+        }
         let history = |history: &mut Arc<History>| Arc::make_mut(history).index = 17;
         double.history.send_modify(history);
         let server = served(&double, options());

@@ -31,7 +31,7 @@ use crate::vocabulary::snapshot::{
 };
 use crate::vocabulary::time::{HolderTime, Now, WallTime};
 use crate::vocabulary::timing::{Profile, Timing};
-use crate::vocabulary::voter_change::ChangeHold;
+use crate::vocabulary::voter_change::{ChangeHold, VoterChange, VoterGoal};
 
 mod abuse;
 mod agent_check;
@@ -153,6 +153,17 @@ fn goose() -> Snapshot {
         voters.voters[1].granted_until = Some(at(5_600));
     }
     snapshot
+}
+
+/// The Goose, which leads to node 4 in place of node 1, and waits for `learning`, if for anybody.
+fn changing(learning: &[u64]) -> Snapshot {
+    let hold = match learning {
+        [] => ChangeHold::Majority,
+        ids => ChangeHold::Learning(ids.iter().copied().map(id).collect()),
+    };
+    let voters = VoterSet::new(vec![id(2), id(3), id(4)]).unwrap();
+    let goal = VoterGoal { voters, automatic: None };
+    Snapshot { voter_change: Some(VoterChange { goal, hold }), ..goose() }
 }
 
 /// Node 3 as a Duck that knows node 2 as Goose until 5500 ms.

@@ -299,6 +299,34 @@ fn members_and_voters_have_the_promised_shape() {
     assert_eq!(later["voters"]["reachable"], json!([3]), "an old answer is none");
 }
 
+/// Each place that shows voters says that they change, to whom, and what that waits for.
+#[test]
+fn a_change_of_voters_is_shown_with_what_holds_it_up() {
+    let shown = |snapshot: &Snapshot| {
+        let change = document(&get(snapshot, 5_000, "/v1/voters"))["change"].clone();
+        let page = String::from_utf8(get(snapshot, 5_000, "/metrics").body().to_vec()).unwrap();
+        let metrics = ["changing", "learning", "version", "ballot", "automatic"].map(|name| {
+            let line = format!("\ngaggle_voters_{name} ");
+            page.split(&line).nth(1).and_then(|it| it.split('\n').next()).unwrap().to_owned()
+        });
+        (change, metrics.join(" "))
+    };
+    assert_eq!(shown(&goose()), (Value::Null, "0 0 1 0 0".to_owned()));
+    // Node 2 has a name, and node 4 none that is known.
+    let words = "node 2 (db-2), 4 to answer and keep a record, as a voter must";
+    let change = json!({ "voters": [2, 3, 4], "learning": [2, 4], "waits_for": words });
+    assert_eq!(shown(&changing(&[2, 4])), (change, "1 2 1 0 0".to_owned()));
+    let words = "a majority of those who would vote then to answer";
+    let change = json!({ "voters": [2, 3, 4], "waits_for": words });
+    assert_eq!(shown(&changing(&[])), (change, "1 0 1 0 0".to_owned()));
+    let mut kept = goose();
+    if let Some(voters) = &mut kept.voters {
+        voters.configuration.automatic = Some(5);
+        (voters.configuration.ballot, voters.configuration.version) = (12, 4);
+    }
+    assert_eq!(shown(&kept), (Value::Null, "0 0 4 12 5".to_owned()));
+}
+
 #[test]
 fn what_is_not_there_is_a_problem() {
     for path in ["/nothing", "/goose/", "/v1", "/v1/status/", "/%2e%2e/etc/passwd"] {

@@ -18,6 +18,7 @@ let members = [];
 let index = null;
 let showAll = false;
 let terms = [];
+let electorates = [];
 let latest = null;
 let lastSeen = null;
 let heard = performance.now();
@@ -146,7 +147,17 @@ function showLease(status, goose, own) {
     `Lease: last confirmed ${goose.age_ms} ms ago, believed for ${goose.expires_in_ms} ms more.`);
 }
 
+// A change of voters under way; only the Goose knows of it.
+function changing(change) {
+  if (!change) return "";
+  const called = (id) => named(id, (members.find((member) => member.id === id) || {}).name);
+  const who = change.voters.map(called);
+  return `The voters change: ${list(who)} ${who.length === 1 ? "is" : "are"} to vote. ` +
+    `Waiting for ${change.waits_for}.`;
+}
+
 function showVoters({ status, goose, voters }) {
+  say("change", changing(voters && voters.change));
   if (!voters) {
     say("quorum", "Not known yet.");
     element("voters").replaceChildren();
@@ -176,6 +187,9 @@ function showVoters({ status, goose, voters }) {
       ["p", reach + answered, voter.reachable ? "yes" : unsure ? "unsure" : "no"],
     ];
     if (leads) lines.push(["p", grant, voter.granting ? "yes" : "no"]);
+    if (voters.change && !voters.change.voters.includes(voter.id)) {
+      lines.push(["p", "is to vote no more", "wait"]);
+    }
     const text = lines.map((line) => line[1]).join("\n");
     if (card.dataset.text === text) return;
     card.dataset.text = text;
@@ -209,7 +223,18 @@ function showStrip() {
 
 function showHistory() {
   const items = [];
+  const changes = electorates.slice();
+  // The changes of the voters after this moment stand above it.
+  const changesAfter = (time) => {
+    while (changes.length && Date.parse(changes[changes.length - 1].time) >= time) {
+      const { time: at, voters } = changes.pop();
+      const item = make("li", "", { "data-state": "voters" });
+      item.append(`Voters: ${list(voters)}, since `, clock(at));
+      items.push(item);
+    }
+  };
   terms.slice().reverse().forEach((term, place, all) => {
+    if (term.ended) changesAfter(Date.parse(term.ended));
     const later = all[place - 1];
     if (term.ended && later) {
       const gap = Date.parse(later.time) - Date.parse(term.ended);
@@ -217,6 +242,7 @@ function showHistory() {
     } else if (term.ended) {
       items.push(make("li", `Nobody since ${hour(term.ended)}`, { "data-state": "gap" }));
     }
+    changesAfter(Date.parse(term.time));
     const item = make("li", "", { "data-state": term.ended ? "past" : "now" });
     item.append(make("strong", `Term ${term.term}: node ${named(term.id, term.name)}`), ", from ",
       clock(term.time));
@@ -227,6 +253,7 @@ function showHistory() {
     }
     items.push(item);
   });
+  changesAfter(0);
   element("history").replaceChildren(...items);
   showStrip();
   say("history-note", terms.length ? "As this node saw it since it was started." :
@@ -306,7 +333,9 @@ async function read(path) {
 const readHistory = gatherer(50, async () => {
   try {
     const read_at = performance.now();
-    terms = (await read("v1/history")).terms.map((term) => ({ ...term, read: read_at }));
+    const past = await read("v1/history");
+    terms = past.terms.map((term) => ({ ...term, read: read_at }));
+    electorates = past.voters;
     showHistory();
     if (latest) showGoose(latest);
   } catch { /* The stream says that the node is gone. */ }
@@ -372,7 +401,7 @@ function connect() {
   for (const name of ["role", "goose", "member", "voter", "node", "warning", "gap", "end"]) {
     stream.addEventListener(name, (event) => {
       showEvent(event);
-      if (["role", "goose", "gap"].includes(name)) readHistory();
+      if (["role", "goose", "voter", "gap"].includes(name)) readHistory();
       if (["role", "goose", "member", "gap"].includes(name)) readMembers();
     });
   }
