@@ -39,6 +39,7 @@ impl Election {
             max_ballot: voter.stable_vote().vote().max_ballot,
             durable_ballot: voter.stable_vote().durable_ballot(),
             may_grant: voter.may_grant(),
+            is_mute: voter.is_mute(),
         });
         let voters = self.contender.tracker().voters();
         let counted = voters.map(|(id, progress)| (id, progress.counted_until())).collect();

@@ -136,7 +136,7 @@ impl From<OpenError> for StartError {
             OpenError::Store(error) => {
                 let kind = match &error {
                     StoreError::Unusable { source, .. } => Some(source.kind()),
-                    StoreError::Locked { .. } => None,
+                    StoreError::Locked { .. } | StoreError::Later { .. } => None,
                 };
                 Self::State(StartFailure::new(&error, kind))
             }

@@ -36,6 +36,15 @@ pub enum StoreError {
         /// Which folder.
         folder: PathBuf,
     },
+    /// This program cannot read what is there, and would forget what it promised.
+    #[error(
+        "the record in the state folder {folder} was written by a later version of gaggle: start that \
+         version again, or empty the folder, and this node counts as one that has lost its record"
+    )]
+    Later {
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// It cannot be created, opened, read or written.
     #[error("cannot {action} {path}: {source}. {advice}")]
     Unusable {
@@ -131,7 +140,11 @@ impl StateFolder {
         let record_path = path.join(RECORD_FILE);
         let (file, slots) = open_record(path, &record_path)
             .map_err(|error| StoreError::unusable("open the record", &record_path, error))?;
-        let (disk, generation) = Disk::of_slots([&slots[..SLOT_SIZE], &slots[SLOT_SIZE..]]);
+        let slots = [&slots[..SLOT_SIZE], &slots[SLOT_SIZE..]];
+        if record::is_of_later_version(slots) {
+            return Err(StoreError::Later { folder: path.to_owned() });
+        }
+        let (disk, generation) = Disk::of_slots(slots);
         Ok((Self { path: record_path, file, generation, _lock: lock }, disk))
     }
 }
@@ -238,6 +251,7 @@ impl Writer {
 mod tests {
     use super::*;
     use crate::vocabulary::configuration::ClusterName;
+    use crate::vocabulary::hash::stable_hash;
     use crate::vocabulary::identity::NodeId;
 
     fn record(last_start: u64) -> Record {
@@ -253,6 +267,33 @@ mod tests {
             addresses: Vec::new(),
             vote: None,
         }
+    }
+
+    /// Nobody goes back to an earlier version and forgets what it promised; a flipped bit in the name of
+    /// the version is damage as ever.
+    #[test]
+    fn what_a_later_version_wrote_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut store, _) = StateFolder::open(folder.path()).unwrap();
+        store.store(&record(1)).unwrap();
+        store.store(&record(2)).unwrap();
+        drop(store);
+        let path = folder.path().join(RECORD_FILE);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[7] += 1;
+        fs::write(&path, &bytes).unwrap();
+        let (store, disk) = StateFolder::open(folder.path()).unwrap();
+        assert!(matches!(disk, Disk::Damaged(_)), "{disk:?}");
+        drop(store);
+        // The frame is sound: magic, generation, length, record, checksum.
+        let length =
+            usize::try_from(u64::from_le_bytes(bytes[16..24].try_into().unwrap())).unwrap();
+        let checksum = stable_hash(b"record slot", &bytes[..24 + length]);
+        bytes[24 + length..32 + length].copy_from_slice(&checksum.to_le_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let refused = StateFolder::open(folder.path());
+        assert!(matches!(refused, Err(StoreError::Later { .. })), "{refused:?}");
+        assert_eq!(fs::read(&path).unwrap(), bytes, "nothing was changed");
     }
 
     #[test]

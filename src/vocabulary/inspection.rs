@@ -41,4 +41,7 @@ pub struct VoterInspection {
     pub durable_ballot: u64,
     /// Whether it may grant to anybody.
     pub may_grant: bool,
+    /// Whether it takes nothing in and says nothing: what it stands by is not durable yet, or it has
+    /// been silenced.
+    pub is_mute: bool,
 }

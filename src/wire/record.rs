@@ -25,7 +25,9 @@ use crate::vocabulary::lineage::{Lineage, Proposal};
 /// The size of one slot in bytes; a record is always smaller.
 pub const SLOT_SIZE: usize = 4096;
 
-const MAGIC: [u8; 8] = *b"GAGGLE06";
+/// What every slot begins with, and the version of the record in two digits.
+const NAME: &[u8] = b"GAGGLE";
+const VERSION: &[u8] = b"06";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,7 +149,8 @@ pub fn seal(record: &Record, generation: u64) -> Result<Vec<u8>, codec::CodecErr
     let mut payload = Vec::with_capacity(512);
     codec::encode_into(record, &mut payload)?;
     let mut slot = Vec::with_capacity(SLOT_SIZE);
-    slot.extend_from_slice(&MAGIC);
+    slot.extend_from_slice(NAME);
+    slot.extend_from_slice(VERSION);
     slot.extend_from_slice(&generation.to_le_bytes());
     slot.extend_from_slice(&(payload.len() as u64).to_le_bytes());
     slot.extend_from_slice(&payload);
@@ -170,27 +173,37 @@ fn open(slot: &[u8]) -> Slot {
     }
 }
 
-fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
+/// The version of a sound slot in digits, its generation, and what it holds. All versions agree on
+/// this frame.
+fn frame(slot: &[u8]) -> Option<(&[u8], u64, &[u8])> {
     let number = |from: usize| -> Option<u64> {
         Some(u64::from_le_bytes(slot.get(from..from.checked_add(8)?)?.try_into().ok()?))
     };
-    let magic = slot.get(..8)?;
-    let older = older::Version::of(magic);
-    if magic != MAGIC && older.is_none() {
-        return None;
-    }
+    let version = slot.get(..8)?.strip_prefix(NAME)?;
     let generation = number(8)?;
     let end = usize::try_from(number(16)?).ok()?.checked_add(24)?;
     let checksum = number(end)?;
     if generation == 0 || stable_hash(b"record slot", slot.get(..end)?) != checksum {
         return None;
     }
-    let payload = slot.get(24..end)?;
-    let record = match older {
+    Some((version, generation, slot.get(24..end)?))
+}
+
+fn open_written(slot: &[u8]) -> Option<(u64, Record)> {
+    let (version, generation, payload) = frame(slot)?;
+    let record = match older::Version::of(version) {
         Some(older) => older.read(payload)?,
-        None => codec::decode_whole(payload).ok()?,
+        None if version == VERSION => codec::decode_whole(payload).ok()?,
+        None => return None,
     };
     Some((generation, record))
+}
+
+/// Whether a later program wrote either slot: what it says cannot be read here, and must not count as
+/// lost.
+pub fn is_of_later_version(slots: [&[u8]; 2]) -> bool {
+    let is_later = |version: &[u8]| version.iter().all(u8::is_ascii_digit) && version > VERSION;
+    slots.into_iter().filter_map(frame).any(|(version, ..)| is_later(version))
 }
 
 /// Records that earlier versions of this program wrote: a node is never updated into having lost
@@ -225,13 +238,13 @@ mod older {
     }
 
     impl Version {
-        /// The version whose slots begin so.
-        pub(super) fn of(magic: &[u8]) -> Option<Self> {
-            match magic {
-                b"GAGGLE02" => Some(Self::Second),
-                b"GAGGLE03" => Some(Self::Third),
-                b"GAGGLE04" => Some(Self::Fourth),
-                b"GAGGLE05" => Some(Self::Fifth),
+        /// The version of these digits.
+        pub(super) fn of(digits: &[u8]) -> Option<Self> {
+            match digits {
+                b"02" => Some(Self::Second),
+                b"03" => Some(Self::Third),
+                b"04" => Some(Self::Fourth),
+                b"05" => Some(Self::Fifth),
                 _ => None,
             }
         }

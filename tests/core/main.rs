@@ -13,3 +13,4 @@ mod replay;
 mod scenarios;
 mod simulation;
 mod topologies;
+mod wire_format;

@@ -97,7 +97,7 @@ impl Voter {
     }
 
     /// Whether this voter says anything at all yet: never before what it says is durable.
-    pub(super) fn is_mute(&self) -> bool {
+    pub(crate) fn is_mute(&self) -> bool {
         matches!(self.phase, Phase::Silenced) || !self.stable_vote.is_durable(1)
     }
 

@@ -128,6 +128,11 @@ impl Delivery {
         is_repeated
     }
 
+    /// It was handed over and told nobody anything: what comes next is no repeat.
+    pub(super) fn take_back(&mut self, packet: &Packet) {
+        self.handled.remove(&packet.number);
+    }
+
     /// So many recorded datagrams are sent again, to where the hosts are now.
     pub(super) fn replay(
         &mut self,

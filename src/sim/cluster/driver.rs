@@ -237,9 +237,13 @@ impl Cluster {
         let happened = || Happened::Handled { by: index, packet: Rc::clone(&packet) };
         self.notes.trace.note(self.agenda.now(), happened);
         let rejected = running.core.counters().rejected;
+        let is_mute = running.inspection.voter.as_ref().is_some_and(|voter| voter.is_mute);
         running.core.handle_datagram(now, from, &packet.datagram);
-        // What the door refuses has told the process nothing.
+        // What the door refuses has told the process nothing, nor has a mute voter heard anything.
         let is_taken = running.core.counters().rejected == rejected;
+        if !is_repeated && (is_mute || !is_taken) {
+            self.delivery.take_back(&packet);
+        }
         if let Some(content) = packet.content.as_ref().filter(|_| is_taken) {
             self.judges.received(running.process, now, content);
         }
