@@ -60,6 +60,14 @@ impl Election {
         Some(self.voter.as_ref()?.stable_vote().configuration())
     }
 
+    /// What the next process of this node is to begin with: what its voter stands by, or, if that has no
+    /// record to stand by, the newest that this node has heard of.
+    pub fn lasting_configuration(&self) -> &Configuration {
+        let known = self.configuration();
+        let stood_by = |it: &&Configuration| self.vouches() || !it.is_older_than(known);
+        self.installed().filter(stood_by).unwrap_or(known)
+    }
+
     /// Under which configuration a message of this node is sent: a voter's answer under what it
     /// stands by durably, all else under what this node contends or leads under.
     pub fn stamp_for(&self, message: &Message) -> ConfigurationStamp {

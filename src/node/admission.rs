@@ -81,12 +81,12 @@ impl Admission {
         );
         let mendable = is_foreign || matches!(reason, Reject::TooNew | Reject::TooOld);
         let sealing = matches!(reason, Reject::Unsealed | Reject::UnknownKey | Reject::Forged);
-        if !(mendable || sealing) || !self.may_warn(reason.name(), now) {
-            return None;
-        }
-        // It goes over, or ends and says why.
+        // It goes over, or ends and says why, as soon as somebody tells it who can.
         let kinship = self.foreign.map(|foreign| foreign.kinship);
         if reason == Reject::ForeignLineage && kinship == Some(Kinship::Rescued) {
+            return None;
+        }
+        if !(mendable || sealing) || !self.may_warn(reason.name(), now) {
             return None;
         }
         Some(if sealing {

@@ -113,7 +113,12 @@ impl Automation {
         }
         if let Some(change) = view.change {
             let ordered = *self.ordered.get_or_insert(now);
-            let ChangeHold::Learning(late) = &change.hold else { return None };
+            // A set that no majority of stands by may need another one: a voter may be gone meanwhile.
+            let late: &[NodeId] = match &change.hold {
+                ChangeHold::Learning(late) => late,
+                ChangeHold::Majority => &[],
+                ChangeHold::Commit => return None,
+            };
             if now.since(ordered) < LEARNS_WITHIN {
                 return None;
             }
@@ -121,7 +126,8 @@ impl Automation {
             self.ordered = Some(now);
             // Where nobody else could come to vote, the change is given up.
             let present = || view.configuration.voters.clone();
-            return Some(self.draw(view, wanted, now).unwrap_or_else(present));
+            let target = self.draw(view, wanted, now).unwrap_or_else(present);
+            return (target != change.goal.voters).then_some(target);
         }
         self.ordered = None;
         let target = self.draw(view, wanted, now)?;
@@ -170,9 +176,14 @@ impl Automation {
             }
         }
         while kept.len() > wanted {
-            // Those that came last to vote are as good as the first: the lowest go.
-            let lowest = kept.iter().copied().min()?;
-            kept.retain(|id| *id != lowest);
+            // Those that came last to vote are as good as the first: whoever is silent goes, and then
+            // the lowest.
+            let answers = |id: NodeId| {
+                let voter = view.voters.iter().find(|voter| voter.id == id);
+                voter.and_then(|voter| voter.answered).is_some_and(|at| at >= view.fresh)
+            };
+            let next = kept.iter().copied().min_by_key(|id| (answers(*id), *id))?;
+            kept.retain(|id| *id != next);
         }
         let target = VoterSet::new(kept).ok()?;
         (target != *voters).then_some(target)

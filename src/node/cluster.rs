@@ -68,7 +68,9 @@ impl Cluster {
 
     /// What the lineage `theirs`, with these ancestors as its node says, is to this node's `own`.
     pub(super) fn kinship(&self, own: Lineage, theirs: Lineage, ancestors: &[Lineage]) -> Kinship {
-        if self.ancestors.contains(&theirs) {
+        if theirs == own {
+            Kinship::Stranger
+        } else if self.ancestors.contains(&theirs) {
             Kinship::Ancestor
         } else if ancestors.contains(&own) {
             Kinship::Rescued

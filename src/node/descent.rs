@@ -53,9 +53,11 @@ impl Descent<'_> {
                 self.go_over(now, welcome);
                 return Ok(());
             }
-            // A node without a vote asks again, until somebody tells it who can. And what this node's
-            // own was rescued from has nothing to say; it is for it to follow.
-            let waits = is_rescued && !self.is_bound_by_rescue(welcome);
+            // It asks again, until somebody tells it who can: whoever votes there, or knows a Goose. A
+            // node without a vote that lost sight of its own rescue ends nobody. And what this node's own
+            // was rescued from has nothing to say; it is for it to follow.
+            let is_bound = self.is_bound_by_rescue(welcome);
+            let waits = is_rescued && !(is_bound && is_alive(header, welcome));
             if !waits && kinship != Kinship::Ancestor {
                 self.joining.hear_foreign(foreign, welcome);
             }
@@ -80,10 +82,8 @@ impl Descent<'_> {
     /// Whether this node goes over to what was rescued of its cluster: if it does not vote in either,
     /// neither leads nor claims, and is told by somebody who votes there, or knows a Goose.
     fn may_follow_rescued(&self, header: &Header, welcome: &Welcome) -> bool {
-        let voters = &welcome.configuration.voters;
-        let is_alive = voters.contains(header.sender.id) || welcome.goose.is_some();
         let is_idle = self.election.as_deref().is_some_and(Election::is_idle);
-        is_alive && is_idle && !self.is_bound_by_rescue(welcome)
+        is_alive(header, welcome) && is_idle && !self.is_bound_by_rescue(welcome)
     }
 
     /// Whether this node votes in the old cluster, or is to vote in the rescued one: then a person
@@ -105,9 +105,8 @@ impl Descent<'_> {
     /// A node without a vote takes the lineage of whoever votes, or knows a Goose that lives: others
     /// may be left of a cluster that is no more.
     pub(super) fn learn(&mut self, now: Now, header: &Header, welcome: &Welcome) {
-        let votes = welcome.configuration.voters.contains(header.sender.id);
-        let is_alive = votes || welcome.goose.is_some();
-        let settled = header.lineage.and_then(LineageClaim::settled).filter(|_| is_alive);
+        let settled = header.lineage.and_then(LineageClaim::settled);
+        let settled = settled.filter(|_| is_alive(header, welcome));
         if let (Some(election), Some(lineage)) = (self.election.as_deref_mut(), settled)
             && election.may_be_told_lineage()
         {
@@ -126,4 +125,10 @@ impl Descent<'_> {
             election.hear_earlier_life(now, lineage);
         }
     }
+}
+
+/// Whether somebody votes in the cluster that it tells of, or knows who leads that: else that may be no
+/// more.
+fn is_alive(header: &Header, welcome: &Welcome) -> bool {
+    welcome.configuration.voters.contains(header.sender.id) || welcome.goose.is_some()
 }

@@ -83,9 +83,15 @@ impl Exchange<'_> {
     }
 
     fn ask_back(&mut self, now: Now, from: SocketAddr) {
-        if !self.is_leaving
-            && let Some(question) = self.joining.ask_back(from, now.holder)
-        {
+        if self.is_leaving || !self.joining.may_ask_back(now.holder) {
+            return;
+        }
+        // What would be withheld must not keep the next one from being asked.
+        let whoever = Addressee { id: None, boot: None };
+        let longest = Question { address: from, nonce: u64::MAX }.join(self.cluster.ancestors());
+        let envelope = self.sending(None).envelope(whoever, from, &Message::Join(longest));
+        if envelope.is_some_and(|datagram| self.proofs.admits(from, datagram.len())) {
+            let question = self.joining.ask_back(from, now.holder);
             self.ask(question);
         }
     }
@@ -370,8 +376,10 @@ impl Exchange<'_> {
         }
         // A question that its sender cannot open either tells it what is wrong, in its own log.
         let is_sealed_otherwise = matches!(reason, Reject::Unsealed | Reject::UnknownKey);
-        if is_sealed_otherwise && self.persistence.is_started() && join::may_question(size) {
-            self.ask_back(now, normalised(address));
+        if is_sealed_otherwise && self.persistence.is_started() {
+            let address = normalised(address);
+            self.proofs.meet_unread(address, size);
+            self.ask_back(now, address);
         }
     }
 

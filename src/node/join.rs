@@ -1,6 +1,6 @@
 //! Finding the cluster: asking seeds, answering who asks, and noticing that nobody does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ const JOIN_PADDING: usize = 400;
 const SILENCE_NOTICED: Duration = Duration::from_secs(3);
 /// Whoever announces itself to an earlier process of this node is asked this often at most.
 const ASK_BACK_INTERVAL: Duration = Duration::from_millis(200);
+/// So many questions of that kind are remembered: a slow network answers later than the next is asked.
+const ASKED_BACK_MAX: usize = 8;
 /// A node that gossips and yet knows no Goose, or hears nothing, asks again this often.
 const DOUBT_INTERVAL: Duration = Duration::from_secs(5);
 /// Every so many of those times, a node that has nothing to ask looks after its seeds.
@@ -80,12 +82,6 @@ pub(super) fn is_padded(join: &Join) -> bool {
     join.padding.len() >= JOIN_PADDING
 }
 
-/// Whether a question may be sent to a stranger for `size` bytes that it sent: it is never more
-/// than three times as long.
-pub(super) fn may_question(size: usize) -> bool {
-    size >= JOIN_PADDING / 2
-}
-
 /// Why a node asks although gossip is in touch with somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Doubt {
@@ -131,7 +127,9 @@ pub(super) struct Joining {
     joined: bool,
     has_seeds: bool,
     /// When somebody was last asked because it had asked, and the question's nonce.
-    asked_back: Option<(HolderTime, u64)>,
+    /// When somebody was asked last that this node did not look for, and the last questions of that kind.
+    asked_back_at: Option<HolderTime>,
+    asked_back: VecDeque<u64>,
     /// Counts the times at which there might have been a doubt.
     doubts: u32,
     homecoming: Homecoming,
@@ -159,7 +157,8 @@ impl Joining {
             timers,
             joined: false,
             has_seeds,
-            asked_back: None,
+            asked_back_at: None,
+            asked_back: VecDeque::new(),
             doubts: 0,
             homecoming: Homecoming::new(now, setup, returns),
             also_wait: BTreeMap::new(),
@@ -249,7 +248,7 @@ impl Joining {
     pub(super) fn hear_foreign(&mut self, foreign: ForeignFounding, welcome: &Welcome) {
         if foreign.kinship == Kinship::Rescued {
             self.homecoming.misled = Some(foreign);
-        } else if self.asked_back.is_none_or(|(_, asked)| asked != welcome.nonce) {
+        } else if !self.asked_back.contains(&welcome.nonce) {
             self.homecoming.foreign.get_or_insert(foreign);
         }
     }
@@ -262,14 +261,19 @@ impl Joining {
     /// Somebody announces itself to an earlier process of this node. Two halves of a cluster
     /// may find each other again only so; but it may also be an old datagram of somebody who is
     /// gone. Its answer to a fresh question tells.
-    pub(super) fn ask_back(&mut self, address: SocketAddr, now: HolderTime) -> Option<Question> {
-        let asked = self.asked_back;
-        if asked.is_some_and(|(asked, _)| now.since(asked) < ASK_BACK_INTERVAL) {
-            return None;
-        }
+    pub(super) fn ask_back(&mut self, address: SocketAddr, now: HolderTime) -> Question {
         let question = self.question(address);
-        self.asked_back = Some((now, question.nonce));
-        Some(question)
+        if self.asked_back.len() >= ASKED_BACK_MAX {
+            self.asked_back.pop_front();
+        }
+        self.asked_back.push_back(question.nonce);
+        self.asked_back_at = Some(now);
+        question
+    }
+
+    /// Whether that is not too soon after the last time.
+    pub(super) fn may_ask_back(&self, now: HolderTime) -> bool {
+        self.asked_back_at.is_none_or(|asked| now.since(asked) >= ASK_BACK_INTERVAL)
     }
 }
 
@@ -453,7 +457,7 @@ impl Seeking<'_> {
         }
         let both_told = mine == Assurance::Told && other == Assurance::Told;
         let is_idle = self.election.is_none_or(Election::is_idle);
-        let is_unsought = self.joining.asked_back.is_some_and(|(_, asked)| asked == welcome.nonce);
+        let is_unsought = self.joining.asked_back.contains(&welcome.nonce);
         let is_careful = both_told && own.gives_way_to(theirs) && !is_unsought;
         if is_idle && (other > mine || is_careful) {
             return Ok(Stance::Follow);

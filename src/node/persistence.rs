@@ -326,9 +326,7 @@ impl Storing<'_> {
     /// whether it counts as stored already, which may lead to more.
     pub(super) fn keep(&mut self, now: Now) -> bool {
         let election = self.election.as_deref();
-        let stands_by =
-            election.and_then(Election::installed).or(election.map(Election::configuration));
-        if let Some(configuration) = stands_by {
+        if let Some(configuration) = election.map(Election::lasting_configuration) {
             self.persistence.note_configuration(configuration);
         }
         let vote = election.and_then(Election::vote);

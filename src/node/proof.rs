@@ -103,7 +103,18 @@ impl Proofs {
         self.echo(to) == 0 && !is_answering
     }
 
-    /// Whether so many bytes may be sent there.
+    /// The source of a datagram of `size` bytes that could not be read has proved nothing.
+    pub(super) fn meet_unread(&mut self, from: SocketAddr, size: usize) {
+        self.allowance = Some((from, size * AMPLIFICATION_MAX));
+    }
+
+    /// Whether so many bytes could be sent there now.
+    pub(super) fn admits(&self, address: SocketAddr, size: usize) -> bool {
+        let bound = self.allowance.filter(|(source, _)| *source == address);
+        bound.is_none_or(|(_, left)| size <= left)
+    }
+
+    /// Whether so many bytes may be sent there; they count.
     pub(super) fn allows(&mut self, address: SocketAddr, size: usize) -> bool {
         match &mut self.allowance {
             Some((source, left)) if *source == address => match left.checked_sub(size) {

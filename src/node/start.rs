@@ -315,7 +315,7 @@ impl Opening<'_> {
     /// cluster was founded with, if that is another now.
     pub(super) fn begin_anew(&mut self, genesis: Option<Genesis>, now: Now) {
         let Some(election) = self.election.take() else { return };
-        let mut configuration = election.installed().unwrap_or(election.configuration()).clone();
+        let mut configuration = election.lasting_configuration().clone();
         if let Some(other) = genesis.as_ref().filter(|it| it.preempt != configuration.preempt) {
             configuration = Configuration::genesis(other.clone());
         }

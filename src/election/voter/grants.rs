@@ -174,11 +174,9 @@ impl Voter {
         }
         // A grant from before the restart may still be counted; it can only be the last
         // holder's own, so that one may go on: also if somebody else's ballot has been heard of
-        // since it was granted anew.
-        let is_last_holder = self.stable_vote.vote().max_holder == Some(from)
-            || self.grant.is_some_and(|grant| grant.holder == from);
+        // since.
         if let Phase::Waiting { until, .. } = self.phase
-            && !is_last_holder
+            && self.before.is_none_or(|(holder, _)| holder != from)
             && !mutant::is(Mutant::QuarantinedVoterRenewsAnybody)
         {
             return Err(NakReason::Quarantine { remaining: until.since(now.voter) });
@@ -344,8 +342,9 @@ impl Voter {
             self.deference.remove(holder);
             self.deference.nominate(nominee.filter(|id| *id != holder.id), now.voter);
         }
+        let ends_wait =
+            self.before.is_some_and(|(whose, which)| whose == holder && (all || which <= ballot));
         let vote = self.stable_vote.vote();
-        let ends_wait = vote.max_holder == Some(holder) && (all || vote.max_ballot <= ballot);
         if (ends_wait || mutant::is(Mutant::AnyReleaseLiftsQuarantine))
             && let Phase::Waiting { by_clock: false, .. } = self.phase
         {

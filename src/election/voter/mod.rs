@@ -189,6 +189,9 @@ pub struct Voter {
     vacancy: Option<Vacancy>,
     deference: Deference,
     status_sequence: u64,
+    /// Whom its record named when it started, and for which ballot: a grant from before can be no other
+    /// process's.
+    before: Option<(Process, u64)>,
     /// Its node is about to leave.
     leaves: bool,
     /// The highest ballot said by anybody: what was forgotten may have been as high.
@@ -200,8 +203,10 @@ impl Voter {
     /// nothing.
     pub fn new(me: Process, mandate: Mandate, timing: &Timing, past: VoterPast, now: Now) -> Self {
         let (vote, phase) = begin(me, &mandate, timing.lease_max, past, now);
+        let before = vote.max_holder.map(|holder| (holder, vote.max_ballot));
         Self {
             me,
+            before: before.filter(|_| matches!(phase, Phase::Waiting { by_clock: false, .. })),
             lease: timing.lease,
             lease_max: timing.lease_max.min(mandate.lease_max),
             stable_vote: StableVote::new(vote, mandate.configuration.clone()),

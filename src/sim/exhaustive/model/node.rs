@@ -97,7 +97,7 @@ impl Node {
 
     /// What is to be kept may have changed: the newest is what is written next.
     pub(super) fn note_change(&mut self) {
-        let configuration = self.election.installed().unwrap_or(self.election.configuration());
+        let configuration = self.election.lasting_configuration();
         let newest = self.pending.as_ref().map(|(_, kept)| kept).or(self.disk.as_ref());
         let (vote, revision) = match self.election.vote() {
             Some((vote, revision)) => (Some(vote), revision),
@@ -115,7 +115,7 @@ impl Node {
 
     /// Whether it knows of another configuration than what it keeps or is about to.
     pub(super) fn knows_more(&self) -> bool {
-        let configuration = self.election.installed().unwrap_or(self.election.configuration());
+        let configuration = self.election.lasting_configuration();
         let newest = self.pending.as_ref().map(|(_, kept)| kept).or(self.disk.as_ref());
         newest.is_some_and(|kept| kept.configuration != *configuration)
     }
