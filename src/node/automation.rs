@@ -430,6 +430,33 @@ mod tests {
         assert_eq!(left(&configuration(&[2], 3), &[2], &[2]), Some(vec![7]), "the highest");
     }
 
+    /// Of five voters two are silent, and three are wanted from then on.
+    #[test]
+    fn a_change_that_waits_for_a_majority_is_planned_again() {
+        let five = configuration(&[1, 2, 3, 4, 5], 3);
+        let members = here(&[1, 2, 3, 4, 5]);
+        let mut automation = Automation::default();
+        automation.is_due(7, false, at(100));
+        let mut look = |change: Option<&VoterChange>, seconds: u64| {
+            let voters: Vec<VoterView> =
+                (1..=5).map(|id| voter(id, if id > 3 { 110 } else { seconds })).collect();
+            let (me, since, fresh) = (id(1), at(100), at(seconds - 1));
+            let (configuration, voters, members) = (&five, &voters, &members);
+            let view = View { me, since, fresh, configuration, voters, members, change };
+            automation.target(&view, at(seconds))
+        };
+        let goal = look(None, 130).unwrap();
+        assert_eq!(goal.ids(), [id(1), id(2), id(3)], "the silent ones go first");
+        // A person has said otherwise.
+        let voters = VoterSet::new([3, 4, 5].map(id).to_vec()).unwrap();
+        let goal = VoterGoal { voters, automatic: Some(3) };
+        let change = VoterChange { goal, hold: ChangeHold::Majority };
+        assert_eq!(look(Some(&change), 132), None);
+        assert_eq!(look(Some(&change), 145).unwrap().ids(), [id(1), id(2), id(3)]);
+        let change = VoterChange { hold: ChangeHold::Commit, ..change };
+        assert_eq!(look(Some(&change), 180), None);
+    }
+
     #[test]
     fn a_candidate_that_does_not_come_to_vote_is_passed_over() {
         let (one, members) = (configuration(&[1], 3), here(&[1, 2, 3, 4]));

@@ -160,42 +160,73 @@ fn only_a_later_process_of_its_node_makes_a_claimant_one_of_two() {
     assert_eq!(asks(&mut voter, 4, 7), Some(NakReason::DuplicateId));
 }
 
-/// Somebody's claim that came to nothing is given up in the midst of a restart: that costs the Goose
-/// nothing.
-#[test]
-fn a_voter_that_has_restarted_goes_on_renewing_whom_it_has_granted_since() {
-    let map = (1..=3).map(|id| (process(id).id, id)).collect();
-    let vote = Vote {
-        max_ballot: 5,
-        max_holder: Some(process(2)),
-        max_lease_in_force: Duration::from_secs(3),
-        founding: Founding::Founded(map),
-        lineage: None,
-    };
-    let (mut voter, mut outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
-    let mut asks = |voter: &mut Voter, from, ballot, sequence| {
+/// A voter that has restarted on a record that names node 2 for ballot 5.
+struct Restarted(Voter, Outbox);
+
+impl Restarted {
+    fn new() -> Self {
+        let map = (1..=3).map(|id| (process(id).id, id)).collect();
+        let vote = Vote {
+            max_ballot: 5,
+            max_holder: Some(process(2)),
+            max_lease_in_force: Duration::from_secs(3),
+            founding: Founding::Founded(map),
+            lineage: None,
+        };
+        let (voter, outbox) = voter(mandate(3, Memory::Kept), VoterPast::Remembered(vote));
+        Self(voter, outbox)
+    }
+
+    /// What it answers once that is durable.
+    fn asked(&mut self, from: u64, ballot: u64, sequence: u64) -> Option<Result<u64, NakReason>> {
+        let Self(voter, outbox) = self;
         let (kind, lease) = (AcquireKind::Renew, Duration::from_millis(150));
         let (certificate, lineage, configuration) = (None, None, None);
         let acquire =
             Acquire { kind, ballot, sequence, lease, certificate, lineage, configuration };
         let stamp = voter.stamp();
-        voter.acquire(from, &acquire, stamp, None, at(2), &mut outbox);
-        voter.stored(voter.stable_vote().revision(), true, at(3), &mut outbox);
+        voter.acquire(process(from), &acquire, stamp, None, at(2), outbox);
+        voter.stored(voter.stable_vote().revision(), true, at(3), outbox);
         let said = std::iter::from_fn(|| outbox.pop()).filter_map(|outgoing| match outgoing {
             Outgoing::Send { message: Message::Nak(nak), .. } => Some(Err(nak.reason)),
             Outgoing::Send { message: Message::Grant(grant), .. } => Some(Ok(grant.ballot)),
             _ => None,
         });
         said.last()
-    };
-    assert_eq!(asks(&mut voter, process(2), 5, 1), Some(Ok(5)));
-    let release = Release { holder: process(3), ballot: 7, all: false, nominee: None };
-    voter.release(process(3), 1, &release, at(2), &mut Outbox::new(process(1)));
-    let stale = NakReason::Stale { max_ballot: 7 };
-    assert_eq!(asks(&mut voter, process(2), 5, 2), Some(Err(stale)), "it raises its ballot");
-    assert_eq!(asks(&mut voter, process(2), 8, 3), Some(Ok(8)));
-    let another = asks(&mut voter, process(3), 9, 2);
-    assert!(matches!(another, Some(Err(NakReason::Quarantine { .. }))), "{another:?}");
+    }
+
+    fn released(&mut self, from: u64, ballot: u64, all: bool) {
+        let release = Release { holder: process(from), ballot, all, nominee: None };
+        let Self(voter, outbox) = self;
+        voter.release(process(from), 1, &release, at(2), outbox);
+        voter.stored(voter.stable_vote().revision(), true, at(2), outbox);
+    }
+}
+
+/// Somebody's claim that came to nothing is given up in the midst of a restart: that costs the Goose
+/// nothing, whether it has renewed before or not.
+#[test]
+fn a_voter_that_has_restarted_serves_whom_its_record_named() {
+    let stale = || Some(Err(NakReason::Stale { max_ballot: 7 }));
+    for renews_before in [true, false] {
+        let mut voter = Restarted::new();
+        if renews_before {
+            assert_eq!(voter.asked(2, 5, 1), Some(Ok(5)));
+        }
+        voter.released(3, 7, false);
+        assert_eq!(voter.asked(2, 5, 2), stale(), "it raises its ballot");
+        assert_eq!(voter.asked(2, 8, 3), Some(Ok(8)));
+        let another = voter.asked(3, 9, 2);
+        assert!(matches!(another, Some(Err(NakReason::Quarantine { .. }))), "{another:?}");
+    }
+    // Once the one that it may have granted to has given up, nobody is waited for.
+    let mut voter = Restarted::new();
+    voter.released(3, 7, false);
+    voter.released(2, 4, false);
+    let another = voter.asked(3, 9, 2);
+    assert!(matches!(another, Some(Err(NakReason::Quarantine { .. }))), "an old one: {another:?}");
+    voter.released(2, 5, false);
+    assert_eq!(voter.asked(3, 9, 3), Some(Ok(9)));
 }
 
 #[test]

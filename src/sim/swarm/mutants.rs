@@ -64,7 +64,7 @@ pub const MUTANTS: [Search; Mutant::ALL.len() + Mutant::OF_WORK.len() - NOT_SEAR
     search(Mutant::LeaveReleasesUnderWork, Swarm::Mixed, 900),
     search(Mutant::ChangeWithoutCommit, Swarm::Elastic, 20),
     search(Mutant::ChangesAtOnce, Swarm::Elastic, 20),
-    search(Mutant::VoterIgnoresConfiguration, Swarm::Elastic, 240),
+    search(Mutant::VoterIgnoresConfiguration, Swarm::Elastic, 480),
     search(Mutant::RemovedBeforeAdded, Swarm::Automatic, 100),
     search(Mutant::CandidatesIgnored, Swarm::Automatic, 20),
 ];
