@@ -256,8 +256,9 @@ impl Exchange<'_> {
         }
         let (joiner, election) = (header.sender, self.election.as_ref());
         let is_foreign = verdict == Err(Reject::ForeignLineage);
+        let foreign_at = is_foreign.then_some(now.holder);
         let welcome =
-            join::welcome(joiner, join, self.cluster, election, &self.directory(), is_foreign);
+            join::welcome(joiner, join, self.cluster, election, &self.directory(), foreign_at);
         let answered = welcome.map(|welcome| {
             let message = Message::Welcome(Box::new(welcome));
             let leader_freshness = self.leader_freshness(now);

@@ -22,6 +22,7 @@ use crate::vocabulary::inspection::TableSize;
 use crate::vocabulary::lineage::{ForeignFounding, Kinship, Lineage};
 use crate::vocabulary::mutant::{self, Mutant};
 use crate::vocabulary::reject::Reject;
+use crate::vocabulary::snapshot::KnownGoose;
 use crate::vocabulary::time::HolderTime;
 use crate::vocabulary::timers::{Timer, Timers};
 use crate::wire::message::{Assurance, Join, Welcome};
@@ -487,8 +488,8 @@ impl Seeking<'_> {
     }
 }
 
-/// The answer to "which cluster is this?". `is_foreign`: whoever asks belongs to another founding,
-/// where this node's id is another node's.
+/// The answer to "which cluster is this?". `foreign_at`: now, if whoever asks belongs to another
+/// founding, where this node's id is another node's, and a Goose of long ago proves no life.
 ///
 /// # Errors
 /// Why there is none.
@@ -498,19 +499,20 @@ pub(super) fn welcome(
     cluster: &Cluster,
     election: Option<&Election>,
     directory: &Directory<'_>,
-    is_foreign: bool,
+    foreign_at: Option<HolderTime>,
 ) -> Result<Welcome, Reject> {
     // The answer must not be worth an attacker's while.
     if !is_padded(join) {
         return Err(Reject::Malformed);
     }
-    if joiner.id == directory.me && !is_foreign {
+    if joiner.id == directory.me && foreign_at.is_none() {
         return Err(Reject::Unexpected);
     }
     let (Some(genesis), Some(election)) = (cluster.genesis(), election) else {
         return Err(Reject::NotReady);
     };
     let configuration = election.configuration().clone();
+    let is_known = |known: &KnownGoose| foreign_at.is_none_or(|now| now < known.expires);
     Ok(Welcome {
         nonce: join.nonce,
         member: directory.membership.encoded_identity(),
@@ -518,7 +520,7 @@ pub(super) fn welcome(
         assurance: cluster.assurance(Some(election)),
         voters: directory.addresses_of(configuration.voters.ids()),
         configuration,
-        goose: election.goose().map(|known| known.goose),
+        goose: election.goose().filter(is_known).map(|known| known.goose),
         ancestors: cluster.ancestors().to_vec(),
     })
 }

@@ -71,6 +71,19 @@ fn lost_voters_that_come_back_to_the_rescued_one_alone_are_told_and_end() {
     assert_eq!((story.until_agreed(PATIENCE), term(&story)), (3, before), "{}", story.transcript());
 }
 
+/// Somebody who knows of a rescue, but of nobody who lives there, ends nobody: it may have been undone.
+#[test]
+fn a_node_without_a_vote_that_is_left_of_a_rescue_ends_nobody() {
+    let mut story = rescued();
+    story.crash(3).crash(5).run(10_000);
+    // One of two that were a majority, so it does not lead.
+    story.start(&[1]).run(20_000);
+    assert!(runs(&story, 1), "{}", story.transcript());
+    // Whoever votes there tells it.
+    story.start(&[3]);
+    story.until(LOOKED_FOR, "it ends", &|story: &Scenario| !runs(story, 1));
+}
+
 #[test]
 fn several_survivors_go_on_only_together() {
     let mut story = reigning(5, 5);
