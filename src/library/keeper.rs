@@ -39,7 +39,9 @@ static IS_PREPARED: AtomicBool = AtomicBool::new(false);
 /// [`Config::keeper`](crate::Config::keeper) may be said.
 ///
 /// To be called first thing in `main`, before threads are started, arguments are read and anything is
-/// opened: whatever stands before it is done in the keeper, too.
+/// opened: whatever stands before it is done in the keeper, too. So write a plain `main` that builds its
+/// runtime afterwards. Under `#[tokio::main]` the runtime is there before the first line: the keeper works
+/// all the same, but holds the threads and the memory of a runtime that it never uses.
 pub fn run_if_asked() {
     IS_PREPARED.store(true, Ordering::Relaxed);
     #[cfg(target_os = "linux")]

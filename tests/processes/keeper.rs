@@ -56,7 +56,7 @@ fn stat(process: u32, field: usize) -> Option<String> {
 }
 
 /// The processes whose parent is `parent`.
-fn children(parent: u32) -> Vec<u32> {
+pub(super) fn children(parent: u32) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").expect("a list of processes").flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     numbers.filter(|number| stat(*number, 1) == Some(parent.to_string())).collect()
@@ -72,7 +72,7 @@ fn keeper_of(cluster: &Cluster, node: u64) -> u32 {
 }
 
 /// Whether a process has made itself a keeper: it takes its name last.
-fn is_keeping(process: u32) -> bool {
+pub(super) fn is_keeping(process: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{process}/comm"))
         .is_ok_and(|name| name.trim() == "gaggle-keeper")
 }

@@ -16,6 +16,8 @@ mod clusters;
 mod command_line;
 mod electorate;
 #[cfg(target_os = "linux")]
+mod embedded;
+#[cfg(target_os = "linux")]
 mod ends;
 mod errors;
 #[cfg(target_os = "linux")]

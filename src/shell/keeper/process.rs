@@ -18,6 +18,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 
@@ -219,17 +220,31 @@ fn is_pidfd_at_output() -> bool {
 
 /// Closes whatever the node's parent left open: a lock or the end of a pipe in here would be
 /// held for longer than the node lives.
+///
+/// What this process has opened itself is left alone. A program that embeds a node may be a keeper with
+/// a runtime that its threads are using already, and that would abort without its descriptors.
 fn close_inherited() -> io::Result<()> {
-    let mut inherited = Vec::new();
+    let mut numbers = Vec::new();
     for entry in std::fs::read_dir("/proc/self/fd")? {
         let number = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
-        inherited.extend(number.filter(|number| *number > 2));
+        numbers.extend(number.filter(|number| *number > 2));
     }
-    for number in inherited {
-        // One of them was the listing itself, which is closed already.
-        let _ = nix::unistd::close(number);
+    for number in numbers {
+        // Without a file it is closed already, as the listing itself is.
+        let shown = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}"));
+        if shown.is_ok_and(|shown| is_inherited(&shown)) {
+            let _ = nix::unistd::close(number);
+        }
     }
     Ok(())
+}
+
+/// Whether a descriptor, as the kernel shows it, came to this process with its exec: that closes all
+/// that are marked to be, as whatever std and the runtime open is.
+fn is_inherited(shown: &str) -> bool {
+    let flags = shown.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    flags.is_some_and(|flags| flags & OFlags::CLOEXEC.bits() == 0)
 }
 
 /// Signals that are sent to a whole group or service are meant for the node; its death is what
@@ -264,5 +279,26 @@ fn send(last_will: &[u8]) {
                 let _ = socket.send_to(&one.datagram, one.to);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    use super::*;
+
+    #[test]
+    fn what_was_inherited_is_told_from_what_is_this_processs_own() {
+        let own = File::open("/dev/null").unwrap();
+        let shown = |file: &File| {
+            std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).unwrap()
+        };
+        assert!(!is_inherited(&shown(&own)), "{}", shown(&own));
+        // As it is with what an exec has left open.
+        let left_open = File::from(rustix::io::dup(own.as_fd()).unwrap());
+        assert!(is_inherited(&shown(&left_open)), "{}", shown(&left_open));
+        assert!(!is_inherited("pos:\t0\n") && !is_inherited("flags:\tnone\n"));
     }
 }
