@@ -53,6 +53,7 @@ pub struct Config {
 /// A node that runs, with what belongs to it.
 pub(super) struct Started {
     pub(super) handle: Handle,
+    pub(super) claim_lease: Duration,
     #[cfg(feature = "http")]
     pub(super) http: Option<ServerThread>,
 }
@@ -305,6 +306,7 @@ impl Config {
         let last_will_sender = self.last_will_sender()?;
         #[cfg(feature = "http")]
         let interval = checked.setup.timing.standby_interval;
+        let claim_lease = checked.setup.timing.claim_lease;
         let opened = Opened::of(&checked, self.handed)?;
         let Opened { setup, socket, disk, store, .. } = opened;
         let options = StartOptions { setup, socket, disk, store, last_will_sender };
@@ -313,6 +315,7 @@ impl Config {
             #[cfg(feature = "http")]
             http: opened.listeners.map(|them| serve(them, &handle, interval)).transpose()?,
             handle,
+            claim_lease,
         })
     }
 

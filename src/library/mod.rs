@@ -50,7 +50,7 @@ pub use state::State;
 pub use status::{Member, MemberState, Status, Voters};
 
 use crate::shell::handle::Handle;
-use crate::vocabulary::snapshot::Snapshot;
+use crate::vocabulary::snapshot::{Lease, Snapshot};
 
 /// A node that runs in this program. Clones are the same node; when the last one and the last
 /// [`Leadership`] are dropped, the node steps down, says goodbye and ends in the background.
@@ -70,9 +70,20 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     /// How it stands, once somebody watches.
     standing: OnceLock<watch::Receiver<Standing>>,
+    /// What a term begins with: see [`Inner::is_full`].
+    claim_lease: Duration,
     /// Stops serving when it is dropped.
     #[cfg(feature = "http")]
     _http: Option<crate::shell::http::ServerThread>,
+}
+
+impl Inner {
+    /// Whether a lease has been renewed since its term was won. A term begins on the short lease of its
+    /// claim, and the first renewal follows within a round trip.
+    fn is_full(&self, lease: &Lease) -> bool {
+        // What a claim was granted counts from before the term was won.
+        lease.deadline > lease.since.plus(self.claim_lease)
+    }
 }
 
 impl Drop for Inner {
@@ -96,6 +107,7 @@ impl Node {
                 guards: Guards::new(),
                 runtime: tokio::runtime::Handle::current(),
                 standing: OnceLock::new(),
+                claim_lease: started.claim_lease,
                 #[cfg(feature = "http")]
                 _http: started.http,
             }),
@@ -135,9 +147,9 @@ impl Node {
         leadership.is_valid().then_some(leadership)
     }
 
-    /// Waits until this node is Goose, for as long as it takes: of a term that nobody has asked to
-    /// end, and with enough of its lease left for [`Leadership::run`] to begin. It may be Goose no
-    /// more when you come to act: the campaign knows.
+    /// Waits until this node is Goose and work may begin, for as long as it takes: its lease has been
+    /// renewed once, which follows the election within a round trip, and nobody has asked to end the
+    /// term. When you come to act the term may be over all the same: the campaign knows.
     ///
     /// For the loop that does the Goose's work, and not for a request handler: **dropping the last
     /// [`Campaign`] of a term steps down**. To look whether this node leads, there is
@@ -151,6 +163,10 @@ impl Node {
                 snapshot.lease.map_or(Duration::ZERO, |it| leadership::margin(it.duration));
             let now = self.inner.handle.holder_now();
             let lease = snapshot.open_lease_at(now.plus(margin))?;
+            // Work that began on the lease of a claim would be told of an end that is none.
+            if !self.inner.is_full(&lease) {
+                return None;
+            }
             let enters = self.inner.guards.enter(lease.term);
             enters.then(|| Campaign::new(Leadership::new(&lease, self.clone())))
         };

@@ -127,6 +127,33 @@ async fn one_of_three_leads_and_hands_over_when_told_to() {
     }
 }
 
+/// A claim is granted a quarter of this at most.
+const LONG_LEASE: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_campaign_begins_with_a_lease_that_was_renewed() {
+    let (nodes, _folder) = gaggle_with(3, |config| config.lease(LONG_LEASE)).await;
+    let (_, campaign) = leadership(&nodes).await;
+    assert!(campaign.remaining() > LONG_LEASE / 2, "{:?}", campaign.remaining());
+}
+
+#[tokio::test]
+async fn work_begins_on_a_lease_that_was_renewed_however_early_somebody_looks() {
+    let (nodes, _folder) = gaggle_with(3, |config| config.lease(LONG_LEASE)).await;
+    let looked = async {
+        loop {
+            match nodes.iter().find_map(Node::leadership) {
+                Some(leadership) => return leadership,
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let look = timeout(PATIENCE, looked).await.unwrap();
+    assert!(look.is_valid(), "a look is as early as the lease");
+    let work = look.begin().await.unwrap();
+    work.check(LONG_LEASE / 2).unwrap();
+}
+
 #[tokio::test]
 async fn the_lease_is_handed_over_only_after_the_work_is_dropped() {
     struct Work(Node, Arc<AtomicUsize>);

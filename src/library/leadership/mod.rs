@@ -13,7 +13,7 @@ use super::Node;
 use super::lost::{LeadershipLost, LostReason};
 use crate::shell::handle::{Handle, WorkError};
 use crate::vocabulary::event::Event;
-use crate::vocabulary::snapshot::Lease;
+use crate::vocabulary::snapshot::{Lease, Snapshot};
 use crate::vocabulary::work::EndOfWork;
 
 /// Work is cancelled when the twentieth part of a lease is left: 30 ms of the usual 600.
@@ -89,7 +89,8 @@ impl Leadership {
     }
 
     /// How long this leadership lasts if it is not renewed, judged at this moment; zero once it
-    /// is over. Takes no lock.
+    /// is over. Takes no lock. A term begins with a quarter of the usual lease (130 ms of 600), and has
+    /// all of it once it has been renewed, a round trip later.
     pub fn remaining(&self) -> Duration {
         self.handle().remaining(self.term)
     }
@@ -121,7 +122,7 @@ impl Leadership {
         let reason = tokio::select! {
             biased;
             reason = asked => reason,
-            () = self.left_at_most(self.notice()) => self.reason(),
+            () = self.nears_its_end() => self.reason(),
             _ = self.handle().ended() => LostReason::NodeEnded,
         };
         self.lost_for(reason)
@@ -129,14 +130,22 @@ impl Leadership {
 
     /// Begins a piece of work that cannot be dropped: a blocking call, a thread, a task of its own.
     /// As long as the [`Work`] lives, no order hands the lease over, within
-    /// [`Config::drain_timeout`](crate::Config::drain_timeout).
+    /// [`Config::drain_timeout`](crate::Config::drain_timeout). In the first moment of a term this waits
+    /// until the lease has been renewed once, which takes a round trip.
     ///
     /// # Errors
-    /// [`LeadershipLost`] if the leadership is over or somebody has asked to end it. Nothing has begun
-    /// then.
+    /// [`LeadershipLost`] if the leadership is over or somebody has asked to end it, or if that first
+    /// renewal has not come in time. Nothing has begun then.
     pub async fn begin(&self) -> Result<Work, LeadershipLost> {
         match self.handle().begin_work(self.term).await {
-            Ok(permit) => Ok(Work::new(self.clone(), permit)),
+            Ok(permit) => {
+                let work = Work::new(self.clone(), permit);
+                tokio::select! {
+                    biased;
+                    () = self.full() => Ok(work),
+                    () = work.left_at_most(self.margin()) => Err(work.lost()),
+                }
+            }
             Err(WorkError::Ended) => Err(self.lost_for(LostReason::NodeEnded)),
             Err(WorkError::Refused(_)) => {
                 let asked = self.asked_to_end().map(LostReason::of);
@@ -206,6 +215,31 @@ impl Leadership {
         let history = handle.history();
         let history = history.borrow();
         history.events.iter().rev().find_map(|it| ended(&it.event)).unwrap_or(LostReason::Over)
+    }
+
+    /// Returns when a fifth of the lease is left. Not on the lease of a claim, which is hardly longer:
+    /// that nears its end when a margin is left.
+    async fn nears_its_end(&self) {
+        tokio::select! {
+            biased;
+            () = self.full() => {}
+            () = self.left_at_most(self.margin()) => {}
+        }
+        self.left_at_most(self.notice()).await;
+    }
+
+    /// Returns when the lease has been renewed since the term was won; never if that is over.
+    async fn full(&self) {
+        let is_full = |snapshot: &Snapshot| {
+            let lease = snapshot.lease.filter(|lease| lease.term == self.term);
+            lease.is_some_and(|lease| self.node.inner.is_full(&lease))
+        };
+        if is_full(&self.handle().snapshot()) {
+            return;
+        }
+        if self.handle().snapshots().wait_for(|snapshot| is_full(snapshot)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Returns when no more than `margin` of the lease is left.

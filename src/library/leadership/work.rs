@@ -57,8 +57,8 @@ impl Work {
     /// usual 600) for the way from this answer to the step's effect. Waits for nothing, so a thread may
     /// ask; it takes a lock that nobody holds for long.
     ///
-    /// A lease of 600 ms that is renewed in time always has 450 left. A step that takes longer than
-    /// that is refused though nothing is wrong: split it, or ask for a longer
+    /// Once work has begun, a lease of 600 ms that is renewed in time always has 450 left. A step that
+    /// takes longer than 420 is refused though nothing is wrong: split it, or ask for a longer
     /// [lease](crate::Config::lease).
     ///
     /// # Errors

@@ -42,9 +42,10 @@ impl FakeGoose {
             let voters = VoterSet::new(ids).ok()?;
             let voters = Configuration::genesis(Genesis::new(voters, false, &setup.timing, false));
             let other = Other { process: other_process(id(2)?), address: at(8002) };
-            StandIn::start(setup, other, voters).ok()
+            let claim_lease = setup.timing.claim_lease;
+            Some((StandIn::start(setup, other, voters).ok()?, claim_lease))
         };
-        let Some((stand_in, handle)) = made() else {
+        let Some(((stand_in, handle), claim_lease)) = made() else {
             unreachable!("nothing that is given here is refused")
         };
         let inner = Inner {
@@ -52,6 +53,7 @@ impl FakeGoose {
             guards: Guards::new(),
             runtime: tokio::runtime::Handle::current(),
             standing: OnceLock::new(),
+            claim_lease,
             #[cfg(feature = "http")]
             _http: None,
         };
