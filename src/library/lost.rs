@@ -6,19 +6,41 @@ use crate::vocabulary::event::DemotionReason;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::work::{EndOfWork, EndReason};
 
-/// The leadership is over, or about to end. What [`Leadership::run`](crate::Leadership::run) was
+/// The leadership is over, or is to end. What [`Leadership::run`](crate::Leadership::run) was
 /// given is dropped; whatever else works under this term is to stop.
+///
+/// "Is to end" is not always the end: a lease that was not renewed in time may be renewed yet. If
+/// [`Leadership::is_valid`](crate::Leadership::is_valid) still holds once your work has ended, begin
+/// again under the same term; see [`Work::ending`](crate::Work::ending).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
-#[error("the leadership of term {term} is over: {reason}. Wait until this node is Goose again")]
+#[error("the leadership of term {term} {}: {reason}{}", self.tense(), self.advice())]
 #[non_exhaustive]
 pub struct LeadershipLost {
-    /// The term that is over.
+    /// The term that is over, or is to end.
     pub term: u64,
     /// Why, as far as this node knows.
     pub reason: LostReason,
+    /// Whether the lease was over when this was said. If not, it is to end: that is told before.
+    pub is_over: bool,
 }
 
-/// Why a leadership is over.
+impl LeadershipLost {
+    fn tense(&self) -> &'static str {
+        if self.is_over { "is over" } else { "is to end" }
+    }
+
+    /// What to do, if there is anything.
+    fn advice(&self) -> &'static str {
+        match self.reason {
+            // This node never leads again.
+            LostReason::ShuttingDown | LostReason::NodeEnded => "",
+            _ if self.is_over => ". Wait until this node is Goose again",
+            _ => ". End what works under it",
+        }
+    }
+}
+
+/// Why a leadership is over, or is to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum LostReason {

@@ -106,6 +106,49 @@ async fn every_end_has_its_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_told_early_does_not_say_that_it_is_over_and_advises_nobody_to_wait_in_vain() {
+    let fake = FakeGoose::new();
+    let node = fake.node();
+    fake.grant();
+    let look = node.leadership().unwrap();
+    fake.freeze();
+    let early = look.ending().await;
+    assert!(!early.is_over && look.is_valid());
+    let renewal = "its lease was not renewed in time";
+    let text = format!("the leadership of term 1 is to end: {renewal}. End what works under it");
+    assert_eq!(early.to_string(), text);
+    look.lost().await;
+    let late = look.begin().await.unwrap_err();
+    let text = late.to_string();
+    assert!(late.is_over && text.starts_with("the leadership of term 1 is over: "), "{text}");
+    assert!(text.ends_with(". Wait until this node is Goose again"), "{text}");
+
+    fake.grant();
+    let work = node.leadership().unwrap().begin().await.unwrap();
+    let leaving = tokio::spawn(async move { node.shutdown().await });
+    let last = work.ending().await;
+    assert_eq!(last.to_string(), "the leadership of term 2 is to end: the node is shutting down");
+    drop(work);
+    leaving.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_was_told_of_a_renewal_that_is_late_may_begin_again_once_it_has_come() {
+    let fake = FakeGoose::new();
+    fake.grant();
+    let look = fake.node().leadership().unwrap();
+    let work = look.begin().await.unwrap();
+    fake.freeze();
+    let told = timeout(PATIENCE, work.ending()).await.unwrap();
+    assert_eq!((told.reason, told.is_over), (LostReason::NotRenewed, false));
+    drop(work);
+    fake.thaw();
+    sleep(Duration::from_millis(1)).await;
+    let again = look.begin().await.unwrap();
+    assert_eq!((again.term(), again.check(Duration::from_millis(400))), (told.term, Ok(())));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hand_over_waits_for_work_and_another_leads_then() {
     let fake = FakeGoose::new();
     let node = fake.node();

@@ -191,7 +191,7 @@ impl Leadership {
     }
 
     pub(super) fn lost_for(&self, reason: LostReason) -> LeadershipLost {
-        LeadershipLost { term: self.term, reason }
+        LeadershipLost { term: self.term, reason, is_over: !self.is_valid() }
     }
 
     /// Why it is over or about to end, when nobody has asked for that of whoever wants to know.
