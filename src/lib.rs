@@ -10,6 +10,7 @@
 //!
 //! ```no_run
 //! use gaggle::{Config, Node, State};
+//! use tokio::signal::unix::{SignalKind, signal};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::new("10.0.0.1:8000")
@@ -17,17 +18,28 @@
 //!     .state(State::dir("/var/lib/my-service/gaggle"));
 //! let node = Node::start(config).await?;
 //!
-//! loop {
-//!     let campaign = node.until_goose().await?;
-//!     // Dropped before the lease ends, and before it is handed over.
-//!     match campaign.run(work(campaign.term())).await {
-//!         Ok(()) => break,
-//!         Err(lost) => eprintln!("{lost}"),
-//!     }
+//! let mut terminated = signal(SignalKind::terminate())?;
+//! let mut leading = tokio::spawn(lead(node.clone()));
+//! tokio::select! {
+//!     _ = terminated.recv() => {}
+//!     _ = tokio::signal::ctrl_c() => {}
+//!     outcome = &mut leading => outcome?, // the work is done, or has panicked
+//!     ended = node.ended() => ended?,     // the node has failed
 //! }
-//! node.shutdown().await?; // hands over at once
+//! node.shutdown().await?; // the work is dropped, and others lead within milliseconds
 //! # Ok(())
 //! # }
+//!
+//! async fn lead(node: Node) {
+//!     // It fails once the node has been told to shut down.
+//!     while let Ok(campaign) = node.until_goose().await {
+//!         // Dropped before the lease ends, and before it is handed over.
+//!         match campaign.run(work(campaign.term())).await {
+//!             Ok(()) => return,
+//!             Err(lost) => eprintln!("{lost}"),
+//!         }
+//!     }
+//! }
 //! # async fn work(_: u64) {}
 //! ```
 //!
@@ -106,7 +118,7 @@
 //!
 //! 1. `shell/socket.rs` takes the datagram from the kernel, with the address it came from.
 //! 2. `shell/driver.rs` is the one task that owns the core. It reads the clocks once and calls
-//!    [`node::NodeCore::handle_datagram`].
+//!    `node::NodeCore::handle_datagram`.
 //! 3. `node/mod.rs` has the datagram received, and then has everything flow that follows from it.
 //! 4. `node/exchange.rs` has the datagram opened and checked. What is foreign, stale or malformed is
 //!    counted and dropped.
@@ -132,7 +144,7 @@
 //!
 //! 1. `shell/timer.rs` sleeps until the one deadline that the node has at any moment.
 //! 2. `shell/driver.rs` reads the clocks, which decide what is due, and calls
-//!    [`node::NodeCore::handle_timeout`].
+//!    `node::NodeCore::handle_timeout`.
 //! 3. `node/mod.rs` has membership, election and itself do what is due.
 //! 4. `membership/mod.rs` does it, one timer after another.
 //! 5. `membership/timers.rs` gives out the timers that have expired. Its next one is part of what
@@ -201,7 +213,7 @@
 //! it *sent* the request; the voter counts ℓ on its own, from a later moment. With ε = 0.5 % and
 //! δ = 20 ms a lease of 600 ms counts for 574. So a holder stops before any voter of its
 //! majority frees its vote, and any two majorities share a voter: never two at once. See
-//! [`vocabulary::timing`].
+//! `vocabulary/timing.rs`.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

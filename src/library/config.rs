@@ -85,8 +85,10 @@ impl Config {
     }
 
     /// A node to join through: a host name or an address, with a port. Repeatable; looked up
-    /// again at every attempt. This node itself may be among them, but not be the only one, unless
-    /// [voters](Self::voters) are named.
+    /// again at every attempt. A node that has seeds and is not told the [voters](Self::voters) joins
+    /// a cluster, and waits for as long as there is none: if every node has seeds and none is told the
+    /// voters, nobody founds one. All nodes may have the same list, so this node may be among its own
+    /// seeds. Where it is the only one, the start is refused unless voters are named.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<String>) -> Self {
         self.raw.seeds.push(seed.into());
@@ -108,8 +110,10 @@ impl Config {
     /// to make the id. Addresses and names also serve as seeds. A record in the state folder wins.
     ///
     /// The one entry `auto:N` names a number instead, 1 to 15, that the Goose keeps by itself as nodes
-    /// come and go; it is `auto:3` if neither voters nor seeds are named. See
-    /// [`Node::keep_voters`](crate::Node::keep_voters) to change it later.
+    /// come and go; it is `auto:3` if neither voters nor seeds are named. A node with `auto:N` and no
+    /// seeds founds a cluster of itself alone. A node with `auto:N` and seeds joins, and founds nothing.
+    /// See [`Node::keep_voters`](crate::Node::keep_voters) to change the number later, and
+    /// [how a cluster begins](crate::guide::library#how-your-cluster-begins).
     #[must_use]
     pub fn voters<I>(mut self, voters: I) -> Self
     where
@@ -189,7 +193,10 @@ impl Config {
     ///
     /// The keeper is this very program, executed again. So `main` must begin with
     /// [`keeper::run_if_asked`](crate::keeper::run_if_asked), or the start is refused. On a system that
-    /// offers no pidfd, a warning is logged and the node goes without.
+    /// offers no pidfd, a warning is logged and the node goes without. Needs the feature `keeper`.
+    ///
+    /// In a test the harness owns `main`, so leave this out of settings that tests share: say it in
+    /// `main`, where `run_if_asked` stands.
     #[cfg(feature = "keeper")]
     #[must_use]
     pub fn keeper(mut self, with_keeper: bool) -> Self {
@@ -211,8 +218,8 @@ impl Config {
         self
     }
 
-    /// The terms of this node are `term` or above (from 1 to 2^40), for a cluster that goes on above
-    /// the terms of an older one. Every node that founds it says so.
+    /// The lowest term that this node will lead under, from 1 to 2^40. For a cluster that takes the
+    /// place of an older one and is to go on above its terms. Every node that founds it says the same.
     #[must_use]
     pub fn first_term(mut self, term: u64) -> Self {
         self.raw.first_term = Some(term.to_string());
@@ -227,8 +234,9 @@ impl Config {
         self
     }
 
-    /// How long an order to step down or to shut down waits for the work in
-    /// [`Leadership::run`](crate::Leadership::run) to end, while the lease is renewed (30 s). An
+    /// How long an order to step down or to shut down waits for the work to end, while the lease is
+    /// renewed (30 s): that in [`Leadership::run`](crate::Leadership::run), and every
+    /// [`Work`](crate::Work) that is not dropped. An
     /// order to step down is given up then; a node that shuts down leaves without releasing its
     /// lease.
     #[must_use]
@@ -238,16 +246,17 @@ impl Config {
     }
 
     /// The node is not healthy until [`Node::set_healthy`](crate::Node::set_healthy) has said that it
-    /// is: it votes, and does not lead before. Left out, it begins healthy.
+    /// is: it votes, and does not lead before. Left out, it begins healthy. For a service that takes a
+    /// while to come up.
     #[must_use]
     pub fn unhealthy_at_start(mut self) -> Self {
         self.raw.unhealthy_at_start = true;
         self
     }
 
-    /// If no node that may lead is healthy, nobody leads, unless all nodes are told this: then one that
-    /// is not healthy leads, until a healthy one is there. One that does not lead already does so after
-    /// 5 s without a healthy one.
+    /// What happens if no node that may lead is healthy. Left out, nobody leads. With this, said on all
+    /// nodes, an unhealthy one leads until a healthy one is there. A Goose that becomes unhealthy then
+    /// keeps leading; a Duck waits until no healthy node has been seen for 5 s.
     #[must_use]
     pub fn lead_anyway(mut self) -> Self {
         self.raw.if_none_healthy = IfNoneHealthy::LeadAnyway;
@@ -268,7 +277,7 @@ impl Config {
         self
     }
 
-    /// Answer over HTTP on a listener that you bound, on a thread of its own, and take orders
+    /// Needs the feature `http`. Answer over HTTP on a listener that you bound, on a thread of its own, and take orders
     /// over a control socket: the file `gaggle.sock` in the state folder, or one in the user's
     /// runtime folder where there is no state folder or its path is too long for a socket. It is
     /// this user's and root's alone, the commands of `gaggle` find it, and it goes when the node

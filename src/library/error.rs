@@ -65,7 +65,9 @@ pub enum Error {
     /// The successor asked for is not at hand.
     #[error("node {0} is no standby: it has not polled the voters lately, or may not be Goose")]
     UnknownSuccessor(NodeId),
-    /// Nobody could take over at this moment.
+    /// Nobody could take over at this moment: no other node that may lead has polled the voters lately.
+    /// Each of the others has stepped down within the last four leases and holds back, has only just
+    /// started, is drained or not healthy, or never leads. Most of that passes by itself: try again.
     #[error("nobody could take over now: try again in a while, or shut this node down")]
     NoStandby,
     /// The member is alive, or may be, so it was not forgotten.

@@ -65,8 +65,8 @@ pub enum Event {
     Missed(u64),
 }
 
-/// The events of a node, from the moment that it was made. It is a [`Stream`], too: for those who
-/// have the methods of `StreamExt` at hand.
+/// The events of a node, from the moment that it was made. It is a `futures_core::Stream`, too, for
+/// those who have the methods of `StreamExt` at hand.
 ///
 /// ```no_run
 /// # async fn example(node: gaggle::Node) {

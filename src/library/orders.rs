@@ -151,13 +151,24 @@ impl Node {
     /// [`Config::unhealthy_at_start`](crate::Config::unhealthy_at_start), and
     /// [`Config::lead_anyway`](crate::Config::lead_anyway) for what happens if no node is healthy.
     ///
-    /// Takes effect at once and waits for nothing. On a node that has ended it does nothing.
+    /// Takes effect at once and waits for nothing. On a node that has ended it does nothing. There is one
+    /// word for the whole program, and the last one counts: if two of its parts may complain, let one
+    /// place ask both and say the outcome.
     ///
     /// ```no_run
-    /// # fn example(node: &gaggle::Node) {
-    /// node.set_healthy(false, "the database does not answer");
-    /// node.set_healthy(true, "");
+    /// # use std::time::Duration;
+    /// # async fn example(config: gaggle::Config) -> Result<(), gaggle::StartError> {
+    /// let node = gaggle::Node::start(config.unhealthy_at_start()).await?;
+    /// loop {
+    ///     match tokio::time::timeout(Duration::from_secs(1), ask_the_database()).await {
+    ///         Ok(Ok(())) => node.set_healthy(true, ""),
+    ///         Ok(Err(error)) => node.set_healthy(false, &format!("the database says: {error}")),
+    ///         Err(_) => node.set_healthy(false, "the database does not answer"),
+    ///     }
+    ///     tokio::time::sleep(Duration::from_secs(1)).await;
+    /// }
     /// # }
+    /// # async fn ask_the_database() -> std::io::Result<()> { Ok(()) }
     /// ```
     pub fn set_healthy(&self, is_healthy: bool, reason: &str) {
         let complaint = (!is_healthy).then(|| reason.to_owned());
@@ -176,6 +187,9 @@ impl Node {
     /// Asks the work under the lease to end, hands over once it has if this node is Goose, says
     /// goodbye, and returns once the node has ended. It cannot be refused, and may be called
     /// again. [`Node::until_goose`] fails from here on, and clones of the node are of no more use.
+    ///
+    /// Another node leads within milliseconds of the end of the work. This returns some tenths of a
+    /// second later, once the goodbye has gone round.
     ///
     /// # Errors
     /// [`EndError`]; the node has ended then, too.

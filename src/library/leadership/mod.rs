@@ -162,11 +162,12 @@ impl Leadership {
     /// The work is never polled after that moment, even if this process was frozen meanwhile.
     ///
     /// What is dropped is this future: a task or thread that it started goes on, and a poll that
-    /// blocks cannot be cut short. For those there is [`Leadership::begin`]. A lease that lapses does
-    /// not wait for either; then nothing is released, so that the others wait until it has run out,
-    /// and this node does not become Goose again before that poll has returned. The same holds for a
-    /// future that is leaked: it counts as work that never ends. A panic in the work passes through,
-    /// and ends it.
+    /// blocks cannot be cut short. For those there is [`Leadership::begin`].
+    ///
+    /// A lease that lapses waits for nobody. If a poll is still blocking then, others may lead as soon as
+    /// the lease has run out at the voters, and this node leads again only after that poll has returned.
+    /// A future that is leaked counts as work that never ends. A panic in the work passes through, and
+    /// ends it.
     ///
     /// # Errors
     /// [`LeadershipLost`] if the work was not begun, or was dropped before its end.

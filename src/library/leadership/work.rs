@@ -31,6 +31,9 @@ use crate::shell::work::Permit;
 /// # }
 /// # fn write_something(_: u32, _: u64) {}
 /// ```
+///
+/// It cannot be cloned, for it ends once. Where one task does the work and another one tells it of the
+/// end, both hold an `Arc` of it; the [guide](crate::guide::library) shows that.
 #[derive(Debug)]
 pub struct Work {
     leadership: Leadership,
@@ -71,6 +74,29 @@ impl Work {
     /// Returns when the work is to end, and says why: when somebody has asked for that, or when the
     /// fifth part of the lease is left unrenewed (120 ms of the usual 600). After the first, the lease
     /// is renewed until this is dropped; after the second, that is all the time there is.
+    ///
+    /// After the second, the lease may yet be renewed. So if the leadership is still valid when your work
+    /// has ended, begin again:
+    ///
+    /// ```no_run
+    /// # async fn example(node: gaggle::Node) -> Result<(), gaggle::NodeEnded> {
+    /// loop {
+    ///     let campaign = node.until_goose().await?;
+    ///     // It fails once the term is over, or is to end by order.
+    ///     while let Ok(work) = campaign.begin().await {
+    ///         let task = tokio::spawn(start_something(work.term()));
+    ///         eprintln!("{}", work.ending().await);
+    ///         task.abort();
+    ///         let _ = task.await; // it has ended for certain
+    ///         drop(work);
+    ///         if !campaign.is_valid() {
+    ///             break;
+    ///         }
+    ///     }
+    /// }
+    /// # }
+    /// # async fn start_something(_: u64) {}
+    /// ```
     pub async fn ending(&self) -> LeadershipLost {
         self.left_at_most(self.leadership.notice()).await;
         self.lost()

@@ -20,6 +20,11 @@ use crate::vocabulary::identity::NodeId;
 /// 127.0.0.1:8002 is there to take over, and nodes 1 to 3 vote. Orders to step down, to drain, to pause
 /// and to shut down are carried out as by a node; those about voters and members are answered with
 /// [`Error::Unavailable`](crate::Error::Unavailable).
+///
+/// * When its last [`Campaign`](crate::Campaign) is dropped, its term is over once its work has ended, and
+///   nobody leads until the next [`grant`](Self::grant).
+/// * [`Node::set_healthy`] with `false` while it leads hands over to node 2 once its work has ended.
+/// * [`grant`](Self::grant) asks for nothing: a node that is unhealthy or drained becomes Goose, too.
 #[derive(Clone, Debug)]
 pub struct FakeGoose {
     stand_in: StandIn,

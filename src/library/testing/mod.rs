@@ -41,6 +41,15 @@
 //! # });
 //! ```
 //!
+//! **Paused time and threads.** While a task of `spawn_blocking` runs, tokio does not advance paused time
+//! by itself: a test that waits for both hangs. Advance it by hand there, with `tokio::time::advance`. A
+//! `std::thread` belongs to no runtime, so whatever it asks ([`Work::check`](crate::Work::check), say) is
+//! answered by the real clock: let such a test run in real time.
+//!
+//! **Without a keeper.** A keeper is the program executed again, and in a test the harness owns `main`. So
+//! `Config::keeper(true)` is refused there: leave it out of the settings that your tests share, and say it
+//! in `main`.
+//!
 //! A [`Cluster`] is the real thing: nodes with sockets on loopback, an election, real time.
 
 mod cluster;

@@ -95,7 +95,8 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::SeedsSilent { seeds } => seeds_silent(seeds),
         Warning::NobodyFounded { other, address } => format!(
             "this node and node {other} at {address} both wait to be told of a cluster, and nobody \
-             has founded one: give --voters to the first nodes, or start one of them without --seed"
+             has founded one: name the voters with --voters on the first nodes (auto:N beside seeds only \
+             joins), or start one of them without --seed"
         ),
         Warning::TooSlow { round_trip, limit, voters, profile } => {
             too_slow(*round_trip, *limit, voters, *profile)
@@ -331,8 +332,8 @@ mod tests {
             (
                 Warning::NobodyFounded { other: NodeId::new(8).unwrap(), address },
                 "this node and node 8 at 10.0.0.5:8000 both wait to be told of a cluster, and nobody \
-                 has founded one: give --voters to the first nodes, or start one of them without \
-                 --seed",
+                 has founded one: name the voters with --voters on the first nodes (auto:N beside seeds \
+                 only joins), or start one of them without --seed",
             ),
             (
                 Warning::TooSlow {

@@ -31,7 +31,8 @@ fn two_nodes_that_wait_for_each_other_say_that_nobody_has_founded_a_cluster() {
     let words = |other: u64, at: &str| {
         format!(
             "this node and node {other} at {at} both wait to be told of a cluster, and nobody has \
-             founded one: give --voters to the first nodes, or start one of them without --seed"
+             founded one: name the voters with --voters on the first nodes (auto:N beside seeds only \
+             joins), or start one of them without --seed"
         )
     };
     says(&cluster, 1, &words(2, &two));
