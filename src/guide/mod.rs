@@ -28,6 +28,7 @@ pages! {
     troubleshooting: "troubleshooting.md",
     library: "library.md",
     protocol: "protocol.md",
+    map: "map.md",
     benchmarks: "benchmarks.md",
     evidence: "evidence.md",
     terms: "terms.md",
