@@ -283,7 +283,6 @@ mod tests {
             term,
             began: Bounds::exactly(began),
             ended: Some(Bounds::exactly(ended)),
-            lease_until: None,
         };
         let mut recording = Recording::default();
         recording.tenures.push(tenure(1, 1, 10, 40));

@@ -11,7 +11,9 @@
 //! wherever within its bounds each moment was. On one machine the bounds may be a single point.
 //!
 //! What a node cannot say is no fault: a process that was killed knows no end of its last term, and of
-//! that only the beginning counts.
+//! that only the beginning counts. Nor is it judged whether a term outlived its own lease: a history ends
+//! it at the deadline at the latest, by construction ([`super::over_at`]). If a lease had been counted for
+//! too long, the next term would have begun before that, which is an overlap.
 
 use std::fmt;
 use std::time::Duration;
@@ -53,8 +55,6 @@ pub struct Reign {
     pub began: Bounds,
     /// When it says that it led no more. None: it leads, or was killed.
     pub ended: Option<Bounds>,
-    /// Until when its lease lasted as it was renewed last, if that is known.
-    pub lease_until: Option<Bounds>,
 }
 
 /// What cannot be true together.
@@ -76,13 +76,6 @@ pub enum Fault {
         /// For so long at least.
         least: Duration,
     },
-    /// A term ended later than its lease.
-    OutlivedLease {
-        /// The term, and who led.
-        reign: (u64, NodeId),
-        /// By so much at least.
-        least: Duration,
-    },
     /// A term ended before it began.
     Backwards {
         /// The term, and who led.
@@ -101,9 +94,6 @@ impl fmt::Display for Fault {
                 "term {} of node {} began {least:?} before term {} of node {} was over",
                 later.0, later.1, earlier.0, earlier.1
             ),
-            Self::OutlivedLease { reign: (term, node), least } => {
-                write!(formatter, "term {term} of node {node} ended {least:?} after its lease")
-            }
             Self::Backwards { reign: (term, node) } => {
                 write!(formatter, "term {term} of node {node} ended before it began")
             }
@@ -117,7 +107,6 @@ impl fmt::Display for Fault {
 pub fn judge(reigns: &[Reign], heard: &[(u64, NodeId)]) -> Vec<Fault> {
     let mut faults = two_holders(reigns, heard);
     let reigns = joined(reigns);
-    faults.extend(reigns.iter().filter_map(outlived));
     faults.extend(reigns.iter().filter_map(backwards));
     // Of all lower terms, the one that lasted longest.
     let mut last: Option<&Reign> = None;
@@ -142,7 +131,7 @@ impl Fault {
         match self {
             Self::TwoHolders { term, .. } => *term,
             Self::Overlap { later, .. } => later.0,
-            Self::OutlivedLease { reign, .. } | Self::Backwards { reign } => reign.0,
+            Self::Backwards { reign } => reign.0,
         }
     }
 }
@@ -157,7 +146,6 @@ pub fn own<'a>(
         term: seen.term,
         began: Bounds::exactly(seen.began.1.0),
         ended: seen.ended.as_ref().map(|(_, at, _)| Bounds::exactly(at.0)),
-        lease_until: None,
     })
 }
 
@@ -168,10 +156,7 @@ fn joined(reigns: &[Reign]) -> Vec<Reign> {
     let mut joined: Vec<Reign> = Vec::new();
     for reign in sorted {
         match joined.last_mut().filter(|it| (it.term, it.node) == (reign.term, reign.node)) {
-            Some(known) => {
-                known.ended = known.ended.or(reign.ended);
-                known.lease_until = known.lease_until.or(reign.lease_until);
-            }
+            Some(known) => known.ended = known.ended.or(reign.ended),
             None => joined.push(reign.clone()),
         }
     }
@@ -192,13 +177,6 @@ fn two_holders(reigns: &[Reign], heard: &[(u64, NodeId)]) -> Vec<Fault> {
     pairs.map(|two| Fault::TwoHolders { term: two[0].0, nodes: [two[0].1, two[1].1] }).collect()
 }
 
-fn outlived(reign: &Reign) -> Option<Fault> {
-    let (ended, until) = reign.ended.zip(reign.lease_until)?;
-    let least = ended.earliest.checked_sub(until.latest).filter(|it| *it > 0)?;
-    let least = Duration::from_nanos(least);
-    Some(Fault::OutlivedLease { reign: (reign.term, reign.node), least })
-}
-
 fn backwards(reign: &Reign) -> Option<Fault> {
     let is_so = reign.ended.is_some_and(|ended| ended.latest < reign.began.earliest);
     is_so.then_some(Fault::Backwards { reign: (reign.term, reign.node) })
@@ -214,7 +192,7 @@ mod tests {
 
     fn reign(node: u64, term: u64, began: u64, ended: Option<u64>) -> Reign {
         let ended = ended.map(Bounds::exactly);
-        Reign { node: id(node), term, began: Bounds::exactly(began), ended, lease_until: None }
+        Reign { node: id(node), term, began: Bounds::exactly(began), ended }
     }
 
     #[test]
@@ -270,13 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_term_that_outlives_its_lease_or_runs_backwards_is_a_fault() {
-        let mut one = reign(1, 3, 10, Some(60));
-        one.lease_until = Some(Bounds::around(50, 4));
-        let outlived = Fault::OutlivedLease { reign: (3, id(1)), least: Duration::from_nanos(6) };
-        assert_eq!(judge(std::slice::from_ref(&one), &[]), [outlived]);
-        one.lease_until = Some(Bounds::around(50, 10));
-        assert_eq!(judge(std::slice::from_ref(&one), &[]), []);
+    fn a_term_that_runs_backwards_is_a_fault() {
         let backwards = Fault::Backwards { reign: (3, id(1)) };
         assert_eq!(judge(&[reign(1, 3, 10, Some(9))], &[]), [backwards]);
     }

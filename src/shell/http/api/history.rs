@@ -90,7 +90,7 @@ impl HistoryView {
         let reign = |seen: &TermView| {
             let ended = seen.ended.as_deref().and_then(bounds);
             let began = bounds(&seen.time)?;
-            Some(Reign { node, term: seen.term, began, ended, lease_until: None })
+            Some(Reign { node, term: seen.term, began, ended })
         };
         self.terms.iter().filter(|seen| seen.own).filter_map(reign).collect()
     }
