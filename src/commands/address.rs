@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::arguments::AddressArguments;
 use super::exec::is_in_company;
-use super::launch::{Launched, launch};
+use super::launch::{Launched, ended, launch};
 use super::log::{self, Log};
 use super::reload::Running;
 use super::run::{Signals, greeting, wait_for_orphans};
@@ -151,10 +151,7 @@ async fn lived(
             never = signals.insist(&mut signalled) => match never {},
         }
     };
-    if let Some(http) = http {
-        http.stop();
-    }
-    tracing::info!("the node has ended");
+    ended(http);
     match departure {
         Ok(Departure::Misled(foreign)) => Err(CommandError::Misled(foreign)),
         _ if broken => Err(CommandError::Ended(LineBroken.to_string())),

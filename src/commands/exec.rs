@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use super::arguments::ExecArguments;
 use super::exits::{ExitTable, OnExit};
-use super::launch::{Launched, launch};
+use super::launch::{Launched, ended, launch};
 use super::log::{self, Log};
 use super::reload::Running;
 use super::run::{Signals, greeting};
@@ -195,10 +195,7 @@ async fn lived(
             never = signals.insist(&mut signalled) => match never {},
         }
     };
-    if let Some(http) = http {
-        http.stop();
-    }
-    tracing::info!("the node has ended");
+    ended(http);
     if departure == Ok(Departure::WorkGoesOn) {
         return Ok(left_behind(&supervisor).into());
     }

@@ -76,6 +76,14 @@ pub(super) async fn launch(
     Ok(Launched { handle, http })
 }
 
+/// The last of a node that has said goodbye: its HTTP server has answered whoever ordered that, and ends.
+pub(super) fn ended(http: Option<ServerThread>) {
+    if let Some(http) = http {
+        http.stop();
+    }
+    tracing::info!("the node has ended");
+}
+
 /// Files that a node would like to be able to open: a connection is one.
 const FILES_WANTED: u64 = 4096;
 

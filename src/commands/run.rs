@@ -16,7 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
-use super::launch::{Launched, launch};
+use super::launch::{Launched, ended, launch};
 use super::log::{self, Log};
 use super::reload::Running;
 use super::systemd::Systemd;
@@ -101,11 +101,7 @@ async fn lived(
         // It never ends by itself.
         () = systemd.keep_informed(&handle) => false,
         outcome = handle.ended() => {
-            // Whoever ordered the leave over HTTP still waits for the answer.
-            if let Some(http) = http {
-                http.stop();
-            }
-            tracing::info!("the node has ended");
+            ended(http);
             return match outcome {
                 Ok(Departure::Misled(foreign)) => Err(CommandError::Misled(foreign)),
                 Ok(_) => Ok(Exit::Done),
@@ -130,10 +126,7 @@ async fn lived(
         }
         never = signals.insist(&mut signalled) => match never {},
     }
-    if let Some(http) = http {
-        http.stop();
-    }
-    tracing::info!("the node has ended");
+    ended(http);
     Ok(Exit::Done)
 }
 

@@ -64,6 +64,18 @@ fn wait_for(cluster: &Cluster, folder: &Path, line: &str) {
     });
 }
 
+/// Waits until another node than `goose` leads above `term`, and its hook on-goose has run: who, and how
+/// the lines of that hook begin after their first word.
+fn wait_for_next(cluster: &Cluster, folder: &Path, goose: u64, term: u64) -> (Leadership, String) {
+    let next = cluster.wait_for_agreement(&cluster.others(&[goose]), term);
+    let words = format!("{} {} goose", next.term, next.goose);
+    let end = format!("end {words}");
+    cluster.wait_until("the next Goose has its hook", |_| {
+        lines(folder).iter().any(|line| line.starts_with(&end)).then_some(())
+    });
+    (next, words)
+}
+
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_owned();
@@ -80,11 +92,7 @@ fn a_hand_over_waits_for_the_hook_of_the_demotion() {
     wait_for(&cluster, &path, &format!("end {term} {goose} goose elected $HOME"));
     cluster.signal(goose, Signal::TERM);
     cluster.wait(goose);
-    let second = cluster.wait_for_agreement(&cluster.others(&[goose]), term);
-    let next = format!("{} {} goose", second.term, second.goose);
-    cluster.wait_until("the next Goose has its hook", |_| {
-        lines(&path).iter().any(|line| line.starts_with(&format!("end {next}"))).then_some(())
-    });
+    let (_, next) = wait_for_next(&cluster, &path, goose, term);
     let said = lines(&path);
     assert_eq!(said.len(), 6, "{said:?}");
     // No shell has read the line.
@@ -105,11 +113,7 @@ fn the_keeper_runs_the_hook_of_a_dead_node_and_the_next_goose_waits_for_it() {
     let Leadership { goose, term, .. } = first;
     wait_for(&cluster, &path, &format!("end {term} {goose} goose elected $HOME"));
     cluster.kill(goose);
-    let second = cluster.wait_for_agreement(&cluster.others(&[goose]), term);
-    let next = format!("{} {} goose", second.term, second.goose);
-    cluster.wait_until("the next Goose has its hook", |_| {
-        lines(&path).iter().any(|line| line.starts_with(&format!("end {next}"))).then_some(())
-    });
+    let (second, next) = wait_for_next(&cluster, &path, goose, term);
     let said = lines(&path);
     assert_eq!(said.len(), 6, "{said:?}");
     assert_eq!(said[2], format!("begin {term} {goose} duck died $HOME"));
