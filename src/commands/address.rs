@@ -21,7 +21,7 @@ use super::run::{Signals, greeting, wait_for_orphans};
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::{self, Fault, SettingsError};
-use crate::shell::address::{Addresses, SPAN, least_left, takeover_delay};
+use crate::shell::address::{Addresses, SPAN, announce, least_left, takeover_delay};
 use crate::shell::handle::{Departure, Handle};
 use crate::shell::hooks::is_handed_over;
 use crate::shell::keeper::{LineBroken, Report, Reports, WorkKeeper};
@@ -239,6 +239,10 @@ impl Holder {
                         tracing::error!("this machine cannot have {addresses}: {reason}");
                         failure = Some(format!("it cannot have {addresses}: {reason}"));
                     }
+                    Report::Unannounced(0) => {
+                        tracing::info!(term, "neighbours are told again that {addresses} is here");
+                    }
+                    Report::Unannounced(reason) => self.warn_unannounced(term, reason),
                     Report::Gone => break,
                     _ => {}
                 },
@@ -252,5 +256,17 @@ impl Holder {
             tracing::info!(term, "this machine has {addresses} no more");
         }
         Ok(failure)
+    }
+
+    /// Says that the keeper cannot tell the neighbours of the addresses, and what can be done.
+    fn warn_unannounced(&self, term: u64, reason: i32) {
+        let (addresses, device) = (&self.addresses, &self.addresses.device);
+        let reason = std::io::Error::from_raw_os_error(reason);
+        let remedy = announce::remedy(&reason, device);
+        tracing::warn!(
+            term,
+            "neighbours cannot be told that {addresses} is here ({reason}): until they are, some look for \
+             it at another machine, or nowhere. To change that, {remedy}"
+        );
     }
 }

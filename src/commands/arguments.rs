@@ -141,7 +141,7 @@ pub(super) struct AddressArguments {
     #[arg(value_name = "ADDRESS/BITS")]
     pub(super) addresses: String,
     /// The network device that gets it
-    #[arg(long = "dev", value_name = "DEVICE")]
+    #[arg(long = "dev", value_name = "DEVICE", env = "GAGGLE_DEV")]
     pub(super) device: String,
     #[command(flatten)]
     pub(super) run: Raw,

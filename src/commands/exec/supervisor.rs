@@ -206,7 +206,7 @@ impl Supervisor {
                     }
                     Report::Unreached(process) => self.say_unreached(process),
                     Report::Gone => break,
-                    Report::Keeping(_) => {}
+                    Report::Keeping(_) | Report::Unannounced(_) => {}
                 },
                 end = permit.asked_to_end(), if !asked => {
                     asked = true;

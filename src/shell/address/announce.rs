@@ -3,13 +3,16 @@
 //!
 //! For IPv4 an ARP request and an ARP reply that nobody asked for (RFC 5227), as some listen to the one
 //! and some to the other; for IPv6 an unsolicited neighbour advertisement (RFC 4861, 7.2.6). They are
-//! frames of the link, sent to all of it. On a link that is no Ethernet there are none.
+//! frames of the link, sent to all of it. On a link that is no Ethernet there are none, which is said as
+//! the kernel would say it of a device that cannot do what is asked for.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockType, SockaddrLike, sendto, socket,
 };
@@ -44,6 +47,8 @@ pub struct Link {
     /// Its number.
     pub number: u32,
     address: LinkAddr,
+    /// It is on, and what it leads to is there.
+    is_up: bool,
 }
 
 impl Link {
@@ -57,7 +62,9 @@ impl Link {
             if let Some(address) = address
                 && let Ok(number) = u32::try_from(address.ifindex())
             {
-                return Ok(Some(Self { number, address: *address }));
+                let wanted = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING;
+                let is_up = device.flags.contains(wanted);
+                return Ok(Some(Self { number, address: *address, is_up }));
             }
         }
         Ok(None)
@@ -97,6 +104,7 @@ fn open() -> io::Result<OwnedFd> {
 #[derive(Debug)]
 pub struct Announcer {
     socket: OwnedFd,
+    device: String,
     link: LinkAddr,
     frames: Vec<Vec<u8>>,
 }
@@ -110,15 +118,45 @@ impl Announcer {
         let hardware = link.hardware();
         let of_list = |own| addresses.list.iter().flat_map(move |address| frames(own, *address));
         let frames = hardware.into_iter().flat_map(of_list).collect();
-        Ok(Self { socket: open()?, link: link.address, frames })
+        let device = addresses.device.clone();
+        Ok(Self { socket: open()?, device, link: link.address, frames })
     }
 
-    /// Says it once. What cannot be sent is lost, as any frame may be.
-    pub fn announce(&self) {
-        let to: &dyn SockaddrLike = &self.link;
-        for frame in &self.frames {
-            let _ = sendto(self.socket.as_raw_fd(), frame, to, MsgFlags::MSG_DONTWAIT);
+    /// Says it once. What has been sent may be lost, as any frame may be.
+    ///
+    /// # Errors
+    /// Why nobody can have heard some of it: what the kernel says, or would say of such a link. It takes
+    /// frames for a link that leads nowhere, and drops them.
+    pub fn announce(&self) -> io::Result<()> {
+        let link = Link::of(&self.device)?.ok_or(Errno::ENODEV)?;
+        if !link.is_up {
+            return Err(Errno::ENETDOWN.into());
         }
+        if self.frames.is_empty() {
+            return Err(Errno::EOPNOTSUPP.into());
+        }
+        let to: &dyn SockaddrLike = &self.link;
+        let mut outcome = Ok(());
+        for frame in &self.frames {
+            // Each is tried, whatever became of the others.
+            let sent = sendto(self.socket.as_raw_fd(), frame, to, MsgFlags::MSG_DONTWAIT);
+            outcome = outcome.and(sent.map(drop));
+        }
+        Ok(outcome?)
+    }
+}
+
+/// What a person can do about it that nobody hears of an address on this device.
+pub fn remedy(reason: &io::Error, device: &str) -> String {
+    match reason.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENETDOWN | Errno::ENETUNREACH) => {
+            format!("look at it with `ip link show {device}`, and bring it up")
+        }
+        Some(Errno::EPERM | Errno::EACCES) => "give this process the capability NET_RAW".to_owned(),
+        Some(Errno::EOPNOTSUPP) => {
+            format!("{device} is no Ethernet: have a route lead to this machine some other way")
+        }
+        _ => format!("look at {device} with `ip -s link show {device}`"),
     }
 }
 

@@ -42,6 +42,8 @@ const MARKS: u16 = 8;
 /// Marks of an address: nobody else is asked whether they have it, for the lease says so; it has no end.
 const UNASKED: u32 = 0x2;
 const PERMANENT: u8 = 0x80;
+/// As a lifetime: none.
+const FOR_GOOD: u32 = u32::MAX;
 /// Families of addresses.
 const FOUR: u8 = 2;
 const SIX: u8 = 10;
@@ -69,8 +71,8 @@ pub struct Found {
     pub device: u32,
     /// How many bits name its network.
     pub prefix: u8,
-    /// It has no lifetime.
-    pub is_permanent: bool,
+    /// For how many seconds it will be there yet; none: for good.
+    pub left: Option<u32>,
 }
 
 impl Kernel {
@@ -227,7 +229,7 @@ fn outcome(body: &[u8]) -> io::Result<()> {
 fn address_of(body: &[u8], wanted: IpAddr) -> Option<Found> {
     let [family, prefix, marks, _] = *body.first_chunk::<4>()?;
     let device = number(body, 4)?;
-    let (mut local, mut of_peer) = (None, None);
+    let (mut local, mut of_peer, mut left) = (None, None, None);
     let mut rest = body.get(ADDRESS_HEAD_SIZE..)?;
     while let Some(size) = rest.first_chunk::<2>() {
         let size = usize::from(u16::from_ne_bytes(*size));
@@ -236,12 +238,14 @@ fn address_of(body: &[u8], wanted: IpAddr) -> Option<Found> {
         match kind {
             LOCAL => local = ip(family, value),
             OF_PEER => of_peer = ip(family, value),
+            // For how long it is preferred, and then for how long it is there.
+            LIFETIMES => left = number(value, 4),
             _ => {}
         }
         rest = rest.get(size.next_multiple_of(4)..).unwrap_or_default();
     }
-    let is_permanent = marks & PERMANENT != 0;
-    (local.or(of_peer)? == wanted).then_some(Found { device, prefix, is_permanent })
+    let left = left.filter(|left| marks & PERMANENT == 0 && *left != FOR_GOOD);
+    (local.or(of_peer)? == wanted).then_some(Found { device, prefix, left })
 }
 
 fn ip(family: u8, value: &[u8]) -> Option<IpAddr> {
@@ -262,7 +266,7 @@ mod tests {
         let found = kernel.find(Ipv4Addr::LOCALHOST.into()).unwrap();
         // Without the device there is no such address; what there is is told in full.
         for one in found {
-            assert_eq!((one.prefix, one.is_permanent), (8, true));
+            assert_eq!((one.prefix, one.left), (8, None));
         }
         assert_eq!(kernel.find(Ipv4Addr::new(192, 0, 2, 77).into()).unwrap(), []);
         assert_eq!(kernel.find(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7).into()).unwrap(), []);
@@ -276,13 +280,15 @@ mod tests {
     #[test]
     fn nonsense_of_any_length_is_nothing() {
         let mut message = of_address(NEW_ADDRESS, 0, 7, "10.0.0.1/24".parse().unwrap());
+        let lifetimes = [3_u32, 5, 0, 0].map(u32::to_ne_bytes).concat();
+        push(&mut message, LIFETIMES, &lifetimes);
         let size = u32::try_from(message.len()).unwrap();
         message[..4].copy_from_slice(&size.to_ne_bytes());
         let wanted = "10.0.0.1".parse().unwrap();
         let read = |bytes: &[u8]| -> Vec<Found> {
             messages(bytes).filter_map(|(_, body)| address_of(body, wanted)).collect()
         };
-        assert_eq!(read(&message), [Found { device: 7, prefix: 24, is_permanent: false }]);
+        assert_eq!(read(&message), [Found { device: 7, prefix: 24, left: Some(5) }]);
         for length in 0..message.len() {
             assert_eq!(read(&message[..length]), [], "{length}");
         }

@@ -28,8 +28,8 @@ pub mod announce;
 pub mod kernel;
 
 use self::announce::Link;
-use self::kernel::Kernel;
-use crate::vocabulary::timing::{Timing, counted};
+use self::kernel::{Found, Kernel};
+use crate::vocabulary::timing::{LEASE_CEILING, Timing, counted};
 
 /// The most addresses of one node.
 pub const ADDRESSES_MAX: usize = 16;
@@ -72,6 +72,20 @@ impl FromStr for Address {
     }
 }
 
+impl Address {
+    /// What it names if that is no machine of its network. A network of one or two machines has no such
+    /// addresses (RFC 3021), nor has IPv6.
+    fn of_network(&self) -> Option<&'static str> {
+        let IpAddr::V4(ip) = self.ip else { return None };
+        let of_machine = u32::MAX.checked_shr(self.prefix.into()).filter(|_| self.prefix < 31)?;
+        match ip.to_bits() & of_machine {
+            0 => Some("network"),
+            bits if bits == of_machine => Some("broadcast"),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.ip, self.prefix)
@@ -103,6 +117,20 @@ pub enum AddressError {
         "\"{0}\" is no address that a machine can have: write it like 10.0.0.100/24 or fd00::100/64"
     )]
     Malformed(String),
+    /// It names a whole network, or all of its machines.
+    #[error(
+        "{address} is the {what} address of its network, which no machine can have: give one of its \
+         machines' addresses"
+    )]
+    OfNetwork {
+        /// Which one.
+        address: Address,
+        /// "network" or "broadcast".
+        what: &'static str,
+    },
+    /// One of them is another one again.
+    #[error("{0} is given twice: leave one of them out")]
+    Twice(IpAddr),
     /// More than anybody needs.
     #[error("{0} addresses are too many: give {ADDRESSES_MAX} at most")]
     TooMany(usize),
@@ -119,6 +147,19 @@ pub enum AddressError {
         address: Address,
         /// Where it is.
         device: String,
+    },
+    /// It is there as this program never puts it, so it is not what an earlier life has left.
+    #[error(
+        "{address} is on {device} already, {why}, so it is not of an earlier life of this node: find out \
+         who has put it there, or remove it with `ip address del {address} dev {device}`"
+    )]
+    OfOthers {
+        /// Which one, as it is there.
+        address: Address,
+        /// Where it is.
+        device: String,
+        /// What shows it.
+        why: String,
     },
     /// The kernel does not let this process change addresses.
     #[error(
@@ -142,18 +183,27 @@ impl Addresses {
     /// The addresses of a list with commas, on a device that there may be.
     ///
     /// # Errors
-    /// [`AddressError`] names the first that is none, or says that there are too many.
+    /// [`AddressError`] names the first that no machine can have or that is given twice, or says that
+    /// there are too many.
     pub fn parse(device: &str, list: &str) -> Result<Self, AddressError> {
         let parse = |text: &str| text.parse().map_err(|_| AddressError::Malformed(text.to_owned()));
-        let list = list.split(',').map(parse).collect::<Result<Vec<_>, _>>()?;
+        let list = list.split(',').map(parse).collect::<Result<Vec<Address>, _>>()?;
         if list.len() > ADDRESSES_MAX {
             return Err(AddressError::TooMany(list.len()));
+        }
+        for (position, address) in list.iter().enumerate() {
+            if let Some(what) = address.of_network() {
+                return Err(AddressError::OfNetwork { address: *address, what });
+            }
+            if list[..position].iter().any(|earlier| earlier.ip == address.ip) {
+                return Err(AddressError::Twice(address.ip));
+            }
         }
         Ok(Self { device: device.to_owned(), list })
     }
 
-    /// Whether they can be held here. What an earlier life has left does not matter: it has a
-    /// lifetime, as nothing has that is there for good.
+    /// Whether they can be held here. What an earlier life has left does not matter: see
+    /// [`Found::is_leftover`].
     ///
     /// # Errors
     /// As [`AddressError`] says.
@@ -163,10 +213,8 @@ impl Addresses {
         link.ok_or_else(|| AddressError::NoDevice(self.device.clone()))?;
         for address in &self.list {
             let found = kernel.find(address.ip).map_err(AddressError::System)?;
-            if let Some(found) = found.iter().find(|found| found.is_permanent) {
-                let address = Address { ip: address.ip, prefix: found.prefix };
-                let device = Link::name_of(found.device).unwrap_or_else(|| "a device".to_owned());
-                return Err(AddressError::Permanent { address, device });
+            if let Some(found) = found.iter().find(|found| !found.is_leftover(address.prefix)) {
+                return Err(refused(*address, found));
             }
         }
         announce::permitted().map_err(AddressError::Forbidden)?;
@@ -179,7 +227,7 @@ impl Addresses {
         }
     }
 
-    /// Removes what an earlier life may have left, and says what there was.
+    /// Removes what an earlier life may have left, and nothing else, and says what there was.
     ///
     /// # Errors
     /// What the kernel says; some may be left then, and go by themselves within [`SPAN`] or so.
@@ -187,15 +235,37 @@ impl Addresses {
         let kernel = Kernel::open()?;
         let mut removed = Vec::new();
         for address in &self.list {
-            for found in kernel.find(address.ip)?.iter().filter(|found| !found.is_permanent) {
-                let left = Address { ip: address.ip, prefix: found.prefix };
-                if kernel.remove(found.device, left)? {
-                    removed.push(left);
+            let found = kernel.find(address.ip)?;
+            for found in found.iter().filter(|found| found.is_leftover(address.prefix)) {
+                if kernel.remove(found.device, *address)? {
+                    removed.push(*address);
                 }
             }
         }
         Ok(removed)
     }
+}
+
+impl Found {
+    /// Whether an earlier life of a node that holds this address, with a prefix like this, may have put it
+    /// there: with any lease that there may be. Whatever is there for longer is somebody else's.
+    fn is_leftover(&self, prefix: u8) -> bool {
+        self.prefix == prefix && self.left.is_some_and(|left| left <= lifetime(LEASE_CEILING))
+    }
+}
+
+/// Why `wanted` cannot be held while it is there as `found`.
+fn refused(wanted: Address, found: &Found) -> AddressError {
+    let address = Address { ip: wanted.ip, prefix: found.prefix };
+    let device = Link::name_of(found.device).unwrap_or_else(|| "a device".to_owned());
+    let why = match found.left {
+        None => return AddressError::Permanent { address, device },
+        Some(_) if found.prefix != wanted.prefix => {
+            format!("with another prefix than /{}", wanted.prefix)
+        }
+        Some(left) => format!("for another {left} s, which is longer than any lease"),
+    };
+    AddressError::OfOthers { address, device, why }
 }
 
 /// For how many seconds an address is put while so much is left of the lease: no longer than that, if
@@ -245,6 +315,43 @@ mod tests {
         {
             assert_eq!(text.parse::<Address>(), Err(NoAddress), "{text}");
         }
+    }
+
+    #[test]
+    fn what_no_machine_can_have_and_what_is_given_twice_is_refused() {
+        let parsed = |list| Addresses::parse("eth0", list).map_err(|error| error.to_string());
+        let whole = |address, what| {
+            let refusal = format!(
+                "{address} is the {what} address of its network, which no machine can have: give one of \
+                 its machines' addresses"
+            );
+            assert_eq!(parsed(address), Err(refusal));
+        };
+        whole("10.0.0.0/24", "network");
+        whole("10.0.0.255/24", "broadcast");
+        whole("10.0.0.128/25", "network");
+        whole("10.0.0.103/30", "broadcast");
+        whole("63.255.255.255/2", "broadcast");
+        for fine in ["10.0.0.255/16", "10.0.0.0/31", "10.0.0.1/31", "10.0.0.0", "fd00::/64"] {
+            assert!(parsed(fine).is_ok(), "{fine}");
+        }
+        let twice = "10.0.0.7 is given twice: leave one of them out".to_owned();
+        assert_eq!(parsed("10.0.0.7/24,10.0.0.8/24,10.0.0.7/32"), Err(twice));
+    }
+
+    #[test]
+    fn only_what_this_program_may_have_put_is_a_leftover() {
+        let found = |prefix, left| Found { device: 1, prefix, left };
+        let is_leftover = |prefix, left| found(prefix, left).is_leftover(24);
+        assert!(is_leftover(24, Some(0)) && is_leftover(24, Some(1)) && is_leftover(24, Some(9)));
+        assert!(!is_leftover(24, Some(10)) && !is_leftover(24, None) && !is_leftover(32, Some(1)));
+        let refusal = |prefix, left| {
+            refused("192.0.2.7/24".parse().unwrap(), &found(prefix, left)).to_string()
+        };
+        assert!(refusal(24, None).contains(" for good, whoever leads: remove it"));
+        assert!(refusal(32, Some(1)).starts_with("192.0.2.7/32 is on "));
+        assert!(refusal(32, Some(1)).contains("with another prefix than /24"));
+        assert!(refusal(24, Some(60)).contains("for another 60 s"));
     }
 
     #[test]

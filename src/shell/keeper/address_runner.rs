@@ -4,7 +4,7 @@
 //!          Start                         End, deadline near, node dead, the kernel refuses
 //!   idle ─────────▶ holding ───────────────────────────────────────────▶ leaving ── removed ──┐
 //!    ▲               │  ▲ renewed: put anew                                                   │
-//!    │               └──┘ now and then: announced                                             │
+//!    │               └──┘ now and then: announced, or the node told why not                   │
 //!    └──────────────────────────────────── Gone ◀─────────────────────────────────────────────┘
 //! ```
 //!
@@ -42,8 +42,12 @@ const ANNOUNCEMENTS: [Duration; 6] = [
 ];
 /// And then ever again: whoever came late, or was misled meanwhile.
 const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(10);
+/// And after this, if nobody could hear of it.
+const UNANNOUNCED_INTERVAL: Duration = Duration::from_secs(1);
 /// What could not be removed is tried again after this.
 const LEAVE_INTERVAL: Duration = Duration::from_millis(5);
+/// The reason of an error that is not the kernel's own: EIO.
+const UNKNOWN: i32 = 5;
 /// How late the kernel may be with a lifetime that is over.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -70,11 +74,20 @@ struct Holding {
     /// The number of the device.
     device: u32,
     announcer: Announcer,
-    began: HolderTime,
     /// When they were put last, and when they go if nobody puts them again.
     put: HolderTime,
     end: HolderTime,
-    announced: usize,
+    announcements: Announcements,
+}
+
+/// When the addresses are announced, and whether anybody can have heard of it.
+struct Announcements {
+    /// How many there were since then.
+    count: usize,
+    since: HolderTime,
+    next: HolderTime,
+    /// Why the last one was none; 0: it was one.
+    hindrance: i32,
 }
 
 struct Leaving {
@@ -89,13 +102,33 @@ impl Holding {
         HolderTime(self.deadline.0.saturating_sub(nanoseconds(KILL_MARGIN)))
     }
 
-    fn next_announcement(&self) -> HolderTime {
-        let later = self.announced.saturating_sub(ANNOUNCEMENTS.len() - 1);
-        let at = match ANNOUNCEMENTS.get(self.announced) {
-            Some(at) => *at,
-            None => ANNOUNCEMENT_INTERVAL.saturating_mul(u32::try_from(later).unwrap_or(u32::MAX)),
+    /// Announces the addresses. The node is told if nobody can have heard of it, and if that changes.
+    fn announce(&mut self, now: HolderTime) {
+        let Self { announcer, announcements, .. } = self;
+        let outcome = announcer.announce();
+        let hindrance =
+            outcome.as_ref().err().map_or(0, |error| error.raw_os_error().unwrap_or(UNKNOWN));
+        if std::mem::replace(&mut announcements.hindrance, hindrance) != hindrance {
+            report(Report::Unannounced(hindrance));
+            // If they can be told again, they are told as often as at first.
+            (announcements.count, announcements.since) = (0, now);
+        }
+        announcements.next = if outcome.is_ok() {
+            announcements.count += 1;
+            announcements.since.plus(announced_at(announcements.count))
+        } else {
+            now.plus(UNANNOUNCED_INTERVAL)
         };
-        self.began.plus(at)
+    }
+}
+
+/// When the addresses are announced again after so many times, from the first one on.
+fn announced_at(count: usize) -> Duration {
+    let position = count.saturating_sub(1);
+    let later = position.saturating_sub(ANNOUNCEMENTS.len() - 1);
+    match ANNOUNCEMENTS.get(position) {
+        Some(at) => *at,
+        None => ANNOUNCEMENT_INTERVAL.saturating_mul(u32::try_from(later).unwrap_or(u32::MAX)),
     }
 }
 
@@ -136,18 +169,18 @@ impl AddressRunner {
         let now = Clock::Machine.holder();
         match put {
             Ok(end) => {
-                announcer.announce();
                 report(Report::Started { grouped: false });
-                self.state = State::Holding(Holding {
+                let mut holding = Holding {
                     term,
                     deadline,
                     device,
                     announcer,
-                    began: now,
                     put: now,
                     end,
-                    announced: 0,
-                });
+                    announcements: Announcements { count: 0, since: now, next: now, hindrance: 0 },
+                };
+                holding.announce(now);
+                self.state = State::Holding(holding);
             }
             Err(error) => {
                 report(Report::Failed(error.raw_os_error().unwrap_or(0)));
@@ -210,7 +243,7 @@ impl Runner for AddressRunner {
         let pause = match &self.state {
             State::Idle => None,
             State::Holding(holding) => {
-                Some(pause_until(holding.over().min(holding.next_announcement())))
+                Some(pause_until(holding.over().min(holding.announcements.next)))
             }
             State::Leaving(_) => Some(LEAVE_INTERVAL),
         };
@@ -245,9 +278,8 @@ impl Runner for AddressRunner {
         if let State::Holding(holding) = &mut self.state {
             if now >= holding.over() {
                 self.leave();
-            } else if now >= holding.next_announcement() {
-                holding.announcer.announce();
-                holding.announced += 1;
+            } else if now >= holding.announcements.next {
+                holding.announce(now);
             }
         } else {
             self.remove();

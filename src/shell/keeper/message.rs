@@ -63,6 +63,9 @@ pub enum Report {
     Killed(Cause, Duration),
     /// A process of the work's that no signal reaches.
     Unreached(Unreached),
+    /// The neighbours cannot be told of the addresses, for this reason of the operating system's; 0: they
+    /// are told again.
+    Unannounced(i32),
     /// Nothing of the work is left.
     Gone,
 }
@@ -147,6 +150,7 @@ impl Report {
             Self::Unreached(Unreached { process, user, reason }) => {
                 (b'U', [process, user.cast_signed(), reason])
             }
+            Self::Unannounced(reason) => (b'A', [reason, 0, 0]),
             Self::Gone => (b'G', [0; 3]),
         };
         let mut bytes = [0; REPORT_SIZE_MAX];
@@ -178,6 +182,7 @@ impl Report {
                 user: number(1).cast_unsigned(),
                 reason: number(2),
             }),
+            b'A' => Self::Unannounced(number(0)),
             b'G' => Self::Gone,
             _ => return None,
         })
@@ -263,6 +268,7 @@ mod tests {
             Report::Exited(256),
             Report::Ended(15),
             Report::Unreached(unreached),
+            Report::Unannounced(100),
             Report::Gone,
         ];
         for report in reports.into_iter().chain(killed) {

@@ -291,6 +291,34 @@ fn the_address_moves_with_the_goose_and_never_two_answer_for_it() {
 }
 
 #[test]
+fn that_neighbours_cannot_be_told_is_said_and_so_is_that_they_can_be() {
+    sandbox::run(|| {
+        // It speaks with others on one network, and has the address on another, whose cable is out.
+        let mut cluster = Cluster::voters(1);
+        tool(&["ip", "link", "add", "side", "type", "bridge"]);
+        cluster.network.plug(1, "side", "10.78.0.1/24");
+        tool(&["ip", "link", "set", "side-1", "down"]);
+        cluster.node(1).held = ["10.78.0.100/24", "--dev", "eth1"].map(str::to_owned).to_vec();
+        cluster.node(1).arguments.push("--alone".to_owned());
+        cluster.start(1);
+        let told = |cluster: &mut Cluster, words: &str| {
+            cluster
+                .wait_until(words, |cluster| cluster.node(1).log().contains(words).then_some(()));
+        };
+        told(
+            &mut cluster,
+            "neighbours cannot be told that 10.78.0.100/24 on eth1 is here (Network is down (os error \
+             100)): until they are, some look for it at another machine, or nowhere. To change that, look \
+             at it with `ip link show eth1`, and bring it up",
+        );
+        tool(&["ip", "link", "set", "side-1", "up"]);
+        told(&mut cluster, "neighbours are told again that 10.78.0.100/24 on eth1 is here");
+        let log = cluster.node(1).log();
+        assert_eq!(log.matches("neighbours cannot be told").count(), 1, "said once: {log}");
+    });
+}
+
+#[test]
 fn what_an_earlier_life_left_is_removed_and_what_is_there_for_good_is_refused() {
     sandbox::run(|| {
         let mut cluster = holders();
@@ -298,8 +326,8 @@ fn what_an_earlier_life_left_is_removed_and_what_is_there_for_good_is_refused() 
             let words = ["ip", "-n", &format!("host{host}"), "address", "add"];
             tool(&[&words[..], &["10.77.0.100/24", "dev", "eth0"], rest].concat());
         };
-        // As after a loss of all processes: with a lifetime, though a longer one, so that it is seen.
-        add(2, &["valid_lft", "1000", "preferred_lft", "1000"]);
+        // As after a loss of all processes: with the longest lifetime that there may be, so that it is seen.
+        add(2, &["valid_lft", "9", "preferred_lft", "9"]);
         for host in [3, 2, 1] {
             cluster.start(host);
         }
@@ -315,15 +343,34 @@ fn what_an_earlier_life_left_is_removed_and_what_is_there_for_good_is_refused() 
 
         let duck = without(goose)[0];
         cluster.terminate(duck);
-        add(duck, &[]);
         let mut words = within(duck);
         words.push(super::node::program().display().to_string());
         words.extend(cluster.node(duck).words());
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let refusal = try_tool(&words).expect_err("it is refused");
-        let expected = "gaggle: 10.77.0.100/24 is on eth0 for good, whoever leads: remove it";
-        assert!(refusal.contains(expected), "{refusal}");
-        assert!(addresses(duck).contains("10.77.0.100"), "nothing is touched");
+        // What somebody else has put there, in one way or another, is named and not touched.
+        for (address, rest, expected) in [
+            ("10.77.0.100/24", &[][..], "/24 is on eth0 for good, whoever leads: remove it"),
+            (
+                "10.77.0.100/24",
+                &["valid_lft", "1000", "preferred_lft", "1000"],
+                "for another 1000 s",
+            ),
+            (
+                "10.77.0.100/32",
+                &["valid_lft", "9", "preferred_lft", "9"],
+                "another prefix than /24",
+            ),
+        ] {
+            let host = format!("host{duck}");
+            let about = |what| ["ip", "-n", &host, "address", what, address, "dev", "eth0"];
+            tool(&[&about("add")[..], rest].concat());
+            let refusal = try_tool(&words).expect_err("it is refused");
+            assert!(refusal.contains("exit status: 2"), "{refusal}");
+            assert!(refusal.contains("gaggle: 10.77.0.100/"), "{refusal}");
+            assert!(refusal.contains(expected), "{refusal}");
+            assert!(addresses(duck).contains(address), "nothing is touched");
+            tool(&about("del"));
+        }
         let elsewhere = words.iter().map(|word| if *word == "eth0" { "eth7" } else { word });
         let refusal = try_tool(&elsewhere.collect::<Vec<_>>()).expect_err("it is refused");
         assert!(refusal.contains("there is no device eth7 on this machine"), "{refusal}");

@@ -109,7 +109,8 @@ pub(crate) fn try_tool(words: &[&str]) -> Result<String, String> {
     let output = output.map_err(|error| format!("{}: {error}", words[0]))?;
     let written = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(written) } else { Err(format!("{words:?}: {complaint}")) }
+    let status = output.status;
+    if status.success() { Ok(written) } else { Err(format!("{words:?}: {status}: {complaint}")) }
 }
 
 /// The same, of a command that must not fail.
