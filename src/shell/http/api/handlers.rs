@@ -42,7 +42,7 @@ pub(super) fn is_goose(request: Request<'_>, moment: &Moment<'_>) -> Response<By
     let goose = Role::of(moment.snapshot, moment.now) == Role::Goose;
     // Whoever asks what can be done here asks for nobody's address.
     let query = request.uri.query().filter(|_| *request.method != Method::OPTIONS);
-    match query::redirect(query) {
+    match query::redirect(query).as_deref() {
         // It is here.
         Some("") if goose => {}
         Some("") => return to_http_of_goose(request.uri.path(), moment),

@@ -1,8 +1,10 @@
 //! The questions that take longer than an answer: long polls, and streams of events.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
+use percent_encoding::percent_decode_str;
 
 /// The longest that a long poll waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -68,9 +70,9 @@ impl Subscription {
 }
 
 /// Where the asker wants to be sent on to: to the Goose itself (empty), or where its tag of this key
-/// leads; none if nowhere.
-pub fn redirect(query: Option<&str>) -> Option<&str> {
-    value(query, "redirect")
+/// leads; none if nowhere. Clients may write any letter of the key by its number, as `%2D`.
+pub fn redirect(query: Option<&str>) -> Option<Cow<'_, str>> {
+    Some(percent_decode_str(value(query, "redirect")?).decode_utf8_lossy())
 }
 
 /// The first value of `name` in a query.
@@ -108,6 +110,16 @@ mod tests {
         for wrong in ["index=", "index=-1", "index=7&wait=soon", "index=7&wait=9999999999s"] {
             assert!(wait(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_the_same_however_its_letters_are_written() {
+        let tag = |query: &str| redirect(Some(query)).map(Cow::into_owned);
+        assert_eq!(tag("redirect=my-service"), tag("x=1&redirect=my%2Dserv%69ce"));
+        assert_eq!(tag("redirect=my%2dservice").as_deref(), Some("my-service"));
+        assert_eq!((tag("redirect").as_deref(), tag("other")), (Some(""), None));
+        // What is no letter is no tag, and is shown as such.
+        assert_eq!(tag("redirect=a%ff%zz%").as_deref(), Some("a\u{fffd}%zz%"));
     }
 
     #[test]
