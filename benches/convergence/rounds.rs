@@ -31,12 +31,12 @@ const REST: Duration = Duration::from_millis(800);
 const DUCK_WATCH: Duration = Duration::from_millis(1500);
 
 /// How many nodes vote.
-const VOTERS: usize = 3;
+pub(crate) const VOTERS: usize = 3;
 
 /// At least the interval between two renewals, whatever the profile.
 const RENEWAL_INTERVAL: Duration = Duration::from_millis(120);
 /// Steps of this part of an interval, again and again, fill it ever more evenly.
-const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
+pub(crate) const GOLDEN_RATIO: f64 = 0.618_033_988_749_895;
 
 /// A kill or a SIGTERM that costs more than this is worth looking into.
 const SLOW: Duration = Duration::from_millis(50);

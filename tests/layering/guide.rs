@@ -22,12 +22,13 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 23] = [
+const FOREIGN_FLAGS: [&str; 24] = [
     "fast",
     "real",
     "unix-socket",
     "swarm",
     "bench",
+    "embedded",
     "example",
     "features",
     "iterations",

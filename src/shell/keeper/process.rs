@@ -272,7 +272,9 @@ fn send(last_will: &[u8]) {
     let six = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
     for pause in SENDINGS {
         thread::sleep(pause);
-        for one in &last_will {
+        // The highest voter comes last in it, and is told first: it is the one that claims. Were it told
+        // by another voter before, it could claim while its own voter still holds the grant.
+        for one in last_will.iter().rev() {
             let socket = if one.to.is_ipv4() { &four } else { &six };
             if let Ok(socket) = socket {
                 // A voter that cannot be reached frees its vote when the lease runs out.
