@@ -163,7 +163,7 @@ fn a_voter_that_restarts_does_not_change_the_term() {
 
 #[test]
 fn an_ordered_step_down_moves_the_goose() {
-    let (cluster, first) = running_cluster(3);
+    let (mut cluster, first) = running_cluster(3);
     let duck = cluster.others(&[first.goose])[0];
     let refused = cluster.order(duck, "/v1/step-down").expect("an answer");
     assert_eq!(refused.code, 409, "only the Goose can step down");
@@ -175,6 +175,19 @@ fn an_ordered_step_down_moves_the_goose() {
     });
     let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
     assert_ne!(second.goose, first.goose, "{}", cluster.logs());
+
+    // Nobody takes over who is down.
+    let down = cluster.others(&[second.goose])[0];
+    cluster.kill(down);
+    cluster.wait_until("one is down", |cluster| {
+        (cluster.status(second.goose)?.members.down == 1).then_some(())
+    });
+    let to = format!("{{\"to\":{down}}}");
+    let refused = cluster.order_with(second.goose, "/v1/step-down", &to).expect("an answer");
+    let words = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(refused.code == 409 && words.contains("no-such-standby"), "{words}");
+    let third = cluster.wait_for_agreement(&cluster.running(), 0);
+    assert_eq!(third, second, "nothing has changed: {}", cluster.logs());
     cluster.assert_one_goose_at_a_time();
 }
 
