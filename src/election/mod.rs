@@ -345,6 +345,11 @@ impl Election {
         self.contender.end_hold(now.holder);
     }
 
+    /// It was told to hold back until then in an earlier life.
+    pub fn hold_back(&mut self, until: HolderTime) {
+        self.contender.hold_back(until);
+    }
+
     /// As Goose of `term`, this node does not make way for a higher one before `until`; a time that
     /// is over ends that.
     pub fn pause(&mut self, term: u64, until: HolderTime) {
@@ -525,6 +530,7 @@ impl Election {
             Message::ReleaseAck { sequence } => contender.release_acknowledged(from.id, *sequence),
             Message::Vacant(status) => {
                 if contender.tracker_mut().stands(from, status, None, now.holder) {
+                    contender.vacated(from.id, now.holder, outbox);
                     self.heard_vacancy(now, status);
                 }
             }

@@ -154,6 +154,7 @@ impl Orders<'_> {
             if !is_drained {
                 // To end it once more ends any hold.
                 election.end_hold(now);
+                self.persistence.note_hold(None, now.wall);
             }
             election.set_eligible(now, may_contend);
         }
@@ -417,8 +418,11 @@ impl Orders<'_> {
         // Nobody could take over at this moment, so nobody is to wait for this node in vain.
         let usual = if alone { Some(Duration::ZERO) } else { usual };
         let election = self.election.as_mut()?;
-        let ended = election.step_down(now, nominee, plan.hold.or(usual), reason);
-        ended.map(SteppedDown::from)
+        let ended = election.step_down(now, nominee, plan.hold.or(usual), reason)?;
+        if plan.hold.is_some() {
+            self.persistence.note_hold(plan.hold, now.wall);
+        }
+        Some(SteppedDown::from(ended))
     }
 
     /// Stops leading for good. Returns the term that ended, if one did.

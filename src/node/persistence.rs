@@ -16,7 +16,8 @@ use crate::vocabulary::configuration::{Configuration, Genesis};
 use crate::vocabulary::event::{Event, Warning};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::lineage::Lineage;
-use crate::vocabulary::time::{HolderTime, Now, milliseconds};
+use crate::vocabulary::time::{HolderTime, Now, WallTime, milliseconds};
+use crate::vocabulary::timing::HOLD_MAX;
 use crate::wire::message::Founding;
 use crate::wire::record::{Record, Vote};
 
@@ -173,6 +174,22 @@ impl Persistence {
         let (_, _, first_sequence) = self.past();
         self.remember_past(VoterPast::Lost { nonce, max_ballot }, false, first_sequence);
         self.dirty = true;
+    }
+
+    /// A person has told this node to hold back for so long, or no longer.
+    pub(super) fn note_hold(&mut self, hold: Option<Duration>, wall: WallTime) {
+        let until = hold.map(|hold| wall.0.saturating_add(milliseconds(hold)));
+        if self.record.held_until != until {
+            self.record.held_until = until;
+            self.dirty = true;
+        }
+    }
+
+    /// For how long it holds back, as it was told, perhaps in an earlier life. A clock that was put back
+    /// makes it no longer than the longest hold.
+    pub(super) fn hold(&self, wall: WallTime) -> Option<Duration> {
+        let left = self.record.held_until?.checked_sub(wall.0).filter(|left| *left > 0)?;
+        Some(Duration::from_millis(left).min(HOLD_MAX))
     }
 
     /// Whether the node holds back until told otherwise.

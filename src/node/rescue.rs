@@ -203,6 +203,7 @@ mod tests {
             lineage: Some(lineage),
             ancestors: Vec::new(),
             is_drained: false,
+            held_until: None,
             addresses: Vec::new(),
             vote: Some(vote).filter(|_| is_voter),
         }

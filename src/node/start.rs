@@ -197,6 +197,7 @@ fn first_record(
         lineage: record.and_then(|record| record.lineage),
         ancestors: record.map(|record| record.ancestors.clone()).unwrap_or_default(),
         is_drained: record.is_some_and(|record| record.is_drained),
+        held_until: record.and_then(|record| record.held_until),
         addresses: record.map(|record| record.addresses.clone()).unwrap_or_default(),
         vote,
     }
@@ -290,7 +291,11 @@ impl Opening<'_> {
             first_sequence,
             asks_first: if self.setup.seeds.is_empty() { Duration::ZERO } else { SEEDS_PATIENCE },
         };
-        let votes = self.election.insert(Election::new(setup, now)).votes();
+        let election = self.election.insert(Election::new(setup, now));
+        if let Some(hold) = self.persistence.hold(now.wall) {
+            election.hold_back(now.holder.plus(hold));
+        }
+        let votes = election.votes();
         self.persistence.found(genesis.clone(), configuration);
         let cluster = genesis.ephemeral;
         self.cluster.settle(genesis);

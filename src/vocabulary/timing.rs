@@ -33,6 +33,9 @@ pub const CLOCK_DRIFT_THOUSANDTHS: u64 = 5;
 /// δ: the margin between looking at the lease and the effect of acting on it.
 pub const MARGIN: Duration = Duration::from_millis(20);
 
+/// The longest that a person may have a node hold back for.
+pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The longest lease that any voter grants, whatever it is asked for.
 pub const LEASE_CEILING: Duration = Duration::from_secs(10);
 

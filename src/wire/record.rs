@@ -27,7 +27,7 @@ pub const SLOT_SIZE: usize = 4096;
 
 /// What every slot begins with, and the version of the record in two digits.
 const NAME: &[u8] = b"GAGGLE";
-const VERSION: &[u8] = b"06";
+const VERSION: &[u8] = b"07";
 
 /// Everything durable about a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub struct Record {
     pub ancestors: Vec<Lineage>,
     /// Whether a person has told this node to hold back until told otherwise.
     pub is_drained: bool,
+    /// Until when it holds back because a person has said so for a while: by the wall clock, in
+    /// milliseconds since 1970.
+    pub held_until: Option<u64>,
     /// Where the voters were last seen: a restart needs no seed.
     pub addresses: Vec<(NodeId, SocketAddr)>,
     /// What it owes as a voter, once it is one.
@@ -235,6 +238,8 @@ mod older {
         Fourth,
         /// Never rescued.
         Fifth,
+        /// Held back for no while.
+        Sixth,
     }
 
     impl Version {
@@ -245,6 +250,7 @@ mod older {
                 b"03" => Some(Self::Third),
                 b"04" => Some(Self::Fourth),
                 b"05" => Some(Self::Fifth),
+                b"06" => Some(Self::Sixth),
                 _ => None,
             }
         }
@@ -260,6 +266,7 @@ mod older {
                     .map(|record| record.now(FixedConfiguration::now)),
                 Self::Fifth => whole::<LaterRecord<Configuration>>(payload)
                     .map(|record| record.now(|configuration| configuration)),
+                Self::Sixth => whole::<SixthRecord>(payload).map(SixthRecord::now),
             }
         }
     }
@@ -281,6 +288,39 @@ mod older {
         fn now(self) -> Configuration {
             let Self { ballot, version, voters, preempt } = self;
             Configuration { ballot, version, voters, preempt, automatic: None }
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct SixthRecord {
+        cluster: ClusterName,
+        id: NodeId,
+        last_start: u64,
+        genesis: Option<Genesis>,
+        configuration: Option<Configuration>,
+        lineage: Option<Lineage>,
+        ancestors: Vec<Lineage>,
+        is_drained: bool,
+        addresses: Vec<(NodeId, SocketAddr)>,
+        vote: Option<Vote>,
+    }
+
+    impl SixthRecord {
+        fn now(self) -> Record {
+            let Self { cluster, id, last_start, genesis, configuration, lineage, .. } = self;
+            Record {
+                cluster,
+                id,
+                last_start,
+                genesis,
+                configuration,
+                lineage,
+                ancestors: self.ancestors,
+                is_drained: self.is_drained,
+                held_until: None,
+                addresses: self.addresses,
+                vote: self.vote,
+            }
         }
     }
 
@@ -311,6 +351,7 @@ mod older {
                 lineage,
                 ancestors: Vec::new(),
                 is_drained,
+                held_until: None,
                 addresses,
                 vote: self.vote,
             }
@@ -363,6 +404,7 @@ mod older {
                 lineage: None,
                 ancestors: Vec::new(),
                 is_drained: false,
+                held_until: None,
                 addresses,
                 vote,
             }

@@ -262,6 +262,40 @@ fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
     cluster.assert_one_goose_at_a_time();
 }
 
+#[test]
+fn a_hold_is_kept_over_a_restart_and_ended_early() {
+    let (mut cluster, first) = running_cluster(3);
+    let held = first.goose;
+    let order = |cluster: &Cluster, words: &[&str]| {
+        let socket = cluster.node(held).socket().display().to_string();
+        gaggle(&[words, &["--node", &socket]].concat()).status.code() == Some(0)
+    };
+    let left = |cluster: &Cluster| {
+        let status = cluster.get(held, "/v1/status")?;
+        let status: serde_json::Value = serde_json::from_slice(&status.body).ok()?;
+        Some(status["node"]["holds_back_ms"].as_u64().unwrap_or(0))
+    };
+    // It is refused until somebody has shown that it could take over.
+    cluster.wait_until("the Goose steps down", |cluster| {
+        order(cluster, &["step-down", "--hold", "1h"]).then_some(())
+    });
+    let second = cluster.wait_for_agreement(&cluster.ids(), first.term);
+    cluster.kill(held);
+    cluster.start(held);
+    let shown = cluster.wait_until("it is back", left);
+    assert!((59 * 60_000..=60 * 60_000).contains(&shown), "{shown} ms\n{}", cluster.logs());
+    cluster.wait_for_agreement(&cluster.ids(), 0);
+    cluster.kill(second.goose);
+    let third = cluster.wait_for_agreement(&cluster.others(&[second.goose]), second.term);
+    assert_ne!(third.goose, held, "{}", cluster.logs());
+    assert!(order(&cluster, &["drain", "--off"]));
+    assert_eq!(left(&cluster), Some(0));
+    cluster.kill(held);
+    cluster.start(held);
+    assert_eq!(cluster.wait_until("it is back", left), 0, "{}", cluster.logs());
+    cluster.assert_one_goose_at_a_time();
+}
+
 /// Runs the binary to its end.
 fn gaggle(arguments: &[&str]) -> Output {
     let mut child = Command::new(GAGGLE)

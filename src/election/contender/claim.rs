@@ -242,8 +242,10 @@ pub(super) struct Claim {
     /// However slow disks are, it is not kept open longer.
     patience: HolderTime,
     certificate: Option<Release>,
-    /// Voters that refused in a way that will not change while this claim lasts.
+    /// Voters that refused in a way that will not change while this claim lasts, unless they say so.
     refused: Vec<NodeId>,
+    /// Those among them that refused because they had granted somebody else.
+    held: Vec<NodeId>,
 }
 
 /// What a claim comes to.
@@ -270,7 +272,7 @@ impl Claim {
             .with(ClaimTimer::Retransmission, now)
             .with(ClaimTimer::End, now.plus(timing.claim_lease / 2));
         let patience = now.plus(SLOW_DISK_PATIENCE);
-        Self { ballot, timers, patience, certificate, refused: Vec::new() }
+        Self { ballot, timers, patience, certificate, refused: Vec::new(), held: Vec::new() }
     }
 
     pub(super) fn ballot(&self) -> u64 {
@@ -315,6 +317,17 @@ impl Claim {
         Verdict::Open
     }
 
+    /// A voter says that it is vacant. If it refused because it had granted somebody else, it is asked
+    /// again: this contender had heard of that voter's vacancy from an older time, and of the newest one
+    /// from another voter first.
+    pub(super) fn vacated(&mut self, voter: NodeId, now: HolderTime) {
+        if self.held.contains(&voter) {
+            self.held.retain(|id| *id != voter);
+            self.refused.retain(|id| *id != voter);
+            self.timers.set_earlier(ClaimTimer::Retransmission, now);
+        }
+    }
+
     /// A voter refused it.
     pub(super) fn refused(
         &mut self,
@@ -350,6 +363,9 @@ impl Claim {
         }
         if !self.refused.contains(&voter) {
             self.refused.push(voter);
+        }
+        if matches!(reason, NakReason::Held { .. }) && !self.held.contains(&voter) {
+            self.held.push(voter);
         }
         if tracker.len() - self.refused.len() >= tracker.majority() {
             return Verdict::Open;

@@ -14,6 +14,16 @@ use crate::vocabulary::time::HolderTime;
 use crate::wire::message::{Message, Release};
 
 impl Contender {
+    /// See [`crate::election::Election::end_hold`].
+    pub(in crate::election) fn end_hold(&mut self, now: HolderTime) {
+        self.candidacy.end_hold(now);
+    }
+
+    /// See [`crate::election::Election::hold_back`].
+    pub(in crate::election) fn hold_back(&mut self, until: HolderTime) {
+        self.candidacy.hold_until(until);
+    }
+
     /// Duck first, release afterwards.
     pub(super) fn demote(&mut self, reason: DemotionReason, now: HolderTime, outbox: &mut Outbox) {
         let Some(tenure) = self.tenure() else { return };

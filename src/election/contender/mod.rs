@@ -309,6 +309,14 @@ impl Contender {
         self.polls.informed(now, &self.tracker, &self.timing);
     }
 
+    /// A voter said that it is vacant, by itself: a claim that it refused may be asked of it again.
+    pub(super) fn vacated(&mut self, voter: NodeId, now: HolderTime, outbox: &mut Outbox) {
+        if let Role::Claiming(claim) = &mut self.role {
+            claim.vacated(voter, now);
+            self.advance_claim(now, outbox);
+        }
+    }
+
     /// The outgoing Goose nominated this node.
     pub(super) fn nominated(&mut self, release: Release, now: HolderTime, outbox: &mut Outbox) {
         self.candidacy.hear_ballot(release.ballot);
@@ -327,11 +335,6 @@ impl Contender {
         }
         self.candidacy.set_eligible(eligible);
         self.poll_soon(now);
-    }
-
-    /// See [`super::Election::end_hold`].
-    pub(super) fn end_hold(&mut self, now: HolderTime) {
-        self.candidacy.end_hold(now);
     }
 
     /// Claims, if a majority of the voters is free and none of them prefers somebody else.

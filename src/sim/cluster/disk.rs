@@ -290,6 +290,7 @@ mod tests {
             lineage: None,
             ancestors: Vec::new(),
             is_drained: false,
+            held_until: None,
             configuration: None,
             addresses: Vec::new(),
             vote: None,

@@ -18,12 +18,11 @@ use crate::shell::handle::OrderError;
 use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::time::milliseconds;
+use crate::vocabulary::timing::HOLD_MAX;
 use crate::vocabulary::voter_change::ChangeHold;
 
 /// The largest body of a request, in bytes.
 pub const BODY_SIZE_MAX: usize = 4 * 1024;
-/// The longest time a node can be told to hold back from contending.
-pub const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long a pause lasts if nothing is said.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(60 * 60);

@@ -158,6 +158,7 @@ fn record(reader: &mut Reader<'_>) -> Record {
         lineage: (flags & 64 > 0).then(|| Lineage::of_nonces(&[(id(1), reader.number(1))])),
         ancestors: Vec::new(),
         is_drained: flags & 2 > 0,
+        held_until: (flags & 32 > 0).then_some(1_800_000_000_000),
         addresses: vec![(id(2), address(2)); usize::from(flags >> 5 & 3)],
         vote: (flags & 128 == 0).then_some(vote),
     }
