@@ -155,6 +155,7 @@ impl Orders<'_> {
                 // To end it once more ends any hold.
                 election.end_hold(now);
                 self.persistence.note_hold(None, now.wall);
+                self.outputs.note_change();
             }
             election.set_eligible(now, may_contend);
         }
