@@ -180,6 +180,7 @@ fn record_write(bencher: Bencher<'_, '_>) {
         lineage: None,
         ancestors: Vec::new(),
         is_drained: false,
+        held_until: None,
         addresses: Vec::new(),
         vote: None,
     };
