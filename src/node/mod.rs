@@ -62,7 +62,8 @@ use crate::node::setup::Setup;
 use crate::vocabulary::event::Event;
 use crate::vocabulary::health::Complainant;
 use crate::vocabulary::identity::{NodeId, Process};
-use crate::vocabulary::time::{HolderTime, Now};
+use crate::vocabulary::time::{HolderTime, Now, VoterTime};
+use crate::vocabulary::timing::drift_between;
 use crate::vocabulary::work::WorkRefused;
 use crate::wire::record::Disk;
 use crate::wire::seal::KeyRing;
@@ -96,7 +97,8 @@ pub use start::{StartError, check_record};
 use starts::Starts;
 pub use step_down::{StepDownError, SteppedDown};
 
-/// A suspend is noticed when the holder clock gains this much on the voter clock.
+/// A suspend is noticed when the holder clock gains this much on the voter clock, besides what two
+/// clocks may drift apart in the time between two inputs.
 const SUSPEND_NOTICED: Duration = Duration::from_millis(5);
 /// One input leads to no more rounds than this; what is left is done at the next.
 const ROUNDS_MAX: usize = 64;
@@ -119,7 +121,7 @@ pub struct NodeCore {
     proofs: Proofs,
     outputs: Outputs,
     started: HolderTime,
-    clock_offset: Option<u64>,
+    clock_offset: Option<(u64, VoterTime)>,
     stall: Stall,
     pace: Pace,
     drain: Drain,
@@ -416,13 +418,16 @@ impl NodeCore {
     fn enter(&mut self, now: Now) {
         self.stall.enter(now.holder, self.setup.timing.lease);
         let offset = now.holder.0.wrapping_sub(now.voter.0);
-        let grown = self.clock_offset.map_or(0, |last| offset.wrapping_sub(last).cast_signed());
-        if Duration::from_nanos(u64::try_from(grown).unwrap_or(0)) > SUSPEND_NOTICED
+        if let Some((last, at)) = self.clock_offset
+            && let Ok(grown) = u64::try_from(offset.wrapping_sub(last).cast_signed())
             && let Some(election) = &mut self.election
         {
-            election.handle_suspend(now);
+            let most = SUSPEND_NOTICED + drift_between(now.voter.since(at));
+            if Duration::from_nanos(grown) > most {
+                election.handle_suspend(now);
+            }
         }
-        self.clock_offset = Some(offset);
+        self.clock_offset = Some((offset, now.voter));
     }
 
     /// Comes after every input: lets everything flow until nothing moves any more.

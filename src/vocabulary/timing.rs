@@ -30,6 +30,13 @@ use std::time::Duration;
 /// 0.005 leaves room for a badly calibrated virtual clock.
 pub const CLOCK_DRIFT_THOUSANDTHS: u64 = 5;
 
+/// How far two such clocks may drift apart within a span.
+pub fn drift_between(span: Duration) -> Duration {
+    Duration::from_nanos(
+        super::time::nanoseconds(span).saturating_mul(2 * CLOCK_DRIFT_THOUSANDTHS) / 1000,
+    )
+}
+
 /// δ: the margin between looking at the lease and the effect of acting on it.
 pub const MARGIN: Duration = Duration::from_millis(20);
 
