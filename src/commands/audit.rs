@@ -164,7 +164,8 @@ impl Audit {
     /// For how long a node led, as far as it says; what goes on counts until now.
     fn led_for(&self, id: NodeId) -> Duration {
         let own = self.witnesses.iter().filter(|witness| witness.id == id);
-        let terms = own.flat_map(|witness| &witness.history.terms).filter(|term| term.own);
+        let terms = own.flat_map(|witness| &witness.history.terms);
+        let terms = terms.filter(|term| term.is_of(id));
         Duration::from_millis(terms.map(|term| term.duration_ms).sum())
     }
 
@@ -260,7 +261,7 @@ mod tests {
         TermView {
             term,
             id: id(node),
-            own: true,
+            own: Some(true),
             name: None,
             addr: "127.0.0.1:8000".parse().unwrap(),
             time: written(second),
@@ -313,7 +314,7 @@ mod tests {
         assert_eq!(audit.json()["last_term"], 4);
         assert_eq!((audit.untold(), audit.json()["untold_terms"].as_u64()), (0, Some(0)));
         // Its process of then is gone.
-        audit.witnesses[0].history.terms[0].own = false;
+        audit.witnesses[0].history.terms[0].own = Some(false);
         let again = Audit::of(audit.witnesses, Vec::new(), Duration::ZERO);
         assert!(again.table().contains("of these terms 1 were led by processes that are gone"));
     }

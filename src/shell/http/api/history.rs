@@ -60,12 +60,13 @@ pub struct TermView {
     pub term: u64,
     /// Whose.
     pub id: NodeId,
-    /// Whether the very process that was asked led it.
-    #[serde(default)]
-    pub own: bool,
     /// That node's name, if the node asked knows it at the moment of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// Whether the very process that was asked led it. None: an earlier version did not say, and its
+    /// node is asked instead.
+    #[serde(default)]
+    pub own: Option<bool>,
     /// Where that node is reached.
     pub addr: SocketAddr,
     /// When the node asked learned of it.
@@ -80,6 +81,13 @@ pub struct TermView {
     pub duration_ms: u64,
 }
 
+impl TermView {
+    /// Whether the process that was asked led it, which is one of this node.
+    pub fn is_of(&self, node: NodeId) -> bool {
+        self.own.unwrap_or(self.id == node)
+    }
+}
+
 impl HistoryView {
     /// The leaderships of the process that was asked, of `node`, whose wall clock is off by `off_by` at most.
     pub fn reigns(&self, node: NodeId, off_by: Duration) -> Vec<Reign> {
@@ -92,7 +100,7 @@ impl HistoryView {
             let began = bounds(&seen.time)?;
             Some(Reign { node, term: seen.term, began, ended })
         };
-        self.terms.iter().filter(|seen| seen.own).filter_map(reign).collect()
+        self.terms.iter().filter(|seen| seen.is_of(node)).filter_map(reign).collect()
     }
 
     /// What the node's wall clock showed at the moment of the answer, in milliseconds; none if it did
@@ -116,7 +124,7 @@ pub fn history(moment: &Moment<'_>) -> HistoryView {
         TermView {
             term: seen.term,
             id: seen.goose.id,
-            own: seen.goose == moment.snapshot.process,
+            own: Some(seen.goose == moment.snapshot.process),
             name: moment.name_of(seen.goose.id),
             addr: seen.address,
             time: written(began_wall),
