@@ -116,10 +116,10 @@ fn every_seed_keeps_every_promise() {
 /// the code; but where one was found, others like it are near.
 #[test]
 fn seeds_that_failed_once_keep_every_promise() {
-    const SEEDS: [u64; 26] = [
+    const SEEDS: [u64; 28] = [
         801_811, 802_322, 830_869, 835_530, 835_789, 836_417, 839_024, 839_234, 839_303, 841_657,
         842_265, 843_915, 853_337, 855_568, 856_510, 858_251, 858_627, 872_627, 904_393, 907_362,
-        1_013_899, 1_036_613, 1_120_607, 1_123_735, 1_155_081, 1_266_356,
+        1_013_899, 1_036_613, 1_120_607, 1_123_735, 1_155_081, 1_266_356, 1_307_048, 1_322_649,
     ];
     let next = AtomicUsize::new(0);
     let work = || {

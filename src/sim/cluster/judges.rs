@@ -298,10 +298,11 @@ impl Judges {
         let counted = if acts { inspection.counted.as_slice() } else { &[] };
         let honest = self.promises.counts(now, process, counted, deadline);
         let ends = counted.iter().map(|(id, until)| (*id, host.clocks.holder_shows(*until)));
-        let owes = voter_state(host, inspection).filter(|_| !host.is_twin());
-        if owes.as_ref().is_some_and(|state| state.grant.is_some()) {
+        let state = voter_state(host, inspection);
+        if state.as_ref().is_some_and(|state| state.grant.is_some()) {
             self.deference.grants(process);
         }
+        let owes = state.filter(|_| !host.is_twin());
         let kept = self.voting.observe(now, process, owes, ends.collect());
         self.judge(now, honest.and(kept));
         let lineage = inspection.lineage.filter(|it| !self.ancestors.contains(it));

@@ -231,10 +231,12 @@ fn chances(world: &World) -> Chances {
             && newest.is_none_or(|newest| newest.voters.contains(host.id))
     };
     let voters: Vec<&Host> = world.cluster.hosts.iter().filter(votes).collect();
-    // A grant of somebody who may never come back runs out first.
+    // A grant of somebody who may never come back runs out first; and what starved during the last
+    // fault may be busy for a while.
     let free = |host: &&&Host| {
         let voter = host.running.as_ref().and_then(|running| running.inspection.voter.as_ref());
-        voter.is_some_and(|voter| voter.may_grant && voter.grant.is_none())
+        let may = voter.is_some_and(|voter| voter.may_grant && voter.grant.is_none());
+        may && host.is_attentive(now)
     };
     let able = |host: &&&Host| {
         free(host) && host.setup.eligible && host.held_until <= now && host.address_version == 0
