@@ -121,11 +121,17 @@ fn seeds_that_failed_once_keep_every_promise() {
         842_265, 843_915, 853_337, 855_568, 856_510, 858_251, 858_627, 872_627, 904_393, 907_362,
         1_013_899, 1_036_613, 1_120_607, 1_123_735, 1_155_081, 1_266_356, 1_307_048, 1_322_649,
     ];
+    /// With voters that change more than anything else.
+    const ELASTIC: [u64; 4] = [5_001_909, 5_002_950, 5_003_160, 5_003_330];
+    let default = SEEDS.iter().map(|seed| (*seed, None));
+    let elastic = ELASTIC.iter().map(|seed| (*seed, Some(Swarm::Elastic)));
+    let seeds: Vec<_> = default.chain(elastic).collect();
     let next = AtomicUsize::new(0);
     let work = || {
-        while let Some(seed) = SEEDS.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let report = run(*seed, Options { seconds: Some(60), ..Options::default() });
-            assert_eq!(report.violation, None, "--seed {seed} --seconds 60");
+        while let Some((seed, swarm)) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+            let report = run(seed, Options { seconds: Some(60), swarm, ..Options::default() });
+            let swarm = swarm.map_or(String::new(), |swarm| format!(" --swarm {}", swarm.name()));
+            assert_eq!(report.violation, None, "--seed {seed} --seconds 60{swarm}");
         }
     };
     std::thread::scope(|scope| {

@@ -214,11 +214,10 @@ impl Tenure {
     /// Notes that voters answer.
     pub(super) fn confirm(&mut self, context: &Context<'_>) {
         let Context { now, timing, tracker, .. } = context;
-        let heard = tracker.majority_of(|progress| progress.answered().unwrap_or(HolderTime(0)));
         let deadline = self.deadline(tracker, timing);
         let interval = renew_interval(tracker, timing);
         let was_deaf = now.since(self.confirmed) > 2 * interval;
-        self.confirmed = self.confirmed.max(heard);
+        self.confirmed = self.confirmed.max(heard(tracker));
         // A voter may grant less than was asked for, so time alone establishes it too.
         let claim_lease = timing.claim_lease;
         let full = deadline.since(*now) > claim_lease || now.since(self.since) > claim_lease;
@@ -229,6 +228,11 @@ impl Tenure {
         if was_deaf && now.since(self.confirmed) <= 2 * interval {
             self.timers.set(TenureTimer::Renewal, *now);
         }
+    }
+
+    /// The voters are others now. That a majority of the former ones was heard says nothing of these.
+    pub(super) fn leads_elsewhere(&mut self, tracker: &ProgressTracker) {
+        self.confirmed = self.confirmed.min(heard(tracker));
     }
 
     /// Whom it is time to announce the tenure to, if it is; asking resets it. `crowded`: there
@@ -248,6 +252,11 @@ impl Tenure {
     }
 }
 
+/// When a majority of the voters was last heard.
+fn heard(tracker: &ProgressTracker) -> HolderTime {
+    tracker.majority_of(|progress| progress.answered().unwrap_or(HolderTime(0)))
+}
+
 /// A Goose that has heard no majority of its voters since then is deaf.
 pub(super) fn heard_since(
     tracker: &ProgressTracker,
@@ -265,4 +274,39 @@ fn renew_interval(tracker: &ProgressTracker, timing: &Timing) -> Duration {
         return timing.renew_interval;
     }
     timing.renew_interval.mul_f64(granted.div_duration_f64(timing.lease))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::configuration::{Configuration, VoterSet};
+    use crate::vocabulary::identity::{Boot, Process};
+    use crate::wire::message::Grant;
+
+    const LEASE: Duration = Duration::from_millis(600);
+
+    #[test]
+    fn what_the_former_voters_said_does_not_speak_for_the_next_ones() {
+        let id = |number| NodeId::new(number).expect("a number above 0");
+        let at = |milliseconds: u64| HolderTime(milliseconds * 1_000_000);
+        let set = |ids: &[u64]| VoterSet::new(ids.iter().copied().map(id).collect());
+        let voters = set(&[1, 2, 3]).expect("three");
+        let former =
+            Configuration { ballot: 7, version: 1, voters, preempt: false, automatic: None };
+        let own = Process { id: id(1), boot: Boot { start: 1, nonce: 1 } };
+        let mut tracker = ProgressTracker::new(own, former.clone(), 0);
+        for (voter, heard) in [(1, 1000), (2, 990), (3, 780)] {
+            let progress = tracker.voter_mut(id(voter)).expect("a voter");
+            progress.sent(1, at(700), Some(7));
+            let (granted, standby, lineage, leaves) = (LEASE, None, None, false);
+            let grant = Grant { sequence: 1, ballot: 7, granted, standby, lineage, leaves };
+            assert!(progress.granted(&grant, LEASE, former.stamp(), at(heard)));
+        }
+        let mut tenure = Tenure::begin(7, at(1000));
+        tenure.leads_elsewhere(&tracker);
+        assert_eq!(tenure.confirmed, at(990), "by 1 and 2");
+        tracker.take_over(former.changed(7, set(&[1, 3, 4]).expect("three")));
+        tenure.leads_elsewhere(&tracker);
+        assert_eq!(tenure.confirmed, at(780), "by 1 and 3");
+    }
 }

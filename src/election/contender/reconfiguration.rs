@@ -212,6 +212,9 @@ impl Contender {
             }
             Step::To(configuration) => {
                 self.tracker.take_over(configuration);
+                if let Role::Goose(tenure) = &mut self.role {
+                    tenure.leads_elsewhere(&self.tracker);
+                }
                 self.renew_soon(now);
             }
         }
