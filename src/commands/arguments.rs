@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exits::ExitTable;
 use crate::config::Raw;
 use crate::config::flags::{Choice, PROFILES};
+use crate::shell::http::api::views::State;
 use crate::shell::http::client::NodeUrl;
 use crate::vocabulary::identity::NodeId;
 
@@ -63,7 +64,7 @@ pub(super) enum Command {
     /// Wait until a node is the Goose, knows one, or knows another one (exit 5: not in time)
     Wait(WaitArguments),
     /// Look for what is wrong with a node, its machine and its cluster (exit 3: no Goose)
-    Doctor(DoctorArguments),
+    Doctor(Box<DoctorArguments>),
     /// Print a script that completes this command line
     Completions {
         /// For which shell
@@ -84,7 +85,7 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// What `run`, `exec`, `address` and `check` are told of the node.
+    /// What `run`, `exec`, `address`, `check` and a preflight are told of the node.
     pub(super) fn raw_mut(&mut self) -> Option<&mut Raw> {
         match self {
             Self::Run(arguments) => Some(arguments),
@@ -95,6 +96,7 @@ impl Command {
                 ..
             }) => Some(&mut arguments.run),
             Self::Address(arguments) => Some(&mut arguments.run),
+            Self::Doctor(arguments) => Some(&mut arguments.run),
             _ => None,
         }
     }
@@ -235,6 +237,34 @@ pub(super) struct MembersArguments {
     /// Only those with this tag; repeatable
     #[arg(long = "tag", value_name = "KEY=VALUE", value_delimiter = ',')]
     pub(super) tags: Vec<String>,
+    /// Only those in one of these states
+    #[arg(long = "state", value_name = "STATE", value_delimiter = ',')]
+    pub(super) states: Vec<StateName>,
+}
+
+/// What gossip says of a member, as people type it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum StateName {
+    /// Answers probes
+    Alive,
+    /// Did not answer lately
+    Suspect,
+    /// Declared down
+    Down,
+    /// Said goodbye
+    Left,
+}
+
+impl StateName {
+    /// The state of that name.
+    pub(super) fn state(self) -> State {
+        match self {
+            Self::Alive => State::Alive,
+            Self::Suspect => State::Suspect,
+            Self::Down => State::Down,
+            Self::Left => State::Left,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -354,9 +384,15 @@ pub(super) struct Awaited {
 pub(super) struct DoctorArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// Try how fast this folder can be written to: give the node's state folder
-    #[arg(long, value_name = "DIR", env = "GAGGLE_STATE_DIR")]
-    pub(super) state_dir: Option<PathBuf>,
+    /// Look at what a node would be started with, before it is: settings, ports, the clock, the state
+    /// folder, and the way to the other nodes over UDP. With the options of `gaggle run`. Run at the
+    /// same time on machines that have no node yet (--timeout 1m), it answers for them
+    #[arg(long, conflicts_with = "node")]
+    pub(super) preflight: bool,
+    /// The node that is to be started. Without --preflight only --state-dir counts: the folder is
+    /// tried for how fast it can be written to
+    #[command(flatten, next_help_heading = "Options of the node that is to be started")]
+    pub(super) run: Raw,
 }
 
 #[derive(Debug, Args)]

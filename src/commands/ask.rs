@@ -24,7 +24,7 @@ use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::history::{HistoryView, TermView, VotersChangeView};
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{
-    GooseView, MembersView, Role, StatusView, VoterView, VotersView, WarningView,
+    GooseView, MemberView, MembersView, Role, State, StatusView, VoterView, VotersView, WarningView,
 };
 use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
 use crate::vocabulary::identity::NodeId;
@@ -48,13 +48,16 @@ pub(super) fn members(arguments: &MembersArguments) -> Result<Exit, CommandError
     let wanted = wanted.map_err(Fault::from)?;
     let node = Conversation::begin(&arguments.ask)?;
     let mut answer = node.ask(paths::MEMBERS)?;
-    if wanted.iter().next().is_some() {
+    if wanted.iter().next().is_some() || !arguments.states.is_empty() {
         let mut view: MembersView = node.understood(&answer)?;
+        let states: Vec<State> = arguments.states.iter().map(|name| name.state()).collect();
+        view.members.retain(|member| states.is_empty() || states.contains(&member.state));
         let has = |tags: &BTreeMap<String, String>, (key, value): (&str, &str)| {
             tags.get(key).is_some_and(|known| known == value)
         };
         view.members.retain(|member| {
-            member.tags.as_ref().is_some_and(|tags| wanted.iter().all(|tag| has(tags, tag)))
+            let tags = member.tags.as_ref();
+            wanted.iter().all(|tag| tags.is_some_and(|tags| has(tags, tag)))
         });
         answer.body = format!("{}\n", json!(view)).into();
     }
@@ -418,31 +421,44 @@ fn voters_table(view: VotersView) -> String {
     text
 }
 
-/// Members, one a line.
+/// Members, one a line. Those that have left come last, apart: a day later they are forgotten.
 pub(super) fn members_table(view: &MembersView) -> String {
-    let rows: Vec<Vec<String>> = view
-        .members
-        .iter()
-        .map(|member| {
-            vec![
-                member.id.to_string(),
-                or_dash(member.name.clone()),
-                member.addr.to_string(),
-                member.state.word().to_owned(),
-                member.role.word().to_owned(),
-                match (member.eligible, member.drained, member.unhealthy.is_some()) {
-                    (_, true, _) => "no, drained",
-                    (_, false, true) => "no, not healthy",
-                    (true, false, false) => "yes",
-                    (false, false, false) => "no",
-                }
-                .to_owned(),
-                member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
-                tags(member.tags.as_ref()),
-            ]
-        })
-        .collect();
-    table::render(&["NODE", "NAME", "ADDRESS", "STATE", "ROLE", "ELIGIBLE", "HTTP", "TAGS"], &rows)
+    let (left, here): (Vec<_>, Vec<_>) =
+        view.members.iter().partition(|member| member.state == State::Left);
+    let rows: Vec<Vec<String>> = here.into_iter().map(member_row).collect();
+    let mut text = if rows.is_empty() && !left.is_empty() {
+        String::new()
+    } else {
+        let heads = ["NODE", "NAME", "ADDRESS", "STATE", "ROLE", "ELIGIBLE", "HTTP", "TAGS"];
+        table::render(&heads, &rows) + if left.is_empty() { "" } else { "\n" }
+    };
+    if !left.is_empty() {
+        let row = |member: &MemberView| {
+            vec![member.id.to_string(), or_dash(member.name.clone()), member.addr.to_string()]
+        };
+        let rows: Vec<Vec<String>> = left.into_iter().map(row).collect();
+        text.push_str(&table::render(&["LEFT", "NAME", "ADDRESS"], &rows));
+    }
+    text
+}
+
+fn member_row(member: &MemberView) -> Vec<String> {
+    let eligible = match (member.eligible, member.drained, member.unhealthy.is_some()) {
+        (_, true, _) => "no, drained",
+        (_, false, true) => "no, not healthy",
+        (true, false, false) => "yes",
+        (false, false, false) => "no",
+    };
+    vec![
+        member.id.to_string(),
+        or_dash(member.name.clone()),
+        member.addr.to_string(),
+        member.state.word().to_owned(),
+        member.role.word().to_owned(),
+        eligible.to_owned(),
+        member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        tags(member.tags.as_ref()),
+    ]
 }
 
 fn tags(known: Option<&BTreeMap<String, String>>) -> String {
@@ -502,5 +518,25 @@ mod tests {
             table.contains("DRAINED     it does not lead until `gaggle drain --off`\n"),
             "{table}"
         );
+    }
+
+    #[test]
+    fn members_that_have_left_stand_apart() {
+        let member = |id: u64, state: &str| {
+            format!(
+                r#"{{"id":{id},"boot":"9f","addr":"10.0.0.{id}:8000","state":"{state}",
+                    "role":"duck","eligible":true,"http":null}}"#
+            )
+        };
+        let table = |members: &[String]| {
+            let text = format!(r#"{{"members":[{}]}}"#, members.join(","));
+            members_table(&serde_json::from_str(&text).unwrap())
+        };
+        let both = table(&[member(1, "left"), member(2, "alive")]);
+        let (here, left) = both.split_once("\n\n").expect("a line between them");
+        assert!(here.contains("10.0.0.2:8000") && !here.contains("10.0.0.1:8000"), "{both}");
+        assert!(left.starts_with("LEFT") && left.contains("10.0.0.1:8000"), "{both}");
+        assert!(table(&[member(1, "left")]).starts_with("LEFT"));
+        assert!(!table(&[member(2, "alive")]).contains("LEFT"));
     }
 }

@@ -118,8 +118,7 @@ impl KeyRing {
 
     /// What tells the keys apart without giving them away, the sealing one first.
     pub fn hints(&self) -> Vec<String> {
-        let hex = |key: &Key| key.hint.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.keys.iter().map(hex).collect()
+        self.keys.iter().map(|key| shown(&key.hint)).collect()
     }
 
     /// Seals `plain` with the first key. `nonce` must never be used again with that key:
@@ -238,6 +237,16 @@ pub fn open(keys: Option<&KeyRing>, datagram: &[u8]) -> Result<Option<Opened>, R
         Some(_) if version > SEAL_VERSION => Err(Reject::TooNew),
         Some(keys) => keys.open(datagram).map(Some),
     }
+}
+
+/// Which key a datagram was sealed with, as [`KeyRing::hints`] says it; none if it is not sealed.
+pub fn hint_of(datagram: &[u8]) -> Option<String> {
+    let hint = datagram.get(3..HINT_END).filter(|_| datagram.starts_with(&MAGIC))?;
+    Some(shown(hint))
+}
+
+fn shown(hint: &[u8]) -> String {
+    hint.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// How far behind the newest number a datagram may still arrive.

@@ -444,6 +444,8 @@ fn everybody_learns_of_tags_and_http_addresses_and_members_are_picked_by_them() 
     assert_eq!(members(&[]).lines().count(), 4);
     assert_eq!(members(&["--tag", "zone=eu-1", "--tag", "rack=7"]).lines().count(), 2);
     assert_eq!(members(&["--tag", "zone=eu-2"]).lines().count(), 1, "the head alone");
+    assert_eq!(members(&["--state", "alive,suspect", "--tag", "rack=7"]).lines().count(), 2);
+    assert_eq!(members(&["--state", "down"]).lines().count(), 1, "the head alone");
     let status = cluster.get(2, "/v1/status").map(|answer| answer.body).unwrap_or_default();
     assert!(String::from_utf8_lossy(&status).contains("\"tags\":{\"rack\":\"7\""));
 }

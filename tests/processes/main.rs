@@ -34,6 +34,7 @@ mod keeper;
 mod keys;
 mod names;
 mod operators;
+mod preflight;
 mod pulse;
 mod replacements;
 mod routing;

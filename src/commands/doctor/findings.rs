@@ -48,8 +48,15 @@ impl Findings {
     }
 }
 
+/// How the whole is called, from the best to the worst.
+pub(super) type Conclusions = [&'static str; 3];
+
 /// Shows everything, and the verdict on the whole.
-pub(super) fn report(arguments: &DoctorArguments, findings: &Findings) -> Result<(), CommandError> {
+pub(super) fn report(
+    arguments: &DoctorArguments,
+    findings: &Findings,
+    conclusions: Conclusions,
+) -> Result<(), CommandError> {
     let verdict = findings.worst();
     if arguments.ask.output == OutputFormat::Json {
         let report = serde_json::json!({ "verdict": verdict, "findings": findings.0 });
@@ -66,11 +73,13 @@ pub(super) fn report(arguments: &DoctorArguments, findings: &Findings) -> Result
     };
     let rows: Vec<Vec<String>> = findings.0.iter().map(row).collect();
     let mut text = table::render(&["VERDICT", "ABOUT", "FINDING"], &rows);
-    text.push_str(match verdict {
-        Verdict::Ok => "\nhealthy\n",
-        Verdict::Odd => "\nhealthy, with oddities\n",
-        Verdict::Wrong => "\nsomething is wrong\n",
-    });
+    let [fine, odd, wrong] = conclusions;
+    let conclusion = match verdict {
+        Verdict::Ok => fine,
+        Verdict::Odd => odd,
+        Verdict::Wrong => wrong,
+    };
+    text.push_str(&format!("\n{conclusion}\n"));
     if colour_allowed() && verdict == Verdict::Wrong {
         text = text.replace("WRONG", "\x1b[1;31mWRONG\x1b[0m");
     }

@@ -27,10 +27,14 @@ mod machine;
 mod metrics;
 mod opinions;
 mod others;
+mod preflight;
 mod voters;
 
 /// Examines the node; exit 0 if nothing is wrong, 3 if nobody leads, 1 for anything else.
 pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> {
+    if arguments.preflight {
+        return preflight::preflight(arguments);
+    }
     let node = Conversation::begin(&arguments.ask)?;
     let before = Instant::now();
     let status: StatusView = node.understood(&node.ask(paths::STATUS)?)?;
@@ -51,7 +55,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
     if status.node.addr.ip().to_canonical().is_loopback() || is_here(&status) {
         machine(&mut findings);
     }
-    if let Some(folder) = &arguments.state_dir {
+    if let Some(folder) = &arguments.run.state_dir {
         state_folder(&mut findings, folder);
     }
     leadership(&mut findings, &status);
@@ -66,7 +70,8 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
         }
         Err(error) => findings.add(Verdict::Wrong, "datagrams", error.to_string()),
     }
-    report(arguments, &findings)?;
+    let conclusions = ["healthy", "healthy, with oddities", "something is wrong"];
+    report(arguments, &findings, conclusions)?;
     Ok(match findings.worst() {
         Verdict::Wrong if status.goose.is_none() => Exit::NoGoose,
         Verdict::Wrong => Exit::Failure,

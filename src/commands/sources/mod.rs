@@ -40,6 +40,10 @@ pub(super) fn read(words: &[OsString]) -> Result<Arguments, SourceError> {
         Some(("run" | "exec" | "address" | "check", given)) => {
             given.get_one::<PathBuf>("config").cloned()
         }
+        // An examination of a running node is no business of the file's.
+        Some(("doctor", given)) if given.get_flag("preflight") => {
+            given.get_one::<PathBuf>("config").cloned()
+        }
         _ => None,
     };
     let values = file.as_deref().map(file::values).transpose()?.unwrap_or_default();

@@ -268,6 +268,11 @@ impl Host {
         self.gone || self.foreign_node.is_some()
     }
 
+    /// Whether the process that runs here was told to leave for good, and has not ended yet.
+    pub fn is_leaving(&self) -> bool {
+        self.gone && self.running.is_some()
+    }
+
     /// Whether a second process of a voter's id lives here, now and then.
     pub(super) fn is_twin(&self) -> bool {
         self.foreign_node.is_some_and(ForeignNode::is_twin)

@@ -173,7 +173,8 @@ impl World {
         }
     }
 
-    /// Ends every fault, and starts whatever does not run.
+    /// Ends every fault, and starts whatever does not run. Whoever is on its way out in good order may
+    /// go on: if it votes, its voters wait for it to hand its vote over.
     pub fn heal(&mut self) {
         self.nemesis = None;
         self.cluster.is_peaceful = true;
@@ -183,7 +184,7 @@ impl World {
         for index in 0..self.cluster.hosts.len() {
             Action::remedies(index).iter().for_each(|remedy| self.act(remedy));
             let host = &self.cluster.hosts[index];
-            if host.is_away() || host.silenced {
+            if (host.is_away() && !host.is_leaving()) || host.silenced {
                 self.act(&Action::Crash(index, Tear::Kept));
             }
             self.act(&Action::Start(index, Restart::WithDisk));

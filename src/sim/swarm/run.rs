@@ -239,7 +239,8 @@ fn chances(world: &World) -> Chances {
         may && host.is_attentive(now)
     };
     let able = |host: &&&Host| {
-        free(host) && host.setup.eligible && host.held_until <= now && host.address_version == 0
+        let is_settled = host.held_until <= now && host.address_version == 0;
+        free(host) && host.setup.eligible && is_settled && !host.is_leaving()
     };
     let majority = newest.map_or(1, |newest| newest.voters.majority());
     let settled = world.cluster.hosts.iter().all(|host| host.address_version == 0);
