@@ -48,65 +48,15 @@ impl Election {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::election::fixture::{self, WALL, clocks, id, process, remembered};
     use crate::election::outbox::Outgoing;
-    use crate::election::voter::{Memory, VoterPast};
-    use crate::election::{BALLOT_LAST, BALLOT_MAX, ElectionSetup, Known};
-    use crate::vocabulary::configuration::{Configuration, Genesis, VoterSet};
-    use crate::vocabulary::identity::{Boot, NodeId};
-    use crate::vocabulary::time::{HolderTime, VoterTime, WallTime};
-    use crate::vocabulary::timing::{Profile, Timing};
-    use crate::wire::message::{Founding, PollAck, Standing, VoterStatus};
-    use crate::wire::record::Vote;
+    use crate::election::{BALLOT_LAST, BALLOT_MAX};
+    use crate::wire::message::{PollAck, Standing, VoterStatus};
     use std::net::SocketAddr;
-    use std::time::Duration;
-
-    const WALL: u64 = 1000;
-
-    fn id(number: u64) -> NodeId {
-        NodeId::new(number).unwrap()
-    }
-
-    fn process(id: NodeId, nonce: u64) -> Process {
-        Process { id, boot: Boot { start: 1, nonce } }
-    }
-
-    fn clocks(nanoseconds: u64, wall: u64) -> Now {
-        let (holder, voter) = (HolderTime(nanoseconds), VoterTime(nanoseconds));
-        Now { holder, voter, wall: WallTime(wall) }
-    }
-
-    fn remembered(max_ballot: u64) -> VoterPast {
-        VoterPast::Remembered(Vote {
-            max_ballot,
-            max_holder: None,
-            max_lease_in_force: Duration::ZERO,
-            founding: Founding::Waited,
-            lineage: None,
-        })
-    }
 
     /// Voter 1 of so many, whose record names `ballot`.
     fn voter_one(voters: u64, ballot: u64) -> Election {
-        let set = VoterSet::new((1..=voters).map(id).collect()).unwrap();
-        let timing = Timing::of(Profile::Lan);
-        let genesis = Genesis::new(set, false, &timing, false);
-        let setup = ElectionSetup {
-            me: process(id(1), 1),
-            address: SocketAddr::from(([127, 0, 0, 1], 8000)),
-            http: None,
-            lease_max: genesis.lease_max,
-            configuration: Configuration::genesis(genesis),
-            memory: Memory::Kept,
-            lineage: Known::default(),
-            timing,
-            first_term: 1,
-            eligible: true,
-            past: remembered(ballot),
-            damaged: false,
-            asks_first: Duration::ZERO,
-            first_sequence: 0,
-        };
-        Election::new(setup, clocks(0, WALL))
+        fixture::voter_one(voters, remembered(ballot))
     }
 
     /// An answer of voter `from` that names `ballot`.

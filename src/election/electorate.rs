@@ -217,3 +217,27 @@ impl Election {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::election::fixture::{WALL, clocks, id, remembered, voter_one};
+    use crate::election::voter::VoterPast;
+    use crate::vocabulary::configuration::VoterSet;
+
+    /// A later start of the same process begins with it: two such voters would otherwise found the
+    /// cluster a second time beside those who vote now.
+    #[test]
+    fn a_voter_on_an_empty_disk_does_not_forget_who_votes_now() {
+        let blank = VoterPast::Blank { nonce: 1 };
+        for (past, forgets) in [(blank, false), (remembered(5), true)] {
+            let mut election = voter_one(3, past);
+            let founded = election.configuration().clone();
+            let others = VoterSet::new(vec![id(4), id(5), id(6)]).unwrap();
+            let newer = founded.changed(7, others);
+            election.hear_configuration(clocks(1_000_000, WALL), &newer);
+            let lasting = election.lasting_configuration();
+            let expected = if forgets { &founded } else { &newer };
+            assert_eq!(lasting, expected, "a record stands by what it holds");
+        }
+    }
+}

@@ -19,6 +19,8 @@ mod deference;
 mod electorate;
 #[cfg(feature = "simulation")]
 pub mod fingerprint;
+#[cfg(test)]
+mod fixture;
 mod founding;
 mod inspect;
 mod later_term;
