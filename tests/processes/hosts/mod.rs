@@ -39,6 +39,7 @@ mod init;
 mod limits;
 mod networks;
 mod pipes;
+mod readme;
 mod systemd;
 mod users;
 
