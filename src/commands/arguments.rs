@@ -9,6 +9,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exits::ExitTable;
+use super::help;
 use crate::config::Raw;
 use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::api::views::State;
@@ -18,16 +19,10 @@ use crate::vocabulary::identity::NodeId;
 /// The version with the commit that it is built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
 
-/// The exit codes of `exec`, for its help.
-const EXEC_HELP: &str = "Exit codes: the command's own, or 128 + the signal that ended it. \
-    127: it was not found. 126: it cannot be executed; both are looked for at the start. 125: the node or its keeper failed, or \
-    something of the command could not be ended. 124: the node was told to end, and the command \
-    had to be killed for it, as --drain-timeout was over. 2: wrong usage.";
-
 /// Exactly one Goose, all others Ducks: leader election for a handful of machines.
 #[derive(Debug, Parser)]
 #[command(name = "gaggle", version = VERSION, max_term_width = 100)]
-#[command(after_help = "Try it: `gaggle dev` runs a whole cluster on this machine.")]
+#[command(after_help = help::GAGGLE)]
 pub(super) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -36,6 +31,7 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Start a node
+    #[command(after_help = help::RUN)]
     Run(Box<Raw>),
     /// Start a node that runs a command while, and only while, it is the Goose
     Exec(Box<ExecArguments>),
@@ -58,12 +54,15 @@ pub(super) enum Command {
     /// Ask all nodes which terms they led, and whether that can be true (exit 1: it cannot)
     Audit(AuditArguments),
     /// Show the voters as a node sees them
+    #[command(after_help = help::VOTERS)]
     Voters(VotersArguments),
     /// Follow a node live: a full screen on a terminal, a line per event elsewhere
     Watch(AskArguments),
     /// Wait until a node is the Goose, knows one, or knows another one (exit 5: not in time)
+    #[command(after_help = help::WAIT)]
     Wait(WaitArguments),
     /// Look for what is wrong with a node, its machine and its cluster (exit 3: no Goose)
+    #[command(after_help = help::DOCTOR)]
     Doctor(Box<DoctorArguments>),
     /// Print a script that completes this command line
     Completions {
@@ -71,6 +70,7 @@ pub(super) enum Command {
         shell: clap_complete::Shell,
     },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
+    #[command(after_help = help::STEP_DOWN)]
     StepDown(StepDownArguments),
     /// Have a node hand over and hold back until told otherwise, also after a restart. It votes
     Drain(DrainArguments),
@@ -103,25 +103,25 @@ impl Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = EXEC_HELP)]
+#[command(after_help = help::EXEC)]
 pub(super) struct ExecArguments {
     #[command(flatten)]
     pub(super) run: Raw,
     /// How long the command has between SIGTERM and SIGKILL when the lease is not renewed. It must
     /// fit into the lease [default: half of what fits]
-    #[arg(long, value_name = "DURATION", env = "GAGGLE_STOP_TIMEOUT", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_STOP_TIMEOUT", hide_env = true, value_parser = duration)]
     pub(super) stop_timeout: Option<Duration>,
     /// How long it has when its end is planned (the node is told to end, to step down or to make
     /// way). The lease is renewed meanwhile
-    #[arg(long, value_name = "DURATION", env = "GAGGLE_DRAIN_TIMEOUT", default_value = "30s",
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_DRAIN_TIMEOUT", hide_env = true, default_value = "30s",
           value_parser = duration)]
     pub(super) drain_timeout: Duration,
     /// Found a cluster of this node alone: without it, and with neither --seed nor --voters, two
     /// machines would run the command side by side
-    #[arg(long, env = "GAGGLE_ALONE", value_parser = truth)]
+    #[arg(long, env = "GAGGLE_ALONE", hide_env = true, value_parser = truth)]
     pub(super) alone: bool,
     /// Pass SIGHUP on to the command as well; it has the node read its settings again in any case
-    #[arg(long, env = "GAGGLE_FORWARD_HUP", value_parser = truth)]
+    #[arg(long, env = "GAGGLE_FORWARD_HUP", hide_env = true, value_parser = truth)]
     pub(super) forward_hup: bool,
     /// What to do when the command ends by itself, for all exit codes, or for some, like
     /// 0=stop,70-78=restart,step-down. step-down: hand over, so that another node runs it; this one
@@ -129,7 +129,7 @@ pub(super) struct ExecArguments {
     /// done: hand over, and never start it here again; the others still run it, for no node knows that
     /// it was done elsewhere. stop: hand over, leave, and exit with the code:
     /// that takes a voter along [default: step-down; stop where this node is all of its cluster]
-    #[arg(long, value_name = "WORD|CODE=WORD,…", env = "GAGGLE_ON_EXIT")]
+    #[arg(long, value_name = "WORD|CODE=WORD,…", env = "GAGGLE_ON_EXIT", hide_env = true)]
     pub(super) on_exit: Option<ExitTable>,
     /// The command and its arguments. No shell reads them
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -143,18 +143,18 @@ pub(super) struct AddressArguments {
     #[arg(value_name = "ADDRESS/BITS")]
     pub(super) addresses: String,
     /// The network device that gets it
-    #[arg(long = "dev", value_name = "DEVICE", env = "GAGGLE_DEV")]
+    #[arg(long = "dev", value_name = "DEVICE", env = "GAGGLE_DEV", hide_env = true)]
     pub(super) device: String,
     #[command(flatten)]
     pub(super) run: Raw,
     /// How long a Goose that was not handed the lease waits before it takes the address. The kernel of
     /// a machine whose processes are all frozen keeps an address for up to 1.3s: with less than that
     /// and a bit, minus the lease, two may have it for a moment [default: just so long]
-    #[arg(long, value_name = "DURATION", env = "GAGGLE_TAKEOVER_DELAY", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "GAGGLE_TAKEOVER_DELAY", hide_env = true, value_parser = duration)]
     pub(super) takeover_delay: Option<Duration>,
     /// Found a cluster of this node alone: without it, and with neither --seed nor --voters, two
     /// machines would have the address side by side
-    #[arg(long, env = "GAGGLE_ALONE", value_parser = truth)]
+    #[arg(long, env = "GAGGLE_ALONE", hide_env = true, value_parser = truth)]
     pub(super) alone: bool,
 }
 
@@ -163,7 +163,7 @@ pub(super) struct CheckArguments {
     #[command(flatten)]
     pub(super) run: Raw,
     /// How to show it
-    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    #[arg(short, long, env = "GAGGLE_OUTPUT", hide_env = true, default_value = "table")]
     pub(super) output: OutputFormat,
 }
 
@@ -193,10 +193,10 @@ pub(super) struct DevArguments {
 pub(super) struct AskArguments {
     /// The node that is meant: a URL, ADDR:PORT, or the path of its socket [default: the one on
     /// this machine]
-    #[arg(long, value_name = "URL", env = "GAGGLE_NODE")]
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE", hide_env = true)]
     pub(super) node: Option<NodeUrl>,
     /// How to show the answer; json is the node's own
-    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    #[arg(short, long, env = "GAGGLE_OUTPUT", hide_env = true, default_value = "table")]
     pub(super) output: OutputFormat,
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
@@ -302,7 +302,7 @@ pub(super) struct RecoverArguments {
     #[arg(long)]
     pub(super) yes: bool,
     /// How to show it
-    #[arg(short, long, env = "GAGGLE_OUTPUT", default_value = "table")]
+    #[arg(short, long, env = "GAGGLE_OUTPUT", hide_env = true, default_value = "table")]
     pub(super) output: OutputFormat,
     /// The settings that the node is started with
     #[command(flatten)]
@@ -318,7 +318,7 @@ pub(super) struct VoterOrderArguments {
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub(super) wait: Duration,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
@@ -356,7 +356,7 @@ pub(super) struct AutoArguments {
 pub(super) struct WaitArguments {
     /// The node that is meant: a URL, ADDR:PORT, or the path of its socket [default: the one on
     /// this machine]. It may be started later
-    #[arg(long, value_name = "URL", env = "GAGGLE_NODE")]
+    #[arg(long, value_name = "URL", env = "GAGGLE_NODE", hide_env = true)]
     pub(super) node: Option<NodeUrl>,
     #[command(flatten)]
     pub(super) until: Awaited,
@@ -391,7 +391,7 @@ pub(super) struct DoctorArguments {
     pub(super) preflight: bool,
     /// The node that is to be started. Without --preflight only --state-dir counts: the folder is
     /// tried for how fast it can be written to
-    #[command(flatten, next_help_heading = "Options of the node that is to be started")]
+    #[command(flatten)]
     pub(super) run: Raw,
 }
 
@@ -406,7 +406,7 @@ pub(super) struct StepDownArguments {
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(super) hold: Option<Duration>,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
@@ -418,7 +418,7 @@ pub(super) struct DrainArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
@@ -430,7 +430,7 @@ pub(super) struct PauseArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
@@ -445,7 +445,7 @@ pub(super) struct ForgetArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 
@@ -454,7 +454,7 @@ pub(super) struct LeaveArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
-    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE")]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
 

@@ -30,6 +30,7 @@ mod exec;
 mod exits;
 mod find_node;
 mod forget;
+mod help;
 mod keys;
 mod launch;
 mod log;

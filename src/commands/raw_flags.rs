@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use super::arguments::{duration, names, truth};
+use super::help;
 use crate::config::flags::{FLAGS, Flag, Take};
 use crate::config::raw::RawId;
 use crate::config::{Origin, Raw};
@@ -40,7 +41,10 @@ impl FromArgMatches for Raw {
 
 /// How the parser knows a setting.
 fn argument(flag: &Flag) -> Arg {
-    let mut argument = Arg::new(flag.key).help(flag.help).hide(flag.hidden);
+    let mut argument = Arg::new(flag.key).help(flag.help).hide(flag.hidden).hide_env(true);
+    if let Some(heading) = help::heading(flag.key) {
+        argument = argument.help_heading(heading);
+    }
     if !flag.positional {
         argument = argument.long(flag.key);
     }
