@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 ///
 /// Assumption of the runtime, which the types below keep: each owns its descriptor, keeps it
 /// open for as long as it lives, and always names the same one.
-pub(super) trait Steady: AsRawFd {}
+pub(crate) trait Steady: AsRawFd {}
 
 impl Steady for OwnedFd {}
 impl Steady for std::net::UdpSocket {}
@@ -20,6 +20,6 @@ impl Steady for std::net::UdpSocket {}
 /// # Errors
 /// If the operating system refuses; the descriptor is closed then.
 #[allow(deprecated, reason = "sound for what is Steady; its successor asks for unsafe")]
-pub(super) fn watch_input<T: Steady>(descriptor: T) -> io::Result<AsyncFd<T>> {
+pub(crate) fn watch_input<T: Steady>(descriptor: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::with_interest(descriptor, Interest::READABLE)
 }

@@ -11,7 +11,7 @@ pub mod address;
 pub mod clock;
 #[cfg(feature = "http")]
 pub mod control_socket;
-mod descriptor;
+pub(crate) mod descriptor;
 mod driver;
 pub mod handle;
 #[cfg(all(feature = "cli", unix))]

@@ -4,11 +4,16 @@ use std::fs::File;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::process::{PidfdFlags, pidfd_open};
 use tokio::process::{ChildStdin, Command};
 use tokio::time::{Instant, timeout_at};
 
 use super::DevError;
 use super::plan::PlannedNode;
+#[cfg(target_os = "linux")]
+use crate::shell::descriptor::watch_input;
 
 /// A child that was told to leave is killed after this.
 const LEAVE_LIMIT: Duration = Duration::from_secs(5);
@@ -32,7 +37,7 @@ impl Child {
             source,
         };
         let program = std::env::current_exe().map_err(failure)?;
-        let log = File::create(&node.log).map_err(failure)?;
+        let log = File::options().append(true).create(true).open(&node.log).map_err(failure)?;
         let mut command = Command::new(program);
         command
             .args(&node.arguments)
@@ -55,13 +60,33 @@ impl Child {
         Ok(Self { id: node.id, process, _lifeline: lifeline, pid })
     }
 
-    fn signal_terminate(&self) {
+    fn signal(&self, signal: Signal) {
         // No id any more: it has ended and been collected.
-        let pid = self.process.id().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = self.process.id().and_then(identified) {
             // It may have ended in this very moment.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            let _ = kill_process(pid, signal);
         }
+    }
+}
+
+fn identified(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Done when the process of this id has ended, at the moment at which it did. None: the system has no
+/// way to tell.
+pub(super) async fn end_of(pid: u32) -> Option<Instant> {
+    #[cfg(target_os = "linux")]
+    {
+        let process = pidfd_open(identified(pid)?, PidfdFlags::empty()).ok()?;
+        let process = watch_input(process).ok()?;
+        let _ended = process.readable().await.ok()?;
+        Some(Instant::now())
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = pid;
+        None
     }
 }
 
@@ -70,9 +95,23 @@ impl Child {
 pub(super) struct Children(Vec<Child>);
 
 impl Children {
-    /// Takes care of one more.
-    pub(super) fn add(&mut self, child: Child) {
+    /// Takes care of one more, in the place of an earlier one of the same node.
+    pub(super) fn add(&mut self, child: Child) -> Option<u32> {
+        let pid = child.pid;
+        self.0.retain(|known| known.id != child.id);
         self.0.push(child);
+        pid
+    }
+
+    /// Sends a signal to a node, if it runs.
+    pub(super) fn signal(&self, id: u16, signal: Signal) {
+        self.0.iter().filter(|child| child.id == id).for_each(|child| child.signal(signal));
+    }
+
+    /// Whether a node's process has not ended.
+    pub(super) fn runs(&mut self, id: u16) -> bool {
+        let mut own = self.0.iter_mut().filter(|child| child.id == id);
+        own.any(|child| matches!(child.process.try_wait(), Ok(None)))
     }
 
     /// Each child's node, process id, and how it ended if it did.
@@ -87,7 +126,9 @@ impl Children {
     /// Asks all of them to leave, and kills those that do not within [`LEAVE_LIMIT`].
     pub(super) async fn end(&mut self) {
         for child in &self.0 {
-            child.signal_terminate();
+            // One that is frozen hears it only then.
+            child.signal(Signal::TERM);
+            child.signal(Signal::CONT);
         }
         let deadline = Instant::now() + LEAVE_LIMIT;
         for child in &mut self.0 {

@@ -3,7 +3,11 @@
 //!
 //! ```text
 //! plan (ports, folder, flags) -> children (processes) --status over HTTP--> view (table, lines)
+//!                                     ▲      links ─┘                          │ chosen node
+//!                                     └──────── keys: kill, freeze, cut ───────┘
 //! ```
+//!
+//! Where somebody can press keys, links stand between the nodes, so that one can be cut off.
 //!
 //! Nothing is left behind: the state is in a temporary folder, and each child holds the read
 //! end of a pipe that closes when this process ends, however it ends, and leaves then.
@@ -12,22 +16,28 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use hyper::Method;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::arguments::DevArguments;
 use super::find_node::socket_of;
 use super::{Audience, CommandError, Exit, print, runtime};
+use crate::shell::http::api::history::HistoryView;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::StatusView;
 use crate::shell::http::client::{NodeUrl, Question, ask};
 
 mod child;
+mod keys;
+mod links;
 mod plan;
 mod view;
 
-use child::{Child, Children};
+use child::{Child, Children, end_of};
+use keys::{Key, Keyboard};
+use links::Links;
 use plan::Plan;
 use view::View;
 
@@ -89,10 +99,11 @@ impl DevError {
 
 /// Runs the local cluster until it is interrupted.
 pub(super) fn dev(arguments: &DevArguments) -> Result<Exit, CommandError> {
-    let plan = Plan::new(arguments)?;
+    let has_keys = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let plan = Plan::new(arguments, has_keys)?;
     let runtime = runtime()?;
     let mut children = Children::default();
-    let outcome = runtime.block_on(watched(&plan, &mut children));
+    let outcome = runtime.block_on(watched(&plan, &mut children, has_keys));
     // Whatever happened above, this happens too.
     runtime.block_on(children.end());
     drop(plan);
@@ -101,9 +112,11 @@ pub(super) fn dev(arguments: &DevArguments) -> Result<Exit, CommandError> {
 
 /// Starts the nodes, shows them until the end, and tells those to leave that were brought
 /// back by hand.
-async fn watched(plan: &Plan, children: &mut Children) -> Result<(), CommandError> {
-    let mut view = View::new(plan, std::io::stdout().is_terminal());
-    let outcome = watch(plan, children, &mut view).await;
+async fn watched(plan: &Plan, children: &mut Children, has_keys: bool) -> Result<(), CommandError> {
+    let mut view = View::new(plan, std::io::stdout().is_terminal(), has_keys);
+    let links = if has_keys { Some(Links::open(&plan.nodes).await) } else { None };
+    let links = links.transpose().map_err(CommandError::Process)?;
+    let outcome = Stage { plan, children, view: &mut view, links }.watch(has_keys).await;
     for node in view.brought_back() {
         let question = Question::Order {
             method: Method::POST,
@@ -119,34 +132,151 @@ async fn watched(plan: &Plan, children: &mut Children) -> Result<(), CommandErro
     outcome
 }
 
-async fn watch(plan: &Plan, children: &mut Children, view: &mut View) -> Result<(), CommandError> {
-    let stop = stop_signal().map_err(CommandError::Process)?;
-    tokio::pin!(stop);
-    print(&view.greeting())?;
-    let (answers, mut answered) = mpsc::channel(64);
-    // The highest id first and the voters last, so that joining and founding are both seen.
-    for node in plan.nodes.iter().rev() {
-        children.add(Child::start(node)?);
-        tokio::spawn(poll(node.id, node.http.into(), answers.clone()));
-        sleep(START_INTERVAL).await;
-    }
-    let mut tick = interval(POLL_INTERVAL);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = &mut stop => return Ok(()),
-            Some((id, status)) = answered.recv() => view.hear(id, status),
-            _ = tick.tick() => {
-                for (id, pid, ended) in children.look() {
-                    view.see(id, pid, ended);
+/// What tasks tell the one that shows the cluster.
+enum Told {
+    /// A node answered, or did not.
+    Status(u16, Option<Box<StatusView>>),
+    /// A node leads this term since then.
+    Began(u16, u64, Instant),
+    /// A node's process ended then.
+    Ended(u16, Instant),
+}
+
+/// The cluster, and whoever looks at it.
+struct Stage<'a> {
+    plan: &'a Plan,
+    children: &'a mut Children,
+    view: &'a mut View,
+    links: Option<Links>,
+}
+
+impl Stage<'_> {
+    async fn watch(&mut self, has_keys: bool) -> Result<(), CommandError> {
+        let stop = stop_signal().map_err(CommandError::Process)?;
+        tokio::pin!(stop);
+        print(&self.view.greeting())?;
+        let (tell, mut told) = mpsc::channel(64);
+        let (press, mut pressed) = mpsc::channel(16);
+        let _keyboard = if has_keys { Keyboard::open(press) } else { None };
+        // The highest id first and the voters last, so that joining and founding are both seen.
+        for node in self.plan.nodes.iter().rev() {
+            self.start(node.id, &tell)?;
+            tokio::spawn(poll(node.id, node.http.into(), tell.clone()));
+            sleep(START_INTERVAL).await;
+        }
+        let mut tick = interval(POLL_INTERVAL);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                Some(told) = told.recv() => self.hear(told, &tell),
+                Some(key) = pressed.recv() => {
+                    if key == Key::Quit {
+                        return Ok(());
+                    }
+                    self.obey(key, &tell)?;
+                    if self.show()? == Audience::Gone {
+                        return Ok(());
+                    }
                 }
-                let text = view.update();
-                if let Some(text) = text && print(&text)? == Audience::Gone {
-                    return Ok(());
+                _ = tick.tick() => {
+                    if self.show()? == Audience::Gone {
+                        return Ok(());
+                    }
                 }
             }
         }
     }
+
+    /// Starts the process of a node.
+    fn start(&mut self, id: u16, tell: &mpsc::Sender<Told>) -> Result<(), CommandError> {
+        let Some(node) = self.plan.nodes.iter().find(|node| node.id == id) else { return Ok(()) };
+        if let Some(pid) = self.children.add(Child::start(node)?) {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                if let Some(at) = end_of(pid).await {
+                    // Nobody may look any more.
+                    let _ = tell.send(Told::Ended(id, at)).await;
+                }
+            });
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, told: Told, tell: &mpsc::Sender<Told>) {
+        match told {
+            Told::Status(id, status) => {
+                let status = status.map(|status| *status);
+                if let Some(status) = status.as_ref().filter(|status| self.view.is_news(status)) {
+                    let node = self.plan.nodes.iter().find(|node| node.id == id);
+                    let (term, tell) = (status.term, tell.clone());
+                    if let Some(http) = node.map(|node| node.http) {
+                        tokio::spawn(ask_beginning(id, http.into(), term, tell));
+                    }
+                }
+                self.view.hear(id, status);
+            }
+            Told::Began(id, term, at) => self.view.began(id, term, at),
+            Told::Ended(id, at) => self.view.ended(id, at),
+        }
+    }
+
+    /// Does to the chosen node what a key says.
+    fn obey(&mut self, key: Key, tell: &mpsc::Sender<Told>) -> Result<(), CommandError> {
+        let Some(id) = self.view.chosen() else { return Ok(()) };
+        let now = Instant::now();
+        match key {
+            Key::Up => self.view.move_by(-1),
+            Key::Down => self.view.move_by(1),
+            Key::Node(id) => self.view.choose(id),
+            Key::Kill => self.children.signal(id, Signal::KILL),
+            Key::End => {
+                self.children.signal(id, Signal::TERM);
+                // One that is frozen would hear it only later.
+                self.children.signal(id, Signal::CONT);
+            }
+            Key::Freeze if self.children.runs(id) => {
+                let is_frozen = self.view.turn_frozen(id, now);
+                self.children.signal(id, if is_frozen { Signal::STOP } else { Signal::CONT });
+            }
+            Key::Cut => {
+                let is_cut = self.view.turn_cut(id, now);
+                self.links.iter().for_each(|links| links.cut(id, is_cut));
+            }
+            Key::Start if !self.children.runs(id) => self.start(id, tell)?,
+            Key::Freeze | Key::Start | Key::Quit => {}
+        }
+        Ok(())
+    }
+
+    fn show(&mut self) -> Result<Audience, CommandError> {
+        for (id, pid, ended) in self.children.look() {
+            self.view.see(id, pid, ended);
+        }
+        if let Some(columns) = columns() {
+            self.view.fit(columns);
+        }
+        let text = self.view.update();
+        text.map_or(Ok(Audience::Present), |text| print(&text))
+    }
+}
+
+/// How wide the terminal is, if there is one.
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}
+
+/// Asks a Goose since when it leads; by the clock of this process, for a clock that people set may jump.
+async fn ask_beginning(id: u16, node: NodeUrl, term: u64, tell: mpsc::Sender<Told>) {
+    let answer = ask(&node, Question::Get(paths::HISTORY), POLL_LIMIT).await.ok();
+    let now = Instant::now();
+    let history =
+        answer.and_then(|answer| serde_json::from_slice::<HistoryView>(&answer.body).ok());
+    let led = history.and_then(|history| history.terms.into_iter().find(|it| it.term == term));
+    let began = led.and_then(|led| now.checked_sub(Duration::from_millis(led.duration_ms)));
+    // Nobody may look any more.
+    let _ = tell.send(Told::Began(id, term, began.unwrap_or(now))).await;
 }
 
 /// Done when this process is told to end: by Ctrl-C, by a signal, or by the terminal's end.
@@ -164,11 +294,11 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Asks one node again and again; none stands for no answer.
-async fn poll(id: u16, node: NodeUrl, answers: mpsc::Sender<(u16, Option<StatusView>)>) {
+async fn poll(id: u16, node: NodeUrl, tell: mpsc::Sender<Told>) {
     loop {
         let answer = ask(&node, Question::Get(paths::STATUS), POLL_LIMIT).await.ok();
         let status = answer.and_then(|answer| serde_json::from_slice(&answer.body).ok());
-        if answers.send((id, status)).await.is_err() {
+        if tell.send(Told::Status(id, status)).await.is_err() {
             return;
         }
         sleep(POLL_INTERVAL).await;

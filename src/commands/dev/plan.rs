@@ -10,8 +10,10 @@ use crate::config::checked::HTTP_PORT_OFFSET;
 
 /// The first gossip port that is tried.
 const PORT_FIRST: u16 = 8000;
-/// The last: HTTP is served 1000 above, and a hundred nodes must fit.
-const PORT_LAST: u16 = 64_000;
+/// The last: other ports are up to 2000 above, and a hundred nodes must fit.
+const PORT_LAST: u16 = 63_000;
+/// Behind links a node listens this far above the address that it advertises.
+const LISTEN_PORT_OFFSET: u16 = 2 * HTTP_PORT_OFFSET;
 /// Voters unless told otherwise: the fewest that survive a loss.
 const VOTERS_DEFAULT: u16 = 3;
 
@@ -28,8 +30,10 @@ pub(super) struct Plan {
 pub(super) struct PlannedNode {
     /// Its id, from 1 on.
     pub(super) id: u16,
-    /// Its gossip and election address.
+    /// Its gossip and election address, as the others know it.
     pub(super) address: SocketAddr,
+    /// Where it listens: there, or behind the links that stand for it there.
+    pub(super) listen: SocketAddr,
     /// Its HTTP address.
     pub(super) http: SocketAddr,
     /// Where its log goes.
@@ -39,8 +43,9 @@ pub(super) struct PlannedNode {
 }
 
 impl Plan {
-    /// The cluster that `arguments` ask for. Its folder exists afterwards, and nothing else.
-    pub(super) fn new(arguments: &DevArguments) -> Result<Self, DevError> {
+    /// The cluster that `arguments` ask for. Its folder exists afterwards, and nothing else. `linked`:
+    /// somebody stands between the nodes.
+    pub(super) fn new(arguments: &DevArguments, linked: bool) -> Result<Self, DevError> {
         let nodes = arguments.nodes;
         let voters = arguments.voters.unwrap_or(VOTERS_DEFAULT.min(nodes));
         if voters > nodes {
@@ -48,8 +53,17 @@ impl Plan {
         }
         let port = free_ports(nodes).ok_or(DevError::NoPorts(nodes))?;
         let folder = new_folder()?;
-        let nodes = planned(&folder, port, nodes, voters, &arguments.profile);
+        let size = Size { nodes, voters, linked };
+        let nodes = planned(&folder, port, size, &arguments.profile);
         Ok(Self { nodes, folder })
+    }
+}
+
+#[cfg(test)]
+impl Plan {
+    /// These nodes, and no folder.
+    pub(super) fn of(nodes: Vec<PlannedNode>) -> Self {
+        Self { nodes, folder: PathBuf::new() }
     }
 }
 
@@ -60,14 +74,28 @@ impl Drop for Plan {
     }
 }
 
-fn planned(folder: &Path, port: u16, nodes: u16, voters: u16, profile: &str) -> Vec<PlannedNode> {
+/// How many nodes, and whether links stand between them.
+#[derive(Clone, Copy)]
+struct Size {
+    nodes: u16,
+    voters: u16,
+    linked: bool,
+}
+
+fn planned(folder: &Path, port: u16, size: Size, profile: &str) -> Vec<PlannedNode> {
+    let Size { nodes, voters, linked } = size;
     let address = |id: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port + id - 1));
+    let listen = |id: u16| {
+        let offset = if linked { LISTEN_PORT_OFFSET } else { 0 };
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port + offset + id - 1))
+    };
     let listed: Vec<String> = (1..=voters).map(|id| format!("{id}={}", address(id))).collect();
     let node = |id: u16| {
         let state = folder.join(format!("node-{id}"));
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port + HTTP_PORT_OFFSET + id - 1));
         let mut arguments = vec![
             "run".to_owned(),
-            address(id).to_string(),
+            listen(id).to_string(),
             format!("--id={id}"),
             // All of them are on one host, whose name says nothing.
             format!("--name={id}"),
@@ -80,13 +108,17 @@ fn planned(folder: &Path, port: u16, nodes: u16, voters: u16, profile: &str) -> 
         } else {
             arguments.extend((1..=voters).map(|id| format!("--seed={}", address(id))));
         }
+        if linked {
+            arguments.extend([format!("--advertise={}", address(id)), format!("--http={http}")]);
+        }
         if profile != "lan" {
             arguments.push(format!("--profile={profile}"));
         }
         PlannedNode {
             id,
             address: address(id),
-            http: SocketAddr::from((Ipv4Addr::LOCALHOST, port + HTTP_PORT_OFFSET + id - 1)),
+            listen: listen(id),
+            http,
             log: folder.join(format!("node-{id}.log")),
             arguments,
         }
@@ -94,12 +126,13 @@ fn planned(folder: &Path, port: u16, nodes: u16, voters: u16, profile: &str) -> 
     (1..=nodes).map(node).collect()
 }
 
-/// The first of so many gossip ports in a row that are free, HTTP ports included.
+/// The first of so many gossip ports in a row that are free, the others of a node included.
 fn free_ports(nodes: u16) -> Option<u16> {
     let step = nodes.next_multiple_of(10);
     (PORT_FIRST..PORT_LAST).step_by(step.into()).find(|first| {
         (*first..*first + nodes).all(|port| {
             UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+                && UdpSocket::bind((Ipv4Addr::LOCALHOST, port + LISTEN_PORT_OFFSET)).is_ok()
                 && TcpListener::bind((Ipv4Addr::LOCALHOST, port + HTTP_PORT_OFFSET)).is_ok()
         })
     })
@@ -135,9 +168,11 @@ mod tests {
 
     #[test]
     fn every_node_of_the_plan_has_sound_settings() {
-        let nodes = planned(Path::new("/tmp/x"), 8000, 5, 3, "fast");
-        assert_eq!(nodes.len(), 5);
-        for node in &nodes {
+        let both = [false, true].map(|linked| {
+            planned(Path::new("/tmp/x"), 8000, Size { nodes: 5, voters: 3, linked }, "fast")
+        });
+        assert_eq!(both.each_ref().map(Vec::len), [5, 5]);
+        for node in both.iter().flatten() {
             let line = std::iter::once("gaggle").chain(node.arguments.iter().map(String::as_str));
             let Command::Run(raw) = Arguments::parse_from(line).command else {
                 panic!("no `run`: {node:?}");
@@ -145,6 +180,7 @@ mod tests {
             let settings = Checked::of(&raw, &Environment::default()).unwrap();
             assert_eq!(settings.setup.id.number(), u64::from(node.id));
             assert_eq!((settings.setup.address, settings.http), (node.address, Some(node.http)));
+            assert_eq!(settings.listen, node.listen);
             assert_eq!(settings.setup.voters.is_some(), node.id <= 3);
             assert_eq!(settings.setup.seeds.len(), if node.id <= 3 { 2 } else { 3 });
             assert!(settings.warnings.is_empty());

@@ -4,8 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::child::command_line;
+use super::keys;
 use super::plan::{Plan, PlannedNode};
 use crate::commands::table;
 use crate::shell::http::api::views::{Role, StatusView};
@@ -17,6 +21,15 @@ struct Row {
     pid: Option<u32>,
     ended: Option<ExitStatus>,
     status: Option<StatusView>,
+    is_frozen: bool,
+    is_cut: bool,
+}
+
+/// What was done to the Goose, and when.
+#[derive(Clone, Debug)]
+struct Disturbance {
+    words: String,
+    at: Instant,
 }
 
 /// What a row says at one moment; a change of it is worth a line.
@@ -62,7 +75,11 @@ impl Row {
         let term = self.status.as_ref().map_or_else(|| "-".to_owned(), |s| s.term.to_string());
         vec![
             self.node.id.to_string(),
-            role.to_owned(),
+            match (self.is_frozen, self.is_cut) {
+                (true, _) => "frozen".to_owned(),
+                (false, true) => format!("{role}, cut off"),
+                (false, false) => role.to_owned(),
+            },
             term,
             votes.to_owned(),
             self.node.address.to_string(),
@@ -78,19 +95,39 @@ pub(super) struct View {
     rows: BTreeMap<u16, Row>,
     words: BTreeMap<u16, Word>,
     live: bool,
+    /// The node that keys are about, where there are keys.
+    chosen: Option<u16>,
+    /// The newest term that is known to have begun.
+    newest: u64,
+    disturbed: Option<Disturbance>,
+    /// What is to be said besides what the table shows.
+    remarks: Vec<String>,
+    /// So many columns are there.
+    columns: usize,
     colour: bool,
     drawn: String,
 }
 
 impl View {
-    /// The view of `plan`: a table if `live`, lines if not.
-    pub(super) fn new(plan: &Plan, live: bool) -> Self {
-        let row =
-            |node: &PlannedNode| Row { node: node.clone(), pid: None, ended: None, status: None };
+    /// The view of `plan`: a table if `live`, lines if not; `has_keys`: somebody chooses nodes.
+    pub(super) fn new(plan: &Plan, live: bool, has_keys: bool) -> Self {
+        let row = |node: &PlannedNode| Row {
+            node: node.clone(),
+            pid: None,
+            ended: None,
+            status: None,
+            is_frozen: false,
+            is_cut: false,
+        };
         Self {
             rows: plan.nodes.iter().map(|node| (node.id, row(node))).collect(),
             words: BTreeMap::new(),
             live,
+            chosen: plan.nodes.last().map(|node| node.id).filter(|_| live && has_keys),
+            newest: 0,
+            disturbed: None,
+            remarks: Vec::new(),
+            columns: usize::MAX,
             colour: table::colour_allowed(),
             drawn: String::new(),
         }
@@ -103,10 +140,11 @@ impl View {
             return String::new();
         };
         let last = last.unwrap_or(first);
+        let kill = if self.chosen.is_some() { "the key k, or kill -9 PID" } else { "kill -9 PID" };
         format!(
             "{} nodes, UDP {} to {}, HTTP {} to {}. Logs: {}\n\
-             Ask one:   curl http://{}/\n\
-             Kill one:  kill -9 PID\n\
+             Ask one:   curl http://{}/   or look at that page in a browser\n\
+             Kill one:  {kill}\n\
              End all:   Ctrl-C\n\n",
             self.rows.len(),
             first.address,
@@ -116,6 +154,87 @@ impl View {
             first.log.parent().unwrap_or(&first.log).display(),
             first.http,
         )
+    }
+
+    /// The node that keys are about.
+    pub(super) fn chosen(&self) -> Option<u16> {
+        self.chosen
+    }
+
+    /// Chooses the node that is so many rows below the chosen one.
+    pub(super) fn move_by(&mut self, rows: isize) {
+        let ids: Vec<u16> = self.rows.keys().copied().collect();
+        let place = self.chosen.and_then(|chosen| ids.iter().position(|id| *id == chosen));
+        let next = place.and_then(|place| ids.get(place.checked_add_signed(rows)?));
+        self.chosen = next.copied().or(self.chosen);
+    }
+
+    /// Chooses this node, if there is one of this id.
+    pub(super) fn choose(&mut self, id: u16) {
+        if self.rows.contains_key(&id) {
+            self.chosen = Some(id);
+        }
+    }
+
+    /// Freezes a node, or thaws it. Returns whether it is frozen from here on.
+    pub(super) fn turn_frozen(&mut self, id: u16, now: Instant) -> bool {
+        let Some(row) = self.rows.get_mut(&id) else { return false };
+        row.is_frozen = !row.is_frozen;
+        let is_frozen = row.is_frozen;
+        if is_frozen {
+            self.disturb(id, "was frozen", now);
+        }
+        is_frozen
+    }
+
+    /// Cuts a node off, or mends that. Returns whether it is cut off from here on.
+    pub(super) fn turn_cut(&mut self, id: u16, now: Instant) -> bool {
+        let Some(row) = self.rows.get_mut(&id) else { return false };
+        row.is_cut = !row.is_cut;
+        let is_cut = row.is_cut;
+        if is_cut {
+            self.disturb(id, "was cut off", now);
+        }
+        is_cut
+    }
+
+    /// A node's process ended at this moment.
+    pub(super) fn ended(&mut self, id: u16, at: Instant) {
+        if let Some(row) = self.rows.get_mut(&id) {
+            row.is_frozen = false;
+        }
+        self.disturb(id, "ended", at);
+    }
+
+    /// Something was done to this node. It matters if it leads.
+    fn disturb(&mut self, id: u16, what: &str, at: Instant) {
+        if matches!(self.words.get(&id), Some(Word::Goose(term)) if *term == self.newest) {
+            self.disturbed = Some(Disturbance { words: format!("node {id} {what}"), at });
+        }
+    }
+
+    /// Whether this is a term that has not been seen yet: then its beginning is worth a question.
+    pub(super) fn is_news(&self, status: &StatusView) -> bool {
+        status.role == Role::Goose && status.term > self.newest
+    }
+
+    /// A node leads since then.
+    pub(super) fn began(&mut self, id: u16, term: u64, at: Instant) {
+        if term <= self.newest {
+            return;
+        }
+        self.newest = term;
+        if let Some(Disturbance { words, at: disturbed }) = self.disturbed.take() {
+            let gap = at.saturating_duration_since(disturbed);
+            let gap = Duration::from_micros(u64::try_from(gap.as_micros()).unwrap_or(u64::MAX));
+            let gap = gap.as_secs_f64() * 1000.0;
+            self.remarks.push(format!("node {id} leads, {gap:.0} ms after {words} (term {term})"));
+        }
+    }
+
+    /// The terminal is so wide.
+    pub(super) fn fit(&mut self, columns: usize) {
+        self.columns = columns.max(20);
     }
 
     /// A node answered, or did not.
@@ -136,18 +255,28 @@ impl View {
     /// What is to be written now, if anything changed.
     pub(super) fn update(&mut self) -> Option<String> {
         let changes = self.changes();
+        let remarks = std::mem::take(&mut self.remarks);
         if !self.live {
-            let lines: String = changes.into_iter().map(|(_, line)| line + "\n").collect();
+            let lines = changes.into_iter().map(|(_, line)| line).chain(remarks);
+            let lines: String = lines.map(|line| line + "\n").collect();
             return (!lines.is_empty()).then_some(lines);
         }
         let shown = self.table();
-        if shown == self.drawn {
+        if shown == self.drawn && remarks.is_empty() {
             return None;
         }
         // How to bring a node back stays on the screen, above the table: it is too long for a
         // cell, and a line that the terminal wraps could not be drawn over.
         let kept = changes.into_iter().filter(|(word, _)| *word == Word::Gone);
-        let kept: String = kept.map(|(_, line)| line + "\n\n").collect();
+        // With keys, one of them brings it back.
+        let kept = kept.map(|(_, line)| match self.chosen {
+            Some(_) => {
+                line.lines().next().unwrap_or_default().replace("; bring it back:", "") + "\n"
+            }
+            None => line + "\n\n",
+        });
+        let remarks = remarks.into_iter().map(|line| line + "\n");
+        let kept: String = kept.chain(remarks).collect();
         let mut text = String::new();
         let lines = self.drawn.matches('\n').count();
         if lines > 0 {
@@ -186,10 +315,23 @@ impl View {
     }
 
     fn table(&self) -> String {
-        let rows: Vec<Vec<String>> =
-            self.rows.values().map(|row| row.cells(&self.word(row))).collect();
-        let head = ["NODE", "ROLE", "TERM", "VOTES", "UDP", "HTTP", "PID"];
-        table::render(&head, &rows)
+        let cells = |row: &Row| {
+            let mut cells = row.cells(&self.word(row));
+            if let (Some(chosen), Some(first)) = (self.chosen, cells.first_mut()) {
+                first.insert_str(0, if chosen == row.node.id { "> " } else { "  " });
+            }
+            cells
+        };
+        let rows: Vec<Vec<String>> = self.rows.values().map(cells).collect();
+        let first = if self.chosen.is_some() { "  NODE" } else { "NODE" };
+        let head = [first, "ROLE", "TERM", "VOTES", "UDP", "HTTP", "PID"];
+        let mut text = table::render(&head, &rows);
+        if self.chosen.is_some() {
+            text.push_str(&format!("\n{}\n", keys::HELP));
+        }
+        // A line that the terminal wraps could not be drawn over.
+        let fitting = |line: &str| line.chars().take(self.columns - 1).collect::<String>() + "\n";
+        text.lines().map(fitting).collect()
     }
 
     /// The nodes whose process ended and that answer again: somebody has brought them back.
@@ -241,18 +383,16 @@ mod tests {
         let node = |id: u16| PlannedNode {
             id,
             address: ([127, 0, 0, 1], 7999 + id).into(),
+            listen: ([127, 0, 0, 1], 7999 + id).into(),
             http: ([127, 0, 0, 1], 8999 + id).into(),
             log: "/tmp/x/node.log".into(),
             arguments: vec!["run".to_owned(), format!("--id={id}")],
         };
-        let row = |id| Row { node: node(id), pid: Some(70), ended: None, status: None };
-        View {
-            rows: [(1, row(1)), (2, row(2))].into(),
-            words: BTreeMap::new(),
-            live,
-            colour: false,
-            drawn: String::new(),
-        }
+        let nodes = vec![node(1), node(2)];
+        let mut view = View::new(&Plan::of(nodes), live, false);
+        view.rows.values_mut().for_each(|row| row.pid = Some(70));
+        view.colour = false;
+        view
     }
 
     fn status(role: &str) -> Option<StatusView> {
@@ -301,5 +441,43 @@ mod tests {
         let third = view.update().unwrap();
         assert!(third.starts_with("\x1b[3A\r\x1b[Jnode 2 is gone"), "{third:?}");
         assert!(third.lines().filter(|line| line.starts_with(['1', '2'])).all(|l| l.len() < 80));
+    }
+
+    #[test]
+    fn it_says_how_long_after_a_fault_of_the_goose_another_one_leads() {
+        let (start, later) = (Instant::now(), |ms| Instant::now() + Duration::from_millis(ms));
+        let mut view = view(false);
+        let leads = |view: &mut View, id: u16, ms| {
+            view.hear(id, status("goose"));
+            view.began(id, 4 + ms, later(ms));
+            view.update().unwrap()
+        };
+        assert!(!leads(&mut view, 1, 0).contains("after"), "nothing was done to anybody");
+        // What is done to a Duck is no matter.
+        view.turn_cut(2, start);
+        assert!(view.disturbed.is_none());
+        view.ended(1, later(10));
+        view.hear(1, None);
+        assert!(
+            leads(&mut view, 2, 12).contains("node 2 leads, 2 ms after node 1 ended (term 16)\n")
+        );
+    }
+
+    #[test]
+    fn keys_choose_a_row_and_a_narrow_terminal_cuts_lines_short() {
+        let mut view = view(true);
+        view.chosen = Some(2);
+        view.move_by(1);
+        assert_eq!(view.chosen(), Some(2), "there is none below");
+        view.move_by(-1);
+        view.choose(9);
+        assert_eq!(view.chosen(), Some(1));
+        assert!(view.turn_frozen(2, Instant::now()));
+        let shown = view.update().unwrap();
+        assert!(shown.contains("> 1 ") && shown.contains("frozen") && shown.contains("q end all"));
+        view.fit(30);
+        view.turn_cut(1, Instant::now());
+        let narrow = view.update().unwrap();
+        assert!(narrow.lines().all(|line| line.chars().count() < 42), "{narrow}");
     }
 }
