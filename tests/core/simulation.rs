@@ -123,9 +123,12 @@ fn seeds_that_failed_once_keep_every_promise() {
     ];
     /// With voters that change more than anything else.
     const ELASTIC: [u64; 4] = [5_001_909, 5_002_950, 5_003_160, 5_003_330];
+    /// With voters that the Goose sees to by itself.
+    const AUTOMATIC: [u64; 2] = [5_501_445, 5_505_709];
     let default = SEEDS.iter().map(|seed| (*seed, None));
     let elastic = ELASTIC.iter().map(|seed| (*seed, Some(Swarm::Elastic)));
-    let seeds: Vec<_> = default.chain(elastic).collect();
+    let automatic = AUTOMATIC.iter().map(|seed| (*seed, Some(Swarm::Automatic)));
+    let seeds: Vec<_> = default.chain(elastic).chain(automatic).collect();
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some((seed, swarm)) = seeds.get(next.fetch_add(1, Ordering::Relaxed)).copied() {

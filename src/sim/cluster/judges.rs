@@ -154,7 +154,10 @@ impl Judges {
         let verdict = self.promises.sent(now, sender, header, message);
         let polite = self.deference.says(now, process, clock.voter, timing, message);
         let told = match message {
-            Message::Acquire(acquire) => acquire.configuration.as_deref(),
+            // A claimant hands on what others made, as far as it has heard of that.
+            Message::Acquire(acquire) if acquire.kind != AcquireKind::Claim => {
+                acquire.configuration.as_deref()
+            }
             _ => None,
         };
         if matches!(message, Message::Grant(grant) if grant.leaves) {
