@@ -31,6 +31,7 @@ mod exits;
 mod find_node;
 mod forget;
 mod help;
+mod keyboard;
 mod keys;
 mod launch;
 mod log;

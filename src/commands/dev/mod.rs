@@ -23,6 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::arguments::DevArguments;
 use super::find_node::socket_of;
+use super::keyboard::Keyboard;
 use super::{Audience, CommandError, Exit, print, runtime};
 use crate::shell::http::api::history::HistoryView;
 use crate::shell::http::api::paths;
@@ -36,7 +37,7 @@ mod plan;
 mod view;
 
 use child::{Child, Children, end_of};
-use keys::{Key, Keyboard};
+use keys::Key;
 use links::Links;
 use plan::Plan;
 use view::View;
@@ -170,7 +171,8 @@ impl Stage<'_> {
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 Some(told) = told.recv() => self.hear(told, &tell),
-                Some(key) = pressed.recv() => {
+                Some(press) = pressed.recv() => {
+                    let Some(key) = Key::of(press) else { continue };
                     if key == Key::Quit {
                         return Ok(());
                     }

@@ -1,6 +1,6 @@
 //! `gaggle watch`: a node and its cluster, live.
 //!
-//! On a terminal the whole screen, drawn anew with every status; otherwise one line per event,
+//! On a terminal the whole screen ([`screen`]), drawn anew with every status; otherwise one line per event,
 //! for `grep` and for logs. A node that goes is waited for, and what happened meanwhile is
 //! asked for by the last index. Ends with SIGINT, SIGTERM, or when nobody reads any more.
 
@@ -10,16 +10,22 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::arguments::{AskArguments, OutputFormat};
 use super::find_node::node_to_ask;
+use super::keyboard::{Keyboard, Press};
 use super::table::{self, colour_allowed};
 use super::{Audience, CommandError, Exit, print, runtime};
 use crate::shell::http::api::history::EventView;
 use crate::shell::http::api::paths;
-use crate::shell::http::api::views::{GooseView, MembersView, Role, StatusView, VotersView};
+use crate::shell::http::api::views::{GooseView, MembersView, StatusView, VotersView};
 use crate::shell::http::client::events::{Listener, Received};
 use crate::shell::http::client::{self, NodeUrl, Question};
+
+mod screen;
+
+use screen::Screen;
 
 /// A node that is gone is tried again after this.
 const RETRY: Duration = Duration::from_millis(500);
@@ -51,8 +57,10 @@ pub(super) fn watch(arguments: &AskArguments) -> Result<Exit, CommandError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Process)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Process)?;
         let (node, _) = node_to_ask(arguments).await?;
+        let (press, pressed) = mpsc::channel(16);
+        let _keyboard = if full_screen { Keyboard::open(press) } else { None };
         tokio::select! {
-            outcome = follow(&node, arguments.timeout, &mut view) => outcome,
+            outcome = follow(&node, arguments.timeout, &mut view, pressed) => outcome,
             _ = terminate.recv() => Ok(Exit::Done),
             _ = interrupt.recv() => Ok(Exit::Done),
         }
@@ -73,9 +81,18 @@ struct View {
     members: Option<MembersView>,
     events: VecDeque<String>,
     trouble: Option<String>,
+    /// So many members are above what is shown of them.
+    scrolled: usize,
+    /// It was told to end.
+    is_over: bool,
 }
 
-async fn follow(node: &NodeUrl, limit: Duration, view: &mut View) -> Result<Exit, CommandError> {
+async fn follow(
+    node: &NodeUrl,
+    limit: Duration,
+    view: &mut View,
+    mut pressed: mpsc::Receiver<Press>,
+) -> Result<Exit, CommandError> {
     let query = if view.full_screen { "?every=250ms" } else { "" };
     let path = format!("{}{query}", paths::EVENTS);
     let mut last = None;
@@ -84,7 +101,7 @@ async fn follow(node: &NodeUrl, limit: Duration, view: &mut View) -> Result<Exit
         match opened.await {
             Ok(Ok(mut listener)) => {
                 view.trouble = None;
-                while let Some(event) = next(&mut listener, view).await? {
+                while let Some(event) = next(&mut listener, view, &mut pressed).await? {
                     last = event.id.or(last);
                     if view.full_screen
                         && matches!(event.name.as_str(), "member" | "role" | "goose")
@@ -96,29 +113,48 @@ async fn follow(node: &NodeUrl, limit: Duration, view: &mut View) -> Result<Exit
                         return Ok(Exit::Done);
                     }
                 }
+                if view.is_over {
+                    return Ok(Exit::Done);
+                }
                 view.lose("the node has gone: trying again")?;
             }
             // The first time it is a mistake in the command; later the node is only away.
             Ok(Err(error)) if !view.begun => return Err(error.into()),
             _ => view.lose("the node does not answer: trying again")?,
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::select! {
+            () = tokio::time::sleep(RETRY) => {}
+            Some(press) = pressed.recv() => view.obey(press)?,
+        }
+        if view.is_over {
+            return Ok(Exit::Done);
+        }
     }
 }
 
-/// The next event; none if there will be none. A screen says meanwhile that it is not live.
-async fn next(listener: &mut Listener, view: &mut View) -> Result<Option<Received>, CommandError> {
+/// The next event; none if there will be none, or nobody wants to see more. A screen says meanwhile
+/// that it is not live.
+async fn next(
+    listener: &mut Listener,
+    view: &mut View,
+    pressed: &mut mpsc::Receiver<Press>,
+) -> Result<Option<Received>, CommandError> {
     let mut next = std::pin::pin!(listener.next());
     loop {
-        match tokio::time::timeout(SILENCE, &mut next).await {
-            Ok(event) => {
+        tokio::select! {
+            event = &mut next => {
                 view.trouble = None;
                 return Ok(event.ok().flatten());
             }
-            Err(_) if view.full_screen => {
+            Some(press) = pressed.recv() => {
+                view.obey(press)?;
+                if view.is_over {
+                    return Ok(None);
+                }
+            }
+            () = tokio::time::sleep(SILENCE), if view.full_screen => {
                 view.lose("the node does not answer: this is how it was")?;
             }
-            Err(_) => {}
         }
     }
 }
@@ -169,89 +205,44 @@ impl View {
         Ok(())
     }
 
-    fn draw(&self) -> Result<Audience, CommandError> {
+    /// Does what a key says.
+    fn obey(&mut self, press: Press) -> Result<(), CommandError> {
+        let page = size().0 / 2;
+        self.scrolled = match press {
+            Press::Up => self.scrolled.saturating_sub(1),
+            Press::Down => self.scrolled + 1,
+            Press::PageUp => self.scrolled.saturating_sub(page),
+            Press::PageDown => self.scrolled + page,
+            Press::End | Press::Letter('q') => {
+                self.is_over = true;
+                return Ok(());
+            }
+            Press::Letter(_) => return Ok(()),
+        };
+        self.draw().map(drop)
+    }
+
+    fn draw(&mut self) -> Result<Audience, CommandError> {
         let (rows, columns) = size();
-        let mut text = self.screen();
-        if colour_allowed() {
-            text = table::highlight(&text);
-        }
-        let lines = text.lines().take(rows.saturating_sub(1));
+        let shown = Screen {
+            status: self.status.as_ref(),
+            members: self.members.as_ref(),
+            events: &self.events,
+            trouble: self.trouble.as_deref(),
+        };
+        let (lines, scrolled) = shown.lines(rows.saturating_sub(1), self.scrolled);
+        self.scrolled = scrolled;
         let mut screen = "\x1b[?1049h\x1b[?25l\x1b[H".to_owned();
         for line in lines {
-            // What is coloured ends in a reset; it is short enough to be left whole.
-            let cut: String = if line.contains('\x1b') {
-                line.to_owned()
-            } else {
-                line.chars().take(columns).collect()
-            };
-            screen.push_str(&cut);
+            let cut: String = line.chars().take(columns).collect();
+            // Colour comes after the cut, which would else count it in.
+            let shown = if colour_allowed() { table::highlight(&cut) } else { cut };
+            screen.push_str(shown.trim_end());
             screen.push_str("\x1b[K\r\n");
         }
         screen.push_str("\x1b[J");
         print(&screen)
     }
-
-    fn screen(&self) -> String {
-        let mut text = String::new();
-        if let Some(StatusEvent { status, goose, voters }) = &self.status {
-            text.push_str(&format!("{}  node {}\n\n", status.cluster, status.node.called()));
-            if let Some(age) = status.node.stuck_for() {
-                text.push_str(&format!("this node is STUCK, for {age:.1?}: restart it\n"));
-            }
-            text.push_str(&match (goose, &status.lease) {
-                (Some(goose), Some(lease)) if status.role == Role::Goose => format!(
-                    "this node, {}, is the Goose of term {}: {}\n",
-                    goose.called(),
-                    goose.term,
-                    bar(lease.remaining_ms, lease.duration_ms)
-                ),
-                (Some(goose), _) => format!(
-                    "the Goose is node {} at {}, term {}, heard {} ms ago\n",
-                    goose.called(),
-                    goose.addr,
-                    goose.term,
-                    goose.age_ms
-                ),
-                (None, _) => "there is no Goose\n".to_owned(),
-            });
-            text.push_str(&voters.as_ref().map_or(String::new(), voter_lines));
-        }
-        if let Some(trouble) = &self.trouble {
-            text.push_str(&format!("\n{trouble}\n"));
-        }
-        if let Some(members) = &self.members {
-            text.push('\n');
-            text.push_str(&super::ask::members_table(members));
-        }
-        text.push('\n');
-        for event in self.events.iter().take(10) {
-            text.push_str(event);
-            text.push('\n');
-        }
-        text
-    }
-}
-
-/// The voters, one a line, and the change of them that is under way, as the Goose knows of it.
-fn voter_lines(view: &VotersView) -> String {
-    let mut text = String::new();
-    for voter in &view.voters {
-        let reach = if voter.reachable { "reachable" } else { "silent" };
-        let grant = if voter.granting { ", grants" } else { "" };
-        let goes = view.change.as_ref().is_some_and(|change| !change.voters.contains(&voter.id));
-        let goes = if goes { "; to vote no more" } else { "" };
-        text.push_str(&format!("voter {}: {reach}{grant}{goes}\n", voter.called()));
-    }
-    if let Some(change) = &view.change {
-        text.push_str(&format!("the voters change: {}\n", change.words()));
-    }
-    text
-}
-
-/// What is left of a lease, drawn.
-fn bar(remaining: u64, duration: u64) -> String {
-    let filled = usize::try_from(remaining * 20 / duration.max(1)).unwrap_or(20).min(20);
-    format!("[{}{}] {remaining} of {duration} ms", "#".repeat(filled), " ".repeat(20 - filled))
 }
 
 /// The rows and columns of the terminal.
@@ -259,34 +250,5 @@ fn size() -> (usize, usize) {
     match rustix::termios::tcgetwinsize(std::io::stdout()) {
         Ok(size) if size.ws_row > 0 => (size.ws_row.into(), size.ws_col.into()),
         _ => (24, 80),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_screen_says_which_voters_change_and_what_that_waits_for() {
-        let voter = |id: u64, granting: bool| {
-            format!(
-                r#"{{"id": {id}, "name": "db-{id}", "addr": null, "reachable": {granting},
-                    "answered_ms": null, "granting": {granting}}}"#
-            )
-        };
-        let view = |change: &str| -> VotersView {
-            let voters = [voter(1, false), voter(2, true)].join(",");
-            let head = r#""version": 4, "ballot": 7, "majority": 2, "preempt": false"#;
-            serde_json::from_str(&format!("{{{head}, {change} \"voters\": [{voters}]}}")).unwrap()
-        };
-        let calm = "voter 1 (db-1): silent\nvoter 2 (db-2): reachable, grants\n";
-        assert_eq!(voter_lines(&view("")), calm);
-        let change =
-            r#""change": {"voters": [2, 4], "learning": [4], "waits_for": "node 4 (db-4)"},"#;
-        assert_eq!(
-            voter_lines(&view(change)),
-            "voter 1 (db-1): silent; to vote no more\nvoter 2 (db-2): reachable, grants\n\
-             the voters change: to vote are 2, 4: waiting for node 4 (db-4)\n"
-        );
     }
 }
