@@ -539,4 +539,23 @@ mod tests {
         assert!(table(&[member(1, "left")]).starts_with("LEFT"));
         assert!(!table(&[member(2, "alive")]).contains("LEFT"));
     }
+
+    #[test]
+    fn a_duck_does_not_say_that_nobody_grants_the_lease() {
+        let voter = |id: u64, granting: bool| {
+            format!(r#"{{"id":{id},"addr":null,"reachable":true,"granting":{granting}}}"#)
+        };
+        let table = |granting: [bool; 2]| {
+            let voters = [voter(1, granting[0]), voter(2, granting[1])].join(",");
+            let head = r#""version":1,"ballot":1,"majority":2,"preempt":false"#;
+            let text = format!(r#"{{{head},"voters":[{voters}]}}"#);
+            voters_table(serde_json::from_str(&text).unwrap())
+        };
+        let column = |table: &str| -> Vec<String> {
+            let last = |line: &str| line.split_whitespace().last().unwrap().to_owned();
+            table.lines().take(3).map(last).collect()
+        };
+        assert_eq!(column(&table([false, false])), ["GRANTING", "-", "-"]);
+        assert_eq!(column(&table([true, false])), ["GRANTING", "yes", "no"]);
+    }
 }

@@ -140,6 +140,38 @@ fn the_dashboard_of_the_goose_says_which_voters_change_and_what_that_waits_for()
     picture(&browser, "voters-changed");
 }
 
+#[test]
+fn the_dashboard_says_which_node_is_not_healthy_and_its_own_page_why() {
+    let Some(browser) = Browser::start() else {
+        println!("skipped: chromedriver and chromium are not installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let sick = folder.path().join("sick");
+    let check = format!("sh -c '! grep -s well {} >&2'", sick.display());
+    let watch = Watch::new(Duration::from_millis(50), false);
+    let mut cluster = Cluster::new(&[1, 2], &[1, 2], watch);
+    cluster.give(1, &["--never-goose"]);
+    cluster.give(2, &["--health", &check, "--health-interval", "100ms"]);
+    cluster.start_highest_first();
+    cluster.wait_for_agreement(&[1, 2], 0);
+    let page = |id: u64| format!("http://{}/", cluster.node(id).settings.http);
+    browser.open(&page(2));
+    wait_for(&browser, "rows", "Duck, may not lead");
+    assert_eq!(browser.text("own"), "");
+
+    std::fs::write(&sick, "not well").unwrap();
+    let why = "the health check failed: exit code 1: not well";
+    wait_for(&browser, "own", &format!("This node is not healthy and does not lead: {why}."));
+    wait_for(&browser, "rows", &format!("Duck, not healthy: {why}"));
+    wait_for(&browser, "explanation", "No member may lead");
+    picture(&browser, "not-healthy");
+    browser.open(&page(1));
+    wait_for(&browser, "rows", "Duck, may not lead: drained, not healthy, or never to be Goose");
+    wait_for(&browser, "rows", "Duck, never to be Goose");
+    assert_eq!(browser.text("own"), "");
+}
+
 /// Only what matches is shown, and what does not is said.
 fn search(browser: &Browser) {
     let typed = |text: &str| {

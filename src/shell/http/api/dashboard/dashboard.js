@@ -80,8 +80,7 @@ function whyNone(status, voters) {
   if (known) return `${known.words[0].toUpperCase()}${known.words.slice(1)}.`;
   const may = members.some((it) => it.eligible && ["alive", "suspect"].includes(it.state));
   if (members.length && !may) {
-    const why = status.node.unhealthy ? ` This one is not healthy: ${status.node.unhealthy}.` : "";
-    return `No member may lead: each is drained, not healthy, or never to be Goose.${why}`;
+    return "No member may lead: each is drained, not healthy, or never to be Goose.";
   }
   if (!voters) return "This node has not learned yet who votes in its cluster.";
   const all = voters.voters;
@@ -154,6 +153,23 @@ function changing(change) {
   const who = change.voters.map(called);
   return `The voters change: ${list(who)} ${who.length === 1 ? "is" : "are"} to vote. ` +
     `Waiting for ${change.waits_for}.`;
+}
+
+// What keeps this node from leading, or the Goose from giving its lease away.
+function showOwn({ node, role }) {
+  const words = [];
+  if (node.unhealthy) {
+    words.push(`This node is not healthy${role === "goose" ? "" : " and does not lead"}: ${node.unhealthy}.`);
+  }
+  if (node.drained) words.push("This node is drained: it does not lead until `gaggle drain --off`.");
+  say("own", words.join(" "));
+  // These count down, so no screen reader is to speak of each change.
+  const until = [];
+  if (node.holds_back_ms) until.push(`This node holds back for ${span(node.holds_back_ms)} more.`);
+  if (node.paused_ms) {
+    until.push(`No change by choice for ${span(node.paused_ms)} more, or until \`gaggle resume\`.`);
+  }
+  say("until", until.join(" "));
 }
 
 function showVoters({ status, goose, voters }) {
@@ -266,9 +282,11 @@ const tags = (member) => Object.entries(member.tags || {}).map((tag) => tag.join
 const rank = (member) =>
   member.role === "goose" ? 0 : { suspect: 1, down: 2, alive: 3, left: 4 }[member.state];
 
-// What a member that does not lead is.
-const duck = (member) => member.eligible ? "Duck" :
-  member.unhealthy ? `Duck, not healthy: ${member.unhealthy}` : "Duck, may not lead";
+// What a member that does not lead is. Why another one may not is known to that one alone.
+const duck = (member, own) => member.eligible ? "Duck" :
+  member.unhealthy ? `Duck, not healthy: ${member.unhealthy}` :
+    member.drained ? "Duck, drained" : member.id === own ? "Duck, never to be Goose" :
+      "Duck, may not lead: drained, not healthy, or never to be Goose; its own page says which";
 
 function showMembers() {
   const count = (state) => members.filter((member) => member.state === state).length;
@@ -287,7 +305,7 @@ function showMembers() {
   shown.forEach((member, place) => {
     const row = rows.children[place] || rows.appendChild(make("tr"));
     const cells = [named(member.id, member.name), member.addr, member.state,
-      member.role === "goose" ? "Goose" : duck(member)];
+      member.role === "goose" ? "Goose" : duck(member, latest && latest.status.node.id)];
     if (tagged) cells.push(tags(member));
     const line = cells.join("\n");
     if (row.dataset.text === line) return;
@@ -360,6 +378,7 @@ function showStatus(event) {
   say("node", `as node ${named(status.node.id, status.node.name)} sees it, a ${status.role === "goose" ? "Goose" : "Duck"}` +
     `${status.voters && status.voters.is_voter ? " and voter" : ""}`);
   showGoose(latest);
+  showOwn(status);
   showVoters(latest);
   showStrip();
   // Should the past not fit to this, its reading failed or came too early.
