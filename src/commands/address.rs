@@ -21,7 +21,7 @@ use super::run::{Signals, greeting, wait_for_orphans};
 use super::systemd::Systemd;
 use super::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config::{self, Fault, SettingsError};
-use crate::shell::address::{Addresses, SPAN, announce, least_left, takeover_delay};
+use crate::shell::address::{Addresses, DELAYLESS, announce, least_left, takeover_delay};
 use crate::shell::handle::{Departure, Handle};
 use crate::shell::hooks::is_handed_over;
 use crate::shell::keeper::{LineBroken, Report, Reports, WorkKeeper};
@@ -32,6 +32,9 @@ use crate::vocabulary::snapshot::Lease;
 
 /// Between two tries while the lease is about to be given away, or has too little left.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+
+/// From one look at the device to the next. What two looks in a row find is so.
+const DEVICE_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What a node does with its addresses.
 struct Holder {
@@ -68,8 +71,9 @@ pub(super) fn address(arguments: &AddressArguments) -> Result<Exit, CommandError
     if delay > Duration::ZERO {
         tracing::info!(
             "a lease of {:?} is shorter than what the kernel can count: unless the lease is handed over, \
-             the Goose takes {addresses} after {delay:?}. With a --lease of {SPAN:?} and a bit it does at once",
-            checked.setup.timing.lease
+             the Goose takes {addresses} after {delay:?}. With a longer --lease, from {} ms on, it does at once",
+            checked.setup.timing.lease,
+            DELAYLESS.as_millis()
         );
     }
     // Before the runtime: a process that has few threads yet is cheapest to start another from.
@@ -168,7 +172,13 @@ impl Holder {
         let mut events = self.handle.events();
         let mut last = 0;
         loop {
-            let lease = self.handle.until_lease(self.least_left).await;
+            if self.until_up(&setback).await {
+                setback.recover(&self.handle);
+            }
+            let lease = tokio::select! {
+                lease = self.handle.until_lease(self.least_left) => lease,
+                _ = self.until_down() => continue,
+            };
             let Ok(permit) = self.handle.begin_work(lease.term).await else {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
@@ -197,6 +207,7 @@ impl Holder {
                     // Before the permit goes, so that the lease goes with it.
                     setback.complain(&self.handle, reason);
                     drop(permit);
+                    self.until_up(&setback).await;
                     setback.stand_back(&self.handle, began.elapsed()).await;
                 }
                 Err(broken) => {
@@ -206,6 +217,32 @@ impl Holder {
                 }
             }
         }
+    }
+
+    /// Returns once nobody could reach an address on the device any more, and says why.
+    async fn until_down(&self) -> String {
+        let mut was_down = false;
+        loop {
+            match self.addresses.trouble() {
+                Some(trouble) if was_down => return trouble,
+                trouble => was_down = trouble.is_some(),
+            }
+            tokio::time::sleep(DEVICE_INTERVAL).await;
+        }
+    }
+
+    /// Returns once an address on the device could be reached. Until then this node says that it is not
+    /// healthy. Whether it has said so.
+    async fn until_up(&self, setback: &Setback) -> bool {
+        let mut said = None;
+        while let Some(trouble) = self.addresses.trouble() {
+            if said.as_ref() != Some(&trouble) {
+                setback.complain(&self.handle, trouble.clone());
+                said = Some(trouble);
+            }
+            tokio::time::sleep(DEVICE_INTERVAL).await;
+        }
+        said.is_some()
     }
 
     /// Waits until the kernel of a machine that led before, and whose processes are all frozen, has
@@ -227,6 +264,7 @@ impl Holder {
         let (term, addresses) = (lease.term, &self.addresses);
         self.keeper.start_work(term, lease.deadline, &[])?;
         let (mut asked, mut held, mut failure) = (false, false, None);
+        let mut down = pin!(self.until_down());
         loop {
             tokio::select! {
                 report = reports.next() => match report? {
@@ -248,6 +286,12 @@ impl Holder {
                 },
                 _ = permit.asked_to_end(), if !asked => {
                     asked = true;
+                    self.keeper.end_work(Duration::ZERO)?;
+                }
+                trouble = &mut down, if !asked => {
+                    asked = true;
+                    tracing::error!(term, "dropping {addresses}: {trouble}");
+                    failure = Some(trouble);
                     self.keeper.end_work(Duration::ZERO)?;
                 }
             }

@@ -42,6 +42,11 @@ impl Setback {
         handle.set_health(self.by, Some(reason));
     }
 
+    /// What was complained of is mended before anything failed.
+    pub fn recover(&self, handle: &Handle) {
+        handle.set_health(self.by, None);
+    }
+
     /// Waits until this node may try again, and says so. `ran`: for how long the work went well.
     pub async fn stand_back(&mut self, handle: &Handle, ran: Duration) {
         let began = Instant::now();

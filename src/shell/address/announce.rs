@@ -80,6 +80,12 @@ impl Link {
         found.map(|device| device.interface_name)
     }
 
+    /// Whether it is on, and what it leads to is there.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.is_up
+    }
+
     fn hardware(&self) -> Option<Hardware> {
         let is_ethernet = self.address.hatype() == ETHERNET && self.address.halen() == 6;
         self.address.addr().filter(|_| is_ethernet)

@@ -43,6 +43,9 @@ pub const SPAN: Duration = Duration::from_millis(1_300);
 /// Of a short lease, so much may have passed when it is heard that it was renewed.
 const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
+/// A Goose with a lease of so much takes an address at once: see [`takeover_delay`].
+pub const DELAYLESS: Duration = SPAN.saturating_add(HEARD_WITHIN);
+
 /// An address, and how many of its bits name its network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Address {
@@ -67,6 +70,8 @@ impl FromStr for Address {
         let most = if ip.is_ipv4() { 32 } else { 128 };
         let prefix = prefix.map_or(Ok(most), str::parse).map_err(|_| NoAddress)?;
         let names_a_machine = !(ip.is_unspecified() || ip.is_multicast() || ip.is_loopback());
+        // ::ffff:10.0.0.1 stands for an IPv4 address within a program, and never on a network.
+        let names_a_machine = names_a_machine && ip.to_canonical() == ip;
         let is_sound = names_a_machine && (1..=most).contains(&prefix);
         is_sound.then_some(Self { ip, prefix }).ok_or(NoAddress)
     }
@@ -137,6 +142,12 @@ pub enum AddressError {
     /// There is no such device.
     #[error("there is no device {0} on this machine: `ip link` lists them")]
     NoDevice(String),
+    /// The kernel refuses every address of IPv6 there.
+    #[error(
+        "IPv6 is switched off on {0}, so it cannot have {1}: `sysctl net.ipv6.conf.{0}.disable_ipv6=0` \
+         switches it on"
+    )]
+    WithoutSix(String, Address),
     /// The machine has it for good, so it would have it as a Duck, too.
     #[error(
         "{address} is on {device} for good, whoever leads: remove it from this machine's settings, so \
@@ -212,6 +223,9 @@ impl Addresses {
         let link = Link::of(&self.device).map_err(AddressError::System)?;
         link.ok_or_else(|| AddressError::NoDevice(self.device.clone()))?;
         for address in &self.list {
+            if address.ip.is_ipv6() && is_without_six(&self.device) {
+                return Err(AddressError::WithoutSix(self.device.clone(), *address));
+            }
             let found = kernel.find(address.ip).map_err(AddressError::System)?;
             if let Some(found) = found.iter().find(|found| !found.is_leftover(address.prefix)) {
                 return Err(refused(*address, found));
@@ -224,6 +238,21 @@ impl Addresses {
                 Err(AddressError::Forbidden(error))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the device, if nobody could reach an address on it.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let device = &self.device;
+        match Link::of(device) {
+            Ok(Some(link)) if link.is_up() => None,
+            Ok(Some(_)) => Some(format!(
+                "{device} is down, or nothing is connected to it: `ip link show {device}` says which"
+            )),
+            Ok(None) => Some(AddressError::NoDevice(device.clone()).to_string()),
+            // The kernel says nothing of it now. Whether it puts an address there decides.
+            Err(_) => None,
         }
     }
 
@@ -252,6 +281,13 @@ impl Found {
     fn is_leftover(&self, prefix: u8) -> bool {
         self.prefix == prefix && self.left.is_some_and(|left| left <= lifetime(LEASE_CEILING))
     }
+}
+
+/// Whether the kernel has been told to have no address of IPv6 on this device. A kernel that knows nothing
+/// of IPv6 says so when it is to put one.
+fn is_without_six(device: &str) -> bool {
+    let setting = format!("/proc/sys/net/ipv6/conf/{device}/disable_ipv6");
+    std::fs::read_to_string(setting).is_ok_and(|text| text.trim() != "0")
 }
 
 /// Why `wanted` cannot be held while it is there as `found`.
@@ -284,7 +320,7 @@ pub fn lifetime(left: Duration) -> u32 {
 /// less than [`least_left`] when it is heard, so that no address is put for it.
 #[must_use]
 pub fn takeover_delay(timing: &Timing) -> Duration {
-    (SPAN + HEARD_WITHIN).saturating_sub(timing.lease)
+    DELAYLESS.saturating_sub(timing.lease)
 }
 
 /// An address is put only while more than this is left of the lease. So a claim, whose lease is
@@ -310,9 +346,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), shown);
         }
-        for text in
-            ["", "eth0", "10.0.0.1/33", "10.0.0.1/0", "10.0.0.1/", "0.0.0.0/8", "224.0.0.1", "::1"]
-        {
+        for text in [
+            "",
+            "eth0",
+            "10.0.0.1/33",
+            "10.0.0.1/0",
+            "10.0.0.1/",
+            "0.0.0.0/8",
+            "224.0.0.1",
+            "::1",
+            "::ffff:10.0.0.1",
+        ] {
             assert_eq!(text.parse::<Address>(), Err(NoAddress), "{text}");
         }
     }

@@ -290,31 +290,68 @@ fn the_address_moves_with_the_goose_and_never_two_answer_for_it() {
     });
 }
 
+/// A node alone, with an address on its device `device`.
+fn alone(device: &str) -> Cluster {
+    let mut cluster = Cluster::voters(1);
+    cluster.node(1).held = ["10.78.0.100/24", "--dev", device].map(str::to_owned).to_vec();
+    cluster.node(1).arguments.push("--alone".to_owned());
+    cluster
+}
+
+/// Waits until the log has these words so many times.
+fn said(cluster: &mut Cluster, words: &str, times: usize) {
+    cluster.wait_until(words, |cluster| {
+        (cluster.node(1).log().matches(words).count() >= times).then_some(())
+    });
+}
+
 #[test]
-fn that_neighbours_cannot_be_told_is_said_and_so_is_that_they_can_be() {
+fn that_neighbours_cannot_be_told_is_said_once() {
     sandbox::run(|| {
-        // It speaks with others on one network, and has the address on another, whose cable is out.
-        let mut cluster = Cluster::voters(1);
-        tool(&["ip", "link", "add", "side", "type", "bridge"]);
-        cluster.network.plug(1, "side", "10.78.0.1/24");
-        tool(&["ip", "link", "set", "side-1", "down"]);
-        cluster.node(1).held = ["10.78.0.100/24", "--dev", "eth1"].map(str::to_owned).to_vec();
-        cluster.node(1).arguments.push("--alone".to_owned());
+        let mut cluster = alone("lo");
         cluster.start(1);
-        let told = |cluster: &mut Cluster, words: &str| {
-            cluster
-                .wait_until(words, |cluster| cluster.node(1).log().contains(words).then_some(()));
-        };
-        told(
+        let cannot =
+            "neighbours cannot be told that 10.78.0.100/24 on lo is here (Operation not supported";
+        said(&mut cluster, cannot, 1);
+        said(
             &mut cluster,
-            "neighbours cannot be told that 10.78.0.100/24 on eth1 is here (Network is down (os error \
-             100)): until they are, some look for it at another machine, or nowhere. To change that, look \
-             at it with `ip link show eth1`, and bring it up",
+            "lo is no Ethernet: have a route lead to this machine some other way",
+            1,
         );
-        tool(&["ip", "link", "set", "side-1", "up"]);
-        told(&mut cluster, "neighbours are told again that 10.78.0.100/24 on eth1 is here");
         let log = cluster.node(1).log();
         assert_eq!(log.matches("neighbours cannot be told").count(), 1, "said once: {log}");
+    });
+}
+
+#[test]
+fn a_node_whose_device_is_down_does_not_lead_and_says_why() {
+    sandbox::run(|| {
+        // It speaks with others on one network, and has the address on another, whose cable is out.
+        let mut cluster = alone("eth1");
+        tool(&["ip", "link", "add", "side", "type", "bridge"]);
+        cluster.network.plug(1, "side", "10.78.0.1/24");
+        let cable = |state| tool(&["ip", "link", "set", "side-1", state]);
+        let having = || tool(&["ip", "-n", "host1", "-o", "address", "show", "dev", "eth1"]);
+        cable("down");
+        cluster.start(1);
+        let why = "this node is not healthy: it votes, but does not lead: eth1 is down, or nothing is \
+                   connected to it: `ip link show eth1` says which";
+        said(&mut cluster, why, 1);
+        assert!(!cluster.node(1).log().contains("became Goose"), "{}", cluster.logs());
+        cable("up");
+        said(&mut cluster, "this machine has 10.78.0.100/24 on eth1, in term", 1);
+        cable("down");
+        said(&mut cluster, "this machine has 10.78.0.100/24 on eth1 no more", 1);
+        said(
+            &mut cluster,
+            "dropping 10.78.0.100/24 on eth1: eth1 is down, or nothing is connected",
+            1,
+        );
+        said(&mut cluster, "became Duck, term 1 is over: it is not healthy", 1);
+        assert!(!having().contains("10.78.0.100"), "{}", having());
+        // A Duck says it, too, and leads once there is a device again.
+        cable("up");
+        said(&mut cluster, "this machine has 10.78.0.100/24 on eth1, in term", 2);
     });
 }
 
@@ -374,5 +411,18 @@ fn what_an_earlier_life_left_is_removed_and_what_is_there_for_good_is_refused() 
         let elsewhere = words.iter().map(|word| if *word == "eth0" { "eth7" } else { word });
         let refusal = try_tool(&elsewhere.collect::<Vec<_>>()).expect_err("it is refused");
         assert!(refusal.contains("there is no device eth7 on this machine"), "{refusal}");
+        let setting = "net.ipv6.conf.eth0.disable_ipv6=1";
+        tool(
+            &[&within(duck)[..], &["sysctl", "-qw", setting].map(str::to_owned)]
+                .concat()
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        );
+        let refusal = try_tool(&words).expect_err("it is refused");
+        assert!(
+            refusal.contains("IPv6 is switched off on eth0, so it cannot have fd77::100/64"),
+            "{refusal}"
+        );
     });
 }
