@@ -144,8 +144,11 @@ async fn ask(url: &HttpUrl) -> Result<(), String> {
     let answer = tokio::select! {
         biased;
         answer = &mut answer => answer,
-        // Its errors come out of the request as well.
-        _ = connection => answer.await,
+        // Where both have failed, the connection knows why.
+        outcome = connection => match (answer.await, outcome) {
+            (Err(_), Err(reason)) => Err(reason),
+            (answer, _) => answer,
+        },
     };
     match answer.map_err(|error| broken(&error))?.status() {
         status if status.is_success() => Ok(()),
@@ -158,6 +161,23 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_speaks_before_it_is_asked_is_said_to_be_no_http() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url = HttpUrl { host: "127.0.0.1".to_owned(), port, target: "/".to_owned() };
+        let greeting = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.writable().await.unwrap();
+            stream.try_write(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+            stream
+        };
+        let (outcome, _stream) = tokio::join!(ask(&url), greeting);
+        let reason = outcome.unwrap_err();
+        assert!(reason.starts_with(&format!("127.0.0.1:{port} does not speak HTTP: ")), "{reason}");
+        assert!(!reason.contains("cancel"), "nobody has cancelled anything: {reason}");
+    }
 
     fn judge(failures: u32, successes: u32) -> Judge {
         let limit = Duration::from_secs(1);
