@@ -259,6 +259,10 @@ fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
     assert!(cluster.node(first.goose).log().contains("is drained"), "{}", cluster.logs());
     assert_eq!(drain(&cluster, &["--off"]).0, Some(0));
     assert!(drain(&cluster, &["--off"]).1.contains("was not drained"));
+    let status =
+        gaggle(&["status", "--node", &cluster.node(first.goose).socket().display().to_string()]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(!status.to_ascii_lowercase().contains("drained"), "it is no more: {status}");
     cluster.assert_one_goose_at_a_time();
 }
 

@@ -38,6 +38,11 @@ impl Complaint {
         )
     }
 
+    /// Whether it holds while the node is drained only: an order ends that without a word here.
+    pub fn is_of_drained(&self) -> bool {
+        matches!(self.warning, Warning::Drained)
+    }
+
     /// Whether it holds until the node has joined, however long that takes: it is said once.
     fn holds_until_joined(&self) -> bool {
         matches!(self.warning, Warning::NobodyFounded { .. } | Warning::SeedsSilent { .. })

@@ -374,7 +374,8 @@ impl Moment<'_> {
             severe: known.is_severe(),
             words: known.words.clone(),
         };
-        self.history.complaints.at(self.now).map(view).collect()
+        let holds = |known: &&Complaint| self.snapshot.is_drained || !known.is_of_drained();
+        self.history.complaints.at(self.now).filter(holds).map(view).collect()
     }
 
     /// From when on [`Self::status`] may say something else of the same snapshot: the next
