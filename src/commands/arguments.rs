@@ -15,6 +15,7 @@ use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::api::views::State;
 use crate::shell::http::client::NodeUrl;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::timing::HOLD_MAX;
 
 /// The version with the commit that it is built from.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILT_FROM_COMMIT"), ")");
@@ -402,8 +403,8 @@ pub(super) struct StepDownArguments {
     /// Hand over to this node, by id or address
     #[arg(long, value_name = "ID")]
     pub(super) to: Option<NodeId>,
-    /// Do not contend for so long [default: a few leases]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    /// Do not contend for so long, a day at most [default: a few leases]
+    #[arg(long, value_name = "DURATION", value_parser = up_to_a_day)]
     pub(super) hold: Option<Duration>,
     /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
@@ -425,7 +426,8 @@ pub(super) struct DrainArguments {
 #[derive(Debug, Args)]
 pub(super) struct PauseArguments {
     /// For how long, a day at most
-    #[arg(long = "for", value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    #[arg(long = "for", value_name = "DURATION", default_value = "1h",
+          value_parser = some_of_a_day)]
     pub(super) lasts: Duration,
     #[command(flatten)]
     pub(super) ask: AskArguments,
@@ -462,6 +464,18 @@ pub(super) struct LeaveArguments {
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text)
         .map_err(|_| "this is no span of time: write it like 600ms, 3s or 1m30s")
+}
+
+/// A duration of up to a day, as the node takes it.
+fn up_to_a_day(text: &str) -> Result<Duration, &'static str> {
+    let span = duration(text)?;
+    (span <= HOLD_MAX).then_some(span).ok_or("a day (24h) is the most")
+}
+
+/// The same, and more than nothing.
+fn some_of_a_day(text: &str) -> Result<Duration, &'static str> {
+    let span = up_to_a_day(text)?;
+    (span >= Duration::from_millis(1)).then_some(span).ok_or("give more than nothing, like 10m")
 }
 
 /// Yes or no as people write it, and nothing else: a mistyped "false" must not mean yes.

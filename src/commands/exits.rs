@@ -38,24 +38,37 @@ impl ExitTable {
 
 /// Why a text is no table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{0}\" is neither a word nor CODE=WORD: words are step-down, restart, done and stop, and codes \
-     like 3 or 70-78"
-)]
-pub(super) struct ExitTableError(String);
+pub(super) enum ExitTableError {
+    #[error(
+        "\"{0}\" is neither a word nor CODE=WORD: words are step-down, restart, done and stop, and codes \
+         like 3 or 70-78, from 0 to 255, the lower one first"
+    )]
+    Entry(String),
+    #[error(
+        "\"{0}\" is a second word without a code, and only one can be for all other codes: give a code \
+         with it, like 0={0}, or leave it out"
+    )]
+    Twice(String),
+}
 
 impl FromStr for ExitTable {
     type Err = ExitTableError;
     fn from_str(text: &str) -> Result<Self, ExitTableError> {
         let mut table = Self::always(OnExit::StepDown);
+        let mut is_said = false;
         for entry in text.split(',').map(str::trim) {
-            let error = || ExitTableError(entry.to_owned());
+            let error = || ExitTableError::Entry(entry.to_owned());
             match entry.split_once('=') {
                 Some((codes, word)) => {
                     let codes = codes_of(codes).ok_or_else(error)?;
                     table.rules.push((codes, word_of(word).ok_or_else(error)?));
                 }
-                None => table.otherwise = word_of(entry).ok_or_else(error)?,
+                None => {
+                    table.otherwise = word_of(entry).ok_or_else(error)?;
+                    if std::mem::replace(&mut is_said, true) {
+                        return Err(ExitTableError::Twice(entry.to_owned()));
+                    }
+                }
             }
         }
         Ok(table)
@@ -96,7 +109,7 @@ mod tests {
         }
         let bare: ExitTable = "stop".parse().unwrap();
         assert_eq!((bare.of(0), bare.of(255)), (OnExit::Stop, OnExit::Stop));
-        for wrong in ["", "go", "256=stop", "3=", "=stop", "5-3=stop", "stop,,"] {
+        for wrong in ["", "go", "256=stop", "3=", "=stop", "5-3=stop", "stop,,", "stop,done"] {
             assert!(wrong.parse::<ExitTable>().is_err(), "{wrong}");
         }
     }

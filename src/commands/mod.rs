@@ -109,10 +109,12 @@ enum CommandError {
         hold: String,
     },
     /// What was waited for has not come.
-    #[error("it is not so yet, after {limit:?}")]
+    #[error("after {limit:?} {what}")]
     NotYet {
         /// How long it was waited for.
         limit: std::time::Duration,
+        /// What is so still.
+        what: &'static str,
     },
     /// An answer, but not the one hoped for.
     #[error("{node}: {detail}")]

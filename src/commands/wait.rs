@@ -36,7 +36,7 @@ pub(super) fn wait(arguments: &WaitArguments) -> Result<Exit, CommandError> {
             Some(limit) => {
                 let over = Instant::now().checked_add(limit);
                 let Some(over) = over else { return reached.await };
-                let late = |_| CommandError::NotYet { limit };
+                let late = |_| CommandError::NotYet { limit, what: lack(arguments) };
                 timeout_at(over, reached).await.map_err(late)?
             }
         }
@@ -126,6 +126,17 @@ fn is_reached(arguments: &WaitArguments, status: &StatusView, first: Leader) -> 
         status.goose.is_some()
     } else {
         leader(status) != first
+    }
+}
+
+/// What is so still, for whoever gave up.
+fn lack(arguments: &WaitArguments) -> &'static str {
+    if arguments.until.goose {
+        "the node is not the Goose"
+    } else if arguments.until.goose_known {
+        "the node knows no Goose"
+    } else {
+        "the node knows no other Goose than at first"
     }
 }
 

@@ -191,9 +191,13 @@ fn waiting_ends_once_it_is_so_or_with_5_when_the_time_is_over() {
         assert_eq!(said, (0, "node 3 is the Goose of term 7\n".to_owned(), String::new()));
     }
     let duck = served(false);
-    for (server, until) in [(&server, "--change"), (&duck, "--goose"), (&duck, "--goose-known")] {
+    for (server, until, still) in [
+        (&server, "--change", "knows no other Goose than at first"),
+        (&duck, "--goose", "is not the Goose"),
+        (&duck, "--goose-known", "knows no Goose"),
+    ] {
         let output = asking(server, &["wait", until, "--timeout", "100ms"]);
-        let line = "gaggle: it is not so yet, after 100ms\n".to_owned();
+        let line = format!("gaggle: after 100ms the node {still}\n");
         assert_eq!((code(&output), text(&output.stderr)), (5, line), "{until}");
     }
     for wrong in [&["wait"][..], &["wait", "--goose", "--change"]] {
@@ -238,6 +242,21 @@ fn refused_settings_exit_with_2_and_open_nothing() {
         (&["dev", "--nodes", "2", "--voters", "3"], "--voters"),
     ];
     for (arguments, part) in cases {
+        let output = gaggle(arguments);
+        let line = text(&output.stderr);
+        assert_eq!(code(&output), 2, "{arguments:?}: {line}");
+        assert!(line.contains(part), "{arguments:?}: {line}");
+    }
+    // What the node would refuse is refused where it was typed, in the words that were typed.
+    for (arguments, part) in [
+        (&["step-down", "--hold", "25h"][..], "'--hold <DURATION>': a day (24h) is the most"),
+        (&["pause", "--for", "2d"], "'--for <DURATION>': a day (24h) is the most"),
+        (&["pause", "--for", "0s"], "'--for <DURATION>': give more than nothing, like 10m"),
+        (
+            &["exec", "--on-exit", "stop,done", "--", "true"],
+            "\"done\" is a second word without a code",
+        ),
+    ] {
         let output = gaggle(arguments);
         let line = text(&output.stderr);
         assert_eq!(code(&output), 2, "{arguments:?}: {line}");

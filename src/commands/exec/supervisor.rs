@@ -133,6 +133,11 @@ impl Supervisor {
             restarts = if ran >= SOUND_AFTER { 0 } else { restarts };
             let next = self.judge(&outcome, restarts);
             if let (Next::StandBack | Next::Done, Some(reason)) = (&next, reason_of(&outcome)) {
+                let reason = if matches!(next, Next::Done) {
+                    format!("{reason}, and is done: to run it here once more, restart this node")
+                } else {
+                    reason
+                };
                 // Before the permit goes, so that the lease goes with it.
                 setback.complain(&self.handle, reason);
             }

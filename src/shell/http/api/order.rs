@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::json;
 use super::problem::Kind;
+use super::views::Moment;
+use super::words::State;
 use crate::node::{
     DrainError, Drained, ForgetError, Paused, StepDownError, SteppedDown, VoterOrder,
     VoterOrderError, VotersOrdered,
@@ -17,6 +19,7 @@ use crate::node::{
 use crate::shell::handle::OrderError;
 use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet};
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::node_name::called;
 use crate::vocabulary::time::milliseconds;
 use crate::vocabulary::timing::HOLD_MAX;
 use crate::vocabulary::voter_change::ChangeHold;
@@ -357,8 +360,47 @@ struct LeftView {
     left: bool,
 }
 
+/// Why `error`, in words: who leads, and what is the matter with a node that was named, as far as the node
+/// asked knows at this moment.
+fn why(error: &OrderError, moment: &Moment<'_>) -> String {
+    match error {
+        OrderError::Refused(StepDownError::NotGoose) => {
+            let goose = moment.goose().map_or_else(
+                || "it knows of none at the moment".to_owned(),
+                |goose| format!("node {} at {} is", goose.called(), goose.addr),
+            );
+            format!("{error}: {goose}. To have this one hold back, use `gaggle drain`")
+        }
+        OrderError::Refused(StepDownError::UnknownNominee(id)) => {
+            unfit(*id, moment).unwrap_or_else(|| error.to_string())
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// Why `id` cannot take over, if members are all that must be looked at.
+fn unfit(id: NodeId, moment: &Moment<'_>) -> Option<String> {
+    if id == moment.snapshot.process.id {
+        return Some(format!("node {id} is the Goose itself: name another one, or leave --to out"));
+    }
+    let members = moment.members().members;
+    let Some(member) = members.iter().find(|member| member.id == id) else {
+        return Some(format!("node {id} is no member that this node knows: see `gaggle members`"));
+    };
+    let why = match member.state {
+        State::Down => "is down: start it, or name another one",
+        State::Left => "has left: start it, or name another one",
+        _ if !member.eligible => {
+            "may not lead, for it is drained, not healthy, or was started with --never-goose: \
+             `gaggle status` says which, asked of it"
+        }
+        _ => return None,
+    };
+    Some(format!("node {} {why}", called(id, member.name.as_deref())))
+}
+
 /// The answer to an order, once it is known what became of it.
-pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
+pub fn carried_out(outcome: Result<Done, OrderError>, moment: &Moment<'_>) -> Response<Bytes> {
     match outcome {
         Ok(Done::SteppedDown(SteppedDown { term, nominee })) => {
             json(&SteppedDownView { term, nominee })
@@ -378,6 +420,7 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
         }
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {
+            let why = why(&error, moment);
             let kind = match error {
                 OrderError::Refused(StepDownError::NotGoose | StepDownError::Lapsed { .. })
                 | OrderError::NotPaused(_)
@@ -399,7 +442,7 @@ pub fn carried_out(outcome: Result<Done, OrderError>) -> Response<Bytes> {
                     DrainError::WorkGoesOn | DrainError::Overruled | DrainError::NotKept,
                 ) => Kind::Unavailable,
             };
-            kind.with(error.to_string()).response()
+            kind.with(why).response()
         }
     }
 }

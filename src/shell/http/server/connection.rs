@@ -260,7 +260,9 @@ impl<V: NodeView> Connection<V> {
             Err(response) => return *response,
         };
         match timeout(self.options.order_timeout, self.carry_out(order)).await {
-            Ok(outcome) => order::carried_out(outcome),
+            Ok(outcome) => at_this_moment(&self.view, &self.history, &self.options, |_, moment| {
+                order::carried_out(outcome, moment)
+            }),
             Err(_) => {
                 let detail = "the order was given and may still be carried out: ask /v1/status";
                 Kind::OrderTimeout.with(detail).response()

@@ -40,14 +40,27 @@ fn stepping_down_says_which_term_ended_and_who_follows() {
 #[test]
 fn what_cannot_be_done_says_why() {
     let server = served(&Double::new(duck(), 5_000), options());
+    let complaint = post(&server, "/v1/step-down", "{}").complaint();
+    assert!(complaint.contains("it knows of none at the moment. To have"), "{complaint}");
+    let server = served(&Double::new(duck_of_another(), 5_000), options());
     let answer = post(&server, "/v1/step-down", "{}");
     assert_eq!(answer.status, 409);
     assert_eq!(answer.problem_kind().as_deref(), Some("not-the-goose"));
-    assert_eq!(answer.complaint(), "this node is not the Goose");
+    let complaint = answer.complaint();
+    assert!(
+        complaint.starts_with("this node is not the Goose: node 2 (db-2) at 127.0.0.1:8001 is. "),
+        "{complaint}"
+    );
+    assert!(
+        complaint.ends_with(" is. To have this one hold back, use `gaggle drain`"),
+        "{complaint}"
+    );
     let server = served(&Double::new(goose(), 5_000), options());
     let answer = post(&server, "/v1/step-down", r#"{"to":99}"#);
     assert_eq!(answer.status, 409);
     assert_eq!(answer.problem_kind().as_deref(), Some("no-such-standby"));
+    let expected = "node 99 is no member that this node knows: see `gaggle members`";
+    assert_eq!(answer.complaint(), expected);
 }
 
 #[test]
