@@ -222,11 +222,15 @@ impl Conversation {
     }
 
     pub(super) fn exchange(&self, question: Question<'_>) -> Result<Answer, CommandError> {
+        let is_order = matches!(question, Question::Order { .. });
         let exchange = client::ask(&self.node, question, self.timeout);
         let answer = match self.runtime.block_on(exchange) {
             Err(ClientError::Unreachable { .. }) if self.guessed => {
                 let Found { foreign, .. } = find(&Places::of_process());
                 return Err(CommandError::NoNode { foreign });
+            }
+            Err(ClientError::TimedOut { node, limit }) if is_order => {
+                return Err(CommandError::Unanswered { node: node.to_string(), limit });
             }
             outcome => outcome?,
         };

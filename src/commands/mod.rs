@@ -82,6 +82,17 @@ enum CommandError {
     /// No answer.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// No answer to an order.
+    #[error(
+        "{node} did not answer within {limit:?}, and may still do what it was told: see `gaggle status`, \
+         then give the order again if it has not"
+    )]
+    Unanswered {
+        /// Who was told.
+        node: String,
+        /// How long its answer was waited for.
+        limit: std::time::Duration,
+    },
     /// Nobody to ask or to order.
     #[error("{}", no_node(foreign.as_deref()))]
     NoNode {
@@ -194,7 +205,9 @@ impl CommandError {
             #[cfg(target_os = "linux")]
             Self::Address(error) if error.is_usage() => Exit::Usage,
             Self::Client(error) if error.is_timeout() => Exit::TimedOut,
-            Self::NotYet { .. } | Self::VotersPending { .. } => Exit::TimedOut,
+            Self::NotYet { .. } | Self::VotersPending { .. } | Self::Unanswered { .. } => {
+                Exit::TimedOut
+            }
             Self::Client(error) if error.is_usage() => Exit::Usage,
             Self::SeveralNodes(_) | Self::Misled(_) => Exit::Usage,
             Self::Recover(error) if error.is_usage() => Exit::Usage,

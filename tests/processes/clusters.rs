@@ -267,6 +267,23 @@ fn a_drained_node_hands_over_and_holds_back_after_a_restart_too() {
 }
 
 #[test]
+fn a_frozen_node_may_still_do_what_it_was_told_and_that_is_said() {
+    let (cluster, first) = running_cluster(3);
+    let duck = cluster.others(&[first.goose])[0];
+    let socket = cluster.node(duck).socket().display().to_string();
+    cluster.freeze(duck);
+    let output = gaggle(&["drain", "--timeout", "200ms", "--node", &socket]);
+    let line = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{line}");
+    assert!(line.contains("within 200ms, and may still do what it was told: see"), "{line}");
+    cluster.thaw(duck);
+    cluster.wait_until("it is drained", |cluster| {
+        let status = cluster.get(duck, "/v1/status")?;
+        String::from_utf8_lossy(&status.body).contains("\"drained\":true").then_some(())
+    });
+}
+
+#[test]
 fn a_hold_is_kept_over_a_restart_and_ended_early() {
     let (mut cluster, first) = running_cluster(3);
     let held = first.goose;

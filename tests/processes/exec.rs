@@ -407,7 +407,11 @@ fn a_job_that_is_done_runs_once_on_each_node_and_every_node_votes_on() {
     let line = "echo x >> $FOLDER/starts-$WORK_NODE";
     let workers = three(folder.path(), line, &["--on-exit", "0=done,stop"]);
     let done = poll_until(PATIENCE, || {
-        let is_done = |id| status(&workers, id)["node"]["unhealthy"].is_string();
+        let done = "exit code 0, and is done: to run it here once more, restart this node";
+        let is_done = |id| {
+            let reason = status(&workers, id)["node"]["unhealthy"].as_str().map(str::to_owned);
+            reason.is_some_and(|reason| reason.ends_with(done))
+        };
         (1..=3).all(is_done).then_some(())
     });
     assert!(done.is_some(), "{}", workers.logs());

@@ -260,7 +260,9 @@ impl NodeView for Double {
         self.orders.lock().unwrap().push(format!("step down to {to:?} hold {hold:?}"));
         match (self.snapshot.lease, to) {
             (None, _) => Err(StepDownError::NotGoose.into()),
-            (Some(_), Some(to)) if to == id(99) => Err(StepDownError::UnknownNominee(to).into()),
+            (Some(_), Some(to)) if [1, 3, 99].map(id).contains(&to) => {
+                Err(StepDownError::UnknownNominee(to).into())
+            }
             (Some(lease), to) => Ok(SteppedDown { term: lease.term, nominee: to.or(Some(id(2))) }),
         }
     }

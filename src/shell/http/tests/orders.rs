@@ -61,6 +61,13 @@ fn what_cannot_be_done_says_why() {
     assert_eq!(answer.problem_kind().as_deref(), Some("no-such-standby"));
     let expected = "node 99 is no member that this node knows: see `gaggle members`";
     assert_eq!(answer.complaint(), expected);
+    for (to, expected) in [
+        (1, "node 1 is down: start it, or name another one"),
+        (3, "node 3 is the Goose itself: name another one, or leave --to out"),
+    ] {
+        let answer = post(&server, "/v1/step-down", &format!("{{\"to\":{to}}}"));
+        assert_eq!((answer.status.as_u16(), answer.complaint().as_str()), (409, expected));
+    }
 }
 
 #[test]
