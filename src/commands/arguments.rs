@@ -70,6 +70,12 @@ pub(super) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
+    /// Write a manual page for each command into a folder
+    Man {
+        /// The folder, which is made if it is missing
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
     /// Tell the Goose to hand over (exit 4: the node asked is not the Goose)
     #[command(after_help = help::STEP_DOWN)]
     StepDown(StepDownArguments),

@@ -25,6 +25,7 @@ mod audit;
 mod check;
 mod dev;
 mod doctor;
+mod documents;
 #[cfg(target_os = "linux")]
 mod exec;
 mod exits;
@@ -148,6 +149,17 @@ enum CommandError {
     /// Nothing could be written to standard output.
     #[error("cannot write the answer: {0}")]
     Output(std::io::Error),
+    /// The manual pages could not be written.
+    #[error(
+        "the manual pages cannot be written into {}: {error}: name a folder that you may write to",
+        folder.display()
+    )]
+    ManualPages {
+        /// Where they were to stand.
+        folder: std::path::PathBuf,
+        /// Why they do not.
+        error: std::io::Error,
+    },
     /// The local cluster could not be started or kept.
     #[error(transparent)]
     Dev(#[from] dev::DevError),
@@ -404,7 +416,8 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Watch(arguments) => watch::watch(arguments),
         Command::Wait(arguments) => wait::wait(arguments),
         Command::Doctor(arguments) => doctor::doctor(arguments),
-        Command::Completions { shell } => completions(*shell),
+        Command::Completions { shell } => documents::completions(*shell),
+        Command::Man { folder } => documents::man(folder),
         Command::StepDown(arguments) => ask::step_down(arguments),
         Command::Drain(arguments) => ask::drain(arguments),
         Command::Pause(arguments) => ask::pause(arguments),
@@ -412,14 +425,6 @@ fn obey(command: &Command) -> Result<Exit, CommandError> {
         Command::Forget(arguments) => forget::forget(arguments),
         Command::Leave(arguments) => ask::leave(arguments),
     }
-}
-
-fn completions(shell: clap_complete::Shell) -> Result<Exit, CommandError> {
-    let mut script = Vec::new();
-    let mut command = <arguments::Arguments as clap::CommandFactory>::command();
-    clap_complete::generate(shell, &mut command, "gaggle", &mut script);
-    print(&String::from_utf8_lossy(&script))?;
-    Ok(Exit::Done)
 }
 
 /// Whether anybody still reads standard output.

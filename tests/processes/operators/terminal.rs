@@ -242,3 +242,39 @@ fn the_completions_are_read_by_the_shells_themselves() {
         Err(_) => println!("skipped: bash is not installed"),
     }
 }
+
+#[test]
+fn every_command_has_a_manual_page_that_man_can_read() {
+    let folder = tempfile::tempdir().unwrap();
+    // It is made if it is missing.
+    let pages = folder.path().join("share/man1");
+    let made = Command::new(GAGGLE).arg("man").arg(&pages).output().unwrap();
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let help = text(&Command::new(GAGGLE).arg("--help").output().unwrap().stdout);
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    // A long sentence goes on in the next line, farther in.
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| !line.starts_with(' '));
+    let commands: Vec<&str> = names.filter_map(|line| line.split(' ').next()).collect();
+    assert!(commands.len() > 20, "{commands:?}");
+    for command in commands.into_iter().filter(|command| *command != "help") {
+        assert!(pages.join(format!("gaggle-{command}.1")).exists(), "{command}");
+    }
+    let page = std::fs::read_to_string(pages.join("gaggle-voters-replace.1")).unwrap();
+    assert!(page.contains("Who votes from here on"), "{page}");
+    for page in std::fs::read_dir(&pages).unwrap() {
+        let page = page.unwrap().path();
+        match Command::new("man").args(["--warnings", "-l"]).arg(&page).output() {
+            Ok(output) => {
+                let words = text(&output.stderr);
+                assert!(output.status.success() && words.is_empty(), "{}: {words}", page.display());
+            }
+            Err(_) => println!("skipped: man is not installed"),
+        }
+    }
+    // A file is no folder.
+    let file = pages.join("gaggle.1");
+    let refused = Command::new(GAGGLE).arg("man").arg(&file).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("the manual pages cannot be written into"));
+}
