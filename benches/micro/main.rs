@@ -24,6 +24,7 @@ use gaggle::shell::http::api::guard::Peer;
 use gaggle::shell::http::api::route::Request;
 use gaggle::shell::http::api::router::respond;
 use gaggle::shell::http::api::views::Moment;
+use gaggle::shell::process_usage::ProcessUsage;
 use gaggle::shell::start::{StartOptions, start};
 use gaggle::shell::store::{NoStore, StateFolder, Store};
 use gaggle::vocabulary::configuration::ClusterName;
@@ -102,6 +103,7 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
             history: &history,
             pulse: handle.pulse(),
             log_lines_dropped: 0,
+            process_usage: ProcessUsage::read,
         };
         let (method, peer) = (&Method::GET, Peer::Tcp(Ipv4Addr::LOCALHOST.into()));
         let request = Request { method, uri: &uri, headers: &headers, peer };

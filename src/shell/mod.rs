@@ -28,6 +28,8 @@ pub mod keeper;
 pub mod last_will_sender;
 pub mod open;
 mod order;
+#[cfg(feature = "http")]
+pub mod process_usage;
 mod published_lease;
 pub mod pulse;
 mod reload;

@@ -170,27 +170,58 @@ fn every_flag_in_the_guide_exists() {
     assert_none(&complaints);
 }
 
+/// Ours, and what every process has.
+fn is_metric(name: &str) -> bool {
+    ["gaggle_", "process_"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Every metric that a node has, by its source.
+fn exported() -> BTreeSet<String> {
+    let source = fs::read_to_string(root().join("src/shell/http/api/metrics.rs")).unwrap();
+    let strings = source.split('"').skip(1).step_by(2);
+    let found: BTreeSet<String> =
+        strings.filter(|text| is_metric(text) && !text.contains(' ')).map(str::to_owned).collect();
+    assert!(found.len() > 20, "{found:?}");
+    found
+}
+
+#[test]
+fn every_metric_of_the_dashboard_exists_and_those_that_people_look_for_are_on_it() {
+    let board = fs::read_to_string(root().join("examples/grafana/gaggle.json")).unwrap();
+    let expressions: Vec<&str> =
+        board.lines().filter(|line| line.trim_start().starts_with("\"expr\": ")).collect();
+    assert!(expressions.len() > 20, "{expressions:?}");
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        words.filter(|word| is_metric(word)).map(str::to_owned).collect()
+    };
+    let exported = exported();
+    let known = |name: &str| {
+        let histogram = name.strip_suffix("_bucket").is_some_and(|base| exported.contains(base));
+        histogram || exported.contains(name)
+    };
+    let named: BTreeSet<String> = expressions.iter().flat_map(|text| words(text)).collect();
+    let unknown: Vec<&String> = named.iter().filter(|name| !known(name)).collect();
+    assert!(unknown.is_empty(), "on the dashboard, and no metric of a node: {unknown:?}");
+    for name in ["gaggle_is_goose", "gaggle_goose_changes_total", "gaggle_lease_remaining_seconds"]
+    {
+        assert!(named.contains(name), "{name}: {named:?}");
+    }
+}
+
 #[test]
 fn every_metric_and_every_reason_is_explained_and_no_other() {
-    let source = fs::read_to_string(root().join("src/shell/http/api/metrics.rs")).unwrap();
-    let exported: BTreeSet<&str> = source
-        .split('"')
-        .skip(1)
-        .step_by(2)
-        .filter(|text| text.starts_with("gaggle_") && !text.contains(' '))
-        .collect();
-    assert!(exported.len() > 20, "{exported:?}");
+    let exported = exported();
     let page = page("metrics.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
     let rows: BTreeSet<&str> = rows.collect();
-    let told: BTreeSet<&str> =
-        rows.iter().copied().filter(|row| row.starts_with("gaggle_")).collect();
+    let told: BTreeSet<&str> = rows.iter().copied().filter(|row| is_metric(row)).collect();
+    let exported: BTreeSet<&str> = exported.iter().map(String::as_str).collect();
     assert_eq!(exported, told, "what is exported, and what src/guide/metrics.md explains");
     let reject = fs::read_to_string(root().join("src/vocabulary/reject.rs")).unwrap();
     let names = reject.split("fn name(self)").nth(1).unwrap().split("\n    }\n").next().unwrap();
     let reasons: BTreeSet<&str> = names.split('"').skip(1).step_by(2).collect();
-    let told: BTreeSet<&str> =
-        rows.iter().copied().filter(|row| !row.starts_with("gaggle_")).collect();
+    let told: BTreeSet<&str> = rows.iter().copied().filter(|row| !is_metric(row)).collect();
     assert_eq!(reasons, told, "reasons to drop a datagram, and what the page explains");
 }
 

@@ -190,6 +190,37 @@ fn prometheus_understands_the_metrics_and_the_rules() {
     }
 }
 
+/// What promtool says of each expression of the dashboard, as the rule that it could be.
+#[test]
+fn prometheus_understands_the_dashboard() {
+    if !is_here("promtool") {
+        return;
+    }
+    let board = std::fs::read_to_string(example("grafana/gaggle.json")).unwrap();
+    let board: serde_json::Value = serde_json::from_str(&board).unwrap();
+    let panels = board["panels"].as_array().unwrap();
+    let ids: std::collections::BTreeSet<u64> =
+        panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len(), "each panel has a number of its own");
+    let targets = panels.iter().flat_map(|panel| panel["targets"].as_array()).flatten();
+    let mut rules = String::from("groups:\n- name: dashboard\n  rules:\n");
+    let mut count = 0;
+    for target in targets {
+        // Grafana fills these in.
+        let expression = target["expr"].as_str().unwrap();
+        let expression = expression.replace("$__rate_interval", "1m").replace("$cluster", "pond");
+        assert!(!expression.contains('$'), "{expression}");
+        count += 1;
+        rules += &format!("  - record: panel:{count}\n    expr: '{expression}'\n");
+    }
+    assert!(count > 20, "{count}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.yml");
+    std::fs::write(&path, &rules).unwrap();
+    let output = Command::new("promtool").args(["check", "rules"]).arg(&path).output().unwrap();
+    assert!(output.status.success(), "{}\n{rules}", said(&output));
+}
+
 #[test]
 fn systemd_takes_the_unit_and_finds_it_safe() {
     if !is_here("systemd-analyze") {

@@ -4,7 +4,8 @@
 //! answer, so the registries of the metrics crates, which hold live counters behind locks,
 //! would only be filled in order to be read once; and the format is four kinds of line.
 //!
-//! Names are stable: base units, a `gaggle_` prefix, `_total` on what only rises. Whoever reads
+//! Names are stable: base units, a `gaggle_` prefix, `_total` on what only rises. What every process
+//! has is called as Prometheus' own clients call it, `process_`, for dashboards know that. Whoever reads
 //! a role or a lease here should know that a scrape is old when it is looked at.
 
 use std::fmt::{Display, Write};
@@ -13,6 +14,7 @@ use hyper::header::{ACCEPT, HeaderMap};
 
 use super::media_type::{OPENMETRICS, PROMETHEUS};
 use super::views::Moment;
+use crate::shell::process_usage::ProcessUsage;
 use crate::vocabulary::histogram::Histogram;
 use crate::vocabulary::reject::Reject;
 
@@ -49,6 +51,7 @@ pub(super) fn render(moment: &Moment<'_>, format: Format) -> String {
     voters(&mut page, moment);
     cluster(&mut page, moment);
     datagrams(&mut page, moment);
+    process(&mut page, (moment.process_usage)());
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
@@ -256,6 +259,39 @@ fn datagrams(page: &mut Page, moment: &Moment<'_>) {
     page.head(name, Kind::Counter, "Datagrams that came in and were dropped, by reason.");
     for (reason, count) in Reject::ALL.iter().zip(counters.rejected) {
         page.sample(name, &[("reason", reason.name())], count);
+    }
+}
+
+/// What cannot be read is left out: 0 bytes of memory would be a lie.
+fn process(page: &mut Page, usage: ProcessUsage) {
+    let name = "process_cpu_seconds_total";
+    page.head(name, Kind::Counter, "Processor time of this process, in user and kernel mode.");
+    page.sample(name, &[], usage.processor.as_secs_f64());
+    let gauges = [
+        ("process_open_fds", "Descriptors that this process has open.", usage.open_files),
+        ("process_max_fds", "Descriptors that it may have open.", usage.open_files_max),
+        (
+            "process_resident_memory_bytes",
+            "Memory of this process that is present.",
+            usage.stat.map(|stat| stat.resident_memory),
+        ),
+        (
+            "process_virtual_memory_bytes",
+            "Memory of this process that is mapped.",
+            usage.stat.map(|stat| stat.virtual_memory),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        if let Some(value) = value {
+            page.gauge(name, help, value);
+        }
+    }
+    if let Some(stat) = usage.stat {
+        page.gauge(
+            "process_start_time_seconds",
+            "When this process began, in seconds since 1970.",
+            stat.started.as_secs_f64(),
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use super::date::written;
 pub use super::voters::{AwaitedView, ChangeView, VoterView, VotersView};
 pub use super::words::{Role, State};
 use crate::shell::history::{Complaint, History};
+use crate::shell::process_usage::ProcessUsage;
 use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
 use crate::vocabulary::node_name::called;
@@ -287,6 +288,8 @@ pub struct Moment<'a> {
     pub pulse: Pulse,
     /// Lines of the process's log that were dropped.
     pub log_lines_dropped: u64,
+    /// How what the process uses is read. Only `/metrics` calls it: it takes system calls.
+    pub process_usage: fn() -> ProcessUsage,
 }
 
 impl Moment<'_> {

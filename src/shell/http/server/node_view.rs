@@ -12,6 +12,7 @@ use crate::shell::clock::Clock;
 use crate::shell::handle::{Handle, OrderError};
 use crate::shell::history::History;
 use crate::shell::http::api::views::Moment;
+use crate::shell::process_usage::ProcessUsage;
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::snapshot::Snapshot;
@@ -115,6 +116,7 @@ pub(in crate::shell::http) fn at_this_moment<V: NodeView, T>(
         history: &history,
         pulse: view.pulse(),
         log_lines_dropped: options.log_lines_dropped.load(Ordering::Relaxed),
+        process_usage: ProcessUsage::read,
     };
     look(&snapshot, &moment)
 }

@@ -18,6 +18,7 @@ use crate::node::{
 };
 use crate::shell::handle::OrderError;
 use crate::shell::history::History;
+use crate::shell::process_usage::{ProcessUsage, Stat};
 use crate::shell::pulse::Pulse;
 use crate::vocabulary::configuration::{ClusterName, Configuration, Genesis, VoterSet};
 use crate::vocabulary::event::Event;
@@ -330,7 +331,25 @@ fn moment<'a>(
 ) -> Moment<'a> {
     let reachable_within = options().reachable_within;
     let wall = WallTime(1_700_000_000_000);
-    Moment { snapshot, now, wall, reachable_within, history, pulse, log_lines_dropped: 0 }
+    Moment {
+        snapshot,
+        now,
+        wall,
+        reachable_within,
+        history,
+        pulse,
+        log_lines_dropped: 0,
+        process_usage: || ProcessUsage {
+            processor: Duration::from_millis(1250),
+            open_files_max: Some(1024),
+            open_files: Some(23),
+            stat: Some(Stat {
+                resident_memory: 9_000_000,
+                virtual_memory: 12_000_000,
+                started: Duration::from_millis(1_700_000_000_500),
+            }),
+        },
+    }
 }
 
 /// The admin token, and the header of whoever holds it.

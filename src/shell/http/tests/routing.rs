@@ -299,6 +299,22 @@ fn members_and_voters_have_the_promised_shape() {
     assert_eq!(later["voters"]["reachable"], json!([3]), "an old answer is none");
 }
 
+#[test]
+fn what_the_process_uses_stands_under_the_names_that_every_dashboard_knows() {
+    let page = String::from_utf8(get(&goose(), 5_000, "/metrics").body().to_vec()).unwrap();
+    for line in [
+        "# TYPE process_cpu_seconds_total counter",
+        "process_cpu_seconds_total 1.25",
+        "process_open_fds 23",
+        "process_max_fds 1024",
+        "process_resident_memory_bytes 9000000",
+        "process_virtual_memory_bytes 12000000",
+        "process_start_time_seconds 1700000000.5",
+    ] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
+    }
+}
+
 /// Each place that shows voters says that they change, to whom, and what that waits for.
 #[test]
 fn a_change_of_voters_is_shown_with_what_holds_it_up() {
