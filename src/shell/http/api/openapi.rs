@@ -18,9 +18,19 @@ const FRAME: &str = include_str!("openapi.json");
 const QUERY_ANSWERS: &[Answer] = &[Answer::problem(400, "The query cannot be understood.")];
 /// What a long poll takes.
 const POLL_PARAMETERS: &[Parameter] = &[
-    Parameter::query("index", "Wait until the index is no longer this one."),
-    Parameter::query("wait", "How long at most: 250ms, 30s, 1m. 30s if left out, 60s at most."),
+    Parameter::query("index", Schema::Index, "Wait until the index is no longer this one."),
+    Parameter::query(
+        "wait",
+        Schema::Span,
+        "How long at most: 250ms, 30s, 1m. 30s if left out, 60s at most.",
+    ),
 ];
+/// The highest whole number that every reader of JSON takes for what it is.
+const INDEX_MAX: u64 = (1 << 53) - 1;
+/// A span of time, as a query may say it.
+const SPAN: &str = "^[0-9]{1,9}(ms|s|m)?$";
+/// How any request may be answered, by its target alone.
+const TARGET_ANSWER: Answer = Answer::problem(414, "The target is too long.");
 /// How any order may be answered.
 const ORDER_ANSWERS: &[Answer] = &[
     Answer::problem(400, "The body cannot be understood."),
@@ -83,7 +93,7 @@ fn operations(route: &Route) -> Value {
     let mut head = get.clone();
     head["summary"] = format!("{} The head alone.", route.summary).into();
     let bare = |answer: &Answer| (answer.status.to_string(), described(answer.description));
-    head["responses"] = route.answers.iter().map(bare).collect();
+    head["responses"] = route.answers.iter().chain([&TARGET_ANSWER]).map(bare).collect();
     let mut operations = json!({ "get": get, "head": head, "options": options });
     if let Action::Voters(_) = route.action {
         let summary = "As Goose, lead to these voters, or keep as many as that.";
@@ -95,18 +105,13 @@ fn operations(route: &Route) -> Value {
 /// An order to change who votes. `named`: its path names a node.
 fn change(summary: &str, body: Option<&'static str>, named: bool) -> Value {
     let answers = VOTERS_ANSWERS.iter().chain(ORDER_ANSWERS).chain(OPERATOR_ANSWERS);
+    let answers = answers.chain([&TARGET_ANSWER]);
     let responses: Value =
         answers.map(|answer| (answer.status.to_string(), with_body(answer))).collect();
     let security = json!([{}, { "token": [] }]);
     let mut operation = json!({ "summary": summary, "security": security, "responses": responses });
     if named {
-        operation["parameters"] = json!([{
-            "name": "id",
-            "in": "path",
-            "required": true,
-            "schema": schema(Schema::Text),
-            "description": VOTE_PATH,
-        }]);
+        operation["parameters"] = named_node();
     }
     if let Some(body) = body {
         let content = json!({ JSON: { "schema": schema(Schema::Named(body)) } });
@@ -134,7 +139,7 @@ fn operation(route: &Route) -> Value {
         }
         Guard::Open | Guard::Operator => &[][..],
     };
-    let answers = route.answers.iter().chain(answers).chain(guarded);
+    let answers = route.answers.iter().chain(answers).chain(guarded).chain([&TARGET_ANSWER]);
     operation["responses"] =
         answers.map(|answer| (answer.status.to_string(), with_body(answer))).collect();
     let parameters: Vec<Value> = route.parameters.iter().chain(parameters).map(asked).collect();
@@ -149,14 +154,30 @@ fn operation(route: &Route) -> Value {
     operation
 }
 
+/// The part of the path that names a node.
+fn named_node() -> Value {
+    json!([{
+        "name": "id",
+        "in": "path",
+        "required": true,
+        "schema": schema(Schema::Text),
+        "description": VOTE_PATH,
+    }])
+}
+
 fn options(route: &Route) -> Value {
-    let responses = match route.action {
+    let mut responses = match route.action {
         Action::Check { success, .. } => {
             json!({ "200": described(success), "503": described("It is not.") })
         }
         _ => json!({ "204": described("See the Allow header.") }),
     };
-    json!({ "summary": "What can be done here.", "responses": responses })
+    responses[TARGET_ANSWER.status.to_string()] = with_body(&TARGET_ANSWER);
+    let mut operation = json!({ "summary": "What can be done here.", "responses": responses });
+    if let Action::Vote = route.action {
+        operation["parameters"] = named_node();
+    }
+    operation
 }
 
 fn asked(parameter: &Parameter) -> Value {
@@ -164,7 +185,7 @@ fn asked(parameter: &Parameter) -> Value {
         "name": parameter.name,
         "in": parameter.place,
         "required": false,
-        "schema": schema(Schema::Text),
+        "schema": schema(parameter.schema),
         "description": parameter.description,
     })
 }
@@ -185,6 +206,8 @@ fn with_body(answer: &Answer) -> Value {
 fn schema(schema: Schema) -> Value {
     match schema {
         Schema::Text => json!({ "type": "string" }),
+        Schema::Index => json!({ "type": "integer", "minimum": 0, "maximum": INDEX_MAX }),
+        Schema::Span => json!({ "type": "string", "pattern": SPAN }),
         Schema::Object => json!({ "type": "object" }),
         Schema::Named(name) => json!({ "$ref": format!("#/components/schemas/{name}") }),
     }

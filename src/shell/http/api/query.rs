@@ -23,15 +23,16 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// The long poll that `query` asks for; none if it asks for an answer at once.
+    /// The long poll that `query` asks for; none if it asks for an answer at once. A value without a
+    /// letter, as of a variable that a script has not set yet, counts as left out.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(query: Option<&str>) -> Result<Option<Self>, String> {
-        let Some(index) = value(query, "index") else { return Ok(None) };
+        let Some(index) = given(query, "index") else { return Ok(None) };
         let index =
             index.parse().map_err(|_| format!("index={index} is no index: a whole number"))?;
-        let wait = match value(query, "wait") {
+        let wait = match given(query, "wait") {
             None => WAIT_DEFAULT,
             Some(text) => span(text).ok_or_else(|| format!("wait={text} is no time: try 30s"))?,
         };
@@ -55,10 +56,10 @@ impl Subscription {
     /// What is wrong with it, in words.
     pub fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, String> {
         let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
-        let after = header.filter(|value| !value.is_empty()).or_else(|| value(query, "index"));
+        let after = header.filter(|value| !value.is_empty()).or_else(|| given(query, "index"));
         let after = after.map(|text| text.trim().parse()).transpose();
         let after = after.map_err(|_| "the last event's id is a whole number".to_owned())?;
-        let every = match value(query, "every") {
+        let every = match given(query, "every") {
             None => None,
             Some(text) => {
                 let every = span(text);
@@ -73,6 +74,11 @@ impl Subscription {
 /// leads; none if nowhere. Clients may write any letter of the key by its number, as `%2D`.
 pub fn redirect(query: Option<&str>) -> Option<Cow<'_, str>> {
     Some(percent_decode_str(value(query, "redirect")?).decode_utf8_lossy())
+}
+
+/// The first value of `name` in a query, if it says anything.
+fn given<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
+    value(query, name).filter(|value| !value.is_empty())
 }
 
 /// The first value of `name` in a query.
@@ -107,7 +113,9 @@ mod tests {
         assert_eq!(wait("index=7"), expected(7, WAIT_DEFAULT));
         assert_eq!(wait("x&wait=250ms&index=7"), expected(7, Duration::from_millis(250)));
         assert_eq!(wait("index=7&wait=90m"), expected(7, WAIT_MAX));
-        for wrong in ["index=", "index=-1", "index=7&wait=soon", "index=7&wait=9999999999s"] {
+        assert_eq!(wait("index=&wait=5s"), Ok(None), "left out");
+        assert_eq!(wait("index=7&wait="), expected(7, WAIT_DEFAULT));
+        for wrong in ["index=x", "index=-1", "index=7&wait=soon", "index=7&wait=9999999999s"] {
             assert!(wait(wrong).is_err(), "{wrong}");
         }
     }
@@ -128,6 +136,8 @@ mod tests {
         let parse = |headers: &HeaderMap| Subscription::parse(Some("index=3&every=1ms"), headers);
         let expected = |after| Ok(Subscription { after: Some(after), every: Some(EVERY_LEAST) });
         assert_eq!(parse(&headers), expected(3));
+        let none = Subscription { after: None, every: None };
+        assert_eq!(Subscription::parse(Some("index=&every="), &headers), Ok(none));
         headers.insert("last-event-id", "17".parse().unwrap());
         assert_eq!(parse(&headers), expected(17));
         headers.insert("last-event-id", "x".parse().unwrap());

@@ -92,6 +92,7 @@ pub(super) struct Parameter {
     pub(super) name: &'static str,
     /// Where it stands: `query` or `header`.
     pub(super) place: &'static str,
+    pub(super) schema: Schema,
     pub(super) description: &'static str,
 }
 
@@ -103,11 +104,15 @@ pub(super) struct Answer {
     pub(super) schema: Schema,
 }
 
-/// How a body is described in the OpenAPI document.
+/// How a body or a parameter is described in the OpenAPI document.
 #[derive(Clone, Copy)]
 pub(super) enum Schema {
     /// Some text.
     Text,
+    /// An index of events.
+    Index,
+    /// A span of time: 250ms, 30s, 1m, or a bare number of seconds.
+    Span,
     /// Some JSON object.
     Object,
     /// JSON of the schema of this name.
@@ -138,13 +143,21 @@ impl Answer {
 
 impl Parameter {
     /// A part of the query.
-    pub(super) const fn query(name: &'static str, description: &'static str) -> Self {
-        Self { name, place: "query", description }
+    pub(super) const fn query(
+        name: &'static str,
+        schema: Schema,
+        description: &'static str,
+    ) -> Self {
+        Self { name, place: "query", schema, description }
     }
 
     /// A header.
-    pub(super) const fn header(name: &'static str, description: &'static str) -> Self {
-        Self { name, place: "header", description }
+    pub(super) const fn header(
+        name: &'static str,
+        schema: Schema,
+        description: &'static str,
+    ) -> Self {
+        Self { name, place: "header", schema, description }
     }
 }
 

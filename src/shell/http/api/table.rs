@@ -35,6 +35,7 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         summary: "Whether this node is the Goose, for load balancers; or the way to the Goose.",
         parameters: &[Parameter::query(
             "redirect",
+            Schema::Text,
             "If it is not, lead to the HTTP address of the Goose; with the key of a tag, always lead \
              to the URL that the Goose's tag has.",
         )],
@@ -75,7 +76,7 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         guard: Guard::Open,
         action: Action::Show(handlers::is_ready),
         summary: "Whether the node has joined and serves.",
-        parameters: &[Parameter::query("goose", "Ask for a known Goose, too.")],
+        parameters: &[Parameter::query("goose", Schema::Text, "Ask for a known Goose, too.")],
         answers: &[
             Answer::text(200, "It does.", &[TEXT]),
             Answer::problem(503, "Not yet, or no more."),
@@ -144,12 +145,17 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         action: Action::Stream,
         summary: "Server-sent events, from now on or after Last-Event-ID.",
         parameters: &[
-            Parameter::query("index", "As Last-Event-ID, which is stronger."),
+            Parameter::query("index", Schema::Index, "As Last-Event-ID, which is stronger."),
             Parameter::query(
                 "every",
+                Schema::Span,
                 "Send a status event this often, too: 250ms, 1s. 100ms at least.",
             ),
-            Parameter::header("Last-Event-ID", "Send what happened after this index first."),
+            Parameter::header(
+                "Last-Event-ID",
+                Schema::Index,
+                "Send what happened after this index first.",
+            ),
         ],
         answers: &[
             Answer::text(
