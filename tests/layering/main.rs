@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 mod circles;
 mod guide;
 mod house;
+mod licences;
 mod map;
 mod owners;
 
