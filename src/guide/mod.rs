@@ -17,6 +17,7 @@ macro_rules! pages {
 
 pages! {
     promise: "promise.md",
+    install: "install.md",
     three_machines: "three_machines.md",
     day_two: "day_two.md",
     exec: "exec.md",

@@ -22,31 +22,37 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 24] = [
-    "fast",
-    "real",
-    "unix-socket",
-    "swarm",
+const FOREIGN_FLAGS: [&str; 30] = [
     "bench",
+    "cap-drop",
+    "check",
     "embedded",
     "example",
+    "fast",
     "features",
+    "file",
+    "init",
     "iterations",
     "minutes",
+    "mutant",
+    "mutants",
     "nodes",
     "now",
     "open",
     "output",
     "path",
-    "mutant",
-    "mutants",
     "play",
+    "read-only",
+    "real",
     "release",
     "seeds",
     "shortest",
     "small",
     "state",
+    "swarm",
+    "unix-socket",
     "version",
+    "volume",
 ];
 
 fn root() -> &'static Path {

@@ -1,4 +1,4 @@
-//! What is under examples/{systemd,haproxy,prometheus}, judged by the tools themselves. Each test
+//! What is under examples/{systemd,haproxy,prometheus,grafana,kubernetes}, judged by the tools themselves. Each test
 //! is skipped, with a message, where its tool is not installed.
 
 use std::io::{Read, Write};
@@ -244,6 +244,58 @@ fn systemd_takes_the_unit_and_finds_it_safe() {
     let words = said(&output);
     assert!(output.status.success(), "{words}");
     println!("{}", words.lines().last().unwrap_or_default());
+    // What work may is its own business, so this one is not judged as to that.
+    let unit = std::fs::read_to_string(example("systemd/gaggle-exec@.service")).unwrap();
+    let path = folder.path().join("gaggle-exec@backup.service");
+    std::fs::write(&path, unit.replace("/usr/bin/gaggle", GAGGLE)).unwrap();
+    let mut verify = Command::new("systemd-analyze");
+    let output = verify.args(["verify", "--man=no"]).arg(&path).output().unwrap();
+    let words = said(&output);
+    assert!(output.status.success() && !words.contains("gaggle-exec@"), "{words}");
+}
+
+/// What `gaggle check` says of the words of a command line that an example has.
+fn assert_understood(words: &[String]) {
+    let output = Command::new(GAGGLE).arg("check").args(words).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {}", said(&output));
+}
+
+#[test]
+fn the_flags_of_units_and_manifests_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = format!("--state-dir={}", folder.path().display());
+    let settings = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/gaggle.toml");
+    for unit in ["gaggle.service", "gaggle-exec@.service"] {
+        let unit = std::fs::read_to_string(example(&format!("systemd/{unit}"))).unwrap();
+        let line = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+        // The program, its command, and what stands before the work's own words.
+        let mut words = line.split(' ').skip(1);
+        assert!(["run", "exec"].contains(&words.next().unwrap()), "{line}");
+        let words: Vec<String> = words
+            .take_while(|word| *word != "--")
+            .map(|word| match word {
+                "/etc/gaggle/gaggle.toml" | "/etc/gaggle/%i.toml" => settings.to_owned(),
+                "/var/lib/gaggle" | "/var/lib/gaggle/%i" => folder.path().display().to_string(),
+                word => word.to_owned(),
+            })
+            .collect();
+        assert_eq!(words.len(), 4, "{line}");
+        assert_understood(&words);
+    }
+    let manifest = std::fs::read_to_string(example("kubernetes/gaggle.yaml")).unwrap();
+    let lines = manifest.split("          args:\n").nth(1).unwrap().lines();
+    let words = lines.map_while(|line| line.strip_prefix("            - ")).skip(1);
+    let words: Vec<String> = words
+        .map(|word| match word.split('=').next().unwrap() {
+            // This machine's name ends in no number, and is none of the cluster's.
+            "--id" => "--id=1".to_owned(),
+            "--advertise" => "--advertise=127.0.0.1:8000".to_owned(),
+            "--state-dir" => state.clone(),
+            _ => word.to_owned(),
+        })
+        .collect();
+    assert!(words.len() >= 5, "{words:?}");
+    assert_understood(&words);
 }
 
 #[test]
