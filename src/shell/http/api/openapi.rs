@@ -89,8 +89,14 @@ fn operations(route: &Route) -> Value {
         _ => {}
     }
     let get = operation(route);
-    // It answers as GET does, but without a body and without a look at the query.
+    // It answers as GET does, but without a body. It neither waits nor streams, and so does not look at
+    // what is said of that.
     let mut head = get.clone();
+    let heeded: &[Parameter] = match route.action {
+        Action::Stream => &[],
+        _ => route.parameters,
+    };
+    head["parameters"] = heeded.iter().map(asked).collect();
     head["summary"] = format!("{} The head alone.", route.summary).into();
     let bare = |answer: &Answer| (answer.status.to_string(), described(answer.description));
     head["responses"] = route.answers.iter().chain([&TARGET_ANSWER]).map(bare).collect();

@@ -23,19 +23,19 @@ pub struct Wait {
 }
 
 impl Wait {
-    /// The long poll that `query` asks for; none if it asks for an answer at once. A value without a
-    /// letter, as of a variable that a script has not set yet, counts as left out.
+    /// The long poll that `query` asks for; none if it asks for an answer at once.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn parse(query: Option<&str>) -> Result<Option<Self>, String> {
-        let Some(index) = given(query, "index") else { return Ok(None) };
-        let index =
-            index.parse().map_err(|_| format!("index={index} is no index: a whole number"))?;
-        let wait = match given(query, "wait") {
+        // Looked at in any case: what makes no sense is not passed over because it has no effect.
+        let wait = match single(query, "wait")? {
             None => WAIT_DEFAULT,
             Some(text) => span(text).ok_or_else(|| format!("wait={text} is no time: try 30s"))?,
         };
+        let Some(index) = single(query, "index")? else { return Ok(None) };
+        let index =
+            index.parse().map_err(|_| format!("index={index} is no index: a whole number"))?;
         Ok(Some(Self { index, wait: wait.min(WAIT_MAX) }))
     }
 }
@@ -56,10 +56,11 @@ impl Subscription {
     /// What is wrong with it, in words.
     pub fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, String> {
         let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
-        let after = header.filter(|value| !value.is_empty()).or_else(|| given(query, "index"));
+        let index = single(query, "index")?;
+        let after = header.filter(|value| !value.is_empty()).or(index);
         let after = after.map(|text| text.trim().parse()).transpose();
         let after = after.map_err(|_| "the last event's id is a whole number".to_owned())?;
-        let every = match given(query, "every") {
+        let every = match single(query, "every")? {
             None => None,
             Some(text) => {
                 let every = span(text);
@@ -76,9 +77,15 @@ pub fn redirect(query: Option<&str>) -> Option<Cow<'_, str>> {
     Some(percent_decode_str(value(query, "redirect")?).decode_utf8_lossy())
 }
 
-/// The first value of `name` in a query, if it says anything.
-fn given<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
-    value(query, name).filter(|value| !value.is_empty())
+/// The value of `name` in a query. An empty one is refused by whoever reads it: a script that has not
+/// got an index yet would ask again and again without a pause if that were left out for it.
+fn single<'a>(query: Option<&'a str>, name: &str) -> Result<Option<&'a str>, String> {
+    let pairs = query.into_iter().flat_map(|query| query.split('&'));
+    let named = pairs.filter(|pair| pair.split('=').next() == Some(name)).count();
+    if named > 1 {
+        return Err(format!("{name} is said {named} times: say it once"));
+    }
+    Ok(value(query, name))
 }
 
 /// The first value of `name` in a query.
@@ -113,9 +120,18 @@ mod tests {
         assert_eq!(wait("index=7"), expected(7, WAIT_DEFAULT));
         assert_eq!(wait("x&wait=250ms&index=7"), expected(7, Duration::from_millis(250)));
         assert_eq!(wait("index=7&wait=90m"), expected(7, WAIT_MAX));
-        assert_eq!(wait("index=&wait=5s"), Ok(None), "left out");
-        assert_eq!(wait("index=7&wait="), expected(7, WAIT_DEFAULT));
-        for wrong in ["index=x", "index=-1", "index=7&wait=soon", "index=7&wait=9999999999s"] {
+        for wrong in [
+            "index=",
+            "index",
+            "index=x",
+            "index=-1",
+            "index=7&index=7",
+            "wait=soon",
+            "wait=1s&wait=1s",
+            "index=7&wait=",
+            "index=7&wait=soon",
+            "index=7&wait=9999999999s",
+        ] {
             assert!(wait(wrong).is_err(), "{wrong}");
         }
     }
@@ -136,8 +152,9 @@ mod tests {
         let parse = |headers: &HeaderMap| Subscription::parse(Some("index=3&every=1ms"), headers);
         let expected = |after| Ok(Subscription { after: Some(after), every: Some(EVERY_LEAST) });
         assert_eq!(parse(&headers), expected(3));
-        let none = Subscription { after: None, every: None };
-        assert_eq!(Subscription::parse(Some("index=&every="), &headers), Ok(none));
+        for wrong in ["index=", "every=", "index=1&index=2"] {
+            assert!(Subscription::parse(Some(wrong), &headers).is_err(), "{wrong}");
+        }
         headers.insert("last-event-id", "17".parse().unwrap());
         assert_eq!(parse(&headers), expected(17));
         headers.insert("last-event-id", "x".parse().unwrap());
