@@ -166,7 +166,7 @@ fn named_node() -> Value {
         "name": "id",
         "in": "path",
         "required": true,
-        "schema": schema(Schema::Text),
+        "schema": schema(Schema::Named("NodeReference")),
         "description": VOTE_PATH,
     }])
 }

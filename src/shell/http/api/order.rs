@@ -7,6 +7,7 @@ use hyper::body::Bytes;
 use hyper::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::answer::json;
 use super::problem::Kind;
@@ -185,8 +186,25 @@ impl Named {
 
 /// The fields of a body. By way of a map, because an array would do for a struct otherwise.
 fn fields<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let fields = serde_json::from_slice::<serde_json::Map<_, _>>(body);
-    fields.and_then(|fields| serde_json::from_value(fields.into()))
+    let mut fields = serde_json::from_slice::<serde_json::Map<_, _>>(body)?;
+    fields.values_mut().for_each(write_whole);
+    serde_json::from_value(fields.into())
+}
+
+/// Writes 5.0 as 5: to JSON these are one number, and some programs write every number so.
+fn write_whole(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(write_whole),
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().filter(|float| float.fract() == 0.0);
+            // Without a point and an exponent, if it is whole.
+            let whole = float.and_then(|float| float.to_string().parse::<u64>().ok());
+            if let Some(whole) = whole {
+                *value = whole.into();
+            }
+        }
+        _ => {}
+    }
 }
 
 impl Order {

@@ -127,8 +127,22 @@ fn the_goose_pauses_for_an_hour_or_as_told_and_a_duck_names_the_goose() {
         |lasts: &str| (200, format!("{{\"term\":12,\"for_ms\":{lasts},\"was_paused\":false}}\n"));
     assert_eq!(said("/v1/pause", ""), expected("3600000"));
     assert_eq!(said("/v1/pause", "{\"for_ms\":86400000}"), expected("86400000"));
+    assert_eq!(
+        said("/v1/pause", "{\"for_ms\":6e4}"),
+        expected("60000"),
+        "one way to write a number"
+    );
     assert_eq!(said("/v1/resume", ""), expected("null"));
-    for body in ["{", "[]", "{\"for_ms\":0}", "{\"for_ms\":86400001}", "{\"for\":1}"] {
+    for body in [
+        "{",
+        "[]",
+        "{\"for_ms\":0}",
+        "{\"for_ms\":86400001}",
+        "{\"for_ms\":1.5}",
+        "{\"for_ms\":-1.0}",
+        "{\"for_ms\":1e99}",
+        "{\"for\":1}",
+    ] {
         assert_eq!(said("/v1/pause", body).0, 400, "{body}");
     }
     let server = served(&Double::new(duck(), 5_000), options());
