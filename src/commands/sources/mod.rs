@@ -77,12 +77,13 @@ fn merged(
     values: Values,
 ) -> Result<Arguments, SourceError> {
     let name = first.subcommand_name().unwrap_or_default();
-    let mut command = Arguments::command();
-    for (key, texts) in &values {
-        command = command.mut_subcommand(name, |subcommand| {
-            subcommand.mut_arg(key, |argument| argument.default_values(texts))
-        });
-    }
+    // All in their places: of arguments without a flag the place says which is which.
+    let command = Arguments::command().mut_subcommand(name, |subcommand| {
+        subcommand.mut_args(|argument| match values.get(argument.get_id().as_str()) {
+            Some(texts) => argument.default_values(texts),
+            None => argument,
+        })
+    });
     // The command line was understood before: what is wrong now is wrong in the file.
     let matches = command.try_get_matches_from(words).map_err(|error| match &file {
         Some(file) => {

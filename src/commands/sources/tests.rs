@@ -57,6 +57,21 @@ fn a_flag_is_stronger_than_the_file_and_the_file_than_the_default() {
 }
 
 #[test]
+fn an_address_in_the_file_takes_no_word_of_the_command_away() {
+    let given = given("listen = '127.0.0.1:8100'\n");
+    let file = given.file.to_str().unwrap();
+    let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    let exec = words(&["gaggle", "exec", "--config", file, "--", "/bin/sleep", "1000"]);
+    let Command::Exec(exec) = read(&exec).unwrap().command else { panic!("{exec:?}") };
+    assert_eq!(exec.run.listen, "127.0.0.1:8100");
+    assert_eq!(exec.command, ["/bin/sleep", "1000"]);
+    let address = words(&["gaggle", "address", "--config", file, "10.0.0.100/24", "--dev", "eth0"]);
+    let Command::Address(address) = read(&address).unwrap().command else { panic!("{address:?}") };
+    assert_eq!(address.run.listen, "127.0.0.1:8100");
+    assert_eq!(address.addresses, "10.0.0.100/24");
+}
+
+#[test]
 fn unknown_keys_are_refused_with_the_nearest_known_one() {
     for (wrong, nearest) in [
         ("cluser", "cluster"),

@@ -9,6 +9,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::media_type::{JSON, PROBLEM};
+use super::query::INDEX_MAX;
 use super::route::{Action, Answer, Guard, Parameter, Route, Schema};
 
 /// The document without its paths.
@@ -25,8 +26,6 @@ const POLL_PARAMETERS: &[Parameter] = &[
         "How long at most: 250ms, 30s, 1m. 30s if left out, 60s at most.",
     ),
 ];
-/// The highest whole number that every reader of JSON takes for what it is.
-const INDEX_MAX: u64 = (1 << 53) - 1;
 /// A span of time, as a query may say it.
 const SPAN: &str = "^[0-9]{1,9}(ms|s|m)?$";
 /// How any request may be answered, by its target alone.
@@ -117,7 +116,7 @@ fn change(summary: &str, body: Option<&'static str>, named: bool) -> Value {
     let security = json!([{}, { "token": [] }]);
     let mut operation = json!({ "summary": summary, "security": security, "responses": responses });
     if named {
-        operation["parameters"] = named_node();
+        operation["parameters"] = named_node(Schema::Named("NodeReference"));
     }
     if let Some(body) = body {
         let content = json!({ JSON: { "schema": schema(Schema::Named(body)) } });
@@ -161,12 +160,12 @@ fn operation(route: &Route) -> Value {
 }
 
 /// The part of the path that names a node.
-fn named_node() -> Value {
+fn named_node(how: Schema) -> Value {
     json!([{
         "name": "id",
         "in": "path",
         "required": true,
-        "schema": schema(Schema::Named("NodeReference")),
+        "schema": schema(how),
         "description": VOTE_PATH,
     }])
 }
@@ -181,7 +180,8 @@ fn options(route: &Route) -> Value {
     responses[TARGET_ANSWER.status.to_string()] = with_body(&TARGET_ANSWER);
     let mut operation = json!({ "summary": "What can be done here.", "responses": responses });
     if let Action::Vote = route.action {
-        operation["parameters"] = named_node();
+        // What is named does not matter: the methods are the same.
+        operation["parameters"] = named_node(Schema::Text);
     }
     operation
 }

@@ -10,6 +10,9 @@ use percent_encoding::percent_decode_str;
 pub const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long one waits that names no time.
 const WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// The highest index that is asked for: the highest whole number that every reader of JSON takes for
+/// what it is.
+pub const INDEX_MAX: u64 = (1 << 53) - 1;
 /// A stream shows the status this often at most.
 pub const EVERY_LEAST: Duration = Duration::from_millis(100);
 
@@ -34,8 +37,8 @@ impl Wait {
             Some(text) => span(text).ok_or_else(|| format!("wait={text} is no time: try 30s"))?,
         };
         let Some(index) = single(query, "index")? else { return Ok(None) };
-        let index =
-            index.parse().map_err(|_| format!("index={index} is no index: a whole number"))?;
+        let index = whole(index)
+            .ok_or_else(|| format!("index={index} is no index: a whole number below 2^53"))?;
         Ok(Some(Self { index, wait: wait.min(WAIT_MAX) }))
     }
 }
@@ -58,8 +61,13 @@ impl Subscription {
         let header = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("?"));
         let index = single(query, "index")?;
         let after = header.filter(|value| !value.is_empty()).or(index);
-        let after = after.map(|text| text.trim().parse()).transpose();
-        let after = after.map_err(|_| "the last event's id is a whole number".to_owned())?;
+        let after = match after {
+            None => None,
+            Some(text) => {
+                let after = whole(text.trim());
+                Some(after.ok_or_else(|| "the last event's id is a whole number".to_owned())?)
+            }
+        };
         let every = match single(query, "every")? {
             None => None,
             Some(text) => {
@@ -94,6 +102,11 @@ fn value<'a>(query: Option<&'a str>, name: &str) -> Option<&'a str> {
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// A number that may be an index.
+fn whole(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|index| *index <= INDEX_MAX)
+}
+
 /// A span of time as people write it: 250ms, 30s, 1m, or a bare number of seconds.
 fn span(text: &str) -> Option<Duration> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
@@ -125,6 +138,7 @@ mod tests {
             "index",
             "index=x",
             "index=-1",
+            "index=9007199254740992",
             "index=7&index=7",
             "wait=soon",
             "wait=1s&wait=1s",
