@@ -13,7 +13,7 @@ use super::help;
 use crate::config::Raw;
 use crate::config::flags::{Choice, PROFILES};
 use crate::shell::http::api::views::State;
-use crate::shell::http::client::NodeUrl;
+use crate::shell::http::client::{CaFileError, Client, NodeUrl};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::timing::HOLD_MAX;
 
@@ -202,12 +202,23 @@ pub(super) struct AskArguments {
     /// this machine]
     #[arg(long, value_name = "URL", env = "GAGGLE_NODE", hide_env = true)]
     pub(super) node: Option<NodeUrl>,
+    /// Ask https:// nodes, and trust the authorities whose certificates are in this PEM file
+    /// [default: those that the operating system trusts]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_CA", hide_env = true)]
+    pub(super) ca: Option<PathBuf>,
     /// How to show the answer; json is the node's own
     #[arg(short, long, env = "GAGGLE_OUTPUT", hide_env = true, default_value = "table")]
     pub(super) output: OutputFormat,
     /// How long to wait for the answer
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub(super) timeout: Duration,
+}
+
+impl AskArguments {
+    /// By which it is asked.
+    pub(super) fn client(&self) -> Result<Client, CaFileError> {
+        Client::trusting(self.ca.as_deref())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -324,7 +335,8 @@ pub(super) struct VoterOrderArguments {
     /// Give up after so long, with exit code 5: the Goose goes on with it
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub(super) wait: Duration,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -365,6 +377,10 @@ pub(super) struct WaitArguments {
     /// this machine]. It may be started later
     #[arg(long, value_name = "URL", env = "GAGGLE_NODE", hide_env = true)]
     pub(super) node: Option<NodeUrl>,
+    /// Ask https:// nodes, and trust the authorities whose certificates are in this PEM file
+    /// [default: those that the operating system trusts]
+    #[arg(long, value_name = "FILE", env = "GAGGLE_CA", hide_env = true)]
+    pub(super) ca: Option<PathBuf>,
     #[command(flatten)]
     pub(super) until: Awaited,
     /// Give up after so long, with exit code 5 [default: never]
@@ -412,7 +428,8 @@ pub(super) struct StepDownArguments {
     /// Do not contend for so long, a day at most [default: a few leases]
     #[arg(long, value_name = "DURATION", value_parser = up_to_a_day)]
     pub(super) hold: Option<Duration>,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -424,7 +441,8 @@ pub(super) struct DrainArguments {
     pub(super) off: bool,
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -437,7 +455,8 @@ pub(super) struct PauseArguments {
     pub(super) lasts: Duration,
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -452,7 +471,8 @@ pub(super) struct ForgetArguments {
     pub(super) down: bool,
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }
@@ -461,7 +481,8 @@ pub(super) struct ForgetArguments {
 pub(super) struct LeaveArguments {
     #[command(flatten)]
     pub(super) ask: AskArguments,
-    /// A file with the node's admin token, for an order over TCP; it is sent to loopback only
+    /// A file with the node's admin token, for an order over TCP; it is sent by https or to
+    /// loopback only
     #[arg(long, value_name = "FILE", env = "GAGGLE_ADMIN_TOKEN_FILE", hide_env = true)]
     pub(super) admin_token_file: Option<PathBuf>,
 }

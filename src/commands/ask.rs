@@ -1,6 +1,7 @@
 //! The commands that ask a node, or tell it something, over HTTP.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -24,9 +25,10 @@ use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::history::{HistoryView, TermView, VotersChangeView};
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{
-    GooseView, MemberView, MembersView, Role, State, StatusView, VoterView, VotersView, WarningView,
+    GooseView, MemberView, MembersView, Role, State, StatusView, VoterView, VotersView,
+    WarningView, scheme,
 };
-use crate::shell::http::client::{self, Answer, ClientError, NodeUrl, Question};
+use crate::shell::http::client::{Answer, Client, ClientError, NodeUrl, Question};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::time::milliseconds;
@@ -184,6 +186,7 @@ struct Paused {
 /// A node that is being asked, and how its answers are to be shown.
 pub(super) struct Conversation {
     runtime: Runtime,
+    client: Client,
     node: NodeUrl,
     /// Nobody named it: it is where a node usually is.
     guessed: bool,
@@ -194,10 +197,10 @@ pub(super) struct Conversation {
 impl Conversation {
     /// With the node that `arguments` mean.
     pub(super) fn begin(arguments: &AskArguments) -> Result<Self, CommandError> {
-        let runtime = runtime()?;
+        let (runtime, client) = (runtime()?, arguments.client()?);
         let (node, guessed) = runtime.block_on(node_to_ask(arguments))?;
         let (output, timeout) = (arguments.output, arguments.timeout);
-        Ok(Self { runtime, node, guessed, output, timeout })
+        Ok(Self { runtime, client, node, guessed, output, timeout })
     }
 
     /// With the node that `arguments` mean, to give it an order; with the token, if it is to be sent.
@@ -205,10 +208,15 @@ impl Conversation {
         arguments: &AskArguments,
         token: Option<&'a Token>,
     ) -> Result<(Self, Option<&'a Token>), CommandError> {
-        let runtime = runtime()?;
-        let (node, token) = runtime.block_on(node_to_order(arguments, token))?;
+        let (runtime, client) = (runtime()?, arguments.client()?);
+        let (node, token) = runtime.block_on(node_to_order(arguments, token, &client))?;
         let (output, timeout) = (arguments.output, arguments.timeout);
-        Ok((Self { runtime, node, guessed: false, output, timeout }, token))
+        Ok((Self { runtime, client, node, guessed: false, output, timeout }, token))
+    }
+
+    /// By which others are asked, too.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// Where that node is asked.
@@ -223,7 +231,7 @@ impl Conversation {
 
     pub(super) fn exchange(&self, question: Question<'_>) -> Result<Answer, CommandError> {
         let is_order = matches!(question, Question::Order { .. });
-        let exchange = client::ask(&self.node, question, self.timeout);
+        let exchange = self.client.ask(&self.node, question, self.timeout);
         let answer = match self.runtime.block_on(exchange) {
             Err(ClientError::Unreachable { .. }) if self.guessed => {
                 let Found { foreign, .. } = find(&Places::of_process());
@@ -298,12 +306,13 @@ fn status_table(status: StatusView) -> String {
     let stuck = status.node.stuck_for().map(|age| ("STUCK", format!("for {age:.1?}: restart it")));
     let lineage = status.lineage.map(|lineage| format!(", lineage {lineage}"));
     let cluster = format!("{}{}", status.cluster, lineage.unwrap_or_default());
+    let scheme = scheme(status.node.http_tls);
     let mut pairs = vec![
         ("cluster", cluster),
         ("node", format!("{}{}", status.node.id, if is_voter { ", a voter" } else { "" })),
         ("name", or_dash(status.node.name)),
         ("address", status.node.addr.to_string()),
-        ("http", or_dash(status.node.http.map(|address| format!("http://{address}")))),
+        ("http", or_dash(status.node.http.map(|address| format!("{scheme}://{address}")))),
         ("tags", tags(Some(&status.node.tags))),
         ("uptime", humantime::format_duration(uptime).to_string()),
         ("role", role),
@@ -460,9 +469,16 @@ fn member_row(member: &MemberView) -> Vec<String> {
         member.state.word().to_owned(),
         member.role.word().to_owned(),
         eligible.to_owned(),
-        member.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        served_at(member.http, member.http_tls),
         tags(member.tags.as_ref()),
     ]
+}
+
+/// Where HTTP is served, as tables say it: as a URL where it has to be one.
+fn served_at(address: Option<SocketAddr>, is_tls: bool) -> String {
+    or_dash(
+        address.map(|it| if is_tls { NodeUrl::at(it, true).to_string() } else { it.to_string() }),
+    )
 }
 
 fn tags(known: Option<&BTreeMap<String, String>>) -> String {
@@ -477,7 +493,7 @@ fn goose_table(goose: GooseView) -> String {
         goose.id.to_string(),
         or_dash(goose.name),
         goose.addr.to_string(),
-        goose.http.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        served_at(goose.http, goose.http_tls),
         goose.term.to_string(),
         format!("{} ms", goose.expires_in_ms),
     ];

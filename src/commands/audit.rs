@@ -19,7 +19,7 @@ use crate::shell::history::judge::{Fault, Reign, judge};
 use crate::shell::http::api::history::HistoryView;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{MembersView, State, StatusView};
-use crate::shell::http::client::{self, NodeUrl, Question};
+use crate::shell::http::client::{Client, ClientError, NodeUrl, Question};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::node_name::called;
 
@@ -64,20 +64,22 @@ struct Audit {
 /// Asks all nodes for their histories and judges them: exit 1 if two leaderships cannot both be true.
 pub(super) fn audit(arguments: &AuditArguments) -> Result<Exit, CommandError> {
     let (places, missing) = places(arguments)?;
+    let client = arguments.ask.client()?;
     let limit = arguments.ask.timeout;
     let answers = runtime()?.block_on(async {
         let mut questions = JoinSet::new();
         for place in places {
-            questions.spawn(async move { (place.to_string(), ask(&place, limit).await) });
+            let client = client.clone();
+            questions.spawn(async move { ask(&client, &place, limit).await });
         }
         questions.join_all().await
     });
     let mut silent = missing;
     let mut witnesses: BTreeMap<NodeId, Witness> = BTreeMap::new();
-    for (place, witness) in answers {
-        match witness {
-            Some(witness) => _ = witnesses.insert(witness.id, witness),
-            None => silent.push(place),
+    for answer in answers {
+        match answer {
+            Ok(witness) => _ = witnesses.insert(witness.id, witness),
+            Err(place) => silent.push(place),
         }
     }
     let witnesses: Vec<Witness> = witnesses.into_values().collect();
@@ -106,22 +108,28 @@ fn places(arguments: &AuditArguments) -> Result<(Vec<NodeUrl>, Vec<String>), Com
         // Whoever is down or has left may have led, too, and cannot be asked.
         let is_here = matches!(member.state, State::Alive | State::Suspect);
         match member.http.filter(|_| is_here && places.len() < ASKED_MAX) {
-            Some(address) => places.push(NodeUrl::from(address)),
+            Some(address) => places.push(NodeUrl::at(address, member.http_tls)),
             None => missing.push(format!("node {}", member.called())),
         }
     }
     Ok((places, missing))
 }
 
-async fn ask(node: &NodeUrl, limit: Duration) -> Option<Witness> {
-    let status = client::ask(node, Question::Get(paths::STATUS), limit).await.ok()?;
-    let status: StatusView = serde_json::from_slice(&status.body).ok()?;
+/// What the node at `node` tells; or who does not, with the reason if that is no mere silence.
+async fn ask(client: &Client, node: &NodeUrl, limit: Duration) -> Result<Witness, String> {
+    let silent = |error| match error {
+        ClientError::Tls { .. } => error.to_string(),
+        _ => node.to_string(),
+    };
+    let odd = |_| node.to_string();
+    let status = client.ask(node, Question::Get(paths::STATUS), limit).await.map_err(silent)?;
+    let status: StatusView = serde_json::from_slice(&status.body).map_err(odd)?;
     let asked = wall_clock();
-    let answer = client::ask(node, Question::Get(paths::HISTORY), limit).await.ok()?;
+    let answer = client.ask(node, Question::Get(paths::HISTORY), limit).await.map_err(silent)?;
     let answered = wall_clock();
-    let history: HistoryView = serde_json::from_slice(&answer.body).ok()?;
+    let history: HistoryView = serde_json::from_slice(&answer.body).map_err(odd)?;
     let clock = history.asked_at().map(|theirs| ClockOffset::measured(theirs, asked, answered));
-    Some(Witness { id: status.node.id, name: status.node.name, history, clock })
+    Ok(Witness { id: status.node.id, name: status.node.name, history, clock })
 }
 
 fn wall_clock() -> u64 {

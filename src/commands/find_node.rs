@@ -24,7 +24,7 @@ use crate::shell::control_socket::discovery::{Found, find};
 use crate::shell::control_socket::places::Places;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::StatusView;
-use crate::shell::http::client::{ClientError, NodeUrl, PORT_DEFAULT, Question, ask};
+use crate::shell::http::client::{Client, ClientError, NodeUrl, PORT_DEFAULT, Question, ask};
 
 /// Several nodes are told apart by what they say within this.
 const LOOK_LIMIT: Duration = Duration::from_secs(1);
@@ -54,6 +54,7 @@ pub(super) async fn node_to_ask(arguments: &AskArguments) -> Result<(NodeUrl, bo
 pub(super) async fn node_to_order<'token>(
     arguments: &AskArguments,
     token: Option<&'token Token>,
+    client: &Client,
 ) -> Result<(NodeUrl, Option<&'token Token>), CommandError> {
     let Some(node) = &arguments.node else {
         return match (the_only(find(&Places::of_process())).await?, token) {
@@ -62,10 +63,10 @@ pub(super) async fn node_to_order<'token>(
             (Err(foreign), None) => Err(CommandError::NoNode { foreign }),
         };
     };
-    if node.is_socket() || token.is_some() && node.is_loopback().await {
+    if node.is_socket() || token.is_some() && (node.is_tls() || node.is_loopback().await) {
         return Ok((node.clone(), token.filter(|_| !node.is_socket())));
     }
-    match socket_of(node, arguments.timeout).await {
+    match socket_of(node, client, arguments.timeout).await {
         Some(socket) => Ok((socket, None)),
         // It says itself how it takes orders.
         None => Ok((node.clone(), token)),
@@ -123,12 +124,12 @@ async fn look(path: PathBuf) -> Option<Neighbour> {
 
 /// The control socket of the node that answers at `node`, if it is on this machine and this
 /// user's: the one behind which the same process answers.
-pub(super) async fn socket_of(node: &NodeUrl, limit: Duration) -> Option<NodeUrl> {
+pub(super) async fn socket_of(node: &NodeUrl, client: &Client, limit: Duration) -> Option<NodeUrl> {
     let Found { own, .. } = find(&Places::of_process());
     if own.is_empty() {
         return None;
     }
-    let answer = ask(node, Question::Get(paths::STATUS), limit).await.ok()?;
+    let answer = client.ask(node, Question::Get(paths::STATUS), limit).await.ok()?;
     let wanted: StatusView = serde_json::from_slice(&answer.body).ok()?;
     let same = |neighbour: &Neighbour| {
         let status = neighbour.status.as_ref();

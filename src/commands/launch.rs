@@ -52,6 +52,7 @@ pub(super) async fn launch(
     clean_up: impl FnOnce(),
 ) -> Result<Launched, LaunchError> {
     let mut options = http::Options::new(checked.setup.timing.standby_interval);
+    options.tls = checked.http_tls.clone();
     options.admin_token = checked.admin_token.clone();
     options.log_lines_dropped = log::dropped_lines();
     make_room(&mut options);

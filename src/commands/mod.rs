@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use crate::config::key_file::KeyFileError;
 use crate::config::{Environment, Fault, Origins, SettingsError};
 use crate::shell::host_name::host_name;
-use crate::shell::http::client::ClientError;
+use crate::shell::http::client::{CaFileError, ClientError};
 #[cfg(target_os = "linux")]
 use crate::shell::keeper;
 use crate::vocabulary::lineage::{ForeignFounding, Kinship};
@@ -94,6 +94,9 @@ enum CommandError {
         /// How long its answer was waited for.
         limit: std::time::Duration,
     },
+    /// Nobody to trust.
+    #[error(transparent)]
+    Ca(#[from] CaFileError),
     /// Nobody to ask or to order.
     #[error("{}", no_node(foreign.as_deref()))]
     NoNode {
@@ -211,7 +214,7 @@ impl From<Fault> for CommandError {
 impl CommandError {
     fn exit(&self) -> Exit {
         match self {
-            Self::Settings(_) | Self::Source(_) => Exit::Usage,
+            Self::Settings(_) | Self::Source(_) | Self::Ca(_) => Exit::Usage,
             Self::Launch(error) if error.is_configuration() => Exit::Usage,
             Self::Dev(error) if error.is_usage() => Exit::Usage,
             #[cfg(target_os = "linux")]

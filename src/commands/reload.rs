@@ -1,5 +1,5 @@
-//! SIGHUP: everything is read again as it was at the start. Keys, seeds and the log level take
-//! effect; of the rest is said what waits for a restart. What is refused changes nothing.
+//! SIGHUP: everything is read again as it was at the start. Keys, seeds, the certificate for TLS and the
+//! log level take effect; of the rest is said what waits for a restart. What is refused changes nothing.
 //!
 //! A thread of its own reads, for a file system that hangs must not stop the node. One reads at a
 //! time; who asks meanwhile is served by one more reading, once that is done.
@@ -13,6 +13,7 @@ use super::check::{Setting, effective};
 use super::log::Log;
 use super::{CommandError, environment, one_line, sources};
 use crate::config::flags::{Reload, named};
+use crate::config::http_tls::HttpTls;
 use crate::config::raw::LogLevel;
 use crate::config::token::Token;
 use crate::config::{self, Checked, Origin, Raw};
@@ -30,6 +31,7 @@ pub(super) struct Running {
     effective: Vec<Setting>,
     keys: Option<KeyRing>,
     admin_token: Option<Token>,
+    http_tls: Option<HttpTls>,
     reading: Option<Reading>,
 }
 
@@ -56,8 +58,8 @@ impl Running {
         let effective = effective(raw, checked);
         let keys = checked.setup.keys.clone();
         let admin_token = checked.admin_token.clone();
-        let log_level = raw.log_level;
-        Self { log, log_level, effective, keys, admin_token, reading: None }
+        let (http_tls, log_level) = (checked.http_tls.clone(), raw.log_level);
+        Self { log, log_level, effective, keys, admin_token, http_tls, reading: None }
     }
 
     /// Begins to read everything again. Never waits.
@@ -126,6 +128,8 @@ impl Running {
             changed.retain(|name| *name != "key-file");
             later.push("key-file");
         }
+        let fresh_tls = fresh.checked.http_tls.as_ref();
+        sort_tls((self.http_tls.as_ref(), fresh_tls), &mut changed, &mut later);
         // The same file may hold another token, too.
         let token = "admin-token-file";
         let secret = |token: &Option<Token>| token.as_ref().map(|it| it.reveal().to_owned());
@@ -149,6 +153,11 @@ impl Running {
             tracing::error!("SIGHUP received, but {error}: send it again");
             return;
         }
+        if let (Some(tls), Some(fresh)) = (&self.http_tls, fresh_tls)
+            && !tls.is_same(fresh)
+        {
+            tls.replace(fresh);
+        }
         // At whichever level of the two says more, or nobody would hear of the change.
         self.log.set_level(fresh.log_level.max(self.log_level));
         if !changed.is_empty() {
@@ -166,6 +175,25 @@ impl Running {
                 *known = setting;
             }
         }
+    }
+}
+
+/// Says of the certificate, before and now, whether it has changed. The same file may hold another one.
+/// Whether there is one at all waits for a restart: members know a node's HTTP as it was at the start.
+fn sort_tls(
+    (before, now): (Option<&HttpTls>, Option<&HttpTls>),
+    changed: &mut Vec<&'static str>,
+    later: &mut Vec<&'static str>,
+) {
+    const NAMES: [&str; 2] = ["http-tls-cert", "http-tls-key"];
+    match (before, now) {
+        (Some(before), Some(now)) => {
+            let is_named = changed.iter().any(|name| NAMES.contains(name));
+            if !is_named && !before.is_same(now) {
+                changed.push(NAMES[0]);
+            }
+        }
+        _ => later.extend(changed.extract_if(.., |name| NAMES.contains(name))),
     }
 }
 

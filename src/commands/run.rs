@@ -26,6 +26,7 @@ use crate::config::checked::{Storage, reached_at};
 use crate::config::hooks::Hooks;
 use crate::config::{self, Checked, Raw};
 use crate::shell::handle::{Departure, Handle};
+use crate::shell::http::api::views::scheme;
 use crate::shell::last_will_sender::LastWillSender;
 
 /// Runs a node to its end.
@@ -256,8 +257,9 @@ pub(super) fn greeting(checked: &Checked) -> String {
         Storage::Ephemeral => "no state kept".to_owned(),
     };
     // Where it is served, for the one that is published may lead here from elsewhere only.
+    let scheme = scheme(setup.tags.tell_tls());
     let http = checked.http.map(|http| reached_at(http, setup.address));
-    let ask = http.map(|http| format!("; ask it: curl http://{http}/")).unwrap_or_default();
+    let ask = http.map(|http| format!("; ask it: curl {scheme}://{http}/")).unwrap_or_default();
     let greeting = format!(
         "node {} of cluster \"{}\" on {} (UDP), pid {}, {state}{ask}",
         setup.id,

@@ -14,7 +14,7 @@ use super::log;
 use super::{CommandError, Exit, print, runtime};
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{Role, StatusView};
-use crate::shell::http::client::{self, ClientError, Question};
+use crate::shell::http::client::{ClientError, Question, TlsFault};
 use crate::vocabulary::identity::NodeId;
 
 /// A node that does not answer is asked again after this.
@@ -77,6 +77,7 @@ async fn reached(arguments: &WaitArguments) -> Result<String, CommandError> {
 async fn status(arguments: &WaitArguments, index: Option<u64>) -> Result<StatusView, CommandError> {
     let ask = AskArguments {
         node: arguments.node.clone(),
+        ca: arguments.ca.clone(),
         output: OutputFormat::Json,
         timeout: PATIENCE,
     };
@@ -89,7 +90,7 @@ async fn status(arguments: &WaitArguments, index: Option<u64>) -> Result<StatusV
             (path, POLL + PATIENCE)
         }
     };
-    let answer = client::ask(&node, Question::Get(&path), limit).await?;
+    let answer = ask.client()?.ask(&node, Question::Get(&path), limit).await?;
     let name = node.to_string();
     if !answer.status.is_success() {
         let (kind, detail) = (answer.problem_kind(), answer.complaint());
@@ -109,6 +110,7 @@ fn is_passing(error: &CommandError) -> bool {
                 ClientError::Unreachable { .. }
                     | ClientError::TimedOut { .. }
                     | ClientError::Garbled { .. }
+                    | ClientError::Tls { fault: TlsFault::Other(_), .. }
             )
         }
         _ => false,

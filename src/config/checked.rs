@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use super::error::{Fault, LISTEN};
 use super::health::HealthCheck;
 use super::hooks::{HOOK_TIMEOUT, HOOK_TIMEOUT_MAX, Hooks};
+#[cfg(feature = "tls")]
+use super::http_tls::HttpTls;
 use super::names::{LookUp, is_name};
 use super::program;
 use super::raw::{HttpAddress, Raw, RawId, RawTag};
@@ -16,7 +18,7 @@ use super::voters::Voters;
 use crate::node::setup::{DRAIN_TIMEOUT, SEEDS_MAX, Setup};
 use crate::vocabulary::configuration::{ClusterName, VOTERS_KEPT, kept};
 use crate::vocabulary::identity::{NodeId, normalised};
-use crate::vocabulary::metadata::Tags;
+use crate::vocabulary::metadata::{HTTP_OVER_TLS, HTTP_TAG, TAGS_MAX, Tags};
 use crate::vocabulary::node_name::NodeName;
 use crate::vocabulary::timing::Timing;
 use crate::wire::seal::KeyRing;
@@ -36,6 +38,9 @@ pub struct Checked {
     pub listen: SocketAddr,
     /// Where the HTTP listener is bound, if there is one.
     pub http: Option<SocketAddr>,
+    /// The certificate and the key with which that speaks TLS, if it does.
+    #[cfg(feature = "tls")]
+    pub http_tls: Option<HttpTls>,
     /// Whether there is a control socket.
     pub has_control_socket: bool,
     /// Where HAProxy's agent-check is answered, if it is.
@@ -128,7 +133,10 @@ impl Checked {
         warnings.extend((storage == Storage::Ephemeral && votes).then(forgetful_voter));
         let hooks = hooks(raw, &timing, environment)?;
         let health = HealthCheck::of(raw, environment.path.as_deref())?;
-        let tags = tags(raw)?;
+        let speaks_tls = speaks_tls(raw, http)?;
+        let tags = tags(raw, speaks_tls)?;
+        #[cfg(feature = "tls")]
+        let http_tls = http_tls(raw, &mut warnings)?;
         let admin_token = raw.admin_token_file.as_deref().map(Token::read).transpose()?;
         let keys = keys(raw, &[listen, advertised], &seeds, &mut warnings)?;
         let (voters, voter_addresses, voter_names) = match voters {
@@ -160,6 +168,8 @@ impl Checked {
             setup,
             listen,
             http,
+            #[cfg(feature = "tls")]
+            http_tls,
             has_control_socket,
             agent_check,
             storage,
@@ -240,6 +250,28 @@ fn published_http(
         (Some(told), Some(_)) => Ok(Some(told)),
         (None, http) => Ok(http.map(|http| reached_at(http, advertised))),
     }
+}
+
+/// Whether HTTP is served over TLS.
+fn speaks_tls(raw: &Raw, http: Option<SocketAddr>) -> Result<bool, Fault> {
+    let (cert, key) = ("http-tls-cert", "http-tls-key");
+    match (raw.http_tls_cert.is_some(), raw.http_tls_key.is_some()) {
+        (true, false) => Err(Fault::HalfOfTls { given: cert, missing: key }),
+        (false, true) => Err(Fault::HalfOfTls { given: key, missing: cert }),
+        (true, true) if http.is_none() => Err(Fault::TlsWithoutHttp),
+        (both, _) => Ok(both),
+    }
+}
+
+/// What HTTP over TLS needs, if it is served so.
+#[cfg(feature = "tls")]
+fn http_tls(raw: &Raw, warnings: &mut Vec<String>) -> Result<Option<HttpTls>, Fault> {
+    let (Some(certificate), Some(key)) = (&raw.http_tls_cert, &raw.http_tls_key) else {
+        return Ok(None);
+    };
+    let (tls, unwise) = HttpTls::read(certificate, key)?;
+    warnings.extend(unwise);
+    Ok(Some(tls))
 }
 
 /// Where others reach a listener on `http`, if they reach its port.
@@ -399,14 +431,22 @@ fn forgetful_voter() -> String {
         .to_owned()
 }
 
-fn tags(raw: &Raw) -> Result<Tags, Fault> {
+/// The tags that somebody gave this node, and its own if it serves HTTP over TLS.
+fn tags(raw: &Raw, speaks_tls: bool) -> Result<Tags, Fault> {
     fn pair(tag: &RawTag) -> Result<(&str, &str), Fault> {
         match tag {
             RawTag::Pair(key, value) => Ok((key, value)),
             RawTag::Text(text) => Ok(Tags::split(text)?),
         }
     }
-    let pairs = raw.tags.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    let mut pairs = raw.tags.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+    if pairs.iter().any(|(key, _)| *key == HTTP_TAG) {
+        return Err(Fault::OwnTag);
+    }
+    if speaks_tls && pairs.len() == TAGS_MAX {
+        return Err(Fault::NoTagLeft);
+    }
+    pairs.extend(speaks_tls.then_some((HTTP_TAG, HTTP_OVER_TLS)));
     Ok(Tags::new(pairs)?)
 }
 

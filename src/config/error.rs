@@ -5,13 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::hooks::HOOK_TIMEOUT_MAX;
+#[cfg(feature = "tls")]
+use super::http_tls::TlsFileError;
 #[cfg(feature = "cli")]
 use super::key_file::KeyFileError;
 use super::token::TokenFileError;
 use crate::node::setup::SEEDS_MAX;
 use crate::vocabulary::configuration::{ClusterNameError, VoterSetError};
 use crate::vocabulary::identity::{NodeId, NodeIdError};
-use crate::vocabulary::metadata::TagError;
+use crate::vocabulary::metadata::{HTTP_TAG, TAGS_MAX, TagError};
 use crate::vocabulary::node_name::NodeNameError;
 use crate::vocabulary::timing::TimingError;
 use crate::wire::seal::KeyRingError;
@@ -50,6 +52,18 @@ pub enum Fault {
          --http ADDR:PORT, or leave --advertise-http out"
     )]
     AdvertisesNoHttp(SocketAddr),
+    #[error(
+        "--{given} is of no use alone: HTTP over TLS needs a certificate and its key. Add --{missing} FILE"
+    )]
+    HalfOfTls { given: &'static str, missing: &'static str },
+    #[error(
+        "--http-tls-cert says how HTTP is served, but this node serves none: serve it with \
+         --http ADDR:PORT, or leave --http-tls-cert and --http-tls-key out"
+    )]
+    TlsWithoutHttp,
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    TlsFile(#[from] TlsFileError),
     #[error(
         "HTTP is served at the gossip port + 1000, and {0} + 1000 is above 65535: add \
          --http ADDR:PORT"
@@ -116,6 +130,15 @@ pub enum Fault {
     LoopbackWithSeedElsewhere { advertised: SocketAddr, seed: String },
     #[error("--tag: {0}")]
     Tag(#[from] TagError),
+    #[error(
+        "--tag: by the key {HTTP_TAG} nodes tell each other how they serve HTTP: use another one"
+    )]
+    OwnTag,
+    #[error(
+        "--tag: over TLS a node tells the others so by a tag of its own, so {TAGS_MAX} are one too many \
+         beside --http-tls-cert: leave one out"
+    )]
+    NoTagLeft,
     #[error(transparent)]
     Timing(#[from] TimingError),
     #[error("state-dir and ephemeral contradict each other: leave out the one or the other")]
@@ -201,6 +224,10 @@ impl Fault {
                 _ => &["http"],
             },
             Self::AdvertisesNoHttp(_) => &["advertise-http", "http"],
+            Self::HalfOfTls { .. } => &["http-tls-cert", "http-tls-key"],
+            Self::TlsWithoutHttp => &["http-tls-cert", "http-tls-key", "http"],
+            #[cfg(feature = "tls")]
+            Self::TlsFile(error) => error.keys(),
             Self::NothingToAdvertise(_) | Self::HttpPort(_) => &[LISTEN],
             Self::Id(_) => &[LISTEN, "advertise"],
             Self::NoOrdinal(_) => &["id"],
@@ -218,7 +245,8 @@ impl Fault {
             Self::Seed(_) | Self::TooManySeeds(_) => &["seed"],
             Self::OwnSeed(_) => &["seed", LISTEN, "advertise"],
             Self::LoopbackWithSeedElsewhere { .. } => &["seed", "voters", LISTEN, "advertise"],
-            Self::Tag(_) => &["tag"],
+            Self::Tag(_) | Self::OwnTag => &["tag"],
+            Self::NoTagLeft => &["tag", "http-tls-cert"],
             Self::Timing(_) => &["lease", "profile"],
             Self::StopTimeout { .. } => &["lease", "profile"],
             Self::ExecWithoutKeeper | Self::AddressWithoutKeeper => &["no-keeper"],

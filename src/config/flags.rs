@@ -204,6 +204,27 @@ pub static FLAGS: &[Flag] = &[
         ..SETTING
     },
     Flag {
+        key: "http-tls-cert",
+        value: "FILE",
+        environment: "GAGGLE_HTTP_TLS_CERT",
+        help: "Serve HTTP over TLS, with the certificate in this PEM file, and below it those that \
+               lead to its authority",
+        reload: Reload::AtOnce,
+        take: Take::Path(|raw, path| raw.http_tls_cert = Some(path)),
+        show: Some(|raw, _| path(raw.http_tls_cert.as_ref())),
+        ..SETTING
+    },
+    Flag {
+        key: "http-tls-key",
+        value: "FILE",
+        environment: "GAGGLE_HTTP_TLS_KEY",
+        help: "The PEM file with the key of that certificate",
+        reload: Reload::AtOnce,
+        take: Take::Path(|raw, path| raw.http_tls_key = Some(path)),
+        show: Some(|raw, _| path(raw.http_tls_key.as_ref())),
+        ..SETTING
+    },
+    Flag {
         key: "agent-check",
         value: "ADDR:PORT",
         environment: "GAGGLE_AGENT_CHECK",
@@ -223,8 +244,8 @@ pub static FLAGS: &[Flag] = &[
             raw.tags = texts.into_iter().map(RawTag::Text).collect();
         }),
         show: Some(|_, checked| {
-            let tags = checked.setup.tags.iter();
-            list(tags.map(|(key, value)| format!("{key}={value}")).collect())
+            let tags = checked.setup.tags.given();
+            list(tags.iter().map(|(key, value)| format!("{key}={value}")).collect())
         }),
         ..SETTING
     },
@@ -344,7 +365,7 @@ pub static FLAGS: &[Flag] = &[
         key: "admin-token-file",
         value: "FILE",
         environment: "GAGGLE_ADMIN_TOKEN_FILE",
-        help: "A file with the token that lets whoever holds it give orders over TCP, from \
+        help: "A file with the token that lets whoever holds it give orders over TCP, by TLS or from \
                loopback. On the machine itself the node's user and root need none",
         take: Take::Path(|raw, path| raw.admin_token_file = Some(path)),
         show: Some(|raw, _| path(raw.admin_token_file.as_ref())),

@@ -27,6 +27,8 @@ pub mod file;
 pub mod flags;
 pub mod health;
 pub mod hooks;
+#[cfg(feature = "tls")]
+pub mod http_tls;
 #[cfg(feature = "cli")]
 pub mod key_file;
 pub mod names;

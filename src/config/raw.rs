@@ -33,6 +33,10 @@ pub struct Raw {
     pub advertise: Option<String>,
     /// Where HTTP is served.
     pub http: HttpAddress,
+    /// The file with the certificate by which HTTP is served over TLS.
+    pub http_tls_cert: Option<PathBuf>,
+    /// The file with its key.
+    pub http_tls_key: Option<PathBuf>,
     /// How others reach that.
     pub advertise_http: Option<String>,
     /// Where HAProxy's agent-check is answered.

@@ -21,6 +21,13 @@ pub const TAG_KEY_MAX: usize = 32;
 /// The longest value of a tag, in bytes.
 pub const TAG_VALUE_MAX: usize = 64;
 
+/// The tag by which a node tells the others how it serves HTTP. It is no part of the metadata's form,
+/// which members of all versions read, but a tag that nobody may give: an older member shows it, and
+/// whoever knows where a member serves HTTP by its metadata knows by the same whether to speak TLS.
+pub const HTTP_TAG: &str = "gaggle.http";
+/// Its value where that is over TLS. Elsewhere there is no such tag.
+pub const HTTP_OVER_TLS: &str = "tls";
+
 /// The tags of a node: a few short texts, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
@@ -82,6 +89,17 @@ impl Tags {
             }
         }
         Self::try_from(tags)
+    }
+
+    /// Whether they say that HTTP is served over TLS.
+    pub fn tell_tls(&self) -> bool {
+        self.0.get(HTTP_TAG).is_some_and(|value| value == HTTP_OVER_TLS)
+    }
+
+    /// Those that somebody gave the node, as people see them.
+    pub fn given(&self) -> BTreeMap<String, String> {
+        let given = self.iter().filter(|(key, _)| *key != HTTP_TAG);
+        given.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     /// Each key and its value, in the order of keys.

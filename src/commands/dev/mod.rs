@@ -28,7 +28,7 @@ use super::{Audience, CommandError, Exit, print, runtime};
 use crate::shell::http::api::history::HistoryView;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::StatusView;
-use crate::shell::http::client::{NodeUrl, Question, ask};
+use crate::shell::http::client::{Client, NodeUrl, Question, ask};
 
 mod child;
 mod keys;
@@ -126,7 +126,7 @@ async fn watched(plan: &Plan, children: &mut Children, has_keys: bool) -> Result
             token: None,
         };
         // Whoever started it sees how it ends.
-        if let Some(socket) = socket_of(&node.http.into(), LEAVE_LIMIT).await {
+        if let Some(socket) = socket_of(&node.http.into(), &Client::default(), LEAVE_LIMIT).await {
             let _ = ask(&socket, question, LEAVE_LIMIT).await;
         }
     }

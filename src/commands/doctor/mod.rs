@@ -99,7 +99,8 @@ fn cluster(
                 None
             }
         };
-    let others = Others::asked(status, &members, voters.as_ref(), arguments.ask.timeout)?;
+    let others =
+        Others::asked(node.client(), status, &members, voters.as_ref(), arguments.ask.timeout)?;
     if let Some(voters) = &voters {
         voters::examine(findings, status, voters, &others);
     }

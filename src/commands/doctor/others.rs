@@ -8,8 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::commands::{CommandError, runtime};
 use crate::shell::http::api::paths;
-use crate::shell::http::api::views::{MembersView, State, StatusView, VotersView};
-use crate::shell::http::client::{self, NodeUrl, Question};
+use crate::shell::http::api::views::{MemberView, MembersView, State, StatusView, VotersView};
+use crate::shell::http::client::{Client, ClientError, NodeUrl, Question};
 use crate::vocabulary::identity::NodeId;
 
 /// HTTP is this far from gossip unless told otherwise.
@@ -30,13 +30,16 @@ pub(super) struct Other {
 /// The other nodes.
 #[derive(Default)]
 pub(super) struct Others {
-    places: BTreeMap<NodeId, SocketAddr>,
+    places: BTreeMap<NodeId, NodeUrl>,
     answers: BTreeMap<NodeId, Other>,
+    /// Why TLS failed, where it did.
+    faults: BTreeMap<NodeId, String>,
 }
 
 impl Others {
     /// Asks all voters, the Goose, and as many other members as there is room for.
     pub(super) fn asked(
+        client: &Client,
         own: &StatusView,
         members: &MembersView,
         voters: Option<&VotersView>,
@@ -45,17 +48,33 @@ impl Others {
         let places = places(own, members, voters);
         let answers = runtime()?.block_on(async {
             let mut questions = JoinSet::new();
-            for (id, address) in places.clone() {
-                questions.spawn(async move { Some((id, ask(id, address, limit).await?)) });
+            for (id, place) in places.clone() {
+                let client = client.clone();
+                questions.spawn(async move { (id, ask(&client, id, &place, limit).await) });
             }
             questions.join_all().await
         });
-        Ok(Self { places, answers: answers.into_iter().flatten().collect() })
+        let mut others = Self { places, ..Self::default() };
+        for (id, answer) in answers {
+            match answer {
+                Ok(Some(other)) => _ = others.answers.insert(id, other),
+                Err(error @ ClientError::Tls { .. }) => {
+                    others.faults.insert(id, error.to_string());
+                }
+                Ok(None) | Err(_) => {}
+            }
+        }
+        Ok(others)
     }
 
     /// Where a node was asked, if it was.
-    pub(super) fn place(&self, id: NodeId) -> Option<SocketAddr> {
-        self.places.get(&id).copied()
+    pub(super) fn place(&self, id: NodeId) -> Option<&NodeUrl> {
+        self.places.get(&id)
+    }
+
+    /// Why a node was not believed to be who it is, if that was so.
+    pub(super) fn fault(&self, id: NodeId) -> Option<&str> {
+        self.faults.get(&id).map(String::as_str)
     }
 
     /// What a node said.
@@ -69,24 +88,29 @@ impl Others {
     }
 }
 
-/// Where the others serve HTTP: as the members say, or else where a voter usually does.
+/// Where the others serve HTTP: as the members say, or else where a voter usually does, and as the
+/// node asked does it.
 fn places(
     own: &StatusView,
     members: &MembersView,
     voters: Option<&VotersView>,
-) -> BTreeMap<NodeId, SocketAddr> {
-    let told = |id| members.members.iter().find(|member| member.id == id)?.http;
+) -> BTreeMap<NodeId, NodeUrl> {
+    let url = |member: &MemberView| Some(NodeUrl::at(member.http?, member.http_tls));
+    let told = |id| url(members.members.iter().find(|member| member.id == id)?);
     let usual = |address: SocketAddr| {
-        Some(SocketAddr::new(address.ip(), address.port().checked_add(HTTP_OFFSET)?))
+        let usual = SocketAddr::new(address.ip(), address.port().checked_add(HTTP_OFFSET)?);
+        Some(NodeUrl::at(usual, own.node.http_tls))
     };
     let mut places = BTreeMap::new();
     for voter in voters.iter().flat_map(|voters| &voters.voters) {
         let place = told(voter.id).or_else(|| voter.addr.and_then(usual));
         places.extend(place.map(|place| (voter.id, place)));
     }
-    places.extend(own.goose.iter().filter_map(|goose| Some((goose.id, goose.http?))));
+    let goose = own.goose.as_ref();
+    let goose = goose.and_then(|it| Some((it.id, NodeUrl::at(it.http?, it.http_tls))));
+    places.extend(goose);
     let here = members.members.iter().filter(|member| member.state == State::Alive);
-    for (id, place) in here.filter_map(|member| Some((member.id, member.http?))) {
+    for (id, place) in here.filter_map(|member| Some((member.id, url(member)?))) {
         if places.len() < ASKED_MAX {
             places.entry(id).or_insert(place);
         }
@@ -96,16 +120,20 @@ fn places(
 }
 
 /// What the node of this id says, if it lives there: another may.
-async fn ask(id: NodeId, address: SocketAddr, limit: Duration) -> Option<Other> {
-    let node = NodeUrl::from(address);
+async fn ask(
+    client: &Client,
+    id: NodeId,
+    node: &NodeUrl,
+    limit: Duration,
+) -> Result<Option<Other>, ClientError> {
     let before = Instant::now();
-    let answer = client::ask(&node, Question::Get(paths::STATUS), limit).await.ok()?;
+    let answer = client.ask(node, Question::Get(paths::STATUS), limit).await?;
     let round_trip = before.elapsed();
-    let status: StatusView = serde_json::from_slice(&answer.body).ok()?;
-    if status.node.id != id {
-        return None;
-    }
-    let members = client::ask(&node, Question::Get(paths::MEMBERS), limit).await.ok();
+    let status = serde_json::from_slice(&answer.body).ok();
+    let Some(status) = status.filter(|status: &StatusView| status.node.id == id) else {
+        return Ok(None);
+    };
+    let members = client.ask(node, Question::Get(paths::MEMBERS), limit).await.ok();
     let members = members.and_then(|answer| serde_json::from_slice(&answer.body).ok());
-    Some(Other { status, round_trip, members })
+    Ok(Some(Other { status, round_trip, members }))
 }

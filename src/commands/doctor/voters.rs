@@ -94,9 +94,10 @@ fn both_ways(
         );
     }
     let Some(Other { status, round_trip, .. }) = others.get(voter.id) else {
-        let words = match others.place(voter.id) {
-            Some(place) => format!("voter {id} does not answer HTTP at {place}"),
-            None => format!("it is not known where voter {id} answers HTTP"),
+        let words = match (others.place(voter.id), others.fault(voter.id)) {
+            (_, Some(fault)) => format!("voter {id} cannot be asked over TLS: {fault}"),
+            (Some(place), None) => format!("voter {id} does not answer HTTP at {place}"),
+            (None, None) => format!("it is not known where voter {id} answers HTTP"),
         };
         findings.add(Verdict::Odd, "voter", words);
         return;

@@ -21,7 +21,7 @@ use crate::shell::http::api::history::EventView;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::{GooseView, MembersView, StatusView, VotersView};
 use crate::shell::http::client::events::{Listener, Received};
-use crate::shell::http::client::{self, NodeUrl, Question};
+use crate::shell::http::client::{Client, NodeUrl, Question};
 
 mod screen;
 
@@ -53,6 +53,7 @@ pub(super) fn watch(arguments: &AskArguments) -> Result<Exit, CommandError> {
     let full_screen = std::io::stdout().is_terminal() && arguments.output == OutputFormat::Table;
     let mut view =
         View { full_screen, json: arguments.output == OutputFormat::Json, ..View::default() };
+    let client = arguments.client()?;
     let outcome = runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(CommandError::Process)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(CommandError::Process)?;
@@ -60,7 +61,7 @@ pub(super) fn watch(arguments: &AskArguments) -> Result<Exit, CommandError> {
         let (press, pressed) = mpsc::channel(16);
         let _keyboard = if full_screen { Keyboard::open(press) } else { None };
         tokio::select! {
-            outcome = follow(&node, arguments.timeout, &mut view, pressed) => outcome,
+            outcome = follow(&client, &node, arguments.timeout, &mut view, pressed) => outcome,
             _ = terminate.recv() => Ok(Exit::Done),
             _ = interrupt.recv() => Ok(Exit::Done),
         }
@@ -88,6 +89,7 @@ struct View {
 }
 
 async fn follow(
+    client: &Client,
     node: &NodeUrl,
     limit: Duration,
     view: &mut View,
@@ -97,7 +99,7 @@ async fn follow(
     let path = format!("{}{query}", paths::EVENTS);
     let mut last = None;
     loop {
-        let opened = tokio::time::timeout(limit, Listener::open(node, &path, last));
+        let opened = tokio::time::timeout(limit, Listener::open(client, node, &path, last));
         match opened.await {
             Ok(Ok(mut listener)) => {
                 view.trouble = None;
@@ -107,7 +109,7 @@ async fn follow(
                         && matches!(event.name.as_str(), "member" | "role" | "goose")
                         || view.members.is_none()
                     {
-                        view.members = members(node, limit).await;
+                        view.members = members(client, node, limit).await;
                     }
                     if view.take(&event)? == Audience::Gone {
                         return Ok(Exit::Done);
@@ -159,8 +161,8 @@ async fn next(
     }
 }
 
-async fn members(node: &NodeUrl, limit: Duration) -> Option<MembersView> {
-    let answer = client::ask(node, Question::Get(paths::MEMBERS), limit).await.ok()?;
+async fn members(client: &Client, node: &NodeUrl, limit: Duration) -> Option<MembersView> {
+    let answer = client.ask(node, Question::Get(paths::MEMBERS), limit).await.ok()?;
     serde_json::from_slice(&answer.body).ok()
 }
 

@@ -216,9 +216,11 @@ impl<V: NodeView> Reader<V> {
             self.ended = true;
             return Some(piece);
         };
+        let snapshot = self.carrier.view.snapshot();
         let mut piece = String::new();
         for happening in events.take(PIECE_EVENTS_MAX) {
-            let data = serde_json::to_string(&history::event(happening)).unwrap_or_default();
+            let event = history::event(happening, &snapshot);
+            let data = serde_json::to_string(&event).unwrap_or_default();
             let name = history::name(&happening.event);
             // Writing to a string cannot fail.
             let _ = write!(piece, "event: {name}\nid: {}\ndata: {data}\n\n", happening.index);

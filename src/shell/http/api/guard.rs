@@ -4,7 +4,7 @@
 //! the admin token. Coming from loopback proves nothing: a reverse proxy on the machine, a
 //! browser, and a port that a container hands on come from there too, on behalf of anybody.
 //!
-//! The token counts over loopback only. From elsewhere it came in the clear, and whoever could
+//! The token counts by TLS, or over loopback. From elsewhere it came in the clear, and whoever could
 //! read along has it now; so it is refused without being looked at.
 
 use std::net::IpAddr;
@@ -16,8 +16,10 @@ use crate::config::token::Token;
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// From this address, over TCP.
+    /// From this address, over TCP, in the clear.
     Tcp(IpAddr),
+    /// From this address, by TLS.
+    Tls(IpAddr),
     /// Over the control socket, from the node's own user or from root.
     Operator,
     /// Over the control socket, from the user of this number.
@@ -39,7 +41,7 @@ pub enum Refusal {
          orders are not taken from one. {WAY}"
     )]
     Proxied,
-    /// Over TCP from another address than loopback, with a token.
+    /// In the clear from another address than loopback, with a token.
     #[error(
         "a token came in the clear from {0}, which is not loopback: it was not looked at, and if \
          it is this node's, replace it, for others may have read it. {WAY}"
@@ -67,7 +69,7 @@ pub enum Refusal {
 /// How orders are given.
 const WAY: &str = "Type the command on the node's own machine, as the node's user or as root \
                    (`gaggle step-down`: it finds the node's socket), or send \"Authorization: \
-                   Bearer TOKEN\" from loopback";
+                   Bearer TOKEN\" by https (--http-tls-cert) or from loopback";
 
 /// Whether `peer`, sending `headers`, is an operator.
 ///
@@ -80,17 +82,18 @@ pub fn check(peer: Peer, headers: &HeaderMap, token: Option<&Token>) -> Result<(
     if headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for") {
         return Err(Refusal::Proxied);
     }
-    let address = match peer {
+    let exposed = match peer {
         Peer::Operator => return Ok(()),
         Peer::OtherUser(user) => return Err(Refusal::OtherUser(user)),
-        Peer::Tcp(address) => address.to_canonical(),
+        Peer::Tls(_) => None,
+        Peer::Tcp(address) => Some(address.to_canonical()).filter(|it| !it.is_loopback()),
     };
-    match (headers.contains_key(AUTHORIZATION), token) {
-        (false, _) => Err(Refusal::NoToken),
-        (true, _) if !address.is_loopback() => Err(Refusal::Exposed(address)),
-        (true, None) => Err(Refusal::NoneSet),
-        (true, Some(token)) if bearer(headers).is_some_and(|given| token.matches(given)) => Ok(()),
-        (true, Some(_)) => Err(Refusal::WrongToken),
+    match (headers.contains_key(AUTHORIZATION), exposed, token) {
+        (false, ..) => Err(Refusal::NoToken),
+        (true, Some(address), _) => Err(Refusal::Exposed(address)),
+        (true, None, None) => Err(Refusal::NoneSet),
+        (true, None, Some(token)) if bearer(headers).is_some_and(|it| token.matches(it)) => Ok(()),
+        (true, None, Some(_)) => Err(Refusal::WrongToken),
     }
 }
 

@@ -10,7 +10,7 @@ use super::metrics::{self, Format};
 use super::problem::Kind;
 use super::query;
 use super::route::Request;
-use super::views::{Moment, Role};
+use super::views::{Moment, Role, scheme};
 use crate::vocabulary::snapshot::Phase;
 
 /// `/`: one word, or a page to a browser.
@@ -57,7 +57,7 @@ pub(super) fn is_goose(request: Request<'_>, moment: &Moment<'_>) -> Response<By
 fn to_http_of_goose(path: &str, moment: &Moment<'_>) -> Response<Bytes> {
     let Some(goose) = moment.goose() else { return no_goose() };
     match goose.http {
-        Some(http) => moved(&format!("http://{http}{path}")),
+        Some(http) => moved(&format!("{}://{http}{path}", scheme(goose.http_tls))),
         None => {
             let detail = format!("the Goose, node {}, serves no HTTP", goose.called());
             Kind::NoAddress.with(detail).response()

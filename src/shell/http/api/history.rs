@@ -6,11 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::date::{read, written};
-use super::views::{GooseBrief, Moment, Role, State};
+use super::views::{GooseBrief, Moment, Role, State, speaks_tls};
 use crate::shell::history::judge::{Bounds, Reign};
 use crate::shell::history::{Happening, TermSeen, VotersSeen};
 use crate::vocabulary::event::Event;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::snapshot::Snapshot;
 use crate::vocabulary::time::{milliseconds, nanoseconds};
 
 /// `/v1/history`.
@@ -196,8 +197,8 @@ pub fn name(event: &Event) -> &'static str {
     }
 }
 
-/// What `happening` carries.
-pub fn event(happening: &Happening) -> EventView {
+/// What `happening` carries, told by the node of this snapshot.
+pub fn event(happening: &Happening, snapshot: &Snapshot) -> EventView {
     let mut view = EventView {
         index: happening.index,
         time: written(happening.wall),
@@ -221,6 +222,7 @@ pub fn event(happening: &Happening) -> EventView {
                 name: None,
                 addr: goose.address,
                 http: goose.http,
+                http_tls: speaks_tls(snapshot, snapshot.tags_of(goose.process)),
                 term: goose.term,
             }));
         }

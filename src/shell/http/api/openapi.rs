@@ -49,8 +49,8 @@ const VOTE_PATH: &str = "The node, by id or address.";
 /// How whoever is no operator is answered.
 const OPERATOR_ANSWERS: &[Answer] = &[Answer::problem(
     403,
-    "Not an operator: neither over the control socket, nor with the admin token from loopback. The \
-     detail names the way.",
+    "Not an operator: neither over the control socket, nor with the admin token by https or from \
+     loopback. The detail names the way.",
 )];
 
 /// The document that describes `routes`.

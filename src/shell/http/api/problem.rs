@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     HeadersTooLarge,
     TargetTooLong,
     Malformed,
+    TlsNeeded,
     Forbidden,
     NoGoose,
     NoAddress,
@@ -59,7 +60,7 @@ impl Kind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::TlsNeeded => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoGoose
             | Self::NoAddress
@@ -88,6 +89,7 @@ impl Kind {
             Self::HeadersTooLarge => "headers-too-large",
             Self::TargetTooLong => "target-too-long",
             Self::Malformed => "malformed",
+            Self::TlsNeeded => "tls-needed",
             Self::Forbidden => "forbidden",
             Self::NoGoose => "no-goose",
             Self::NoAddress => "no-address",
@@ -115,6 +117,7 @@ impl Kind {
             Self::HeadersTooLarge => "The request's head is too large",
             Self::TargetTooLong => "The request's target is too long",
             Self::Malformed => "The request cannot be understood",
+            Self::TlsNeeded => "This port speaks TLS",
             Self::Forbidden => "Only an operator may do this",
             Self::NoGoose => "No Goose is known",
             Self::NoAddress => "The Goose has no such address",

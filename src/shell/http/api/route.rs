@@ -47,7 +47,7 @@ pub(in crate::shell::http) struct Route {
 pub(in crate::shell::http) enum Guard {
     /// Everybody.
     Open,
-    /// Whoever asks over the control socket, or from loopback with the admin token.
+    /// Whoever asks over the control socket, or with the admin token by TLS or from loopback.
     Operator,
 }
 

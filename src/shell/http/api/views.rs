@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::date::written;
 pub use super::voters::{AwaitedView, ChangeView, VoterView, VotersView};
-pub use super::words::{Role, State};
+pub use super::words::{Role, State, scheme};
 use crate::shell::history::{Complaint, History};
 use crate::shell::process_usage::ProcessUsage;
 use crate::shell::pulse::{self, Pulse};
 use crate::vocabulary::identity::{NodeId, Process};
+use crate::vocabulary::metadata::Tags;
 use crate::vocabulary::node_name::called;
 use crate::vocabulary::snapshot::{MemberState, Snapshot, VotersView as SnapshotVoters};
 use crate::vocabulary::time::{HolderTime, WallTime, milliseconds};
@@ -79,6 +80,9 @@ pub struct NodeView {
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
+    /// Its HTTP is over TLS. Written only if it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http_tls: bool,
     /// Its tags. Written only if there are any: the shape without is what was promised.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
@@ -142,6 +146,9 @@ pub struct GooseBrief {
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
+    /// Its HTTP is over TLS. Written only if it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http_tls: bool,
     /// Its term.
     pub term: u64,
 }
@@ -204,6 +211,9 @@ pub struct GooseView {
     pub addr: SocketAddr,
     /// Its HTTP address.
     pub http: Option<SocketAddr>,
+    /// Its HTTP is over TLS. Written only if it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http_tls: bool,
     /// Its tags. Written only if there are any that the node asked has learnt.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
@@ -259,6 +269,9 @@ pub struct MemberView {
     /// Its HTTP address; null if it has none, or if the node asked has not learnt it yet.
     #[serde(default)]
     pub http: Option<SocketAddr>,
+    /// Its HTTP is over TLS. Written only if it is.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub http_tls: bool,
     /// Its tags; null until the node asked has learnt them.
     #[serde(default)]
     pub tags: Option<BTreeMap<String, String>>,
@@ -290,6 +303,12 @@ pub struct Moment<'a> {
     pub log_lines_dropped: u64,
     /// How what the process uses is read. Only `/metrics` calls it: it takes system calls.
     pub process_usage: fn() -> ProcessUsage,
+}
+
+/// Whether a node with these tags serves HTTP over TLS. The address of the Goose comes with its lease
+/// and so before its tags: until those are here, it is taken to do as this node does.
+pub(super) fn speaks_tls(snapshot: &Snapshot, tags: Option<&Tags>) -> bool {
+    tags.unwrap_or(&snapshot.tags).tell_tls()
 }
 
 impl Moment<'_> {
@@ -341,7 +360,8 @@ impl Moment<'_> {
                 boot: snapshot.process.boot.to_string(),
                 addr: snapshot.address,
                 http: snapshot.http,
-                tags: snapshot.tags.clone().into(),
+                http_tls: snapshot.tags.tell_tls(),
+                tags: snapshot.tags.given(),
                 uptime_ms: self.uptime_ms(self.now),
                 driver_age_ms: self.driver_age_ms(),
                 disk_hangs_ms: self.disk_hangs_ms(),
@@ -361,6 +381,7 @@ impl Moment<'_> {
                 name: goose.name,
                 addr: goose.addr,
                 http: goose.http,
+                http_tls: goose.http_tls,
                 term: goose.term,
             }),
             voters: snapshot.voters.as_ref().map(|voters| self.voters_brief(voters)),
@@ -418,7 +439,8 @@ impl Moment<'_> {
                 name: self.name_of(snapshot.process.id),
                 addr: snapshot.address,
                 http: snapshot.http,
-                tags: snapshot.tags.clone().into(),
+                http_tls: snapshot.tags.tell_tls(),
+                tags: snapshot.tags.given(),
                 term: lease.term,
                 expires_in_ms: milliseconds(lease.deadline.since(self.now)),
                 age_ms: own.map_or(0, |own| milliseconds(self.now.since(own.confirmed))),
@@ -426,12 +448,14 @@ impl Moment<'_> {
         }
         let known = known
             .filter(|known| known.goose.process != snapshot.process && self.now < known.expires)?;
+        let tags = snapshot.tags_of(known.goose.process);
         Some(GooseView {
             id: known.goose.process.id,
             name: self.name_of(known.goose.process.id),
             addr: known.goose.address,
             http: known.goose.http,
-            tags: snapshot.tags_of(known.goose.process).cloned().unwrap_or_default().into(),
+            http_tls: speaks_tls(snapshot, tags),
+            tags: tags.map(Tags::given).unwrap_or_default(),
             term: known.goose.term,
             expires_in_ms: milliseconds(known.expires.since(self.now)),
             age_ms: milliseconds(self.now.since(known.confirmed)),
@@ -476,7 +500,8 @@ impl Moment<'_> {
             },
             speaks_from: self.speaks_from(member.id),
             http: member.metadata.as_ref().and_then(|metadata| metadata.http),
-            tags: member.metadata.as_ref().map(|metadata| metadata.tags.clone().into()),
+            http_tls: member.metadata.as_ref().is_some_and(|metadata| metadata.tags.tell_tls()),
+            tags: member.metadata.as_ref().map(|metadata| metadata.tags.given()),
         };
         MembersView { members: self.snapshot.members.iter().map(view).collect() }
     }

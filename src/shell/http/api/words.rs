@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 use crate::vocabulary::snapshot::{MemberState, Snapshot};
 use crate::vocabulary::time::HolderTime;
 
+/// How the URL of a node's HTTP begins.
+pub fn scheme(is_tls: bool) -> &'static str {
+    if is_tls { "https" } else { "http" }
+}
+
 /// A role, as it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::node_url::NodeUrl;
+#[cfg(feature = "tls")]
+use super::tls::TlsFault;
 
 /// Why there is no answer. Whether an order arrived is unknown unless the variant says so.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +38,22 @@ pub enum ClientError {
     },
     /// The token would have gone over a network for all to read; nothing was sent.
     #[error(
-        "the token is not sent to {node}, where it would go over the network in the clear: type \
-         the command on that machine, where it needs no token, for example by ssh"
+        "the token is not sent to {node}, where it would go over the network in the clear: ask by \
+         https:// if the node serves that, or type the command on that machine, where it needs no \
+         token, for example by ssh"
     )]
     Exposed {
         /// Whom we asked.
         node: NodeUrl,
+    },
+    /// TLS was not agreed upon; nothing was asked.
+    #[cfg(feature = "tls")]
+    #[error("{node}: {fault}")]
+    Tls {
+        /// Whom we asked.
+        node: NodeUrl,
+        /// Why.
+        fault: TlsFault,
     },
     /// It took too long.
     #[error("{node} did not answer within {limit:?}")]

@@ -7,7 +7,7 @@ use hyper::header::HOST;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 
-use super::{ClientError, NodeUrl, connect};
+use super::{Client, ClientError, NodeUrl};
 
 /// The longest line that is taken in; a node with a thousand members stays far below.
 const LINE_SIZE_MAX: usize = 1024 * 1024;
@@ -43,12 +43,17 @@ impl Listener {
     ///
     /// # Errors
     /// If nobody listens there, or what answers does not stream.
-    pub async fn open(node: &NodeUrl, path: &str, last: Option<u64>) -> Result<Self, ClientError> {
+    pub async fn open(
+        client: &Client,
+        node: &NodeUrl,
+        path: &str,
+        last: Option<u64>,
+    ) -> Result<Self, ClientError> {
         let garbled = |error: &dyn std::fmt::Display| ClientError::Garbled {
             node: node.clone(),
             reason: error.to_string(),
         };
-        let (stream, peer) = connect(node).await?;
+        let (stream, peer) = client.connect(node).await?;
         let mut request = Request::builder().uri(path).header(HOST, peer.to_string());
         if let Some(last) = last {
             request = request.header("last-event-id", last);

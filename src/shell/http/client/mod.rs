@@ -16,15 +16,23 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use self::node_url::Place;
+#[cfg(feature = "tls")]
+use self::node_url::in_url;
+#[cfg(feature = "tls")]
+use self::tls::Trust;
 use super::api::problem::Problem;
 use crate::config::token::Token;
 
 mod error;
 pub mod events;
 mod node_url;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use error::ClientError;
 pub use node_url::{NodeUrl, NodeUrlError, PORT_DEFAULT};
+#[cfg(feature = "tls")]
+pub use tls::{CaFileError, TlsFault};
 
 /// The largest answer that is read, in bytes.
 const ANSWER_SIZE_MAX: usize = 4 * 1024 * 1024;
@@ -73,27 +81,84 @@ pub enum Question<'a> {
     },
 }
 
-/// Asks the node at `node` and waits for the whole answer for `limit` at most.
+/// Whoever asks nodes: over TLS it trusts some authorities and no others.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    #[cfg(feature = "tls")]
+    trust: Trust,
+}
+
+impl Client {
+    /// One that trusts the authorities whose certificates are in this PEM file, or else those that
+    /// the operating system trusts.
+    ///
+    /// # Errors
+    /// As [`CaFileError`] says.
+    #[cfg(feature = "tls")]
+    pub fn trusting(file: Option<&Path>) -> Result<Self, CaFileError> {
+        Ok(Self { trust: Trust::of(file)? })
+    }
+
+    /// Asks the node at `node` and waits for the whole answer for `limit` at most.
+    ///
+    /// # Errors
+    /// As [`ClientError`] says; an answer with an error status is an answer.
+    pub async fn ask(
+        &self,
+        node: &NodeUrl,
+        question: Question<'_>,
+        limit: Duration,
+    ) -> Result<Answer, ClientError> {
+        match tokio::time::timeout(limit, exchange(self, node, question)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ClientError::TimedOut { node: node.clone(), limit }),
+        }
+    }
+
+    pub(super) async fn connect(
+        &self,
+        node: &NodeUrl,
+    ) -> Result<(Box<dyn Connection>, Peer), ClientError> {
+        match &node.0 {
+            Place::Tcp { is_tls, host, port } => {
+                let (stream, address) = connect_tcp(node, host, *port).await?;
+                #[cfg(feature = "tls")]
+                if *is_tls {
+                    let secured = self.trust.handshake(host, stream).await;
+                    let failure = |fault| ClientError::Tls { node: node.clone(), fault };
+                    let name = format!("{}:{port}", in_url(host));
+                    return Ok((Box::new(secured.map_err(failure)?), Peer::Named(name)));
+                }
+                debug_assert!(!is_tls, "no URL is read like that");
+                Ok((Box::new(stream), Peer::Address(address)))
+            }
+            Place::Socket(path) => Ok((Box::new(connect_socket(node, path).await?), Peer::Socket)),
+        }
+    }
+}
+
+/// Asks as [`Client::ask`] does, who is asked over plain TCP or a socket.
 ///
 /// # Errors
-/// As [`ClientError`] says; an answer with an error status is an answer.
+/// As there.
 pub async fn ask(
     node: &NodeUrl,
     question: Question<'_>,
     limit: Duration,
 ) -> Result<Answer, ClientError> {
-    match tokio::time::timeout(limit, exchange(node, question)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(ClientError::TimedOut { node: node.clone(), limit }),
-    }
+    Client::default().ask(node, question, limit).await
 }
 
-async fn exchange(node: &NodeUrl, question: Question<'_>) -> Result<Answer, ClientError> {
+async fn exchange(
+    client: &Client,
+    node: &NodeUrl,
+    question: Question<'_>,
+) -> Result<Answer, ClientError> {
     let garbled = |error: &dyn fmt::Display| ClientError::Garbled {
         node: node.clone(),
         reason: error.to_string(),
     };
-    let (stream, host) = connect(node).await?;
+    let (stream, host) = client.connect(node).await?;
     if let Question::Order { token: Some(_), .. } = &question
         && let Peer::Address(address) = &host
         && !address.ip().to_canonical().is_loopback()
@@ -126,12 +191,15 @@ async fn exchange(node: &NodeUrl, question: Question<'_>) -> Result<Answer, Clie
 /// A connection to a node.
 pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl Connection for TcpStream {}
-impl Connection for UnixStream {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
 
 /// What a connection leads to, as a Host header says it.
 pub(super) enum Peer {
+    /// In the clear.
     Address(SocketAddr),
+    /// By TLS, to whoever has shown that this is its name.
+    #[cfg(feature = "tls")]
+    Named(String),
     Socket,
 }
 
@@ -139,18 +207,10 @@ impl fmt::Display for Peer {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(address) => write!(formatter, "{address}"),
+            #[cfg(feature = "tls")]
+            Self::Named(name) => formatter.write_str(name),
             Self::Socket => formatter.write_str("localhost"),
         }
-    }
-}
-
-pub(super) async fn connect(node: &NodeUrl) -> Result<(Box<dyn Connection>, Peer), ClientError> {
-    match &node.0 {
-        Place::Tcp { host, port } => {
-            let (stream, address) = connect_tcp(node, host, *port).await?;
-            Ok((Box::new(stream), Peer::Address(address)))
-        }
-        Place::Socket(path) => Ok((Box::new(connect_socket(node, path).await?), Peer::Socket)),
     }
 }
 

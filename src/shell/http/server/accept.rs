@@ -5,7 +5,7 @@
 //! cannot lock out a health check.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::Duration;
@@ -23,6 +23,10 @@ use super::control_listener::ControlListener;
 use super::node_view::NodeView;
 use super::options::Options;
 use super::status_cache::RecentStatus;
+#[cfg(feature = "tls")]
+use super::tls;
+#[cfg(feature = "tls")]
+use crate::config::http_tls::HttpTls;
 use crate::shell::control_socket::ControlSocket;
 use crate::shell::history::History;
 use crate::shell::http::api::guard::Peer;
@@ -83,7 +87,10 @@ pub async fn serve<V: NodeView>(
             Some(()) = table.ended() => {}
             Some(()) = operator_table.ended() => {}
             accepted = control.accept() => match accepted {
-                Ok((stream, peer)) => operator_table.add(stream, operators.connection(&view, peer)),
+                Ok((stream, peer)) => {
+                    let connection = operators.connection(&view, peer);
+                    operator_table.add(connection, |connection| connection.run(stream));
+                }
                 Err(error) => {
                     // Strangers make room first, whatever they are doing.
                     let made = table.drop_oldest_idle() || table.drop_oldest();
@@ -95,8 +102,7 @@ pub async fn serve<V: NodeView>(
                 Ok((stream, peer)) => {
                     // Answers are small and complete: waiting to send them together gains nothing.
                     let _ = stream.set_nodelay(true);
-                    let peer = Peer::Tcp(peer.ip());
-                    table.add(stream, strangers.connection(&view, peer));
+                    strangers.take_in(stream, peer.ip(), &view, &mut table);
                 }
                 Err(error) => {
                     table.drop_oldest_idle();
@@ -171,6 +177,23 @@ impl Surroundings {
             history: self.history.clone(),
             options: Arc::clone(&self.options),
         }
+    }
+
+    /// Serves `stream`, which came over TCP from this address, if there is room for it.
+    fn take_in<V: NodeView>(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        view: &V,
+        table: &mut ConnectionTable,
+    ) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.options.tls.as_ref().map(HttpTls::server) {
+            let connection = self.connection(view, Peer::Tls(address));
+            return table.add(connection, |connection| tls::serve(stream, tls, connection));
+        }
+        let connection = self.connection(view, Peer::Tcp(address));
+        table.add(connection, |connection| connection.run(stream));
     }
 
     fn connection<V: NodeView>(&self, view: &V, peer: Peer) -> Connection<V> {

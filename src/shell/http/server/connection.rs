@@ -132,6 +132,17 @@ impl<V: NodeView> Connection<V> {
         let _ = timeout(linger_max, linger(stream)).await;
     }
 
+    /// Answers whoever cannot be understood, and parts with them.
+    #[cfg(feature = "tls")]
+    pub(super) async fn refuse<S>(self, mut stream: S, problem: &Problem)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let answer = written_out(&closing_answer(problem.response()));
+        let _ = timeout(self.options.linger, stream.write_all(&answer)).await;
+        let _ = timeout(self.options.linger, linger(stream)).await;
+    }
+
     /// Done when the connection is too old for another request. A stream has no end of its own,
     /// so its age is no reason.
     async fn age(&self) {

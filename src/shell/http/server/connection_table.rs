@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::connection::Connection;
@@ -25,11 +24,12 @@ struct Entry {
 }
 
 impl ConnectionTable {
-    /// Serves `stream` as `connection`, if there is room for it.
-    pub(super) fn add<S, V>(&mut self, stream: S, connection: Connection<V>)
+    /// Has `connection` served, if there is room for it.
+    pub(super) fn add<V, F, T>(&mut self, connection: Connection<V>, serve: F)
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         V: NodeView,
+        F: FnOnce(Connection<V>) -> T,
+        T: Future<Output = ()> + Send + 'static,
     {
         if !self.make_room(connection.options.connections_max) {
             return;
@@ -37,8 +37,9 @@ impl ConnectionTable {
         let number = self.next;
         self.next += 1;
         let busy = Arc::clone(&connection.busy);
+        let served = serve(connection);
         let abort = self.tasks.spawn(async move {
-            connection.run(stream).await;
+            served.await;
             number
         });
         self.by_task.insert(abort.id(), number);

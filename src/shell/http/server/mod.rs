@@ -1,9 +1,9 @@
 //! Who gets a connection, what is read and written on it, and for how long.
 //!
 //! ```text
-//! thread -> accept (TCP, control listener) -> connection (hyper) -> api
-//!            |  bounded table of them            |            \---> events (a body without end)
-//!            \-- strangers, operators            \-- orders -------> node view
+//! thread -> accept (TCP, control listener) -> (tls) -> connection (hyper) -> api
+//!            |  bounded table of them                     |            \---> events (a body without end)
+//!            \-- strangers, operators                     \-- orders -------> node view
 //!         agent listener: one line to whoever connects, no HTTP
 //! ```
 //!
@@ -23,6 +23,8 @@ pub(super) mod node_view;
 pub(super) mod options;
 pub(super) mod status_cache;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
 
 #[cfg(feature = "simulation")]
 pub use accept::serve_connection;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
+use crate::config::http_tls::HttpTls;
 use crate::config::token::Token;
 
 /// The limits and manners of the server.
@@ -18,7 +20,7 @@ pub struct Options {
     /// An event stream that has nothing to say says so this often. A reader that takes nothing
     /// for twice as long is dropped.
     pub heartbeat: Duration,
-    /// A request's head must arrive within this; an idle connection is closed after it.
+    /// A request's head must arrive within this, and before it a TLS handshake; an idle connection is closed after it.
     pub header_timeout: Duration,
     /// A request's body must arrive within this.
     pub body_timeout: Duration,
@@ -33,8 +35,11 @@ pub struct Options {
     pub farewell: Duration,
     /// A voter counts as reachable if its last answer is no older than this.
     pub reachable_within: Duration,
-    /// The secret that makes a request over TCP from loopback an operator's.
+    /// The secret that makes a request by TLS, or over TCP from loopback, an operator's.
     pub admin_token: Option<Token>,
+    /// With which certificate and key TLS is spoken over TCP, if it is.
+    #[cfg(feature = "tls")]
+    pub tls: Option<HttpTls>,
     /// Lines of the process's log that were dropped, as whoever writes it counts them.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -57,6 +62,8 @@ impl Options {
             // One or two lost polls are no news; five are.
             reachable_within: standby_interval * 5,
             admin_token: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             log_lines_dropped: Arc::default(),
         }
     }

@@ -277,7 +277,8 @@ fn every_event_is_as_the_document_says() {
     ] {
         let words = "words".to_owned();
         let happening = Happening { sequence: 1, index: 1, wall: WallTime(1), event, words };
-        let view = serde_json::to_value(super::super::api::history::event(&happening)).unwrap();
+        let view = super::super::api::history::event(&happening, &duck_of_another());
+        let view = serde_json::to_value(view).unwrap();
         let wrong = complaints(&document, schema, &view, "$");
         assert!(wrong.is_empty(), "{wrong:#?}\n{view}");
     }

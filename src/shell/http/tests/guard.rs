@@ -77,8 +77,21 @@ fn a_token_from_elsewhere_is_not_even_looked_at() {
 }
 
 #[test]
+fn by_tls_the_token_counts_wherever_it_comes_from() {
+    for address in LOOPBACKS.iter().chain(&ELSEWHERE) {
+        let tls = Peer::Tls(address.parse().unwrap());
+        assert_eq!(judged(tls, &[HOST], true), Err(Refusal::NoToken), "{address}");
+        assert_eq!(judged(tls, &[BEARER], true), Ok(()), "{address}");
+        assert_eq!(judged(tls, &[BEARER], false), Err(Refusal::NoneSet), "{address}");
+        let wrong = judged(tls, &[("authorization", "Bearer wrong-horse-battery")], true);
+        assert_eq!(wrong, Err(Refusal::WrongToken), "{address}");
+    }
+}
+
+#[test]
 fn browsers_and_proxies_are_refused_even_with_the_token_and_over_the_socket() {
-    for peer in [tcp("127.0.0.1"), Peer::Operator, tcp("192.0.2.7")] {
+    let tls = Peer::Tls("192.0.2.7".parse().unwrap());
+    for peer in [tcp("127.0.0.1"), Peer::Operator, tcp("192.0.2.7"), tls] {
         for token in [false, true] {
             for more in [ADMIN, BEARER] {
                 let with = |name, value| judged(peer, &[HOST, more, (name, value)], token);
@@ -112,7 +125,8 @@ fn every_refusal_names_the_way() {
     ] {
         let words = refusal.to_string();
         assert!(words.contains("`gaggle step-down`"), "{words}");
-        assert!(words.contains("\"Authorization: Bearer TOKEN\" from loopback"), "{words}");
+        let way = "\"Authorization: Bearer TOKEN\" by https (--http-tls-cert) or from loopback";
+        assert!(words.contains(way), "{words}");
     }
 }
 

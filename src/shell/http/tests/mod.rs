@@ -43,6 +43,8 @@ mod orders;
 mod routing;
 mod status_cache;
 mod streams;
+#[cfg(feature = "tls")]
+mod tls;
 
 const MILLISECOND: u64 = 1_000_000;
 

@@ -196,6 +196,10 @@ fn urls_are_understood_or_refused() {
     let shown = |text: &str| text.parse::<NodeUrl>().map(|url| url.to_string());
     assert_eq!(shown("http://127.0.0.1:9001").unwrap(), "http://127.0.0.1:9001");
     assert_eq!(shown("127.0.0.1:9001/").unwrap(), "http://127.0.0.1:9001");
+    #[cfg(feature = "tls")]
+    for url in ["https://goose.example:9001", "https://[::1]:9001"] {
+        assert_eq!(shown(url).unwrap(), url);
+    }
     assert_eq!(shown("goose.example").unwrap(), "http://goose.example:9000");
     assert_eq!(shown("http://[::1]:9001").unwrap(), "http://[::1]:9001");
     for path in ["/run/gaggle/gaggle-3.sock", "./gaggle.sock", "state/gaggle.sock", "../x"] {
@@ -209,7 +213,8 @@ fn urls_are_understood_or_refused() {
     assert_eq!(shown(&text).unwrap(), format!("{text}/gaggle.sock"));
     std::fs::remove_dir(folder).unwrap();
     for wrong in [
-        "https://a:1",
+        "ftp://a:1",
+        "https://a:1/v1",
         "http://a:1/v1",
         "http://u@a:1",
         "http://a:99999",

@@ -118,6 +118,36 @@ fn whoever_asks_for_it_is_led_to_the_goose_or_to_its_service() {
     assert_eq!(goes_to(&serves, "OPTIONS /goose?redirect"), (503, None));
     assert_eq!(goes_to(&serves, "GET /goose"), (503, None));
 
+    // By https, if the Goose's tags say so; until they are here, as this node does it.
+    let mut secured = duck_of_one_that_serves();
+    let tls = |tags: &[(&str, &str)]| {
+        Tags::new(tags.iter().copied().chain([("gaggle.http", "tls")])).unwrap()
+    };
+    let known = Metadata { tags: tls(&[("rack", "7")]), ..Metadata::default() };
+    let members: Vec<_> = secured.members.iter().cloned().collect();
+    secured.members = members
+        .into_iter()
+        .map(|member| {
+            let metadata = (member.id == id(2)).then(|| Arc::new(known.clone()));
+            MemberView { metadata: metadata.or(member.metadata), ..member }
+        })
+        .collect::<Vec<_>>()
+        .into();
+    let there = (307, Some("https://127.0.0.1:9001/goose".to_owned()));
+    assert_eq!(goes_to(&secured, "GET /goose?redirect"), there);
+    let view = document(&get(&secured, 5_000, "/v1/goose"));
+    assert_eq!((&view["http_tls"], &view["tags"]), (&json!(true), &json!({ "rack": "7" })));
+    let members = document(&get(&secured, 5_000, "/v1/members"));
+    assert_eq!(members["members"][1]["http_tls"], true);
+    assert!(members["members"][2].get("http_tls").is_none(), "node 3 serves without TLS");
+    secured.members = Arc::new(Vec::new());
+    let there = (307, Some("http://127.0.0.1:9001/goose".to_owned()));
+    assert_eq!(goes_to(&secured, "GET /goose?redirect"), there);
+    secured.tags = tls(&[]);
+    let there = (307, Some("https://127.0.0.1:9001/goose".to_owned()));
+    assert_eq!(goes_to(&secured, "GET /goose?redirect"), there);
+    assert_eq!(document(&get(&secured, 5_000, "/v1/status"))["node"]["http_tls"], true);
+
     // On the Goose itself the asker is there already; its service is elsewhere all the same.
     let mut own = goose();
     own.tags = Tags::new([("service", "https://db.example:8443")]).unwrap();

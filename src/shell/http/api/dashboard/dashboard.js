@@ -123,7 +123,7 @@ function showGoose({ status, goose, voters }) {
   }
   const way = !own && goose && goose.http;
   element("way").hidden = !way;
-  if (way) element("way-link").setAttribute("href", `http://${goose.http}/`);
+  if (way) element("way-link").setAttribute("href", `${goose.http_tls ? "https" : "http"}://${goose.http}/`);
   document.title = `${goose ? `Goose: node ${named(goose.id, goose.name)}` : "No Goose"} · ${status.cluster}`;
   showLease(status, goose, own);
 }
