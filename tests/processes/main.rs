@@ -11,6 +11,7 @@
 mod harness;
 
 mod browser;
+mod certificates;
 mod clients;
 mod clusters;
 mod command_line;
@@ -38,4 +39,5 @@ mod preflight;
 mod pulse;
 mod replacements;
 mod routing;
+mod tls;
 mod tools;

@@ -453,3 +453,47 @@ fn files_with_secrets() {
     std::fs::write(place.path("key"), "#".repeat(20_000)).unwrap();
     refused(&place, &[], &[(words("key"), long)]);
 }
+
+#[test]
+fn certificates() {
+    let place = Place::new();
+    std::fs::write(place.path("empty"), "").unwrap();
+    let cases = [
+        (
+            "@addr --http @http --http-tls-cert @dir/cert",
+            "--http-tls-cert is of no use alone: HTTP over TLS needs a certificate and its key. Add \
+             --http-tls-key FILE",
+        ),
+        (
+            "@addr --http @http --http-tls-key @dir/key",
+            "--http-tls-key is of no use alone: HTTP over TLS needs a certificate and its key. Add \
+             --http-tls-cert FILE",
+        ),
+        (
+            "@addr --http off --http-tls-cert @dir/cert --http-tls-key @dir/key",
+            "--http-tls-cert says how HTTP is served, but this node serves none: serve it with --http \
+             ADDR:PORT, or leave --http-tls-cert and --http-tls-key out",
+        ),
+        (
+            "@addr --http @http --http-tls-cert @dir/cert --http-tls-key @dir/key",
+            "--http-tls-cert: @dir/cert cannot be read: No such file or directory (os error 2): name a \
+             PEM file that the node's user can read",
+        ),
+        (
+            "@addr --http @http --http-tls-cert @dir/empty --http-tls-key @dir/key",
+            "--http-tls-cert: @dir/empty holds no certificate: write it there in PEM, and below it \
+             those that lead to its authority",
+        ),
+        (
+            "@addr --http @http --tag gaggle.http=tls",
+            "--tag: by the key gaggle.http nodes tell each other how they serve HTTP: use another one",
+        ),
+        (
+            "@addr --http @http --tag a=1,b=1,c=1,d=1,e=1,f=1,g=1,h=1 --http-tls-cert @dir/cert \
+             --http-tls-key @dir/key",
+            "--tag: over TLS a node tells the others so by a tag of its own, so 8 are one too many \
+             beside --http-tls-cert: leave one out",
+        ),
+    ];
+    refused(&place, &[], &cases);
+}

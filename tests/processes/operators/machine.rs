@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::certificates::{Authority, FAR};
 use crate::harness::process::GAGGLE;
 
 /// What every script begins with: an address that is not loopback's, a wait for a node, and the
@@ -147,4 +148,44 @@ said "$G" check 10.9.9.1:8000 --advertise-http 10.9.9.1:9000
     ];
     assert_eq!(lines[4..9], rest, "{text}");
     assert!(lines[9].starts_with("[2] gaggle: --advertise-http 10.9.9.1:9000"), "{text}");
+}
+
+#[test]
+fn a_token_goes_to_another_address_by_tls_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::new(&folder.path().join("ca.pem"));
+    authority.certify(&["10.9.9.1"], FAR);
+    std::fs::write(folder.path().join("token"), "honk-honk-honk-honk").unwrap();
+    let script = r#"
+token=(--admin-token-file "$D/token")
+node 10.9.9.1:8000 --id 7 --state-dir "$D/plain" "${token[@]}"
+node 10.9.9.1:8001 --id 8 --state-dir "$D/tls" "${token[@]}" --http-tls-cert "$D/node.pem" --http-tls-key "$D/node.key"
+up "$D/plain"; up "$D/tls"
+# Another machine, beside this one: its commands find no socket here.
+unshare --net sleep 1000 & P=$!
+for i in $(seq 2000); do [ "$(readlink /proc/$P/ns/net)" != "$(readlink /proc/self/ns/net)" ] && break; sleep 0.02; done
+ip link add here type veth peer name there netns $P || exit 77
+ip addr add 10.9.8.1/24 dev here && ip link set here up
+there() { nsenter --target $P --net "$@"; }
+there ip addr add 10.9.8.2/24 dev there && there ip link set there up && there ip route add 10.9.9.1 via 10.9.8.1
+said there "$G" drain --off --node http://10.9.9.1:9000 "${token[@]}"
+there bash -c "exec 3<>/dev/tcp/10.9.9.1/9000
+printf 'POST /v1/leave HTTP/1.0\r\nAuthorization: Bearer honk-honk-honk-honk\r\nContent-Length: 0\r\n\r\n' >&3
+cat <&3" | tr -d '\r' | grep -e '^HTTP' -e 'in the clear' | sed 's/.*"detail":"\(a token[^,]*\),.*/\1/'
+said there "$G" drain --off --node https://10.9.9.1:9001 --ca "$D/ca.pem" "${token[@]}"
+said there "$G" drain --off --node https://10.9.9.1:9001 --ca "$D/ca.pem"
+said there "$G" leave --node https://10.9.9.1:9001 --ca "$D/ca.pem" "${token[@]}"
+said "$G" leave --node "$D/plain"
+"#;
+    let Some(text) = on_a_machine(folder.path(), script) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    let kept = "[2] gaggle: the token is not sent to http://10.9.9.1:9000, where it would go over the \
+                network in the clear: ask by https:// if the node serves that, or type the command on \
+                that machine, where it needs no token, for example by ssh";
+    assert_eq!(lines[0], kept, "{text}");
+    assert_eq!(lines[1], "HTTP/1.0 403 Forbidden", "{text}");
+    assert_eq!(lines[2], "a token came in the clear from 10.9.8.2", "{text}");
+    assert_eq!(lines[3], "[0] the node was not drained, and holds back no more", "{text}");
+    assert!(lines[4].contains("orders are not taken over TCP without the node's admin"), "{text}");
+    assert_eq!(lines[5..], ["[0] the node has left"; 2], "{text}");
 }
