@@ -68,9 +68,10 @@
 //! | feature | what it brings | what it takes |
 //! |---|---|---|
 //! | `http` | the HTTP server: `Config::http` | hyper |
+//! | `tls` | HTTP over TLS: `Config::http_tls`, with `http` | rustls, ring, tokio-rustls |
 //! | `keeper` | a process that tells the voters of a crash: `Config::keeper` | nix, signal-hook |
 //! | `testing` | a fake Goose and a small cluster for your tests: `gaggle::testing`. For dev-dependencies | nothing |
-//! | `cli` (on by default) | the command line, with `http` and `keeper` | clap and what goes with it |
+//! | `cli` (on by default) | the command line, with `http`, `tls` and `keeper` | clap and what goes with it |
 //!
 //! A program that embeds a node wants `default-features = false`, which leaves all of them out. Features
 //! only add. Rust 1.88 or later, on Unix; the keeper is there on Linux.

@@ -210,6 +210,7 @@ pub static FLAGS: &[Flag] = &[
         help: "Serve HTTP over TLS, with the certificate in this PEM file, and below it those that \
                lead to its authority",
         reload: Reload::AtOnce,
+        method: "Config::http_tls",
         take: Take::Path(|raw, path| raw.http_tls_cert = Some(path)),
         show: Some(|raw, _| path(raw.http_tls_cert.as_ref())),
         ..SETTING
@@ -220,6 +221,7 @@ pub static FLAGS: &[Flag] = &[
         environment: "GAGGLE_HTTP_TLS_KEY",
         help: "The PEM file with the key of that certificate",
         reload: Reload::AtOnce,
+        method: "Config::http_tls",
         take: Take::Path(|raw, path| raw.http_tls_key = Some(path)),
         show: Some(|raw, _| path(raw.http_tls_key.as_ref())),
         ..SETTING

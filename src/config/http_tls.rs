@@ -50,7 +50,7 @@ pub enum TlsFileError {
         certificate.display(),
         key.display()
     )]
-    Pair { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
+    Pair { certificate: PathBuf, key: PathBuf, reason: String },
 }
 
 impl TlsFileError {
@@ -99,7 +99,7 @@ impl HttpTls {
         let server = server(chain.clone(), secret).map_err(|reason| TlsFileError::Pair {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
-            reason,
+            reason: reason.to_string(),
         })?;
         let mut warnings: Vec<String> = expiry(&chain, certificate).into_iter().collect();
         // A group of its own is how several services share a key.

@@ -289,6 +289,17 @@ impl Config {
         self
     }
 
+    /// Needs the feature `tls`. HTTP is served over TLS, with the certificate and the key in these PEM files:
+    /// in the first the certificate, and below it those that lead to its authority. They are read once, at
+    /// the start. The other members learn that this node is to be asked by https.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn http_tls(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.raw.http_tls_cert = Some(cert.into());
+        self.raw.http_tls_key = Some(key.into());
+        self
+    }
+
     /// What the node remembers is there, and not in a folder.
     #[cfg(feature = "testing")]
     pub(super) fn memory(self, memory: Memory) -> Self {
@@ -314,7 +325,7 @@ impl Config {
         }
         let last_will_sender = self.last_will_sender()?;
         #[cfg(feature = "http")]
-        let interval = checked.setup.timing.standby_interval;
+        let http_options = options(&checked);
         let claim_lease = checked.setup.timing.claim_lease;
         let opened = Opened::of(&checked, self.handed)?;
         let Opened { setup, socket, disk, store, .. } = opened;
@@ -322,7 +333,7 @@ impl Config {
         let handle = start::start_embedded(span, options)?;
         Ok(Started {
             #[cfg(feature = "http")]
-            http: opened.listeners.map(|them| serve(them, &handle, interval)).transpose()?,
+            http: opened.listeners.map(|them| serve(them, &handle, http_options)).transpose()?,
             handle,
             claim_lease,
         })
@@ -372,13 +383,22 @@ fn environment() -> std::io::Result<Environment> {
     Ok(Environment { state_home, home, entropy, host: host_name(), ..Environment::default() })
 }
 
+/// How HTTP is served.
+#[cfg(feature = "http")]
+fn options(checked: &Checked) -> Options {
+    Options {
+        #[cfg(feature = "tls")]
+        tls: checked.http_tls.clone(),
+        ..Options::new(checked.setup.timing.standby_interval)
+    }
+}
+
 #[cfg(feature = "http")]
 fn serve(
     listeners: Listeners,
     handle: &Handle,
-    standby_interval: Duration,
+    options: Options,
 ) -> Result<ServerThread, StartError> {
-    let options = Options::new(standby_interval);
     http::spawn_thread(listeners, handle.clone(), options).map_err(|error| {
         // Nobody will hold this node.
         handle.dismiss();

@@ -22,8 +22,9 @@ const LETTERS_LEAST: usize = 12;
 /// Fields of the JSON log: no message of their own.
 const NO_MESSAGES: [&str; 1] = ["gone or silent"];
 /// Flags of other programs.
-const FOREIGN_FLAGS: [&str; 30] = [
+const FOREIGN_FLAGS: [&str; 31] = [
     "bench",
+    "cacert",
     "cap-drop",
     "check",
     "embedded",

@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     HeadersTooLarge,
     TargetTooLong,
     Malformed,
+    #[cfg(feature = "tls")]
     TlsNeeded,
     Forbidden,
     NoGoose,
@@ -60,7 +61,9 @@ impl Kind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
-            Self::Malformed | Self::TlsNeeded => StatusCode::BAD_REQUEST,
+            Self::Malformed => StatusCode::BAD_REQUEST,
+            #[cfg(feature = "tls")]
+            Self::TlsNeeded => StatusCode::BAD_REQUEST,
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NoGoose
             | Self::NoAddress
@@ -89,6 +92,7 @@ impl Kind {
             Self::HeadersTooLarge => "headers-too-large",
             Self::TargetTooLong => "target-too-long",
             Self::Malformed => "malformed",
+            #[cfg(feature = "tls")]
             Self::TlsNeeded => "tls-needed",
             Self::Forbidden => "forbidden",
             Self::NoGoose => "no-goose",
@@ -117,6 +121,7 @@ impl Kind {
             Self::HeadersTooLarge => "The request's head is too large",
             Self::TargetTooLong => "The request's target is too long",
             Self::Malformed => "The request cannot be understood",
+            #[cfg(feature = "tls")]
             Self::TlsNeeded => "This port speaks TLS",
             Self::Forbidden => "Only an operator may do this",
             Self::NoGoose => "No Goose is known",

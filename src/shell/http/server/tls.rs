@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 use super::connection::Connection;
 use super::node_view::NodeView;
@@ -33,7 +34,7 @@ pub(super) async fn serve<V: NodeView>(
     let limit = connection.options.header_timeout;
     let begun = async {
         if first_byte(&stream).await? == HANDSHAKE {
-            TlsAcceptor::from(tls).accept(stream).await.map(Begun::Tls)
+            TlsAcceptor::from(tls).accept(stream).await.map(|it| Begun::Tls(Box::new(it)))
         } else {
             Ok(Begun::Plain(stream))
         }
@@ -56,7 +57,7 @@ pub(super) async fn serve<V: NodeView>(
 
 /// What has begun on a connection.
 enum Begun {
-    Tls(tokio_rustls::server::TlsStream<TcpStream>),
+    Tls(Box<TlsStream<TcpStream>>),
     Plain(TcpStream),
 }
 
