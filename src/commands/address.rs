@@ -87,7 +87,7 @@ pub(super) fn address(arguments: &AddressArguments) -> Result<Exit, CommandError
         let greeting = greeting(&checked);
         let clean_up = || clean_up(&addresses);
         let launched = tokio::select! {
-            launched = launch(checked, Some(Box::new(last_will_sender)), clean_up) => launched?,
+            launched = launch(checked, Some(Box::new(last_will_sender)), running.reloader(), clean_up) => launched?,
             (cause, _) = signals.next() => {
                 tracing::info!("{cause} before the node has started: ending");
                 return Ok(Exit::Done);

@@ -77,7 +77,7 @@ pub(super) fn exec(arguments: &ExecArguments) -> Result<ExitCode, CommandError> 
         let reports = keeper.reports().map_err(CommandError::Process)?;
         let greeting = greeting(&checked);
         let launched = tokio::select! {
-            launched = launch(checked, Some(Box::new(last_will_sender)), || ()) => launched?,
+            launched = launch(checked, Some(Box::new(last_will_sender)), running.reloader(), || ()) => launched?,
             (cause, _) = signals.next() => {
                 tracing::info!("{cause} before the node has started: ending");
                 return Ok(Exit::Done.into());

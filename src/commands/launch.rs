@@ -9,6 +9,7 @@ use crate::shell::hooks;
 use crate::shell::http::{self, ServeError, ServerThread};
 use crate::shell::last_will_sender::LastWillSender;
 use crate::shell::open::{Handed, OpenError, Opened};
+use crate::shell::reloader::Reloader;
 use crate::shell::start::{StartError, StartOptions, start};
 
 /// A node with all that belongs to it.
@@ -49,9 +50,11 @@ impl LaunchError {
 pub(super) async fn launch(
     checked: Checked,
     last_will_sender: Option<Box<dyn LastWillSender>>,
+    reloader: Reloader,
     clean_up: impl FnOnce(),
 ) -> Result<Launched, LaunchError> {
     let mut options = http::Options::new(checked.setup.timing.standby_interval);
+    options.reloader = Some(reloader);
     options.tls = checked.http_tls.clone();
     options.admin_token = checked.admin_token.clone();
     options.log_lines_dropped = log::dropped_lines();

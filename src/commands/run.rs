@@ -88,7 +88,7 @@ async fn lived(
     let mut signals = Signals::new().map_err(CommandError::Process)?;
     let greeting = greeting(&checked);
     let Launched { handle, http } = tokio::select! {
-        launched = launch(checked, last_will_sender, || ()) => launched?,
+        launched = launch(checked, last_will_sender, running.reloader(), || ()) => launched?,
         (cause, _) = signals.next() => {
             tracing::info!("{cause} before the node has started: ending");
             return Ok(Exit::Done);
@@ -158,7 +158,7 @@ impl Signals {
     }
 
     /// The next one that ends the node, in words and as a number; until then the settings of
-    /// `running` are read again for every other.
+    /// `running` are read again for every other, and when it is ordered.
     pub(super) async fn next_end(
         &mut self,
         running: &mut Running,
@@ -170,7 +170,7 @@ impl Signals {
                     Some(end) => return end,
                     None => running.hung_up(),
                 },
-                fresh = running.read() => running.adopt(handle, fresh),
+                reading = running.read() => running.adopt(handle, reading),
             }
         }
     }

@@ -33,6 +33,8 @@ pub mod process_usage;
 mod published_lease;
 pub mod pulse;
 mod reload;
+#[cfg(feature = "http")]
+pub mod reloader;
 #[cfg(all(feature = "cli", unix))]
 pub mod setback;
 pub mod socket;

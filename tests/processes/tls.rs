@@ -170,6 +170,20 @@ fn a_certificate_is_renewed_by_sighup_and_a_bad_one_changes_nothing() {
     assert_eq!(status().0, 0);
     std::fs::write(&key, good).unwrap();
     hang_up("SIGHUP received: nothing has changed");
+    // Who orders it hears what became of it.
+    let order = || {
+        let answer = cluster.order(1, "/v1/reload").unwrap();
+        (answer.code, String::from_utf8(answer.body).unwrap())
+    };
+    authority.certify(&["127.0.0.1", "pond.example"], FAR);
+    let done = "{\"changed\":[\"http-tls-cert\"],\"needs_restart\":[]}\n";
+    assert_eq!(order(), (200, done.to_owned()));
+    assert_eq!(order(), (200, "{\"changed\":[],\"needs_restart\":[]}\n".to_owned()));
+    std::fs::write(&key, "").unwrap();
+    let (code, text) = order();
+    assert!(code == 409 && text.contains("nothing is changed: --http-tls-key: "), "{text}");
+    assert_eq!(status().0, 0);
+    assert!(cluster.node(1).log().contains("a reload was ordered: http-tls-cert changed"));
     // What has expired is served, with a warning: clients say more than a closed port.
     authority.certify(&["127.0.0.1"], 2020);
     hang_up("SIGHUP received: http-tls-cert changed");

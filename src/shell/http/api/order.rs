@@ -18,6 +18,7 @@ use crate::node::{
     VoterOrderError, VotersOrdered,
 };
 use crate::shell::handle::OrderError;
+use crate::shell::reloader::{Outcome, Reloaded};
 use crate::vocabulary::configuration::{VOTERS_MAX, VoterSet};
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::node_name::called;
@@ -55,6 +56,8 @@ pub enum OrderKind {
         /// Whether it is to vote.
         votes: bool,
     },
+    /// `POST /v1/reload`
+    Reload,
     /// `POST /v1/leave`
     Leave,
 }
@@ -86,6 +89,8 @@ pub enum Order {
     },
     /// As Goose, lead to other voters.
     Voters(VoterOrder),
+    /// Read the settings again.
+    Reload,
     /// Leave the cluster and end.
     Leave,
 }
@@ -108,6 +113,8 @@ pub enum Done {
     },
     /// It leads to other voters, or these vote already.
     Voters(VotersOrdered),
+    /// It has read its settings again, or goes on with those that it had.
+    Reloaded(Outcome),
     /// It said goodbye.
     Left,
 }
@@ -217,6 +224,7 @@ impl Order {
         let empty = body.trim_ascii().is_empty();
         match kind {
             OrderKind::Leave => Ok(Self::Leave),
+            OrderKind::Reload => Ok(Self::Reload),
             OrderKind::Voters => Self::voters(body).map_err(malformed),
             OrderKind::Vote { id, votes: false } => Ok(Self::Voters(VoterOrder::Remove(id))),
             OrderKind::Vote { id, votes: true } => {
@@ -372,6 +380,13 @@ impl From<VotersOrdered> for VotersOrderedView {
     }
 }
 
+/// The answer of `POST /v1/reload`.
+#[derive(Serialize)]
+struct ReloadedView {
+    changed: Vec<&'static str>,
+    needs_restart: Vec<&'static str>,
+}
+
 /// The answer of `POST /v1/leave`.
 #[derive(Serialize)]
 struct LeftView {
@@ -435,6 +450,13 @@ pub fn carried_out(outcome: Result<Done, OrderError>, moment: &Moment<'_>) -> Re
                 *answer.status_mut() = StatusCode::ACCEPTED;
             }
             answer
+        }
+        Ok(Done::Reloaded(Ok(Reloaded { changed, later }))) => {
+            json(&ReloadedView { changed, needs_restart: later })
+        }
+        Ok(Done::Reloaded(Err(reason))) => {
+            let detail = format!("nothing is changed: {reason}");
+            Kind::SettingsKept.with(detail).response()
         }
         Ok(Done::Left) => json(&LeftView { left: true }),
         Err(error) => {

@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     NoSuchMember,
     MemberPresent,
     VotersKept,
+    SettingsKept,
     Unavailable,
     TooManyReaders,
     OrderTimeout,
@@ -76,7 +77,8 @@ impl Kind {
             | Self::NoStandby
             | Self::NoSuchMember
             | Self::MemberPresent
-            | Self::VotersKept => StatusCode::CONFLICT,
+            | Self::VotersKept
+            | Self::SettingsKept => StatusCode::CONFLICT,
             Self::OrderTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -105,6 +107,7 @@ impl Kind {
             Self::NoSuchMember => "no-such-member",
             Self::MemberPresent => "member-present",
             Self::VotersKept => "voters-kept",
+            Self::SettingsKept => "settings-kept",
             Self::Unavailable => "unavailable",
             Self::TooManyReaders => "too-many-readers",
             Self::OrderTimeout => "order-timeout",
@@ -134,6 +137,7 @@ impl Kind {
             Self::NoSuchMember => "There is no such member",
             Self::MemberPresent => "The member is still here",
             Self::VotersKept => "The voters stay as they are",
+            Self::SettingsKept => "The settings stay as they are",
             Self::Unavailable => "The node takes no orders now",
             Self::TooManyReaders => "Too many others are waiting here",
             Self::OrderTimeout => "The node did not carry the order out in time",

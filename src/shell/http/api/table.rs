@@ -275,6 +275,17 @@ pub(in crate::shell::http) static ROUTES: &[Route] = &[
         ],
     },
     Route {
+        paths: &["/v1/reload"],
+        guard: Guard::Operator,
+        action: Action::Order { kind: OrderKind::Reload, body: None },
+        summary: "Read the settings again, as SIGHUP has it done.",
+        parameters: &[],
+        answers: &[
+            Answer::json(200, "Done.", "Reloaded"),
+            Answer::problem(409, "They make no sense; the detail says why. Nothing changed."),
+        ],
+    },
+    Route {
         paths: &[paths::LEAVE],
         guard: Guard::Operator,
         action: Action::Order { kind: OrderKind::Leave, body: None },

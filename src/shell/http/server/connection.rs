@@ -295,6 +295,15 @@ impl<V: NodeView> Connection<V> {
                     voters.is_some_and(|voters| voters.configuration.voters.contains(id));
                 self.view.forget(id).await.map(|()| Done::Forgot { id, is_voter })
             }
+            Order::Reload => match &self.options.reloader {
+                Some(reloader) => {
+                    reloader.reload().await.map(Done::Reloaded).ok_or(OrderError::Unavailable)
+                }
+                None => {
+                    let words = "this node's settings are those of the program that started it";
+                    Ok(Done::Reloaded(Err(words.to_owned())))
+                }
+            },
             Order::Leave => self.view.leave().await.map(|()| Done::Left),
         }
     }

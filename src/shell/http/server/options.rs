@@ -7,6 +7,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use crate::config::http_tls::HttpTls;
 use crate::config::token::Token;
+use crate::shell::reloader::Reloader;
 
 /// The limits and manners of the server.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Options {
     /// With which certificate and key TLS is spoken over TCP, if it is.
     #[cfg(feature = "tls")]
     pub tls: Option<HttpTls>,
+    /// By whom the settings are read again when that is ordered, if there is anybody.
+    pub reloader: Option<Reloader>,
     /// Lines of the process's log that were dropped, as whoever writes it counts them.
     pub log_lines_dropped: Arc<AtomicU64>,
 }
@@ -64,6 +67,7 @@ impl Options {
             admin_token: None,
             #[cfg(feature = "tls")]
             tls: None,
+            reloader: None,
             log_lines_dropped: Arc::default(),
         }
     }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::shell::reloader::{Reloaded, Reloader};
 use crate::vocabulary::event::{ElectionReason, Warning};
 
 mod exchange;
@@ -128,7 +129,7 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
                 (path.replace("{id}", "4"), format!("{BEARER}Content-Length: 99999\r\n")),
             ]
         }
-        ("/v1/leave" | "/v1/resume", "post") => vec![bare, order("")],
+        ("/v1/leave" | "/v1/resume" | "/v1/reload", "post") => vec![bare, order("")],
         _ => vec![bare],
     }
 }
@@ -137,6 +138,15 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
 fn the_server_answers_as_the_document_says() {
     let document = the_document();
     let mut seen: Vec<String> = Vec::new();
+    // Whoever knows the settings: every other time they make no sense.
+    let (reloader, mut ordered) = Reloader::new();
+    std::thread::spawn(move || {
+        let mut outcomes =
+            [Ok(Reloaded::default()), Err("nonsense".to_owned())].into_iter().cycle();
+        while let Some(reply) = ordered.blocking_recv() {
+            let _ = reply.send(outcomes.next().unwrap());
+        }
+    });
     for (name, snapshot) in nodes() {
         let double = Double::new(snapshot, 5_000);
         let twin = Warning::TwinVoter { address: address("10.0.0.9:8000") };
@@ -147,7 +157,8 @@ fn the_server_answers_as_the_document_says() {
         }
         let history = |history: &mut Arc<History>| Arc::make_mut(history).index = 17;
         double.history.send_modify(history);
-        let server = served(&double, options());
+        let reloader = Some(reloader.clone());
+        let server = served(&double, Options { reloader, ..options() });
         for (path, methods) in document["paths"].as_object().unwrap() {
             for (method, operation) in methods.as_object().unwrap() {
                 // Whatever is asked for, there may be too much of it.
@@ -169,7 +180,8 @@ fn the_server_answers_as_the_document_says() {
         let crowd = promise == "get /v1/status 503" || promise == "get /v1/events 503";
         let busy = ["post ", "put ", "delete "].iter().any(|method| promise.starts_with(method))
             && ["408", "503", "504", "413"].iter().any(|status| promise.ends_with(status));
-        let idle = promise == "post /v1/leave 400" || promise == "post /v1/resume 400";
+        let idle = ["/v1/leave", "/v1/resume", "/v1/reload"];
+        let idle = idle.iter().any(|path| *promise == format!("post {path} 400"));
         crowd
             || busy
             || idle
