@@ -1,6 +1,8 @@
 //! Wall clocks that are wrong. They are never compared for a lease, so one that is an hour behind
-//! or ahead changes nothing; what counts time is left honest.
+//! or ahead changes nothing; what counts time is left honest. What orders the starts of a node must not
+//! rest on them alone.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -110,5 +112,107 @@ fn a_voter_without_record_an_hour_behind_votes_again() {
         cluster.start(third);
         cluster.agree(&[1, 2, 3], next - 1);
         println!("{}", cluster.judge_without_histories().summary());
+    });
+}
+
+/// The process of node 4 that runs now, as every voter knows it: alive.
+fn is_known(cluster: &Cluster) -> Option<()> {
+    let boot = cluster.status(4)?.node.boot;
+    let knows = |host: u8| -> Option<bool> {
+        let page: Value = serde_json::from_slice(&cluster.get(host, "/v1/members")?.body).ok()?;
+        let own = page["members"].as_array()?.iter().find(|member| member["id"] == 4)?;
+        Some(own["state"] == "alive" && own["boot"] == *boot)
+    };
+    [1, 2, 3].into_iter().all(|host| knows(host) == Some(true)).then_some(())
+}
+
+/// A node without a vote loses its record and comes back with its clock set otherwise: `before` and
+/// `after` are what its clock is off by.
+fn comes_back(before: &str, after: &str) {
+    let mut cluster = Cluster::voters(3);
+    let term = cluster.start_all().term;
+    cluster.network.add(4);
+    cluster.network.plug(4, "bridge", "10.77.0.4/24");
+    cluster.add(4, &["--seed", "10.77.0.1:8000"]);
+    for (offset, what) in [(before, "its first process"), (after, "the next one")] {
+        set_wrong(&mut cluster, 4, offset);
+        cluster.start(4);
+        cluster.wait_until(&format!("all know {what}"), |it| is_known(it));
+        if offset == before {
+            cluster.kill(4);
+            std::fs::remove_dir_all(&cluster.node(4).state).unwrap();
+        }
+    }
+    for host in [1, 4] {
+        let report = cluster.diagnose(host, 0, &["3 others see this node alive", "\nhealthy"]);
+        assert!(!report.contains("\nWRONG"), "{report}");
+    }
+    assert_eq!(cluster.agree(&[1, 2, 3, 4], 0).term, term, "{}", cluster.logs());
+    cluster.judge_without_histories();
+}
+
+#[test]
+fn a_node_without_its_record_and_ten_seconds_behind_is_a_member() {
+    sandbox::run(|| {
+        if is_possible() {
+            comes_back("+0", "-10s");
+        }
+    });
+}
+
+#[test]
+fn a_node_without_its_record_that_was_an_hour_ahead_is_a_member() {
+    sandbox::run(|| {
+        if is_possible() {
+            comes_back("+1h", "+0");
+        }
+    });
+}
+
+/// The clocks of a voter and of a node without a vote jump while they run, an hour there and two back.
+#[test]
+fn clocks_that_jump_change_nothing() {
+    sandbox::run(|| {
+        if !is_possible() {
+            return;
+        }
+        let mut cluster = Cluster::voters(3);
+        cluster.network.add(4);
+        cluster.network.plug(4, "bridge", "10.77.0.4/24");
+        cluster.add(4, &["--seed", "10.77.0.1:8000"]);
+        let jump = |offset: &str| std::fs::write("/run/clock", offset).expect("a file");
+        jump("+0");
+        for host in [1, 4] {
+            set_wrong(&mut cluster, host, "+0");
+            let read_again =
+                [("FAKETIME_TIMESTAMP_FILE", "/run/clock"), ("FAKETIME_NO_CACHE", "1")];
+            let environment = &mut cluster.node(host).environment;
+            environment.retain(|(name, _)| name != "FAKETIME");
+            environment.extend(read_again.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        }
+        let term = cluster.start_all().term;
+        cluster.wait_until("node 4 is known", |it| is_known(it));
+        for offset in ["+1h", "-1h", "+0"] {
+            jump(offset);
+            // Somebody comes and goes, so that something is said at that time.
+            cluster.kill(2);
+            cluster.wait_until("node 2 is gone", |cluster| {
+                cluster.status(1).filter(|status| status.members.down == 1)
+            });
+            cluster.start(2);
+            assert_eq!(cluster.agree(&[1, 2, 3, 4], 0).term, term, "{}", cluster.logs());
+            cluster.wait_until("node 4 is known", |it| is_known(it));
+        }
+        for host in [1, 4] {
+            cluster.diagnose(host, 0, &["3 others see this node alive", "\nhealthy"]);
+        }
+        let hours: BTreeSet<String> = cluster
+            .node(1)
+            .log()
+            .lines()
+            .filter_map(|line| line.get(..13).map(str::to_owned))
+            .collect();
+        assert!(hours.len() > 2, "its clock did not jump: {hours:?}");
+        cluster.judge_without_histories();
     });
 }

@@ -35,12 +35,15 @@ mod clocks;
 mod crowd;
 mod cuts;
 mod disks;
+mod dns;
 mod init;
 mod limits;
 mod networks;
 mod pipes;
 mod readme;
+mod seeds;
 mod systemd;
+mod twins;
 mod users;
 
 /// No test unless this process was told to be a worker.

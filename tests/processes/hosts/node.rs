@@ -35,6 +35,8 @@ const LOG_LINES: usize = 40;
 #[derive(Debug)]
 pub(crate) struct Node {
     host: u8,
+    /// Its id, the host's number unless told otherwise.
+    pub(crate) id: u8,
     /// What stands before the program: `prlimit`, `setpriv` and so on.
     pub(crate) wrapper: Vec<String>,
     /// The program's own arguments, beside its address, its id and its folder.
@@ -61,6 +63,7 @@ impl Node {
         fs::create_dir_all(&folder).expect("a folder");
         Self {
             host,
+            id: host,
             wrapper: Vec::new(),
             arguments: Vec::new(),
             command: Vec::new(),
@@ -82,7 +85,7 @@ impl Node {
         let mut words = vec![verb.to_owned()];
         words.extend(self.held.iter().cloned());
         words.push(format!("{address}:{GOSSIP}"));
-        words.extend(["--id".to_owned(), self.host.to_string()]);
+        words.extend(["--id".to_owned(), self.id.to_string()]);
         words.extend(["--http".to_owned(), format!("{address}:{HTTP}")]);
         words.extend(["--state-dir".to_owned(), self.state.display().to_string()]);
         words.extend(self.arguments.iter().cloned());
@@ -266,6 +269,35 @@ impl Cluster {
 
     pub(crate) fn status(&self, host: u8) -> Option<Status> {
         self.get(host, "/v1/status").as_ref().and_then(Status::parse)
+    }
+
+    /// What the doctor says on a host of the node there, and the exit code.
+    pub(crate) fn doctor(&mut self, host: u8) -> (Option<i32>, String) {
+        let address = self.node(host).address.unwrap_or_else(|| address(host));
+        let words = [within(host), vec![program().display().to_string()]].concat();
+        let node = format!("{address}:{HTTP}");
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["doctor", "--node", &node]);
+        let output = command.output().expect("the doctor can be asked");
+        let words = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&words).into_owned())
+    }
+
+    /// Asks the doctor of a host until it says all of `lines`, with this exit code.
+    #[track_caller]
+    pub(crate) fn diagnose(&mut self, host: u8, code: i32, lines: &[&str]) -> String {
+        let mut last = String::new();
+        let came = poll_until(PATIENCE, || {
+            let (ended, report) = self.doctor(host);
+            last.clone_from(&report);
+            let whole = lines.iter().all(|line| report.contains(line));
+            (whole && ended == Some(code)).then_some(report)
+        });
+        let report = came.unwrap_or_else(|| {
+            panic!("the doctor of node {host} does not say {lines:?}:\n{last}\n{}", self.logs())
+        });
+        println!("the doctor of host {host}:\n{report}");
+        report
     }
 
     /// Waits for `condition`; fails with all logs if it takes too long.
