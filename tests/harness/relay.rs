@@ -41,6 +41,9 @@ struct State {
     held: Vec<Datagram>,
     /// How long everything is under way.
     delay: Duration,
+    /// Whose datagrams are of the next version of the protocol, and to whom all others are of the one
+    /// before.
+    later: BTreeSet<u64>,
     /// What is under way, the first to arrive first.
     under_way: VecDeque<(Instant, Datagram)>,
     /// Bytes that each node has sent, whatever became of them.
@@ -113,6 +116,12 @@ impl Relay {
         self.state().isolated.clear();
     }
 
+    /// From now on these nodes, and no others, speak the next version of the protocol, as far as can be
+    /// told from outside.
+    pub(crate) fn set_later(&self, ids: &[u64]) {
+        self.state().later = ids.iter().copied().collect();
+    }
+
     /// Holds back whatever `catch` says, until it is let go.
     pub(crate) fn hold(&self, catch: impl Fn(u64, u64, &[u8]) -> bool + Send + 'static) {
         self.state().catch = Some(Box::new(catch));
@@ -140,6 +149,20 @@ impl Relay {
     }
 }
 
+impl State {
+    /// Raises or lowers the version of a plain datagram that goes from one version to another. The
+    /// checksum is of what comes after.
+    fn translate(&self, datagram: &mut Datagram) {
+        let is_later = |id: u64| self.later.contains(&id);
+        let Some(version) = datagram.bytes.get_mut(2) else { return };
+        match (is_later(datagram.from), is_later(datagram.to)) {
+            (true, false) => *version += 1,
+            (false, true) => *version -= 1,
+            _ => {}
+        }
+    }
+}
+
 impl Shared {
     fn forward_to(&self, to: u64) {
         let mut buffer = [0; 4096];
@@ -154,8 +177,9 @@ impl Shared {
                 }
                 continue;
             };
-            let datagram = Datagram { from: *from, to, bytes: buffer[..length].to_vec() };
+            let mut datagram = Datagram { from: *from, to, bytes: buffer[..length].to_vec() };
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.translate(&mut datagram);
             *state.sent.entry(datagram.from).or_default() += length as u64;
             if state.isolated.contains(&datagram.from) || state.isolated.contains(&to) {
                 continue;

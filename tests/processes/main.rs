@@ -41,3 +41,4 @@ mod replacements;
 mod routing;
 mod tls;
 mod tools;
+mod versions;

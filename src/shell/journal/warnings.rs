@@ -251,8 +251,9 @@ fn too_slow(round_trip: Duration, limit: Duration, voters: &[NodeId], profile: P
 fn seeds_silent(seeds: &[String]) -> String {
     format!(
         "nobody has answered yet at {}: still trying, for as long as it takes. If it stays so, \
-         check that a node runs there and that UDP gets through, and that --cluster, --voters \
-         and --preempt are the same there: a cluster that was founded otherwise does not answer",
+         check that a node of the same version of the protocol runs there, that UDP gets through, \
+         and that --cluster, --voters and --preempt are the same there: a cluster that was founded \
+         otherwise does not answer",
         named(seeds)
     )
 }

@@ -35,9 +35,9 @@ fn a_seed_that_comes_late() {
         "WARN",
         &format!(
             "nobody has answered yet at {address}: still trying, for as long as it takes. If it \
-             stays so, check that a node runs there and that UDP gets through, and that --cluster, \
-             --voters and --preempt are the same there: a cluster that was founded otherwise does \
-             not answer"
+             stays so, check that a node of the same version of the protocol runs there, that UDP \
+             gets through, and that --cluster, --voters and --preempt are the same there: a cluster \
+             that was founded otherwise does not answer"
         ),
     );
     let http = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));

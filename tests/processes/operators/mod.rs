@@ -8,7 +8,7 @@ mod history;
 mod log;
 mod machine;
 mod refusals;
-mod terminal;
+pub(crate) mod terminal;
 mod unled;
 
 use std::time::Duration;

@@ -128,7 +128,7 @@ pub(super) fn doctor(cluster: &Cluster, id: u64, more: &[&str]) -> Output {
 }
 
 /// Asks the doctor until the report has all of `lines`; the exit code must be `code` then.
-pub(super) fn diagnosis(
+pub(crate) fn diagnosis(
     cluster: &Cluster,
     id: u64,
     more: &[&str],
