@@ -20,6 +20,7 @@ use super::history::{self, History};
 use super::journal;
 use super::last_will_sender::LastWillSender;
 use super::order::{Answer, DrainReply, Order};
+use super::own_address::OwnAddress;
 use super::socket::{Endpoint, RECEIVE_SIZE};
 use super::store::{Stored, Writer};
 use super::timer::Timer;
@@ -72,6 +73,7 @@ pub(super) struct Driver {
     pub(super) resolved: (mpsc::Sender<LookedUp>, mpsc::Receiver<LookedUp>),
     pub(super) journal: journal::Journal,
     pub(super) published: Published,
+    pub(super) own_address: OwnAddress,
     pub(super) last_will_sender: Option<Box<dyn LastWillSender>>,
     /// The writing thread has died, and the core knows.
     pub(super) store_lost: bool,
@@ -238,6 +240,8 @@ impl Driver {
                 Output::Transmit { to, datagram } => {
                     if self.socket.try_send(&datagram, to).is_err() {
                         self.core.handle_send_failure();
+                        let gone = self.own_address.gone(self.clock.holder());
+                        events.extend(gone.map(Event::Warning));
                     }
                 }
                 Output::Store { ticket, record } => {

@@ -28,6 +28,7 @@ pub mod keeper;
 pub mod last_will_sender;
 pub mod open;
 mod order;
+mod own_address;
 #[cfg(feature = "http")]
 pub mod process_usage;
 mod published_lease;

@@ -13,6 +13,7 @@ use super::handle::{Handle, Shared};
 use super::history::History;
 use super::journal::Journal;
 use super::last_will_sender::LastWillSender;
+use super::own_address::OwnAddress;
 use super::published_lease::PublishedLease;
 use super::pulse::Stamp;
 use super::socket::Endpoint;
@@ -76,6 +77,7 @@ pub fn start(options: StartOptions) -> Result<Handle, StartError> {
 
 fn start_as(span: Span, journal: Journal, options: StartOptions) -> Result<Handle, StartError> {
     let StartOptions { setup, socket, disk, store, last_will_sender } = options;
+    let own_address = OwnAddress::of(&socket);
     let (socket, timer) = (Endpoint::new(socket)?, Timer::new()?);
     let clock = Clock::Machine;
     let core = NodeCore::new(setup, disk, clock.now())?;
@@ -110,6 +112,7 @@ fn start_as(span: Span, journal: Journal, options: StartOptions) -> Result<Handl
         resolved: mpsc::channel(LOOK_UPS_MAX),
         journal,
         published: Published::default(),
+        own_address,
         last_will_sender,
         store_lost: false,
     };

@@ -1,6 +1,6 @@
 //! What happens in a node, in the words of its log and its history.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::configuration::Configuration;
@@ -148,6 +148,11 @@ pub enum DemotionReason {
 /// Something that is wrong, and that people have to mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warning {
+    /// This machine does not have the address any more on which the node listens.
+    AddressGone {
+        /// Which address.
+        address: IpAddr,
+    },
     /// The record could not be written: nothing was granted.
     StoreFailed {
         /// What the store said.

@@ -104,8 +104,9 @@ fn cluster(
     if let Some(voters) = &voters {
         voters::examine(findings, status, voters, &others);
     }
+    opinions::warnings(findings, status, &others);
     opinions::of_this_node(findings, status, &others);
-    opinions::of_members(findings, status, &members);
+    opinions::of_members(findings, status, &members, &others);
     Ok(())
 }
 

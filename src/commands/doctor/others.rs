@@ -34,6 +34,8 @@ pub(super) struct Others {
     answers: BTreeMap<NodeId, Other>,
     /// Why TLS failed, where it did.
     faults: BTreeMap<NodeId, String>,
+    /// The lineage of whoever answers in the place of one of them, and is of another founding.
+    strangers: BTreeMap<NodeId, String>,
 }
 
 impl Others {
@@ -56,12 +58,21 @@ impl Others {
         });
         let mut others = Self { places, ..Self::default() };
         for (id, answer) in answers {
-            match answer {
-                Ok(Some(other)) => _ = others.answers.insert(id, other),
+            let other = match answer {
+                Ok(Some(other)) => other,
                 Err(error @ ClientError::Tls { .. }) => {
                     others.faults.insert(id, error.to_string());
+                    continue;
                 }
-                Ok(None) | Err(_) => {}
+                Ok(None) | Err(_) => continue,
+            };
+            // Another cluster by its name is spoken of as such.
+            let is_alike = own.cluster == other.status.cluster;
+            match (&own.lineage, &other.status.lineage) {
+                (Some(lineage), Some(there)) if is_alike && lineage != there => {
+                    others.strangers.insert(id, there.clone());
+                }
+                _ => _ = others.answers.insert(id, other),
             }
         }
         Ok(others)
@@ -75,6 +86,11 @@ impl Others {
     /// Why a node was not believed to be who it is, if that was so.
     pub(super) fn fault(&self, id: NodeId) -> Option<&str> {
         self.faults.get(&id).map(String::as_str)
+    }
+
+    /// Where this node was looked for, and the lineage of another cluster's node that answers there.
+    pub(super) fn stranger(&self, id: NodeId) -> Option<(&NodeUrl, &str)> {
+        Some((self.place(id)?, self.strangers.get(&id)?.as_str()))
     }
 
     /// What a node said.

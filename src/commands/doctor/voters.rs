@@ -93,6 +93,16 @@ fn both_ways(
             ],
         );
     }
+    if let Some((place, lineage)) = others.stranger(voter.id) {
+        let own = own.lineage.as_deref().unwrap_or("not known");
+        let words = format!(
+            "where voter {id} was looked for, at {place} (HTTP), is a node of another founding of a cluster of \
+             this name (lineage {lineage}; this node's is {own}): correct the address, or give each cluster \
+             its own --cluster name"
+        );
+        findings.add(Verdict::Wrong, "configuration", words);
+        return;
+    }
     let Some(Other { status, round_trip, .. }) = others.get(voter.id) else {
         let words = match (others.place(voter.id), others.fault(voter.id)) {
             (_, Some(fault)) => format!("voter {id} cannot be asked over TLS: {fault}"),
@@ -118,7 +128,8 @@ fn both_ways(
                 format!("voter {id} hears this node; HTTP round trip {round_trip:.1?}"),
                 if voter.reachable {
                     format!(
-                        "voter {id} is not answered by this node: UDP gets through one way only"
+                        "voter {id} gets no answer of this node: this one has stopped voting, or UDP \
+                         gets through one way only"
                     )
                 } else {
                     format!("voter {id} is not answered by this node either")

@@ -27,7 +27,8 @@ impl Complaint {
     pub fn is_severe(&self) -> bool {
         matches!(
             self.warning,
-            Warning::TwinVoter { .. }
+            Warning::AddressGone { .. }
+                | Warning::TwinVoter { .. }
                 | Warning::DuplicateId { .. }
                 | Warning::NobodyFounded { .. }
                 | Warning::TooSlow { .. }

@@ -38,10 +38,22 @@ const SINGLE_VOTER: &str = "no --seed and no --voters: this node founds a cluste
 const DRAINED: &str = "this node is drained, as it was told before it started: it votes, but does not lead until \
      `gaggle drain --off`";
 
+/// What the gossip library says of gossip whose sender is at this node's own address; what came of this
+/// process itself is refused before.
+const FROM_OWN_ADDRESS: &str =
+    "Received data from something claiming to have an identity equal to our own";
+const OWN_ADDRESS_TAKEN: &str = "another node advertises the address of this one, and others may take it for that one: correct \
+     the --advertise there, and then restart this node. `gaggle doctor` on any other node names it";
+
 /// A warning, for people; `own` is this node, if it is to be named.
 pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
     let id = own.map_or_else(String::new, |own| format!(" {own}"));
     match warning {
+        Warning::AddressGone { address } => format!(
+            "this machine has the address {address} no more, on which this node listens, so that nobody \
+             hears it: give the machine that address again, or start the node with an ADDR:PORT that \
+             it has"
+        ),
         Warning::StoreFailed { error } => {
             format!(
                 "{error}: as a voter, this node grants nothing until it can write again. Make \
@@ -104,6 +116,9 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
         Warning::Drained => DRAINED.to_owned(),
         Warning::Unhealthy { reason, leads_anyway } => unhealthy(reason, *leads_anyway),
+        Warning::Membership(error) if error.starts_with(FROM_OWN_ADDRESS) => {
+            OWN_ADDRESS_TAKEN.to_owned()
+        }
         Warning::Membership(error) => format!("gossip: {error}"),
     }
 }

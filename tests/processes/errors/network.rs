@@ -121,7 +121,7 @@ fn a_twin_voter() {
         node
     };
     let third = free_port();
-    let _others = [voter(&place, 1, one, third), voter(&place, 2, two, third)];
+    let others = [voter(&place, 1, one, third), voter(&place, 2, two, third)];
     let first = voter(&place, 3, third, third);
     await_line(&first, "INFO", JOINED);
     let knows = || first.log().contains("the Goose is node").then_some(());
@@ -143,6 +143,22 @@ fn a_twin_voter() {
     );
     await_line(&first, "WARN", &expected);
     assert!(!first.log().contains("has stopped voting"), "{}", first.log());
+    // The doctor of whoever has stopped does not put that down to the network, and that of another voter
+    // repeats what one of the two says.
+    let report = |node: &NodeProcess| {
+        let url = format!("http://{}", node.settings.http);
+        let output = Command::new(GAGGLE).args(["doctor", "--node", &url]).output().unwrap();
+        text(&output.stdout)
+    };
+    let told = poll_until(PATIENCE, || {
+        let report = report(&others[0]);
+        let told = report.contains("node 3 (vm) warns: another process at 127.0.0.1:")
+            || report.contains("node 3 warns: another process at 127.0.0.1:");
+        (told && report.ends_with("\nsomething is wrong\n")).then_some(())
+    });
+    assert!(told.is_some(), "{}", report(&others[0]));
+    let own = report(&second);
+    assert!(!own.contains("by this node: UDP gets through one way only"), "{own}");
 }
 
 #[test]

@@ -40,6 +40,7 @@ mod init;
 mod limits;
 mod networks;
 mod pipes;
+mod ports;
 mod readme;
 mod seeds;
 mod systemd;

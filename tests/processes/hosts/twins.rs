@@ -177,3 +177,35 @@ fn a_joiner_with_seeds_in_both_belongs_to_one_whatever_its_restarts() {
         assert_eq!(twins.settled(), led, "{}", twins.all.logs());
     });
 }
+
+/// A voter is down, and at its address there is now a node of the other cluster with the same id: by its
+/// HTTP, too.
+#[test]
+fn the_doctor_tells_a_node_of_the_other_cluster_from_a_voter_of_its_own() {
+    sandbox::run(|| {
+        let mut twins = Twins::found();
+        let led = twins.settled();
+        let leads = |id: &u8| led.iter().any(|led| led.goose == u64::from(*id));
+        let moving = IDS.into_iter().find(|id| !leads(id)).expect("who leads in neither");
+        let of =
+            |cluster: usize, id: u64| twins.hosts[cluster][usize::try_from(id).expect("an id") - 1];
+        let [here, there] = [0, 1].map(|cluster| of(cluster, moving.into()));
+        let geese = [of(0, led[0].goose), of(1, led[1].goose)];
+        twins.all.kill(here);
+        twins.all.kill(there);
+        twins.all.node(here).state = twins.all.node(there).state.clone();
+        twins.all.start(here);
+        let lineages = geese.map(|host| twins.lineage(host).expect("its lineage"));
+        let words = format!(
+            "is a node of another founding of a cluster of this name (lineage {}; this node's is {}): correct \
+             the address, or give each cluster its own --cluster name",
+            lineages[1], lineages[0]
+        );
+        let report = twins.all.diagnose(geese[0], 1, &[&words, "\nsomething is wrong"]);
+        assert!(report.contains("1 others see this node alive"), "a stranger's word: {report}");
+        twins.all.diagnose(geese[1], 0, &["3 of 3 voters reachable", "\nhealthy"]);
+        let log: String =
+            twins.hosts.concat().into_iter().map(|it| twins.all.node(it).log()).collect();
+        assert!(!log.contains("this node's id"), "nobody is a twin: {}", twins.all.logs());
+    });
+}

@@ -15,7 +15,7 @@ fn both_sides_say_what_is_wrong_with_an_address_that_leads_nowhere() {
     cluster.start(4);
     let real = cluster.node(4).settings.address;
     let line = format!(
-        "node 4 speaks from {real} but advertises {nowhere}, and nobody answers there: its \
+        "node 4 speaks from {real} but advertises {nowhere}, and does not answer there: its \
          --advertise is wrong, or a firewall or NAT keeps datagrams away from it"
     );
     diagnosis(&cluster, 1, &[], 1, &[&line, "\nsomething is wrong"]);
