@@ -35,6 +35,7 @@ mod keeper;
 mod keys;
 mod names;
 mod operators;
+mod pace;
 mod preflight;
 mod pulse;
 mod replacements;

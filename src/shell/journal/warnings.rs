@@ -9,7 +9,7 @@ use crate::vocabulary::event::Warning;
 use crate::vocabulary::identity::NodeId;
 use crate::vocabulary::lineage::{ForeignFounding, Kinship};
 use crate::vocabulary::reject::Reject;
-use crate::vocabulary::timing::{FOUNDING_PATIENCE, Profile};
+use crate::vocabulary::timing::{FOUNDING_PATIENCE, Profile, Timing};
 
 /// So many seeds are named in one line.
 const NAMED_MAX: usize = 5;
@@ -250,9 +250,16 @@ fn unhealthy(reason: &str, leads_anyway: bool) -> String {
 fn too_slow(round_trip: Duration, limit: Duration, voters: &[NodeId], profile: Profile) -> String {
     let far = all_of(voters, Names(&[]));
     let name = format!("{profile:?}").to_lowercase();
-    let way_out = match profile {
-        Profile::Wan => "give every node a longer --lease",
-        Profile::Lan | Profile::Fast => "use --profile wan on every node, or a longer --lease",
+    let holds = |it: &Profile| *it != profile && Timing::of(*it).round_trip_limit() >= round_trip;
+    let way_out = match [Profile::Lan, Profile::Wan].into_iter().find(holds) {
+        Some(slower) => {
+            let slower = format!("{slower:?}").to_lowercase();
+            format!("use --profile {slower} on every node, or a longer --lease")
+        }
+        None if profile == Profile::Wan => "give every node a longer --lease".to_owned(),
+        None => {
+            "use --profile wan on every node, and a longer --lease than it has by itself".to_owned()
+        }
     };
     format!(
         "{} ms to {far} and back: too slow for the profile {name}, which holds up to {} ms, so \
@@ -362,6 +369,28 @@ mod tests {
                  59 ms, so nobody leads for long, if at all: use --profile wan on every node, or a \
                  longer --lease",
             ),
+            (
+                Warning::TooSlow {
+                    round_trip: Duration::from_millis(55),
+                    limit: Duration::from_millis(34),
+                    voters: vec![NodeId::new(2).unwrap()],
+                    profile: Profile::Fast,
+                },
+                "55 ms to voter 2 and back: too slow for the profile fast, which holds up to 34 ms, so \
+                 nobody leads for long, if at all: use --profile lan on every node, or a longer --lease",
+            ),
+            (
+                Warning::TooSlow {
+                    round_trip: Duration::from_millis(500),
+                    limit: Duration::from_millis(59),
+                    voters: vec![NodeId::new(2).unwrap()],
+                    profile: Profile::Lan,
+                },
+                "500 ms to voter 2 and back: too slow for the profile lan, which holds up to 59 ms, so \
+                 nobody leads for long, if at all: use --profile wan on every node, and a longer --lease \
+                 than it has by itself",
+            ),
+            (Warning::Membership(format!("{FROM_OWN_ADDRESS}. This is")), OWN_ADDRESS_TAKEN),
             (
                 Warning::WorkOutlivesLease { term: 3 },
                 "the lease of term 3 is over and its work has not ended yet: nothing is released, and \
