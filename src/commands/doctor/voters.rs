@@ -66,6 +66,27 @@ pub(super) fn examine(
     }
 }
 
+/// Whether a voter answers the node asked.
+fn answers(findings: &mut Findings, voter: &VoterView, id: &str) {
+    findings.ok_if(
+        voter.reachable,
+        Verdict::Wrong,
+        "voter",
+        [
+            format!("voter {id} answers this node"),
+            match voter.addr {
+                Some(address) => format!(
+                    "voter {id} at {address} does not answer this node: is it up, and does UDP \
+                     get through both ways?"
+                ),
+                None => {
+                    format!("voter {id} was never heard: is it up, and are its seeds right?")
+                }
+            },
+        ],
+    );
+}
+
 fn both_ways(
     findings: &mut Findings,
     own: &StatusView,
@@ -75,23 +96,7 @@ fn both_ways(
 ) {
     let id = voter.called();
     if asks {
-        findings.ok_if(
-            voter.reachable,
-            Verdict::Wrong,
-            "voter",
-            [
-                format!("voter {id} answers this node"),
-                match voter.addr {
-                    Some(address) => format!(
-                        "voter {id} at {address} does not answer this node: is it up, and does UDP \
-                         get through both ways?"
-                    ),
-                    None => {
-                        format!("voter {id} was never heard: is it up, and are its seeds right?")
-                    }
-                },
-            ],
-        );
+        answers(findings, voter, &id);
     }
     if let Some((place, lineage)) = others.stranger(voter.id) {
         let own = own.lineage.as_deref().unwrap_or("not known");

@@ -1,6 +1,6 @@
 //! Warnings in words: what is wrong, what it means, and what to do.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::events::{Names, voters as all_of};
@@ -40,8 +40,7 @@ const DRAINED: &str = "this node is drained, as it was told before it started: i
 
 /// What the gossip library says of gossip whose sender is at this node's own address; what came of this
 /// process itself is refused before.
-const FROM_OWN_ADDRESS: &str =
-    "Received data from something claiming to have an identity equal to our own";
+const FROM_OWN_ADDRESS: &str = "to our own";
 const OWN_ADDRESS_TAKEN: &str = "another node advertises the address of this one, and others may take it for that one: correct \
      the --advertise there, and then restart this node. `gaggle doctor` on any other node names it";
 
@@ -49,11 +48,7 @@ const OWN_ADDRESS_TAKEN: &str = "another node advertises the address of this one
 pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
     let id = own.map_or_else(String::new, |own| format!(" {own}"));
     match warning {
-        Warning::AddressGone { address } => format!(
-            "this machine has the address {address} no more, on which this node listens, so that nobody \
-             hears it: give the machine that address again, or start the node with an ADDR:PORT that \
-             it has"
-        ),
+        Warning::AddressGone { address } => address_gone(*address),
         Warning::StoreFailed { error } => {
             format!(
                 "{error}: as a voter, this node grants nothing until it can write again. Make \
@@ -116,10 +111,24 @@ pub(crate) fn warned(warning: &Warning, own: Option<NodeId>) -> String {
         Warning::SingleVoter => SINGLE_VOTER.to_owned(),
         Warning::Drained => DRAINED.to_owned(),
         Warning::Unhealthy { reason, leads_anyway } => unhealthy(reason, *leads_anyway),
-        Warning::Membership(error) if error.starts_with(FROM_OWN_ADDRESS) => {
-            OWN_ADDRESS_TAKEN.to_owned()
-        }
-        Warning::Membership(error) => format!("gossip: {error}"),
+        Warning::Membership(error) => gossip(error),
+    }
+}
+
+/// This machine does not have this address any more.
+fn address_gone(address: IpAddr) -> String {
+    format!(
+        "this machine has the address {address} no more, on which this node listens, so that nobody hears \
+         it: give the machine that address again, or start the node with an ADDR:PORT that it has"
+    )
+}
+
+/// What the gossip library complains of.
+fn gossip(error: &str) -> String {
+    if error.contains(FROM_OWN_ADDRESS) {
+        OWN_ADDRESS_TAKEN.to_owned()
+    } else {
+        format!("gossip: {error}")
     }
 }
 
@@ -359,39 +368,6 @@ mod tests {
                  only joins), or start one of them without --seed",
             ),
             (
-                Warning::TooSlow {
-                    round_trip: Duration::from_micros(72_900),
-                    limit: Duration::from_millis(59),
-                    voters: vec![NodeId::new(2).unwrap(), NodeId::new(3).unwrap()],
-                    profile: Profile::Lan,
-                },
-                "72 ms to voters 2 and 3 and back: too slow for the profile lan, which holds up to \
-                 59 ms, so nobody leads for long, if at all: use --profile wan on every node, or a \
-                 longer --lease",
-            ),
-            (
-                Warning::TooSlow {
-                    round_trip: Duration::from_millis(55),
-                    limit: Duration::from_millis(34),
-                    voters: vec![NodeId::new(2).unwrap()],
-                    profile: Profile::Fast,
-                },
-                "55 ms to voter 2 and back: too slow for the profile fast, which holds up to 34 ms, so \
-                 nobody leads for long, if at all: use --profile lan on every node, or a longer --lease",
-            ),
-            (
-                Warning::TooSlow {
-                    round_trip: Duration::from_millis(500),
-                    limit: Duration::from_millis(59),
-                    voters: vec![NodeId::new(2).unwrap()],
-                    profile: Profile::Lan,
-                },
-                "500 ms to voter 2 and back: too slow for the profile lan, which holds up to 59 ms, so \
-                 nobody leads for long, if at all: use --profile wan on every node, and a longer --lease \
-                 than it has by itself",
-            ),
-            (Warning::Membership(format!("{FROM_OWN_ADDRESS}. This is")), OWN_ADDRESS_TAKEN),
-            (
                 Warning::WorkOutlivesLease { term: 3 },
                 "the lease of term 3 is over and its work has not ended yet: nothing is released, and \
                  this node does not contend before that work has ended",
@@ -410,5 +386,39 @@ mod tests {
         for (warning, expected) in cases {
             assert_eq!(warned(&warning, NodeId::new(7).ok()), expected);
         }
+    }
+
+    #[test]
+    fn a_slow_network_is_told_the_quickest_profile_that_holds_it() {
+        let said = |profile, round_trip: u64| {
+            let voters = vec![NodeId::new(2).unwrap(), NodeId::new(3).unwrap()];
+            let limit = Timing::of(profile).round_trip_limit();
+            let round_trip = Duration::from_micros(round_trip * 1_000 + 900);
+            warned(&Warning::TooSlow { round_trip, limit, voters, profile }, None)
+        };
+        assert_eq!(
+            said(Profile::Lan, 72),
+            "72 ms to voters 2 and 3 and back: too slow for the profile lan, which holds up to 59 ms, so \
+             nobody leads for long, if at all: use --profile wan on every node, or a longer --lease"
+        );
+        let end = |profile, round_trip| {
+            said(profile, round_trip).split_once("if at all: ").unwrap().1.to_owned()
+        };
+        assert_eq!(end(Profile::Fast, 55), "use --profile lan on every node, or a longer --lease");
+        assert_eq!(end(Profile::Fast, 72), "use --profile wan on every node, or a longer --lease");
+        assert_eq!(end(Profile::Wan, 500), "give every node a longer --lease");
+        assert_eq!(
+            end(Profile::Lan, 500),
+            "use --profile wan on every node, and a longer --lease than it has by itself"
+        );
+    }
+
+    #[test]
+    fn gossip_from_this_nodes_own_address_is_told_in_words() {
+        let text = format!(
+            "Received data from something claiming to have an identity equal {FROM_OWN_ADDRESS}"
+        );
+        assert_eq!(warned(&Warning::Membership(text), None), OWN_ADDRESS_TAKEN);
+        assert_eq!(warned(&Warning::Membership("torn".to_owned()), None), "gossip: torn");
     }
 }
