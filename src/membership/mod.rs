@@ -556,6 +556,11 @@ impl Membership {
         self.members.list().rank()
     }
 
+    /// The process that gossip holds to be at this address, whatever it thinks of it.
+    pub fn process_at(&self, address: SocketAddr) -> Option<Process> {
+        self.members.at(address).map(|member| member.id().process)
+    }
+
     /// Where a node is, and which process it is now, according to gossip.
     pub fn address_of(&self, id: NodeId) -> Option<(Process, SocketAddr)> {
         self.members.list().address_of(id)

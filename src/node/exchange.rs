@@ -386,7 +386,7 @@ impl Exchange<'_> {
 
     /// Tells whoever sent this if its node is known to have had a later start.
     fn tell_later_start(&mut self, now: Now, from: SocketAddr, sender: Process) {
-        let known = starts::known_boot(sender.id, self.membership, self.election.as_ref());
+        let known = starts::known_boot(sender.id, from, self.membership, self.election.as_ref());
         if let Some(news) = self.starts.news_for(sender, known, now.holder) {
             self.answer(sender, from, &news);
         }

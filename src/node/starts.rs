@@ -11,6 +11,7 @@
 //! and none that leads, claims, or has its vote given away.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::election::Election;
@@ -76,14 +77,17 @@ impl Starts {
     }
 }
 
-/// The process of a node with the latest start that is known.
+/// The latest start that is known of a process of this node, or of another node at the address from
+/// which this one speaks: gossip holds one process at each address, the later one.
 pub(super) fn known_boot(
     id: NodeId,
+    from: SocketAddr,
     membership: &Membership,
     election: Option<&Election>,
 ) -> Option<Boot> {
     let gossip = membership.address_of(id).map(|(process, _)| process.boot);
+    let before = membership.process_at(from).map(|process| process.boot);
     let voters = election.into_iter().flat_map(Election::voter_processes);
     let voter = voters.filter(|process| process.id == id).map(|process| process.boot);
-    gossip.into_iter().chain(voter).max()
+    gossip.into_iter().chain(before).chain(voter).max()
 }

@@ -80,8 +80,8 @@ pub(super) fn words(event: &Event, names: Names<'_>) -> Option<String> {
              one may have forgotten"
             .to_owned(),
         Event::TookLaterStart { process } => format!(
-            "an earlier process of this node had a later start: going on as boot {}. Is the clock \
-             of this machine behind?",
+            "an earlier process of this node, or at its address, had a later start: going on as boot \
+             {}. Is the clock of this machine behind, or was that one ahead?",
             process.boot
         ),
         Event::Quarantined { milliseconds } => {
