@@ -5,7 +5,17 @@
 const HEADINGS: &[(&str, &[&str])] = &[
     ("Cluster", &["seed", "voters", "cluster", "first-term"]),
     ("This node", &["id", "name", "tag", "advertise", "preempt", "never-goose"]),
-    ("HTTP and orders", &["http", "advertise-http", "agent-check", "admin-token-file"]),
+    (
+        "HTTP and orders",
+        &[
+            "http",
+            "http-tls-cert",
+            "http-tls-key",
+            "advertise-http",
+            "agent-check",
+            "admin-token-file",
+        ],
+    ),
     ("Timing", &["profile", "lease"]),
     ("State, keys and settings", &["state-dir", "ephemeral", "key-file", "config"]),
     ("At a change of role", &["on-goose", "on-duck", "hook-timeout", "on-hook-failure"]),

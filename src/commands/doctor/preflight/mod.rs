@@ -47,7 +47,7 @@ pub(super) fn preflight(arguments: &DoctorArguments) -> Result<Exit, CommandErro
             findings.add(Verdict::Odd, "state folder", words);
         }
     }
-    peers::examine(&mut findings, &checked, socket, arguments.ask.timeout)?;
+    peers::examine(&mut findings, &checked, socket, &arguments.ask)?;
     let conclusions = [
         "ready to be started",
         "can be started; somebody should know of what is odd",

@@ -6,13 +6,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::question::{Heard, Questions, is_within_reach};
+use crate::commands::arguments::AskArguments;
 use crate::commands::doctor::findings::{Findings, Verdict};
 use crate::commands::{CommandError, entropy, one_line, runtime};
 use crate::config::checked::{Checked, HTTP_PORT_OFFSET};
 use crate::config::names::LookUp;
 use crate::shell::http::api::paths;
 use crate::shell::http::api::views::StatusView;
-use crate::shell::http::client::{self, NodeUrl, Question};
+use crate::shell::http::client::{Client, NodeUrl, Question};
 use crate::vocabulary::identity::{Process, normalised};
 use crate::vocabulary::reject::Reject;
 use crate::wire::datagram::DATAGRAM_SIZE_MAX;
@@ -77,8 +78,9 @@ pub(super) fn examine(
     findings: &mut Findings,
     checked: &Checked,
     socket: Option<UdpSocket>,
-    limit: Duration,
+    arguments: &AskArguments,
 ) -> Result<(), CommandError> {
+    let (limit, client) = (arguments.timeout, arguments.client()?);
     let own_port = socket.is_some();
     let elsewhere = || UdpSocket::bind((checked.listen.ip(), 0)).ok();
     let Some(socket) = socket.or_else(elsewhere) else { return Ok(()) };
@@ -101,7 +103,7 @@ pub(super) fn examine(
             } else {
                 format!("{name} ({address})")
             };
-            judge(findings, checked, &called, *address, known, limit)?;
+            judge(findings, checked, &called, *address, known, (limit, &client))?;
         }
     }
     if !own_port {
@@ -216,7 +218,7 @@ fn judge(
     called: &str,
     address: SocketAddr,
     peer: &Peer,
-    limit: Duration,
+    (limit, client): (Duration, &Client),
 ) -> Result<(), CommandError> {
     if !is_within_reach(checked.listen, address) {
         let words = format!("{called} is not asked: {} is of the other family", checked.listen);
@@ -249,7 +251,7 @@ fn judge(
         (None, Some((reject, hint))) => {
             (Verdict::Wrong, misunderstood(checked, called, *reject, hint.as_deref()))
         }
-        (None, None) => silent(checked, called, address, limit)?,
+        (None, None) => silent(checked, called, address, limit, client)?,
     };
     findings.add(verdict, ABOUT, words);
     if peer.question == Some((true, true)) {
@@ -333,13 +335,18 @@ fn silent(
     called: &str,
     address: SocketAddr,
     limit: Duration,
+    client: &Client,
 ) -> Result<(Verdict, String), CommandError> {
     let port = address.port().checked_add(HTTP_PORT_OFFSET);
     let place = port.map(|port| SocketAddr::new(address.ip(), port));
+    // All nodes serve HTTP alike, as a rule.
+    let is_tls = checked.http_tls.is_some();
     let answer = place.map(|place| {
-        let node = NodeUrl::from(place);
-        let ask = client::ask(&node, Question::Get(paths::STATUS), HTTP_WITHIN);
-        runtime().map(|runtime| (place, runtime.block_on(ask)))
+        let node = NodeUrl::at(place, is_tls);
+        let answer = runtime().map(|runtime| {
+            runtime.block_on(client.ask(&node, Question::Get(paths::STATUS), HTTP_WITHIN))
+        });
+        answer.map(|answer| (node, answer))
     });
     let status = answer.transpose()?.and_then(|(place, answer)| {
         let status: StatusView = serde_json::from_slice(&answer.ok()?.body).ok()?;
