@@ -10,6 +10,7 @@
 //! One check at a time: the next begins an interval after the last began, or at its end if that is
 //! later. Assumption: this process runs. While it is frozen it checks nothing, and its lease runs out.
 
+use std::error::Error;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
@@ -130,11 +131,16 @@ async fn ask(url: &HttpUrl) -> Result<(), String> {
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
     let stream = TcpStream::connect((host.as_str(), *port)).await;
     let stream = stream.map_err(|error| format!("{place} cannot be reached: {error}"))?;
+    ask_over(stream, &place, target).await
+}
+
+/// Asks for `target` whoever is at the other end, which is called `place`.
+async fn ask_over(stream: TcpStream, place: &str, target: &str) -> Result<(), String> {
     let broken = |error: &dyn std::fmt::Display| format!("{place} does not speak HTTP: {error}");
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
-    let request = Request::get(target.as_str())
-        .header(HOST, &place)
+    let request = Request::get(target)
+        .header(HOST, place)
         .header(USER_AGENT, concat!("gaggle/", env!("CARGO_PKG_VERSION")))
         .header(CONNECTION, "close")
         .body(Empty::<Bytes>::new())
@@ -144,13 +150,15 @@ async fn ask(url: &HttpUrl) -> Result<(), String> {
     let answer = tokio::select! {
         biased;
         answer = &mut answer => answer,
-        // Where both have failed, the connection knows why.
-        outcome = connection => match (answer.await, outcome) {
-            (Err(_), Err(reason)) => Err(reason),
-            (answer, _) => answer,
-        },
+        // Its errors come out of the request as well.
+        _ = connection => answer.await,
     };
-    match answer.map_err(|error| broken(&error))?.status() {
+    let answer = answer.map_err(|error| match error.source() {
+        // That the request was cancelled is what follows from the reason below it.
+        Some(reason) if error.is_canceled() => broken(&reason),
+        _ => broken(&error),
+    });
+    match answer?.status() {
         status if status.is_success() => Ok(()),
         status => Err(format!("http://{place}{target} answers {status}")),
     }
@@ -165,17 +173,15 @@ mod tests {
     #[tokio::test]
     async fn what_speaks_before_it_is_asked_is_said_to_be_no_http() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let url = HttpUrl { host: "127.0.0.1".to_owned(), port, target: "/".to_owned() };
-        let greeting = async {
-            let (stream, _) = listener.accept().await.unwrap();
-            stream.writable().await.unwrap();
-            stream.try_write(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
-            stream
-        };
-        let (outcome, _stream) = tokio::join!(ask(&url), greeting);
+        let address = listener.local_addr().unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (other, _) = listener.accept().await.unwrap();
+        other.writable().await.unwrap();
+        other.try_write(b"SSH-2.0-OpenSSH_9.2\r\n").unwrap();
+        stream.readable().await.unwrap();
+        let outcome = ask_over(stream, "127.0.0.1:22", "/").await;
         let reason = outcome.unwrap_err();
-        assert!(reason.starts_with(&format!("127.0.0.1:{port} does not speak HTTP: ")), "{reason}");
+        assert!(reason.starts_with("127.0.0.1:22 does not speak HTTP: "), "{reason}");
         assert!(!reason.contains("cancel"), "nobody has cancelled anything: {reason}");
     }
 
