@@ -120,14 +120,20 @@ impl LineageClaim {
         (self.certainty == Certainty::Settled).then_some(self.lineage)
     }
 
-    /// Whether the two cannot be of one founding. While one of them is not certain, two nodes may
-    /// yet agree. Two processes under one id that both founded with all others did not found
-    /// together, for each founding has one nonce of that id; what a Goose proposed tells nothing of
+    /// Whether the two cannot be of one founding, or are not to be taken for it. While neither is settled,
+    /// two nodes may yet agree. Two processes under one id that both founded with all others did not
+    /// found together, for each founding has one nonce of that id; what a Goose proposed tells nothing of
     /// them.
+    ///
+    /// A voter that founded with all others, and heard nothing since, does not go over to a lineage that
+    /// was settled elsewhere: as far as it can tell, that is a cluster which is called and numbered alike,
+    /// and its vote would be a second one under its id there. The price: if it fell at once, and the
+    /// others founded without it, a person has to empty its state folder.
     pub fn contradicts(self, other: Self, have_one_id: bool) -> bool {
-        let least = if have_one_id { Certainty::Founded } else { Certainty::Settled };
-        let is_certain = |claim: Self| claim.certainty as u8 >= least as u8;
-        self.lineage != other.lineage && is_certain(self) && is_certain(other)
+        let founded = |claim: Self| claim.certainty as u8 >= Certainty::Founded as u8;
+        let is_any_settled = self.settled().or(other.settled()).is_some();
+        let both = founded(self) && founded(other);
+        self.lineage != other.lineage && both && (have_one_id || is_any_settled)
     }
 }
 
@@ -213,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_certain_contradicts_only_under_one_id() {
+    fn what_is_not_certain_contradicts_what_is_settled_and_under_one_id() {
         use Certainty::{Founded, Proposed, Settled};
         let of = |nonce, certainty| LineageClaim {
             lineage: Lineage::of_nonces(&[(id(1), nonce)]),
@@ -222,7 +228,8 @@ mod tests {
         for have_one_id in [false, true] {
             assert!(!of(1, Settled).contradicts(of(1, Settled), have_one_id));
             assert!(of(1, Settled).contradicts(of(2, Settled), have_one_id));
-            assert_eq!(of(1, Settled).contradicts(of(2, Founded), have_one_id), have_one_id);
+            assert!(of(1, Settled).contradicts(of(2, Founded), have_one_id));
+            assert!(of(1, Founded).contradicts(of(2, Settled), have_one_id));
             assert_eq!(of(1, Founded).contradicts(of(2, Founded), have_one_id), have_one_id);
             assert!(!of(1, Settled).contradicts(of(2, Proposed), have_one_id), "a twin");
         }

@@ -29,6 +29,16 @@ struct Twins {
 impl Twins {
     /// Both are founded, each by itself. From then on every node is told of all addresses.
     fn found() -> Self {
+        let mut twins = Self::unfounded();
+        for host in twins.hosts.iter().rev().flat_map(|hosts| hosts.iter().rev()) {
+            twins.all.start(*host);
+        }
+        twins.tell_of_everybody();
+        twins
+    }
+
+    /// No node is started, and each is told of its own cluster alone.
+    fn unfounded() -> Self {
         let mut all = Cluster::empty(Network::new(6));
         let hosts = [[1, 2, 3], [4, 5, 6]];
         let seeds = |hosts: &[u8]| -> String {
@@ -39,13 +49,17 @@ impl Twins {
             for (host, id) in own.iter().zip(IDS) {
                 all.add(*host, &["--voters", "1,2,3", "--seed", &seeds(own)]).id = id;
             }
-            own.iter().rev().for_each(|host| all.start(*host));
-        }
-        let everybody = seeds(&hosts.concat());
-        for host in hosts.concat() {
-            all.node(host).arguments[3].clone_from(&everybody);
         }
         Self { all, hosts }
+    }
+
+    /// From its next start on, every node is told all addresses.
+    fn tell_of_everybody(&mut self) {
+        let hosts = self.hosts.concat();
+        let seeds: Vec<String> = hosts.iter().map(|host| gossip(*host).to_string()).collect();
+        for host in hosts {
+            self.all.node(host).arguments[3] = seeds.join(",");
+        }
     }
 
     /// On whom all nodes of a cluster agree, if its Goose reaches every voter, and each knows the
@@ -74,10 +88,8 @@ impl Twins {
         alive.map(|member| member["boot"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Which founding a host's node knows to be its own.
     fn lineage(&self, host: u8) -> Option<String> {
-        let page: Value = serde_json::from_slice(&self.all.get(host, "/v1/status")?.body).ok()?;
-        page["lineage"].as_str().map(str::to_owned)
+        lineage(&self.all, host)
     }
 
     #[track_caller]
@@ -103,6 +115,12 @@ impl Twins {
         self.all.start(here);
         self.all.start(there);
     }
+}
+
+/// Which founding a host's node knows to be its own.
+fn lineage(all: &Cluster, host: u8) -> Option<String> {
+    let page: Value = serde_json::from_slice(&all.get(host, "/v1/status")?.body).ok()?;
+    page["lineage"].as_str().map(str::to_owned)
 }
 
 #[test]
@@ -207,5 +225,98 @@ fn the_doctor_tells_a_node_of_the_other_cluster_from_a_voter_of_its_own() {
         let log: String =
             twins.hosts.concat().into_iter().map(|it| twins.all.node(it).log()).collect();
         assert!(!log.contains("this node's id"), "nobody is a twin: {}", twins.all.logs());
+    });
+}
+
+/// The first cluster is led. The second one is founded and then all its nodes are gone before anybody led
+/// it, so that the records name the founding and no more.
+fn led_and_founded() -> (Twins, [Leadership; 1]) {
+    let mut twins = Twins::unfounded();
+    for host in [3, 2, 1] {
+        twins.all.start(host);
+    }
+    for host in [6, 5, 4] {
+        twins.all.node(host).arguments.push("--never-goose".to_owned());
+        twins.all.start(host);
+    }
+    for host in [4, 5, 6] {
+        twins.all.wait_until("it is founded", |all| {
+            all.node(host).log().contains("the cluster is founded").then_some(())
+        });
+    }
+    for host in [4, 5, 6] {
+        twins.all.kill(host);
+        twins.all.node(host).arguments.pop();
+    }
+    let led = twins.all.agree(&[1, 2, 3], 0);
+    (twins, [led])
+}
+
+/// A voter of the second cluster returns at the address of the same of the first, which is down.
+fn stands_in(twins: &mut Twins, here: u8) {
+    twins.all.kill(here);
+    twins.all.node(here).state = twins.all.node(here + 3).state.clone();
+    twins.all.start(here);
+}
+
+/// It belongs to its own, though nobody has told it more of that than its founding.
+#[test]
+fn a_voter_that_was_gone_before_anybody_led_returns_to_its_own_cluster() {
+    sandbox::run(|| {
+        let (mut twins, [led]) = led_and_founded();
+        let here = if led.goose == 1 { 2 } else { 1 };
+        let rest: Vec<u8> = [6, 5, 4].into_iter().filter(|host| *host != here + 3).collect();
+        rest.iter().for_each(|host| twins.all.start(*host));
+        let led_here = twins.all.agree_on(&rest);
+        twins.tell_of_everybody();
+        let own = poll_until(PATIENCE, || twins.lineage(rest[0])).expect("it is named");
+        stands_in(&mut twins, here);
+        twins.all.wait_until("its own Goose reaches it", |all| {
+            let reachable = all.status(led_here.0 + 3)?.voters?.reachable;
+            (lineage(all, here).as_ref() == Some(&own) && reachable == [1, 2, 3]).then_some(())
+        });
+        assert_eq!(twins.all.agree_on(&[here, rest[0], rest[1]]), led_here, "{}", twins.all.logs());
+        let goose = u8::try_from(led.goose).expect("a host");
+        let status = twins.all.status(goose).expect("it answers");
+        assert_eq!(status.leadership(), Some(led), "{}", twins.all.logs());
+        let log: String =
+            twins.hosts.concat().into_iter().map(|it| twins.all.node(it).log()).collect();
+        assert!(!log.contains("this node's id"), "nobody is a twin: {}", twins.all.logs());
+    });
+}
+
+/// Its vote is none in the first cluster. Were it one, then two halves of that cluster would each have a
+/// majority once its own voter of that id is back: two Geese.
+#[test]
+fn a_voter_that_was_gone_before_anybody_led_makes_no_second_majority_elsewhere() {
+    sandbox::run(|| {
+        let (mut twins, [led]) = led_and_founded();
+        let goose = u8::try_from(led.goose).expect("a host");
+        let moving = if goose == 1 { 2 } else { 1 };
+        let other = 6 - goose - moving;
+        let own = twins.all.node(moving).state.clone();
+        stands_in(&mut twins, moving);
+        // It has met them, and has made up its mind.
+        twins.all.wait_until("it votes there, or says that it is of another founding", |all| {
+            let voted = lineage(all, moving).is_some();
+            let refused = all.node(moving).log().contains("belongs to another founding");
+            (voted || refused).then_some(())
+        });
+        let (one, two) = ([moving, goose], [4, other]);
+        twins.all.network.block(&one, &two);
+        twins.all.network.block(&two, &one);
+        let node = twins.all.node(4);
+        (node.state, node.id) = (own, moving);
+        node.arguments[3] = gossip(other).to_string();
+        twins.all.start(4);
+        twins.all.wait_until("the half with two voters of the cluster leads", |all| {
+            let geese = [4, other].into_iter().filter_map(|host| all.status(host));
+            geese.into_iter().find(|status| status.is_goose())
+        });
+        // Whoever led before gives up, or there were two at once: the judge has seen it.
+        twins.all.wait_until("the other half leads no more", |all| {
+            all.status(goose).filter(|status| !status.is_goose())
+        });
+        twins.all.judge_without_histories();
     });
 }
