@@ -9,6 +9,7 @@
 
 use hyper::body::Bytes;
 use hyper::{Method, Response, Uri};
+use percent_encoding::percent_decode_str;
 
 use super::answer::{allowing, empty, stream_head};
 use super::guard;
@@ -72,10 +73,14 @@ pub fn respond(request: Request<'_>, moment: &Moment<'_>, token: Option<&Token>)
     outcome.unwrap_or_else(|detail| Outcome::Answer(Kind::Malformed.with(detail).response()))
 }
 
-/// The order that a request gives of the node that its path names.
+/// The order that a request gives of the node that its path names. Many clients write the colon of an
+/// address by its number, as `%3A`.
 fn named(request: Request<'_>) -> Result<OrderKind, String> {
     let name = request.uri.path().rsplit('/').next().unwrap_or_default();
-    let id = name.parse().map_err(|error| format!("the path names no node: {error}"))?;
+    let id = percent_decode_str(name)
+        .decode_utf8_lossy()
+        .parse()
+        .map_err(|error| format!("the path names no node: {error}"))?;
     Ok(OrderKind::Vote { id, votes: *request.method == Method::PUT })
 }
 

@@ -123,6 +123,7 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
                 (path.replace("{id}", "4"), String::new()),
                 to("4", ""),
                 to("127.0.0.1:8003", ""),
+                to("127.0.0.1%3A8003", ""),
                 to("nobody", ""),
                 to("99", ""),
                 to("4", "{\"replaces\":1}"),
@@ -228,6 +229,20 @@ fn judge(document: &Value, operation: &Value, answer: &Exchange, what: &str) {
             complaints(document, &document["components"]["schemas"]["StatusEvent"], &data, "$");
         assert!(wrong.is_empty(), "{what}: {wrong:#?}\n{data}");
     }
+}
+
+#[test]
+fn a_path_may_name_a_node_with_any_letter_by_its_number() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    let head = format!("{BEARER}Content-Length: 0\r\n\r\n");
+    for name in ["10.0.0.4:8000", "10.0.0.4%3A8000", "%31%30.0.0.4%3a8000"] {
+        let answer = asked(&server, "put", &format!("/v1/voters/{name}"), &head);
+        assert_eq!(answer.status, "202", "{name}: {}", String::from_utf8_lossy(&answer.body));
+    }
+    let mut orders = double.orders.lock().unwrap().clone();
+    orders.dedup();
+    assert_eq!(orders.len(), 1, "one node: {orders:?}");
 }
 
 /// Programs that read such documents refuse one that leaves a part of a path unsaid.
