@@ -123,7 +123,6 @@ fn variants(path: &str, method: &str) -> Vec<(String, String)> {
                 (path.replace("{id}", "4"), String::new()),
                 to("4", ""),
                 to("127.0.0.1:8003", ""),
-                to("127.0.0.1%3A8003", ""),
                 to("nobody", ""),
                 to("99", ""),
                 to("4", "{\"replaces\":1}"),
