@@ -20,7 +20,11 @@ use zeroize::Zeroizing;
 /// A PEM file that is longer is something else.
 const FILE_SIZE_MAX: u64 = 256 * 1024;
 /// Whose certificate expires sooner hears of it: two weeks, as long as somebody may be away.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+pub const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * DAY);
+/// A day, in seconds.
+pub const DAY: u64 = 24 * 60 * 60;
+/// The beginning of that year, in seconds since 1970: the last that certificates know.
+const YEAR_9999: u64 = 253_370_764_800;
 /// What HTTP is called when TLS agrees on a protocol.
 const PROTOCOL: &[u8] = b"http/1.1";
 
@@ -74,6 +78,8 @@ struct Pair {
     server: Arc<ServerConfig>,
     /// The node's own certificate first.
     chain: Vec<CertificateDer<'static>>,
+    /// When that ends, in seconds since 1970, if it does.
+    expires: Option<u64>,
 }
 
 impl fmt::Debug for HttpTls {
@@ -101,7 +107,8 @@ impl HttpTls {
             key: key.to_owned(),
             reason: reason.to_string(),
         })?;
-        let mut warnings: Vec<String> = expiry(&chain, certificate).into_iter().collect();
+        let pair = Pair { server, expires: end(&chain), chain };
+        let mut warnings: Vec<String> = expiry(&pair, certificate).into_iter().collect();
         // A group of its own is how several services share a key.
         if mode & 0o007 != 0 {
             let file = key.display();
@@ -109,12 +116,17 @@ impl HttpTls {
                 "the TLS key file {file} is open to others (mode {mode:04o}): chmod o= {file}"
             ));
         }
-        Ok((Self(Arc::new(RwLock::new(Pair { server, chain }))), warnings))
+        Ok((Self(Arc::new(RwLock::new(pair))), warnings))
     }
 
     /// How the next connection is served.
     pub fn server(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner).server)
+    }
+
+    /// When the certificate ends, in seconds since 1970, if it does.
+    pub fn expires(&self) -> Option<u64> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).expires
     }
 
     /// Whether both show the same certificate. A certificate is made for one key.
@@ -164,30 +176,41 @@ fn server(
 }
 
 /// A warning, if the certificate has expired or soon will.
-fn expiry(chain: &[CertificateDer<'static>], file: &Path) -> Option<String> {
+fn expiry(pair: &Pair, file: &Path) -> Option<String> {
     let (now, file) = (UnixTime::now(), file.display());
-    match validity(chain, now) {
-        Some(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+    let left = pair.expires.map(|expires| expires.saturating_sub(now.as_secs()));
+    match left.map(Duration::from_secs) {
+        Some(Duration::ZERO) => {
             return Some(format!(
                 "the TLS certificate in {file} has expired: clients refuse it. Renew it, and send SIGHUP"
             ));
         }
-        Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+        Some(left) if left < EXPIRY_NOTICE => {
+            let days = left.as_secs() / DAY;
             return Some(format!(
-                "the TLS certificate in {file} is not valid yet: look to this machine's clock, or \
-                 give another"
+                "the TLS certificate in {file} expires in {days} days: renew it, and send SIGHUP"
             ));
         }
         _ => {}
     }
-    let notice = Duration::from_secs(now.as_secs()).saturating_add(EXPIRY_NOTICE);
-    match validity(chain, UnixTime::since_unix_epoch(notice)) {
-        Some(CertificateError::ExpiredContext { not_after, .. }) => {
-            let days = not_after.as_secs().saturating_sub(now.as_secs()) / (24 * 60 * 60);
-            Some(format!(
-                "the TLS certificate in {file} expires in {days} days: renew it, and send SIGHUP"
-            ))
-        }
+    let is_early = matches!(
+        validity(&pair.chain, now),
+        Some(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. })
+    );
+    is_early.then(|| {
+        format!(
+            "the TLS certificate in {file} is not valid yet: look to this machine's clock, or give \
+             another"
+        )
+    })
+}
+
+/// When the first certificate ends, in seconds since 1970.
+fn end(chain: &[CertificateDer<'static>]) -> Option<u64> {
+    // Whoever looks at it then is told when it ended.
+    let far = UnixTime::since_unix_epoch(Duration::from_secs(YEAR_9999));
+    match validity(chain, far) {
+        Some(CertificateError::ExpiredContext { not_after, .. }) => Some(not_after.as_secs()),
         _ => None,
     }
 }

@@ -80,6 +80,7 @@ fn every_command_follows_the_members_of_a_cluster_over_tls() {
     let (code, text, _) = ask(&["audit"]);
     assert!(code == 0 && !text.contains("no answer from"), "{text}");
     let (_, text, _) = ask(&["doctor"]);
+    assert!(text.contains("the TLS certificate is valid for ") && text.contains(" more days"));
     let heard = text.matches("HTTP round trip").count();
     assert!(heard == 2 && !text.contains("cannot be asked"), "{text}");
     // Without the authority the others are not believed, and doctor and audit say why.
@@ -189,6 +190,9 @@ fn a_certificate_is_renewed_by_sighup_and_a_bad_one_changes_nothing() {
     hang_up("SIGHUP received: http-tls-cert changed");
     let (code, _, text) = status();
     assert!(code == 1 && text.contains("its certificate has expired "), "{text}");
+    let socket = cluster.node(1).socket();
+    let (_, text, _) = said(&["doctor", "--node", socket.to_str().unwrap()]);
+    assert!(text.contains("the TLS certificate has expired: renew it, and reload"), "{text}");
     let log = cluster.node(1).log();
     assert!(log.contains("WARN the TLS certificate in ") && log.contains("has expired: "), "{log}");
 }

@@ -1,6 +1,9 @@
 //! What the node counts of itself, judged.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use super::findings::{Findings, Verdict};
+use crate::config::http_tls::{DAY, EXPIRY_NOTICE};
 use crate::vocabulary::reject::Reject;
 
 /// Later than this, in seconds, and a lease of the default profile is in danger.
@@ -61,6 +64,27 @@ pub(super) fn log(findings: &mut Findings, metrics: &str) {
         );
         findings.add(Verdict::Odd, "log", words);
     }
+}
+
+/// For how long clients will still believe the node, if it serves HTTP over TLS.
+pub(super) fn certificate(findings: &mut Findings, metrics: &str) {
+    let Some(expires) = counted(metrics, "gaggle_http_tls_expires_timestamp_seconds ") else {
+        return;
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let left = Duration::from_secs(expires).saturating_sub(now);
+    let days = left.as_secs() / DAY;
+    let (verdict, words) = if left.is_zero() {
+        let words = "the TLS certificate has expired: renew it, and reload the node";
+        (Verdict::Wrong, words.to_owned())
+    } else if left < EXPIRY_NOTICE {
+        let words =
+            format!("the TLS certificate expires in {days} days: renew it, and reload the node");
+        (Verdict::Odd, words)
+    } else {
+        (Verdict::Ok, format!("the TLS certificate is valid for {days} more days"))
+    };
+    findings.add(verdict, "certificate", words);
 }
 
 /// Whether the node comes round in time, and whether its cluster is at rest.

@@ -66,6 +66,7 @@ pub(super) fn doctor(arguments: &DoctorArguments) -> Result<Exit, CommandError> 
             let page = String::from_utf8_lossy(&answer.body);
             metrics::refusals(&mut findings, &page);
             metrics::log(&mut findings, &page);
+            metrics::certificate(&mut findings, &page);
             metrics::pace(&mut findings, &page);
         }
         Err(error) => findings.add(Verdict::Wrong, "datagrams", error.to_string()),

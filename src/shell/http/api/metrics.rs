@@ -83,6 +83,13 @@ fn roles(page: &mut Page, moment: &Moment<'_>) {
         "Lines of the log that were dropped, as nobody read it.",
         moment.log_lines_dropped,
     );
+    if let Some(expires) = moment.certificate_expires {
+        page.gauge(
+            "gaggle_http_tls_expires_timestamp_seconds",
+            "When the certificate ends with which HTTP is served, in seconds since 1970.",
+            expires,
+        );
+    }
     page.gauge(
         "gaggle_healthy",
         "Whether this node could do the work that it would lead for: 1 or 0.",

@@ -303,6 +303,8 @@ pub struct Moment<'a> {
     pub log_lines_dropped: u64,
     /// How what the process uses is read. Only `/metrics` calls it: it takes system calls.
     pub process_usage: fn() -> ProcessUsage,
+    /// When the certificate ends with which HTTP is served, in seconds since 1970, if there is one.
+    pub certificate_expires: Option<u64>,
 }
 
 /// Whether a node with these tags serves HTTP over TLS. The address of the Goose comes with its lease

@@ -117,6 +117,7 @@ pub(in crate::shell::http) fn at_this_moment<V: NodeView, T>(
         pulse: view.pulse(),
         log_lines_dropped: options.log_lines_dropped.load(Ordering::Relaxed),
         process_usage: ProcessUsage::read,
+        certificate_expires: options.certificate_expires(),
     };
     look(&snapshot, &moment)
 }

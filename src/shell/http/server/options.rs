@@ -48,6 +48,14 @@ pub struct Options {
 }
 
 impl Options {
+    /// When the certificate ends with which TLS is spoken, in seconds since 1970, if it is.
+    pub(super) fn certificate_expires(&self) -> Option<u64> {
+        #[cfg(feature = "tls")]
+        return self.tls.as_ref()?.expires();
+        #[cfg(not(feature = "tls"))]
+        None
+    }
+
     /// The limits for a node whose standby polls come every `standby_interval`.
     pub fn new(standby_interval: Duration) -> Self {
         Self {

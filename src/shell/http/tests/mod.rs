@@ -333,6 +333,7 @@ fn moment<'a>(
 ) -> Moment<'a> {
     let reachable_within = options().reachable_within;
     let wall = WallTime(1_700_000_000_000);
+    let certificate_expires = Some(1_800_000_000);
     Moment {
         snapshot,
         now,
@@ -351,6 +352,7 @@ fn moment<'a>(
                 started: Duration::from_millis(1_700_000_000_500),
             }),
         },
+        certificate_expires,
     }
 }
 

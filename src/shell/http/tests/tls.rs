@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::Method;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -36,6 +36,10 @@ impl Authority {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        self.signed(&params)
+    }
+
+    fn signed(&self, params: &CertificateParams) -> (HttpTls, Vec<String>) {
         let key = KeyPair::generate().unwrap();
         let own = params.signed_by(&key, &self.issuer).unwrap();
         let (cert, file) = (self.folder.path().join("cert"), self.folder.path().join("key"));
@@ -123,6 +127,17 @@ fn whoever_is_not_believed_is_told_from_the_others() {
     assert!(words.starts_with(&format!("{node}: {names}")), "{words}");
     let (old, warnings) = authority.certified(&["127.0.0.1"], 2020);
     assert!(warnings[0].contains("has expired: clients refuse it"), "{warnings:?}");
+    assert_eq!(old.expires(), Some(1_577_836_800), "the first of January 2020");
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let days = Duration::from_secs(9 * 24 * 60 * 60 + 60);
+    params.not_after = rcgen::date_time_ymd(1970, 1, 1) + now + days;
+    let (_, warnings) = authority.signed(&params);
+    assert!(warnings[0].contains(" expires in 9 days: renew it"), "{warnings:?}");
+    params.not_before = params.not_after;
+    params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+    let (_, warnings) = authority.signed(&params);
+    assert!(warnings[0].contains(" is not valid yet: "), "{warnings:?}");
     tls.replace(&old);
     let words = doubt(&authority.client(), &node);
     assert!(
