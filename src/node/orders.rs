@@ -453,13 +453,13 @@ impl Orders<'_> {
     }
 
     /// The process of a node that may be handed the lease: it may lead, and is not known to be
-    /// down or to have left.
+    /// down or to have left, and answers: one that was killed a moment ago is suspect first.
     fn standby(&self, id: NodeId) -> Option<Process> {
         if id == self.setup.id {
             return None;
         }
         let members = self.membership.members();
-        let here = |member: &&MemberView| member.id == id && member.state.is_present();
+        let here = |member: &&MemberView| member.id == id && member.state == MemberState::Alive;
         members.iter().find(here).filter(|member| member.eligible)?;
         self.membership.address_of(id).map(|(process, _)| process)
     }
