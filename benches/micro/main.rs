@@ -104,6 +104,7 @@ fn answer_without_socket(bencher: Bencher<'_, '_>, path: &str) {
             pulse: handle.pulse(),
             log_lines_dropped: 0,
             process_usage: ProcessUsage::read,
+            certificate_expires: None,
         };
         let (method, peer) = (&Method::GET, Peer::Tcp(Ipv4Addr::LOCALHOST.into()));
         let request = Request { method, uri: &uri, headers: &headers, peer };

@@ -58,7 +58,7 @@ pub enum Fault {
     HalfOfTls { given: &'static str, missing: &'static str },
     #[error(
         "--http-tls-cert says how HTTP is served, but this node serves none: serve it with \
-         --http ADDR:PORT, or leave --http-tls-cert and --http-tls-key out"
+         --http ADDR:PORT, or leave the certificate and its key out"
     )]
     TlsWithoutHttp,
     #[cfg(feature = "tls")]

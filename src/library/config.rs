@@ -415,6 +415,21 @@ mod tests {
         config.checked(&environment).map(|checked| checked.storage)
     }
 
+    #[cfg(feature = "tls")]
+    #[test]
+    fn a_certificate_that_cannot_be_served_is_refused_in_the_words_of_a_program() {
+        let config = || {
+            let config = Config::new("127.0.0.1:8000").state(State::ephemeral());
+            config.http_tls("/nowhere/cert", "/nowhere/key")
+        };
+        let words = storage(config(), None).unwrap_err().to_string();
+        assert!(words.starts_with("Config::http_tls says how HTTP is served, but"), "{words}");
+        assert!(words.contains("serve it with Config::http, or leave"), "{words}");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let words = storage(config().http(listener), None).unwrap_err().to_string();
+        assert!(words.starts_with("Config::http_tls: /nowhere/cert cannot be read: "), "{words}");
+    }
+
     #[test]
     fn a_program_that_says_nothing_of_state_gives_up_no_promise() {
         let silent = || Config::new("127.0.0.1:8000").id(7);

@@ -472,7 +472,7 @@ fn certificates() {
         (
             "@addr --http off --http-tls-cert @dir/cert --http-tls-key @dir/key",
             "--http-tls-cert says how HTTP is served, but this node serves none: serve it with --http \
-             ADDR:PORT, or leave --http-tls-cert and --http-tls-key out",
+             ADDR:PORT, or leave the certificate and its key out",
         ),
         (
             "@addr --http @http --http-tls-cert @dir/cert --http-tls-key @dir/key",
