@@ -115,6 +115,18 @@ fn a_node_is_drained_and_drained_no_more() {
     assert_eq!(double.orders(), ["drain true", "drain true", "drain true", "drain false"]);
 }
 
+/// Read otherwise than exactly, it would be another node's.
+#[test]
+fn the_highest_id_may_be_written_with_a_point_too() {
+    let double = Double::new(goose(), 5_000);
+    let server = served(&double, options());
+    for id in ["9007199254740991", "9007199254740991.0"] {
+        post(&server, "/v1/forget", &format!("{{\"id\":{id}}}"));
+    }
+    let expected = vec!["forget 9007199254740991".to_owned(); 2];
+    assert_eq!(*double.orders.lock().unwrap(), expected);
+}
+
 #[test]
 fn the_goose_pauses_for_an_hour_or_as_told_and_a_duck_names_the_goose() {
     let double = Double::new(goose(), 5_000);
