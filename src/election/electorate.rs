@@ -232,7 +232,7 @@ mod tests {
         for (past, forgets) in [(blank, false), (remembered(5), true)] {
             let mut election = voter_one(3, past);
             let founded = election.configuration().clone();
-            let others = VoterSet::new(vec![id(4), id(5), id(6)]).unwrap();
+            let others = VoterSet::new(vec![id(1), id(4), id(5)]).unwrap();
             let newer = founded.changed(7, others);
             election.hear_configuration(clocks(1_000_000, WALL), &newer);
             let lasting = election.lasting_configuration();
