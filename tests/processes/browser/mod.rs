@@ -10,6 +10,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::harness::process::GAGGLE;
 use crate::harness::watch::Watch;
 use crate::harness::{Cluster, PATIENCE, poll_until};
@@ -170,6 +172,11 @@ fn the_dashboard_says_which_node_is_not_healthy_and_its_own_page_why() {
     wait_for(&browser, "rows", "Duck, may not lead: drained, not healthy, or never to be Goose");
     wait_for(&browser, "rows", "Duck, never to be Goose");
     assert_eq!(browser.text("own"), "");
+    // A machine that freezes its node is said for as long as that lives.
+    cluster.signal(1, Signal::STOP);
+    wait_for(&browser, "link", "This node does not answer");
+    cluster.signal(1, Signal::CONT);
+    wait_for(&browser, "pace", "late: its machine is too busy, or froze it.");
 }
 
 /// Only what matches is shown, and what does not is said.

@@ -12,6 +12,11 @@ const SILENCE = 750;
 const ABANDON = 5000;
 // The limit of /livez, in milliseconds.
 const STUCK = 3000;
+// How often the node's pace is read, in milliseconds, and from when on it is odd: seconds by which its
+// driver came late, and terms within an hour.
+const PACE_READ = 2000;
+const DELAY_ODD = 0.2;
+const TERMS_ODD = 10;
 
 const element = (id) => document.getElementById(id);
 let members = [];
@@ -23,6 +28,7 @@ let latest = null;
 let lastSeen = null;
 let heard = performance.now();
 let boot = null;
+let paceRead = -PACE_READ;
 
 function make(name, text, attributes) {
   const made = document.createElement(name);
@@ -366,6 +372,34 @@ const readMembers = gatherer(500, async () => {
   } catch { /* As above. */ }
 });
 
+// The same limits as those of `gaggle doctor`.
+function showPace(metrics) {
+  const value = (name) => {
+    const line = metrics.split("\n").find((it) => it.startsWith(`${name} `));
+    return line ? Number(line.slice(name.length)) : 0;
+  };
+  const words = [];
+  const delay = value("gaggle_driver_delay_max_seconds");
+  if (delay >= DELAY_ODD) {
+    words.push(`It once came round ${span(delay * 1000)} late: its machine is too busy, or froze it.`);
+  }
+  const late = value("gaggle_lease_renewals_late_total");
+  if (late) words.push(`${late} confirmations of the lease came late: the network or the voters are slow at times.`);
+  const count = value("gaggle_terms_last_hour");
+  if (count > TERMS_ODD) words.push(`${count} terms began within the last hour: see below why each ended.`);
+  say("pace", words.length ? `Since this node was started: ${words.join(" ")}` : "");
+}
+
+// While the node speaks, and not when it may be gone.
+async function readPace() {
+  if (performance.now() - paceRead < PACE_READ) return;
+  paceRead = performance.now();
+  try {
+    const answer = await fetch("metrics", { cache: "no-store" });
+    if (answer.ok) showPace(await answer.text());
+  } catch { /* The stream says that the node is gone. */ }
+}
+
 function showStatus(event) {
   latest = JSON.parse(event.data);
   lastSeen = new Date();
@@ -381,6 +415,7 @@ function showStatus(event) {
   showOwn(status);
   showVoters(latest);
   showStrip();
+  readPace();
   // Should the past not fit to this, its reading failed or came too early.
   const last = terms[terms.length - 1];
   const led = latest.goose ? latest.goose.term : null;
