@@ -4,8 +4,8 @@
 use std::net::Ipv4Addr;
 use std::process::Command;
 
-use super::network::within;
-use super::node::{Cluster, program};
+use super::network::{GOSSIP, address, within};
+use super::node::{Cluster, program, without};
 use super::sandbox::{self, tool};
 
 /// Three voters, and host 4 behind the router 5, which maps its own ports 8000 (UDP) and 19000 (TCP) to
@@ -148,6 +148,33 @@ fn an_address_of_this_machine_that_is_gone_is_named() {
         println!("{report}");
         tool(&["ip", "-n", &place, "addr", "add", &own, "dev", "eth0"]);
         cluster.agree(&[1, 2, 3], term - 1);
+        cluster.judge();
+    });
+}
+
+/// A firewall drops UDP in one direction: each side says so of the other, whichever is asked.
+#[test]
+fn a_firewall_that_drops_one_direction_is_named_on_both_sides() {
+    sandbox::run(|| {
+        let mut cluster = Cluster::voters(3);
+        cluster.start_all();
+        let (goose, term) = cluster.lead(&[1, 2, 3], 0);
+        let others = without(goose);
+        let (deaf, unheard) = (others[0], others[1]);
+        let rules = format!(
+            "table ip firewall {{\n chain arriving {{\n type filter hook input priority 0\n \
+             ip saddr {} udp dport {GOSSIP} drop\n }}\n }}\n",
+            address(unheard)
+        );
+        cluster.network.filter(deaf, &rules);
+        for (host, other) in [(deaf, unheard), (unheard, deaf)] {
+            let place =
+                format!("at {}:{GOSSIP} does not answer this node: is it up", address(other));
+            let ways = "does UDP get through both ways?";
+            let either = "is not answered by this node either";
+            cluster.diagnose(host, 1, &[&place, ways, either, "\nsomething is wrong"]);
+        }
+        assert_eq!(cluster.agree(&[1, 2, 3], 0).term, term, "the Goose reaches both");
         cluster.judge();
     });
 }
