@@ -10,7 +10,7 @@ use crate::election::Election;
 use crate::vocabulary::configuration::Configuration;
 use crate::vocabulary::identity::{NodeId, Process, normalised};
 use crate::vocabulary::inspection::{Inspection, TableSize};
-use crate::vocabulary::lineage::ForeignFounding;
+use crate::vocabulary::lineage::{ForeignFounding, LineageClaim};
 use crate::vocabulary::snapshot::{
     Counters, Lease, MemberState, MemberView, Phase, Snapshot, VotersView,
 };
@@ -78,6 +78,11 @@ impl NodeCore {
     /// The insides, for checkers.
     pub fn inspect(&self) -> Inspection {
         self.election.as_ref().map(Election::inspect).unwrap_or_default()
+    }
+
+    /// What it says of its lineage, for checkers.
+    pub fn lineage_claim(&self) -> Option<LineageClaim> {
+        self.election.as_ref().and_then(Election::lineage_claim)
     }
 
     /// The end of the term that somebody has asked for, while its work is alive.

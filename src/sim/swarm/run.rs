@@ -11,7 +11,7 @@ use crate::node::NodeCore;
 use crate::sim::checkers::{Chances, Invariant, Prompt, Violation};
 use crate::sim::cluster::action::{Action, Restart};
 use crate::sim::cluster::coverage::Coverage;
-use crate::sim::cluster::disk::SimulatedDisk;
+use crate::sim::cluster::disk::{SimulatedDisk, Tear};
 use crate::sim::cluster::foreign_node::ForeignNode;
 use crate::sim::cluster::host::Host;
 use crate::sim::cluster::process;
@@ -20,6 +20,7 @@ use crate::sim::cluster::world::World;
 use crate::sim::prng::Prng;
 use crate::vocabulary::configuration::VOTERS_KEPT;
 use crate::vocabulary::identity::NodeId;
+use crate::vocabulary::lineage::{Certainty, LineageClaim};
 use crate::vocabulary::mutant;
 use crate::vocabulary::snapshot::Lack;
 use crate::vocabulary::time::nanoseconds;
@@ -166,6 +167,9 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
             return (!world.is_over()).then_some(world.now() - healed);
         }
     }
+    if !world.is_over() && empty_left_behind(world) {
+        return recover(world, plan);
+    }
     if !world.is_over() && needs_a_person(world) {
         world.cluster.judges.coverage.count("rescue needed");
         return None;
@@ -191,6 +195,28 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
         world.broken(Invariant::Live, sentence);
     }
     None
+}
+
+/// Does what a person has to: a voter that founded, fell at once, and was not there when the others founded
+/// without it stands by a founding that is nobody's. As far as it can tell the others are another cluster
+/// that is called and numbered alike, so it does not go over; its log says whose folder is to be emptied.
+/// Returns whether there was one.
+fn empty_left_behind(world: &mut World) -> bool {
+    let claim = |host: &Host| host.running.as_ref()?.core.lineage_claim();
+    let hosts = &world.cluster.hosts;
+    let settled = hosts.iter().filter(|host| !host.is_away()).filter_map(claim);
+    let settled: Vec<_> = settled.filter_map(LineageClaim::settled).collect();
+    let is_left = |host: &Host| {
+        let founded = claim(host).filter(|claim| claim.certainty == Certainty::Founded);
+        founded.is_some_and(|founded| settled.iter().any(|lineage| *lineage != founded.lineage))
+    };
+    let left: Vec<usize> = (0..hosts.len()).filter(|index| is_left(&hosts[*index])).collect();
+    for index in &left {
+        world.cluster.judges.coverage.count("founding given up");
+        world.act(&Action::Crash(*index, Tear::Kept));
+        world.act(&Action::Start(*index, Restart::Wiped));
+    }
+    !left.is_empty()
 }
 
 /// Whether so many voters are without a record, each through a fault, that nobody may lead until a
