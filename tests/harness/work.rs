@@ -195,7 +195,9 @@ impl Workers {
     pub(crate) fn next(&self, above: u64) -> (u64, u64) {
         let found = poll_until(PATIENCE, || {
             let files = fs::read_dir(self.files()).expect("a folder").flatten();
-            let named = files.filter_map(|entry| named(&entry.path()));
+            // A worker that is killed before its first line has not worked.
+            let written = files.filter(|entry| entry.metadata().is_ok_and(|it| it.len() > 0));
+            let named = written.filter_map(|entry| named(&entry.path()));
             named.filter(|(_, term)| *term > above).map(|(node, term)| (term, node)).max()
         });
         found.unwrap_or_else(|| panic!("nobody works\n{}", self.logs()))

@@ -347,7 +347,7 @@ fn a_node_whose_device_is_down_does_not_lead_and_says_why() {
             "dropping 10.78.0.100/24 on eth1: eth1 is down, or nothing is connected",
             1,
         );
-        said(&mut cluster, "became Duck, term 1 is over: it is not healthy", 1);
+        said(&mut cluster, "is over: it is not healthy", 1);
         assert!(!having().contains("10.78.0.100"), "{}", having());
         // A Duck says it, too, and leads once there is a device again.
         cable("up");
