@@ -1,4 +1,8 @@
 //! Keys of a terminal, one by one, for the commands that fill a screen.
+//!
+//! The libraries for this (crossterm, termion) read keys in raw mode, in which Ctrl-C is a key like any
+//! other and a line feed no longer begins a line. Two bits of the terminal and six keys are all that is
+//! needed here.
 
 use std::io::Read;
 use std::os::fd::AsFd;

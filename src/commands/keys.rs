@@ -49,10 +49,11 @@ mod tests {
         assert_eq!((ring.hints().len(), warning), (1, None));
         let error = keygen(&arguments).unwrap_err().to_string();
         assert!(error.contains("name a file that does not exist yet"), "{error}");
-        let mode = std::fs::Permissions::from_mode(0o640);
-        std::fs::set_permissions(&file, mode).unwrap();
-        let (again, warning) = key_file::read(&file).unwrap();
-        assert_eq!(again, ring);
-        assert!(warning.unwrap().contains("(mode 0640): chmod 600"));
+        for (mode, is_open) in [(0o640, false), (0o644, true), (0o660, true)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let (again, warning) = key_file::read(&file).unwrap();
+            assert_eq!(again, ring);
+            assert_eq!(warning.is_some_and(|it| it.contains("): chmod 600")), is_open, "{mode:o}");
+        }
     }
 }

@@ -303,7 +303,7 @@ fn concluded(outcome: Result<ExitCode, CommandError>) -> ExitCode {
 
 /// Where this node's seeds, or the voters of its record, have led.
 fn misled(foreign: &ForeignFounding) -> String {
-    let ForeignFounding { address, lineage, own, kinship } = foreign;
+    let ForeignFounding { address, lineage, own, kinship, .. } = foreign;
     if *kinship == Kinship::Rescued {
         return format!(
             "this cluster was rescued without this node's vote: the node at {address} belongs to what is \

@@ -48,7 +48,8 @@ pub fn read(file: &Path) -> Result<(KeyRing, Option<String>), KeyFileError> {
     if text.len() as u64 > FILE_SIZE_MAX {
         return Err(KeyFileError::TooLong { file: file.to_owned() });
     }
-    let warning = (mode & 0o177 != 0).then(|| {
+    // A group of its own is how a service reads what root has made.
+    let warning = (mode & 0o137 != 0).then(|| {
         let file = file.display();
         format!("the key file {file} is open to others (mode {mode:04o}): chmod 600 {file}")
     });

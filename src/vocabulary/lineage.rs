@@ -148,6 +148,8 @@ pub struct ForeignFounding {
     pub own: Lineage,
     /// What the one is to the other.
     pub kinship: Kinship,
+    /// Whether this node's is settled. If not, it may have been gone while its own cluster was founded.
+    pub is_settled: bool,
 }
 
 /// What another lineage is to this node's own.
@@ -169,7 +171,8 @@ impl ForeignFounding {
         own: LineageClaim,
         kinship: Kinship,
     ) -> Self {
-        Self { address, lineage: theirs.lineage, own: own.lineage, kinship }
+        let is_settled = own.settled().is_some();
+        Self { address, lineage: theirs.lineage, own: own.lineage, kinship, is_settled }
     }
 }
 

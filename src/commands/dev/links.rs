@@ -103,10 +103,6 @@ mod tests {
 
     use super::*;
 
-    async fn free(listener: &UdpSocket) -> SocketAddr {
-        listener.local_addr().unwrap()
-    }
-
     #[tokio::test]
     async fn a_node_that_is_cut_off_neither_sends_nor_receives() {
         let nodes = [
@@ -115,12 +111,11 @@ mod tests {
         ];
         let mut planned = Vec::new();
         for (id, node) in [1, 2].into_iter().zip(&nodes) {
-            // Held until here, so that no other test has it.
-            let address = free(&UdpSocket::bind("127.0.0.1:0").await.unwrap()).await;
+            let address = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             planned.push(PlannedNode {
                 id,
                 address,
-                listen: free(node).await,
+                listen: node.local_addr().unwrap(),
                 http: address,
                 log: "/tmp/x".into(),
                 arguments: Vec::new(),

@@ -178,24 +178,28 @@ impl View {
 
     /// Freezes a node, or thaws it. Returns whether it is frozen from here on.
     pub(super) fn turn_frozen(&mut self, id: u16, now: Instant) -> bool {
-        let Some(row) = self.rows.get_mut(&id) else { return false };
-        row.is_frozen = !row.is_frozen;
-        let is_frozen = row.is_frozen;
-        if is_frozen {
-            self.disturb(id, "was frozen", now);
-        }
-        is_frozen
+        self.turn(id, |row| &mut row.is_frozen, "was frozen", now)
     }
 
     /// Cuts a node off, or mends that. Returns whether it is cut off from here on.
     pub(super) fn turn_cut(&mut self, id: u16, now: Instant) -> bool {
-        let Some(row) = self.rows.get_mut(&id) else { return false };
-        row.is_cut = !row.is_cut;
-        let is_cut = row.is_cut;
-        if is_cut {
-            self.disturb(id, "was cut off", now);
+        self.turn(id, |row| &mut row.is_cut, "was cut off", now)
+    }
+
+    fn turn(
+        &mut self,
+        id: u16,
+        fault: fn(&mut Row) -> &mut bool,
+        what: &str,
+        now: Instant,
+    ) -> bool {
+        let Some(is_on) = self.rows.get_mut(&id).map(fault) else { return false };
+        *is_on = !*is_on;
+        let is_on = *is_on;
+        if is_on {
+            self.disturb(id, what, now);
         }
-        is_cut
+        is_on
     }
 
     /// A node's process ended at this moment.

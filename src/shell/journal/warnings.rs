@@ -317,23 +317,47 @@ fn unsealable(reason: Reject, address: SocketAddr) -> String {
 
 /// Two clusters that are called alike, or one that was rescued from the other.
 fn foreign_lineage(foreign: &ForeignFounding) -> String {
-    let ForeignFounding { address, lineage, own, kinship } = foreign;
+    let ForeignFounding { address, lineage, own, kinship, is_settled } = foreign;
     if *kinship == Kinship::Ancestor {
         return format!(
             "refused what came from {address}: it belongs to what this cluster was rescued from (lineage \
              {lineage}; this node's is {own}). It is told so: without a vote it follows, with one it ends"
         );
     }
+    let was_away = if *is_settled {
+        ""
+    } else {
+        ". If it is this node's own cluster, which was founded while this node was gone: empty the state \
+         folder of this node"
+    };
     format!(
         "refused what came from {address}: it belongs to another founding of a cluster of this name with \
          the same voters (lineage {lineage}; this node's is {own}). Give each cluster its own --cluster \
-         name, or correct the --seed or the address that leads there"
+         name, or correct the --seed or the address that leads there{was_away}"
     )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_node_that_may_have_missed_its_founding_is_told_of_the_way_out() {
+        use crate::vocabulary::identity::NodeId;
+        use crate::vocabulary::lineage::{Certainty, Lineage, LineageClaim};
+        let id = NodeId::new(1).expect("a number above 0");
+        let claim = |nonce, certainty| LineageClaim {
+            lineage: Lineage::of_nonces(&[(id, nonce)]),
+            certainty,
+        };
+        let address = SocketAddr::from(([10, 0, 0, 1], 8000));
+        for (certainty, is_told) in [(Certainty::Founded, true), (Certainty::Settled, false)] {
+            let own = claim(2, certainty);
+            let theirs = claim(1, Certainty::Settled);
+            let met = ForeignFounding::met(address, theirs, own, Kinship::Stranger);
+            assert_eq!(foreign_lineage(&met).contains("empty the state folder"), is_told);
+        }
+    }
 
     #[test]
     fn of_many_seeds_a_few_are_named() {

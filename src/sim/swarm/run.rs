@@ -199,7 +199,7 @@ fn recover(world: &mut World, plan: &Plan) -> Option<u64> {
 
 /// Does what a person has to: a voter that founded, fell at once, and was not there when the others founded
 /// without it stands by a founding that is nobody's. As far as it can tell the others are another cluster
-/// that is called and numbered alike, so it does not go over; its log says whose folder is to be emptied.
+/// that is called and numbered alike, so it does not go over, and its log says to empty its folder.
 /// Returns whether there was one.
 fn empty_left_behind(world: &mut World) -> bool {
     let claim = |host: &Host| host.running.as_ref()?.core.lineage_claim();

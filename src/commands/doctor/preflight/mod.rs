@@ -1,6 +1,6 @@
 //! `gaggle doctor --preflight`: what can be known before a node is started, with the settings that it
-//! is to be started with. It leaves nothing behind but an empty folder at most, and disturbs no
-//! cluster: it asks what every joiner asks.
+//! is to be started with. It leaves nothing behind, and disturbs no cluster: it asks what every
+//! joiner asks.
 //!
 //! ```text
 //! settings ──▶ checked, as `gaggle check` does ──▶ refused: exit 2
@@ -14,12 +14,13 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
-use std::process::Command;
+use std::process::Stdio;
+use std::time::Duration;
 
 use super::findings::{Findings, Verdict, report};
 use super::machine::{machine, state_folder};
 use crate::commands::arguments::DoctorArguments;
-use crate::commands::{CommandError, Exit, entropy, environment, one_line};
+use crate::commands::{CommandError, Exit, entropy, environment, one_line, runtime};
 use crate::config;
 use crate::config::checked::{Checked, Storage};
 use crate::shell::socket::{self, BindError, Purpose};
@@ -29,6 +30,8 @@ mod question;
 
 /// systemd's own mark that the clock was set from elsewhere.
 const TIMESYNC_MARK: &str = "/run/systemd/timesync/synchronized";
+/// So long a program that knows about the clock is waited for.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Examines this machine and the way to the others; exit 0 if nothing is wrong.
 pub(super) fn preflight(arguments: &DoctorArguments) -> Result<Exit, CommandError> {
@@ -95,9 +98,14 @@ fn wall_clock(findings: &mut Findings) {
     findings.add(Verdict::Odd, about, words);
 }
 
-/// What a program prints in one line, if it is there and ends well.
+/// What a program prints in one line, if it is there and ends well within [`TOLD_WITHIN`]: it may wait
+/// for a service that hangs.
 fn told_by(program: &str, words: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(words).output().ok()?;
+    let mut asked = tokio::process::Command::new(program);
+    asked.args(words).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let output = runtime()
+        .ok()?
+        .block_on(async { tokio::time::timeout(TOLD_WITHIN, asked.output()).await.ok()?.ok() })?;
     let text = String::from_utf8_lossy(&output.stdout);
     output.status.success().then(|| one_line(text.trim()))
 }

@@ -95,9 +95,10 @@ pub(super) fn examine(
     let mut peers: BTreeMap<_, _> = addresses.map(|it| (*it, Peer::default())).collect();
     let mut questions = Questions::new(checked, entropy()?);
     converse(&socket, &mut peers, &mut questions, limit).map_err(CommandError::Process)?;
+    let not_asked = Peer::default();
     for (name, addresses) in &names {
         for address in addresses {
-            let known = peers.get(address).unwrap_or(&NEVER_ASKED);
+            let known = peers.get(address).unwrap_or(&not_asked);
             let called = if *name == address.to_string() {
                 name.clone()
             } else {
@@ -113,16 +114,6 @@ pub(super) fn examine(
     }
     Ok(())
 }
-
-static NEVER_ASKED: Peer = Peer {
-    asked: None,
-    welcome: None,
-    has_answered_full_size: false,
-    question: None,
-    token: 0,
-    longest: 0,
-    refused: None,
-};
 
 /// The addresses behind the names of the settings, but for this node's own.
 fn looked_up(findings: &mut Findings, checked: &Checked) -> BTreeMap<String, Vec<SocketAddr>> {
@@ -226,7 +217,7 @@ fn judge(
         return Ok(());
     }
     if let Some((welcome, sender, round_trip)) = &peer.welcome {
-        welcomed(findings, checked, called, welcome, *sender, *round_trip);
+        welcomed(findings, called, welcome, *sender, *round_trip);
         small_only(findings, called, peer.has_answered_full_size);
         return Ok(());
     }
@@ -262,15 +253,11 @@ fn judge(
 
 fn welcomed(
     findings: &mut Findings,
-    checked: &Checked,
     called: &str,
     welcome: &Welcome,
     sender: Process,
     round_trip: Duration,
 ) {
-    if sender.id == checked.setup.id {
-        return findings.add(Verdict::Wrong, ABOUT, twin(checked, called));
-    }
     let ids = welcome.configuration.voters.ids().iter().map(ToString::to_string);
     let voters = ids.collect::<Vec<_>>().join(", ");
     let goose = welcome.goose.as_ref().map_or_else(
@@ -283,14 +270,6 @@ fn welcomed(
         sender.id
     );
     findings.add(Verdict::Ok, ABOUT, words);
-}
-
-fn twin(checked: &Checked, called: &str) -> String {
-    format!(
-        "{called} is node {} already, and this one would be its twin: give this one another --id, or \
-         stop that one",
-        checked.setup.id
-    )
 }
 
 /// Whether the largest datagrams arrive, too.
@@ -369,8 +348,15 @@ fn silent(
             );
             (Verdict::Wrong, words)
         }
-        // A node takes what comes from its own id for an echo.
-        Some((_, status)) if status.node.id == setup.id => (Verdict::Wrong, twin(checked, called)),
+        // A node does not answer its own id.
+        Some((_, status)) if status.node.id == setup.id => {
+            let words = format!(
+                "{called} is node {} already, and this one would be its twin: give this one another \
+                 --id, or stop that one",
+                setup.id
+            );
+            (Verdict::Wrong, words)
+        }
         Some((place, status)) => {
             let key = setup.keys.as_ref().map_or_else(
                 || "this node has none".to_owned(),
